@@ -1,0 +1,17 @@
+import type { DeviceId, UserId } from '../../protocol/ids.js'
+
+/** Who makes a request, as its access token says. */
+export interface Requester {
+  readonly userId: UserId
+  /** Absent for tokens without a device, as the administration API makes them. */
+  readonly deviceId: DeviceId | undefined
+  readonly isGuest: boolean
+  readonly isAdmin: boolean
+  readonly isShadowBanned: boolean
+  readonly isSuspended: boolean
+  readonly isLocked: boolean
+  /** The row of the access token: rate limits and transaction IDs without a device use it. */
+  readonly tokenId: number | undefined
+  /** The application service that acts as the user, if one does. */
+  readonly appserviceId: string | undefined
+}

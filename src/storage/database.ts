@@ -1,0 +1,60 @@
+import type { Knex } from 'knex'
+import type { Dialect } from './dialect.js'
+
+/** A value that can be bound to a placeholder. */
+export type SqlValue = string | number | boolean | null | Buffer
+export type Row = Record<string, unknown>
+
+/**
+ * Reading. Placeholders are `?` on both databases. Integers come back as numbers, booleans as written (see
+ * `Dialect`), blobs as Buffers.
+ */
+export interface Query {
+  readonly dialect: Dialect
+  /** All rows of one statement; prepared once per connection and kept. */
+  all<T = Row>(sql: string, params?: readonly SqlValue[]): Promise<T[]>
+  /** The first row, or undefined. */
+  first<T = Row>(sql: string, params?: readonly SqlValue[]): Promise<T | undefined>
+  /** Runs what a knex builder says: for simple statements. The builder comes from `knex`. */
+  run<T = Row>(builder: Knex.QueryBuilder): Promise<T[]>
+  /** A knex instance without a connection of its own: builds statements, cannot run them. */
+  readonly knex: Knex
+}
+
+/** A write transaction. A store method that writes takes one, so that it cannot be called outside. */
+export interface Tx extends Query {
+  /** One statement that gives no rows; the number of rows changed. Statements keep the order they are issued in, awaited or not. */
+  execute(sql: string, params?: readonly SqlValue[]): Promise<number>
+  /**
+   * Inserts any number of rows with one statement (JSON rows expanded in the database).
+   * `conflict`: what to do when a row with the same key is there.
+   */
+  insertMany(table: string, rows: readonly Record<string, SqlValue>[], options: InsertOptions): Promise<void>
+  /** Runs after the commit, in order; a failure is logged and hides nothing. */
+  afterCommit(fn: () => void): void
+  /** Runs after a rollback. */
+  afterRollback(fn: () => void): void
+}
+
+/** The SQL type of a column in `insertMany`: `json` columns are text on SQLite. */
+export type ColumnType = 'text' | 'integer' | 'real' | 'boolean' | 'blob'
+
+export interface InsertOptions {
+  /** Columns and their types, in order: the statement is cached by table, columns and conflict. */
+  columns: Readonly<Record<string, ColumnType>>
+  conflict?: 'error' | 'ignore' | { key: readonly string[]; update: readonly string[] }
+}
+
+export interface Database {
+  readonly dialect: Dialect
+  /** Single statements outside a transaction, each on its own snapshot. */
+  readonly reader: Query
+  /** One consistent snapshot for several statements. `name` labels metrics and logs. */
+  read<T>(name: string, fn: (q: Query) => Promise<T>): Promise<T>
+  /**
+   * One transaction. `fn` may run again (serialization failure, busy, deadlock: at most 5 times): it changes memory
+   * only in `afterCommit`.
+   */
+  write<T>(name: string, fn: (tx: Tx) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
