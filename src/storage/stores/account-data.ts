@@ -1,0 +1,126 @@
+import type { Query, Tx } from '../database.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+
+/** One piece of account data; `roomId` is undefined for data that belongs to no room. */
+export interface AccountDataEntry {
+  readonly roomId: RoomId | undefined
+  readonly type: string
+  readonly content: JsonObject
+}
+
+/** Half-open range of stream positions: after `from`, up to and including `to`. */
+export interface StreamRange {
+  readonly from: number
+  readonly to: number
+}
+
+interface Row {
+  room_id: string
+  type: string
+  content: string
+}
+
+const NO_ROOM = ''
+
+/** Account data, global and of rooms. Each entry has the position of its last change. */
+export class AccountDataStore {
+  /** By primary key. */
+  async get(
+    q: Query,
+    userId: UserId,
+    roomId: RoomId | undefined,
+    type: string,
+  ): Promise<JsonObject | undefined> {
+    const row = await q.first<{ content: string }>(
+      'SELECT content FROM account_data WHERE user_id = ? AND room_id = ? AND type = ?',
+      [userId, roomId ?? NO_ROOM, type],
+    )
+    return row && parseContent(row.content)
+  }
+
+  /** Everything of a user, global and of all rooms. By primary key prefix. */
+  async getAll(q: Query, userId: UserId): Promise<AccountDataEntry[]> {
+    return toEntries(
+      await q.all<Row>('SELECT room_id, type, content FROM account_data WHERE user_id = ?', [userId]),
+    )
+  }
+
+  /** The global data of a user. By primary key prefix. */
+  async getAllGlobal(q: Query, userId: UserId): Promise<AccountDataEntry[]> {
+    return this.#listByRoom(q, userId, NO_ROOM)
+  }
+
+  /** The data of a user for one room. By primary key prefix. */
+  async getAllForRoom(q: Query, userId: UserId, roomId: RoomId): Promise<AccountDataEntry[]> {
+    return this.#listByRoom(q, userId, roomId)
+  }
+
+  /** Global data changed in the range, as it is now. Index account_data_user_stream. */
+  async listGlobalChanges(q: Query, userId: UserId, range: StreamRange): Promise<AccountDataEntry[]> {
+    return this.#listChanges(q, userId, range, '=')
+  }
+
+  /** Room data changed in the range, as it is now. Index account_data_user_stream. */
+  async listRoomChanges(q: Query, userId: UserId, range: StreamRange): Promise<AccountDataEntry[]> {
+    return this.#listChanges(q, userId, range, '<>')
+  }
+
+  /** Whom the user ignores, as `m.ignored_user_list` says. */
+  async getIgnoredUsers(q: Query, userId: UserId): Promise<ReadonlySet<UserId>> {
+    const content = await this.get(q, userId, undefined, 'm.ignored_user_list')
+    const ignored = content?.['ignored_users']
+    return new Set(isJsonObject(ignored) ? (Object.keys(ignored) as UserId[]) : [])
+  }
+
+  /** `streamId`: the position of the change. */
+  async put(tx: Tx, userId: UserId, entry: AccountDataEntry, streamId: number): Promise<void> {
+    await tx.execute(
+      `INSERT INTO account_data (user_id, room_id, type, stream_id, content) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (user_id, room_id, type) DO UPDATE SET stream_id = excluded.stream_id, content = excluded.content`,
+      [userId, entry.roomId ?? NO_ROOM, entry.type, streamId, JSON.stringify(entry.content)],
+    )
+  }
+
+  async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
+    await tx.execute('DELETE FROM account_data WHERE user_id = ?', [userId])
+  }
+
+  async #listByRoom(q: Query, userId: UserId, roomId: string): Promise<AccountDataEntry[]> {
+    return toEntries(
+      await q.all<Row>('SELECT room_id, type, content FROM account_data WHERE user_id = ? AND room_id = ?', [
+        userId,
+        roomId,
+      ]),
+    )
+  }
+
+  async #listChanges(
+    q: Query,
+    userId: UserId,
+    range: StreamRange,
+    operator: '=' | '<>',
+  ): Promise<AccountDataEntry[]> {
+    if (range.from >= range.to) return []
+    return toEntries(
+      await q.all<Row>(
+        `SELECT room_id, type, content FROM account_data
+         WHERE user_id = ? AND stream_id > ? AND stream_id <= ? AND room_id ${operator} '' ORDER BY stream_id`,
+        [userId, range.from, range.to],
+      ),
+    )
+  }
+}
+
+function toEntries(rows: readonly Row[]): AccountDataEntry[] {
+  return rows.map((row) => ({
+    roomId: row.room_id === NO_ROOM ? undefined : (row.room_id as RoomId),
+    type: row.type,
+    content: parseContent(row.content),
+  }))
+}
+
+function parseContent(json: string): JsonObject {
+  const content: unknown = JSON.parse(json)
+  return isJsonObject(content) ? content : {}
+}

@@ -1,0 +1,94 @@
+import type { Query, Tx } from '../database.js'
+import type { UserId } from '../../protocol/ids.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+
+/** One operation that somebody is proving their right to, stage by stage. */
+export interface UiAuthSessionRecord {
+  readonly sessionId: string
+  /** Undefined where the operation needs no account. */
+  readonly userId: UserId | undefined
+  readonly method: string
+  /** The path of the endpoint, without the query. */
+  readonly path: string
+  /** Of the request without its `auth`; undefined where the body may change between the stages. */
+  readonly bodyHash: string | undefined
+  /** What each completed stage has established, by stage. */
+  readonly completed: Readonly<JsonObject>
+  readonly createdTs: number
+}
+
+interface Row {
+  session_id: string
+  user_id: string | null
+  method: string
+  path: string
+  body_hash: string | null
+  completed: string
+  created_ts: number
+}
+
+/** Sessions of user-interactive authentication. */
+export class SessionsStore {
+  async get(q: Query, sessionId: string): Promise<UiAuthSessionRecord | undefined> {
+    const row = await q.first<Row>('SELECT * FROM ui_auth_sessions WHERE session_id = ?', [sessionId])
+    return row && toRecord(row)
+  }
+
+  async insert(tx: Tx, session: UiAuthSessionRecord): Promise<void> {
+    await tx.execute(
+      `INSERT INTO ui_auth_sessions (session_id, user_id, method, path, body_hash, completed, created_ts)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      [
+        session.sessionId,
+        session.userId ?? null,
+        session.method,
+        session.path,
+        session.bodyHash ?? null,
+        JSON.stringify(session.completed),
+        session.createdTs,
+      ],
+    )
+  }
+
+  async setCompleted(tx: Tx, sessionId: string, completed: Readonly<JsonObject>): Promise<void> {
+    await tx.execute('UPDATE ui_auth_sessions SET completed = ? WHERE session_id = ?', [
+      JSON.stringify(completed),
+      sessionId,
+    ])
+  }
+
+  /** True for the one caller that ends the session. */
+  async delete(tx: Tx, sessionId: string): Promise<boolean> {
+    return (await tx.execute('DELETE FROM ui_auth_sessions WHERE session_id = ?', [sessionId])) === 1
+  }
+
+  async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
+    await tx.execute('DELETE FROM ui_auth_sessions WHERE user_id = ?', [userId])
+  }
+
+  /** Deletes sessions begun before `ts` and returns what they had completed. Index ui_auth_sessions_created. */
+  async deleteBefore(tx: Tx, ts: number): Promise<Readonly<JsonObject>[]> {
+    const rows = await tx.all<{ completed: string }>(
+      'DELETE FROM ui_auth_sessions WHERE created_ts < ? RETURNING completed',
+      [ts],
+    )
+    return rows.map((row) => parseCompleted(row.completed))
+  }
+}
+
+function toRecord(row: Row): UiAuthSessionRecord {
+  return {
+    sessionId: row.session_id,
+    userId: (row.user_id ?? undefined) as UserId | undefined,
+    method: row.method,
+    path: row.path,
+    bodyHash: row.body_hash ?? undefined,
+    completed: parseCompleted(row.completed),
+    createdTs: row.created_ts,
+  }
+}
+
+function parseCompleted(json: string): Readonly<JsonObject> {
+  const completed: unknown = JSON.parse(json)
+  return isJsonObject(completed) ? completed : {}
+}
