@@ -214,6 +214,13 @@ export async function down(knex: Knex): Promise<void> {
   ]
   for (const table of tables) await knex.raw(`DROP TABLE ${table}`)
   if (knex.client.config.client === 'sqlite3') return
-  const sequences = ['room_nid', 'event_nid', 'state_key_nid', 'snapshot_nid', 'auth_chain_nid', 'events_stream']
+  const sequences = [
+    'room_nid',
+    'event_nid',
+    'state_key_nid',
+    'snapshot_nid',
+    'auth_chain_nid',
+    'events_stream',
+  ]
   for (const sequence of [...sequences, 'events_backfill']) await knex.raw(`DROP SEQUENCE ${sequence}_seq`)
 }

@@ -1,0 +1,134 @@
+import type { Database } from '../../storage/database.js'
+import { coverPosition, type AuthChainPosition } from '../../storage/auth-reach.js'
+import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StateKeysStore } from '../../storage/stores/state-keys.js'
+import type { IdAllocator } from '../../storage/streams/sequences.js'
+import { authEventKeys } from '../../protocol/auth-events.js'
+import type { Event } from '../../protocol/event.js'
+import type { UserId } from '../../protocol/ids.js'
+import type { RoomVersionRules } from '../../protocol/room-versions.js'
+import { stateKeyOf, type AuthState, type StateKey } from '../../protocol/state-map.js'
+import type { StateSnapshot } from '../../storage/state-snapshot.js'
+import type { JsonObject } from '../../util/json.js'
+
+/** What somebody wants to happen in a room, before it is an event. */
+export interface EventDraft {
+  readonly type: string
+  readonly content: JsonObject
+  readonly stateKey?: string
+}
+
+/** A piece of state by key: the stored event. */
+export type StateLookup = ReadonlyMap<StateKey, StoredEvent>
+
+/** A state, and the events of it that cannot be read yet. */
+export interface StatePoint {
+  readonly snapshot: StateSnapshot
+  readonly pending: ReadonlyMap<number, StoredEvent>
+}
+
+interface Stores {
+  readonly events: EventsStore
+  readonly graph: EventGraphStore
+  readonly stateKeys: StateKeysStore
+}
+
+/** Finds what an event needs of a room: previous events, state by key, the place in the auth chains. */
+export class EventAssembler {
+  readonly #db: Database
+  readonly #stores: Stores
+  readonly #chainIds: IdAllocator
+  /** The last position of chains that this process has extended. */
+  readonly #tips = new Map<number, number>()
+
+  constructor(db: Database, stores: Stores, chainIds: IdAllocator) {
+    this.#db = db
+    this.#stores = stores
+    this.#chainIds = chainIds
+  }
+
+  /** The events that authorize a draft at a state. */
+  authState(
+    rules: RoomVersionRules,
+    at: StatePoint,
+    draft: EventDraft & { readonly sender: UserId },
+  ): Promise<StateLookup> {
+    const keys = authEventKeys(rules, draft).map(([type, stateKey]) => stateKeyOf(type, stateKey))
+    return this.lookUp(at, keys)
+  }
+
+  /** Some pieces of a state. In memory for rooms that are written to often. */
+  async lookUp({ snapshot, pending }: StatePoint, keys: readonly StateKey[]): Promise<StateLookup> {
+    const keyNids = await this.#stores.stateKeys.find(this.#db.reader, keys)
+    const found = new Map<StateKey, StoredEvent>()
+    const wanted = new Map<number, StateKey>()
+    for (const [key, keyNid] of keyNids) {
+      const nid = snapshot.get(keyNid)
+      if (nid === undefined) continue
+      const known = pending.get(nid) ?? this.#stores.events.peek(nid)
+      if (known) found.set(key, known)
+      else wanted.set(nid, key)
+    }
+    if (wanted.size === 0) return found
+    const events = await this.#stores.events.getByNids(this.#db.reader, [...wanted.keys()])
+    for (const [nid, stored] of events) found.set(wanted.get(nid)!, stored)
+    return found
+  }
+
+  /**
+   * Where a state event stands in the auth chains. It extends the chain of the event that it replaces when that is the
+   * chain's last, so that every event of a chain covers all before it.
+   */
+  async authPosition(event: Event, authEvents: readonly StoredEvent[]): Promise<AuthChainPosition> {
+    const positions = await this.#stores.graph.getAuthPositions(
+      this.#db.reader,
+      authEvents.map((stored) => stored.eventNid),
+    )
+    const reach = new Map<number, number>()
+    for (const position of positions.values()) coverPosition(reach, position)
+    const replaced = authEvents.find(
+      ({ event: other }) => other.type === event.type && other.stateKey === event.stateKey,
+    )
+    const previous = replaced && positions.get(replaced.eventNid)
+    if (previous && (await this.#isTip(previous))) {
+      const position = { chainNid: previous.chainNid, seq: previous.seq + 1, reach }
+      this.#tips.set(position.chainNid, position.seq)
+      return position
+    }
+    const chainNid = await this.#chainIds.next()
+    this.#setTip(chainNid, 1)
+    return { chainNid, seq: 1, reach }
+  }
+
+  async #isTip(position: AuthChainPosition): Promise<boolean> {
+    const known = this.#tips.get(position.chainNid)
+    if (known !== undefined) return known === position.seq
+    const tips = await this.#stores.graph.getChainTips(this.#db.reader, [position.chainNid])
+    return tips.get(position.chainNid) === position.seq
+  }
+
+  #setTip(chainNid: number, seq: number): void {
+    // Forgetting all costs one query per chain; the rooms that are written to come back at once.
+    if (this.#tips.size > 50_000) this.#tips.clear()
+    this.#tips.set(chainNid, seq)
+  }
+}
+
+/** State by key, as the authorization rules ask for it. */
+export function asAuthState(lookup: StateLookup): AuthState {
+  return { get: (type, stateKey) => lookup.get(stateKeyOf(type, stateKey))?.event }
+}
+
+/** The previous events of the next one, deepest first, and its depth. */
+export function nextInGraph(extremities: readonly ForwardExtremity[]): {
+  prev: readonly ForwardExtremity[]
+  depth: number
+} {
+  const prev = extremities.slice(0, MAX_PREV_EVENTS)
+  const deepest = prev.reduce((depth, extremity) => Math.max(depth, extremity.depth), 0)
+  return { prev, depth: Math.min(deepest + 1, Number.MAX_SAFE_INTEGER) }
+}
+
+/** A server may name up to 20; fewer keep events small while extremities still go down with each event. */
+const MAX_PREV_EVENTS = 10

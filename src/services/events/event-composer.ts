@@ -1,0 +1,221 @@
+import type { EventRelation, EventTxn, EventWrite } from '../../storage/stores/event-writer.js'
+import type { ForwardExtremity } from '../../storage/stores/event-graph.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
+import type { IdAllocator } from '../../storage/streams/sequences.js'
+import { forbidden } from '../../protocol/errors.js'
+import type { Event } from '../../protocol/event.js'
+import { checkEventAuth } from '../../protocol/event-auth.js'
+import { buildEvent, type EventSigner } from '../../protocol/event-builder.js'
+import type { EventId, UserId } from '../../protocol/ids.js'
+import { stateKeyOf } from '../../protocol/state-map.js'
+import type { Clock } from '../../util/clock.js'
+import { isJsonObject } from '../../util/json.js'
+import {
+  asAuthState,
+  nextInGraph,
+  type EventAssembler,
+  type EventDraft,
+  type StateLookup,
+} from './event-assembler.js'
+import { toStored } from './event-persister.js'
+import { mayNotifyRoom, type PushActions } from './push-actions.js'
+import type { RedactionRules } from './redaction-rules.js'
+import type { RoomHead } from './room-heads.js'
+import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
+import type { StateChangeDescriber } from './state-changes.js'
+import type { StateKeyInterner } from './state-key-interner.js'
+import type { StateResolver } from './state-resolver.js'
+
+/** Where a room's graph ends while a batch of events is being composed. */
+export interface GraphEnd {
+  readonly extremities: readonly ForwardExtremity[]
+  readonly state: SnapshotRef
+  /** Events that cannot be read yet: those of the head, and those of this batch. */
+  readonly pending: ReadonlyMap<number, StoredEvent>
+}
+
+export interface ComposeInput {
+  readonly draft: EventDraft
+  readonly sender: UserId
+  readonly originServerTs?: number | undefined
+  readonly txn?: EventTxn | undefined
+}
+
+interface Parts {
+  readonly assembler: EventAssembler
+  readonly interner: StateKeyInterner
+  readonly builder: SnapshotBuilder
+  readonly resolver: StateResolver
+  readonly changes: StateChangeDescriber
+  readonly pushActions: PushActions
+  readonly redactions: RedactionRules
+  readonly eventIds: IdAllocator
+  readonly clock: Clock
+  readonly signer: EventSigner
+}
+
+/**
+ * Makes an event of a draft at the end of a room's graph and decides everything that will be written of it. Writes
+ * nothing. Callers hold the room's lock.
+ */
+export class EventComposer {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * The state event that already says what the draft says, which then need not be sent.
+   */
+  async findIdentical(end: GraphEnd, input: ComposeInput): Promise<StoredEvent | undefined> {
+    const { draft, sender } = input
+    if (draft.stateKey === undefined) return undefined
+    const key = stateKeyOf(draft.type, draft.stateKey)
+    const at = { snapshot: end.state.snapshot, pending: end.pending }
+    const current = (await this.#parts.assembler.lookUp(at, [key])).get(key)
+    if (current?.event.sender !== sender) return undefined
+    return equalJson(current.event.content, draft.content) ? current : undefined
+  }
+
+  /** The event and what is written of it, and the end of the graph after it. 403 `M_FORBIDDEN` when it is not allowed. */
+  async compose(
+    head: RoomHead,
+    end: GraphEnd,
+    input: ComposeInput,
+  ): Promise<{ write: EventWrite; end: GraphEnd }> {
+    const { draft, sender } = input
+    const { rules } = head.room
+    const { prev, depth } = nextInGraph(end.extremities)
+    const remaining = end.extremities.slice(prev.length)
+    const before = remaining.length === 0 ? end.state : await this.#stateOf(head, prev)
+    const authState = await this.#parts.assembler.authState(
+      rules,
+      { snapshot: before.snapshot, pending: end.pending },
+      { ...draft, sender },
+    )
+    const authEvents = [...authState.values()]
+    const event = buildEvent(
+      rules,
+      {
+        ...(draft.type === 'm.room.create' && rules.roomIdIsCreateHash ? {} : { roomId: head.room.roomId }),
+        type: draft.type,
+        sender,
+        ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
+        content: draft.content,
+        prevEvents: await this.#references(rules, end, prev),
+        authEvents: await this.#references(
+          rules,
+          end,
+          authEvents.map(({ event, eventNid }) => ({ eventNid, eventId: event.eventId })),
+        ),
+        depth,
+        originServerTs: input.originServerTs ?? this.#parts.clock.now(),
+      },
+      this.#parts.signer,
+    )
+    const verdict = checkEventAuth(rules, event, asAuthState(authState))
+    if (!verdict.allowed) throw forbidden(verdict.reason)
+    const redaction = await this.#parts.redactions.judgeLocal(head.room, event, authState)
+    const eventNid = await this.#parts.eventIds.next()
+    const after = await this.#stateAfter(head, { before, event, eventNid })
+    const current = await this.#currentState(head, { after, remaining })
+    const push = await this.#parts.pushActions.judge(head.room, event, {
+      mayNotifyRoom: () => mayNotifyRoom(rules, event, authState),
+    })
+    const own: Omit<EventWrite, 'stateChanges'> = {
+      event,
+      eventNid,
+      room: head.room,
+      receivedTs: this.#parts.clock.now(),
+      kind: 'live',
+      prevNids: prev.map((extremity) => extremity.eventNid),
+      stateBefore: before.nid,
+      stateAfter: after.nid,
+      snapshots: [...before.rows, ...after.rows, ...current.rows],
+      rejected: null,
+      softFailed: false,
+      authPosition: event.isState() ? await this.#parts.assembler.authPosition(event, authEvents) : undefined,
+      extremities: { becomesOne: true, removed: prev.map((extremity) => extremity.eventNid) },
+      relation: relationOf(event),
+      notifies: push.notifies,
+      highlights: push.highlights,
+      txn: input.txn,
+      redaction,
+    }
+    const stored = toStored({ ...own, stateChanges: [] })
+    const pending = new Map(end.pending).set(eventNid, stored)
+    const stateChanges = await this.#parts.changes.describe(end.state.snapshot, current.snapshot, pending)
+    const extremity = { eventNid, eventId: event.eventId, depth, stateAfter: after.nid }
+    return {
+      write: { ...own, stateChanges },
+      end: { extremities: [extremity, ...remaining], state: { ...current, rows: [] }, pending },
+    }
+  }
+
+  /** The state where branches meet. */
+  #stateOf(head: RoomHead, extremities: readonly ForwardExtremity[]): Promise<SnapshotRef> {
+    return this.#parts.resolver.resolve(
+      head.room,
+      extremities.map((extremity) => extremity.stateAfter),
+    )
+  }
+
+  async #stateAfter(
+    head: RoomHead,
+    { before, event, eventNid }: { before: SnapshotRef; event: Event; eventNid: number },
+  ): Promise<SnapshotRef> {
+    if (event.stateKey === undefined) return { ...before, rows: [] }
+    const key = stateKeyOf(event.type, event.stateKey)
+    const keyNid = (await this.#parts.interner.intern([key])).get(key)
+    if (keyNid === undefined) throw new Error(`The state key of ${event.eventId} has no nid`)
+    return this.#parts.builder.build(head.room, before, new Map([[keyNid, eventNid]]))
+  }
+
+  /** The room's state after the event: the event's own, unless there are extremities that it does not follow. */
+  async #currentState(
+    head: RoomHead,
+    { after, remaining }: { after: SnapshotRef; remaining: readonly ForwardExtremity[] },
+  ): Promise<SnapshotRef> {
+    if (remaining.length === 0) return { ...after, rows: [] }
+    const branches = [after.nid, ...remaining.map((extremity) => extremity.stateAfter)]
+    return this.#parts.resolver.resolve(head.room, branches)
+  }
+
+  /** How the room version refers to other events: by ID, and in the first versions by their hash as well. */
+  async #references(
+    rules: RoomVersionRules,
+    end: GraphEnd,
+    events: readonly { readonly eventNid: number; readonly eventId: EventId }[],
+  ): Promise<EventReference[]> {
+    if (rules.eventIdFormat !== 'v1') return events.map(({ eventId }) => ({ eventId }))
+    const unread = events.filter(({ eventNid }) => !end.pending.has(eventNid))
+    const read = await this.#parts.events.getByNids(
+      this.#parts.db.reader,
+      unread.map(({ eventNid }) => eventNid),
+    )
+    return events.flatMap(({ eventNid, eventId }) => {
+      const stored = end.pending.get(eventNid) ?? read.get(eventNid)
+      return stored ? [{ eventId, sha256: referenceHash(stored.event) }] : []
+    })
+  }
+}
+
+/** What an event says of another, in the columns that relations are looked up by. */
+export function relationOf(event: Event): EventRelation {
+  const relation = event.content['m.relates_to']
+  if (!isJsonObject(relation)) return { relatesTo: null, relType: null, threadRoot: null }
+  const { event_id: target, rel_type: relType } = relation
+  if (!isIndexable(target) || !isIndexable(relType))
+    return { relatesTo: null, relType: null, threadRoot: null }
+  return {
+    relatesTo: target as EventId,
+    relType,
+    threadRoot: relType === 'm.thread' ? (target as EventId) : null,
+  }
+}
+
+/** Text that may stand in an indexed column: PostgreSQL has no NUL in text, and IDs have at most 255 bytes. */
+function isIndexable(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 255 && !value.includes('\u0000')
+}

@@ -1,0 +1,246 @@
+import type { Tx } from '../../storage/database.js'
+import type { EventTxn, EventWrite } from '../../storage/stores/event-writer.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import { buildEvent, type EventSigner } from '../../protocol/event-builder.js'
+import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../protocol/ids.js'
+import type { RoomVersionRules } from '../../protocol/room-versions.js'
+import type { Clock } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { KeyedMutex } from '../../util/keyed-mutex.js'
+import { randomRoomLocalpart } from '../../util/random.js'
+import type { EventDraft } from './event-assembler.js'
+import type { EventComposer, GraphEnd } from './event-composer.js'
+import { StaleHeadError, type EventPersister } from './event-persister.js'
+import type { RoomHead, RoomHeads } from './room-heads.js'
+import type { RoomState } from './room-state.js'
+import type { SentTransactions } from './sent-transactions.js'
+import type { SnapshotBuilder } from './snapshot-builder.js'
+import type { RoomRegistrar } from './room-registrar.js'
+
+/** Who an event is from. With a device, transaction IDs make sending idempotent. */
+export interface EventSource {
+  readonly userId: UserId
+  readonly deviceId?: DeviceId | undefined
+}
+
+export interface SendInput extends EventDraft {
+  readonly roomId: RoomId
+  readonly txnId?: string | undefined
+  /** `origin_server_ts` for application services that may set it; otherwise now. */
+  readonly ts?: number | undefined
+}
+
+/** A draft whose sender need not be the one who sends the batch. */
+export interface BatchDraft extends EventDraft {
+  readonly sender?: UserId
+}
+
+export interface CreateRoomInput {
+  readonly rules: RoomVersionRules
+  /** The content of the create event, whole. */
+  readonly createContent: JsonObject
+  /** The events that follow, in order. */
+  readonly drafts: (roomId: RoomId) => readonly BatchDraft[]
+  readonly isPublic: boolean
+  /** Further rows of the same transaction. May run more than once. */
+  readonly inTransaction?: (tx: Tx, room: RoomRecord) => Promise<void>
+}
+
+interface Parts {
+  readonly roomState: RoomState
+  readonly heads: RoomHeads
+  readonly composer: EventComposer
+  readonly persister: EventPersister
+  readonly builder: SnapshotBuilder
+  readonly registrar: RoomRegistrar
+  readonly transactions: SentTransactions
+  readonly locks: KeyedMutex
+  readonly clock: Clock
+  readonly signer: EventSigner
+  readonly serverName: ServerName
+}
+
+interface Composed {
+  readonly writes: readonly EventWrite[]
+  readonly end: GraphEnd
+}
+
+/** How often a send is tried anew when the event before it could not be stored. */
+const MAX_ATTEMPTS = 3
+
+/**
+ * Sends events of our own users. One writer per room at a time decides what the next event is; the lock is released
+ * before the commit, so that the events of many senders in one room share it too.
+ */
+export class EventSender {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Sends one event and resolves when it is committed and readers can see it. An identical piece of state is not sent
+   * again. 403 `M_FORBIDDEN` when the room's rules refuse it, 404 `M_NOT_FOUND` for an unknown room, 413 `M_TOO_LARGE`.
+   */
+  async send(source: EventSource, input: SendInput): Promise<EventId> {
+    const room = await this.#parts.roomState.requireRoom(input.roomId)
+    const { deviceId, userId } = source
+    const { txnId } = input
+    if (txnId === undefined || deviceId === undefined) return this.#sendOne(room, userId, { input })
+    const device = { userId, deviceId }
+    return this.#parts.transactions.once(device, { roomNid: room.roomNid, txnId }, () =>
+      this.#sendOne(room, userId, { input, txn: { ...device, txnId } }),
+    )
+  }
+
+  /** Sends several events, each after the one before, all or none of them. */
+  async sendBatch(source: EventSource, roomId: RoomId, drafts: readonly BatchDraft[]): Promise<EventId[]> {
+    const room = await this.#parts.roomState.requireRoom(roomId)
+    return this.#retrying(async () => {
+      const stored = await this.#composeLocked(room, async (head) => {
+        const writes: EventWrite[] = []
+        let end: GraphEnd = head
+        for (const draft of drafts) {
+          const composed = await this.#parts.composer.compose(head, end, {
+            draft,
+            sender: draft.sender ?? source.userId,
+          })
+          writes.push(composed.write)
+          end = composed.end
+        }
+        return { writes, end }
+      })
+      return stored.map(({ event }) => event.eventId)
+    })
+  }
+
+  /** Creates a room: its row, its create event and the events that follow, in one transaction. */
+  async createRoom(
+    creator: UserId,
+    input: CreateRoomInput,
+  ): Promise<{ roomId: RoomId; eventIds: EventId[] }> {
+    const originServerTs = this.#parts.clock.now()
+    const room = await this.#newRoom(creator, input, originServerTs)
+    const empty = await this.#parts.builder.empty(room)
+    const head: RoomHead = { room, extremities: [], state: empty, pending: new Map(), failed: false }
+    const create = { type: 'm.room.create', stateKey: '', content: input.createContent }
+    const drafts: readonly BatchDraft[] = [create, ...input.drafts(room.roomId)]
+    const writes: EventWrite[] = []
+    let end: GraphEnd = head
+    for (const draft of drafts) {
+      const sender = draft.sender ?? creator
+      const composed = await this.#parts.composer.compose(head, end, {
+        draft,
+        sender,
+        // The room ID of version 12 is the hash of the create event: it must come out the same again.
+        originServerTs: draft === create ? originServerTs : undefined,
+      })
+      writes.push(composed.write)
+      end = composed.end
+    }
+    advance(head, { writes, end })
+    const stored = await this.#parts.persister.persist({
+      head,
+      writes,
+      inTransaction: async (tx) => {
+        await this.#parts.registrar.insert(tx, room, { isPublic: input.isPublic, createdTs: originServerTs })
+        await input.inTransaction?.(tx, room)
+      },
+    })
+    this.#parts.heads.set(head)
+    return { roomId: room.roomId, eventIds: stored.map(({ event }) => event.eventId) }
+  }
+
+  async #sendOne(
+    room: RoomRecord,
+    sender: UserId,
+    { input, txn }: { input: SendInput; txn?: EventTxn },
+  ): Promise<EventId> {
+    const compose = { draft: draftOf(input), sender, originServerTs: input.ts, txn }
+    return this.#retrying(async () => {
+      let identical: StoredEvent | undefined
+      const stored = await this.#composeLocked(room, async (head) => {
+        identical = await this.#parts.composer.findIdentical(head, compose)
+        if (identical) return undefined
+        const { write, end } = await this.#parts.composer.compose(head, head, compose)
+        return { writes: [write], end }
+      })
+      return (identical ?? stored[0]!).event.eventId
+    })
+  }
+
+  /** Composes under the room's lock and commits outside of it. */
+  async #composeLocked(
+    room: RoomRecord,
+    compose: (head: RoomHead) => Promise<Composed | undefined>,
+  ): Promise<readonly StoredEvent[]> {
+    const committing = await this.#parts.locks.run(String(room.roomNid), async () => {
+      const head = await this.#parts.heads.get(room)
+      const composed = await compose(head)
+      if (!composed) return { stored: Promise.resolve([]) }
+      advance(head, composed)
+      const stored = this.#parts.persister.persist({ head, writes: composed.writes })
+      // The lock must not wait for the commit; whoever awaits below gets the failure.
+      stored.catch(() => undefined)
+      return { stored }
+    })
+    return committing.stored
+  }
+
+  async #retrying<T>(send: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await send()
+      } catch (error) {
+        if (!(error instanceof StaleHeadError) || attempt === MAX_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  async #newRoom(creator: UserId, input: CreateRoomInput, originServerTs: number): Promise<RoomRecord> {
+    const { rules, createContent } = input
+    const roomType = createContent['type']
+    return this.#parts.registrar.prepare({
+      roomId: rules.roomIdIsCreateHash
+        ? this.#hashRoomId(creator, input, originServerTs)
+        : (`!${randomRoomLocalpart()}:${this.#parts.serverName}` as RoomId),
+      rules,
+      creator,
+      roomType: typeof roomType === 'string' ? roomType : undefined,
+    })
+  }
+
+  #hashRoomId(creator: UserId, input: CreateRoomInput, originServerTs: number): RoomId {
+    const create = buildEvent(
+      input.rules,
+      {
+        type: 'm.room.create',
+        sender: creator,
+        stateKey: '',
+        content: input.createContent,
+        prevEvents: [],
+        authEvents: [],
+        depth: 1,
+        originServerTs,
+      },
+      this.#parts.signer,
+    )
+    return create.roomId
+  }
+}
+
+function draftOf({ type, content, stateKey }: SendInput): EventDraft {
+  return { type, content, ...(stateKey !== undefined && { stateKey }) }
+}
+
+/** Makes what was composed the room's end. What was committed in the meantime is no longer pending. */
+function advance(head: RoomHead, { writes, end }: Composed): void {
+  head.extremities = end.extremities
+  head.state = end.state
+  for (const { eventNid } of writes) {
+    const stored = end.pending.get(eventNid)
+    if (stored) head.pending.set(eventNid, stored)
+  }
+}

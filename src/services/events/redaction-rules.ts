@@ -1,0 +1,78 @@
+import type { Database } from '../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import { forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
+import type { Event } from '../../protocol/event.js'
+import { serverNameOf, type EventId } from '../../protocol/ids.js'
+import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
+import type { StateLookup } from './event-assembler.js'
+import { asAuthState } from './event-assembler.js'
+
+/** What is stored of a redaction: its target, and whether it takes the target's content away. */
+export interface RedactionVerdict {
+  readonly targetId: EventId
+  readonly applied: boolean
+}
+
+/**
+ * Which redactions count.
+ * https://spec.matrix.org/latest/rooms/v11/#handling-redactions
+ */
+export class RedactionRules {
+  readonly #db: Database
+  readonly #events: EventsStore
+
+  constructor(db: Database, events: EventsStore) {
+    this.#db = db
+    this.#events = events
+  }
+
+  /**
+   * A redaction by one of our users: one's own events, or others' with the power to. 403 `M_FORBIDDEN` otherwise, and
+   * for the create event, without which a room cannot be understood. Undefined for other events.
+   */
+  async judgeLocal(
+    room: RoomRecord,
+    event: Event,
+    state: StateLookup,
+  ): Promise<RedactionVerdict | undefined> {
+    if (event.type !== 'm.room.redaction') return undefined
+    const targetId = event.redacts
+    if (targetId === undefined)
+      throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts')
+    const target = await this.#events.get(this.#db.reader, targetId)
+    const mayRedact = this.#hasPower(event, state)
+    if (!target) {
+      if (!mayRedact) throw forbidden("You don't have permission to redact events")
+      return { targetId, applied: false }
+    }
+    if (target.roomNid !== room.roomNid) throw invalidParam('Cannot redact an event from a different room')
+    if (target.event.type === 'm.room.create') throw forbidden('Redacting create events is not permitted')
+    if (target.event.sender !== event.sender && !mayRedact) {
+      throw forbidden("You don't have permission to redact events")
+    }
+    return { targetId, applied: target.redactedBy === null }
+  }
+
+  /** A redaction from elsewhere: ignored unless sender and target are of one server or the sender has the power. */
+  judgeRemote(
+    target: StoredEvent | undefined,
+    event: Event,
+    state: StateLookup,
+  ): RedactionVerdict | undefined {
+    if (event.type !== 'm.room.redaction' || event.redacts === undefined) return undefined
+    const allowed =
+      target?.event.roomId === event.roomId &&
+      target.redactedBy === null &&
+      (serverNameOf(target.event.sender) === serverNameOf(event.sender) || this.#hasPower(event, state))
+    return { targetId: event.redacts, applied: allowed }
+  }
+
+  #hasPower(event: Event, state: StateLookup): boolean {
+    const auth = asAuthState(state)
+    const create = auth.get('m.room.create', '')
+    if (!create) return false
+    const levels = parsePowerLevels(event.rules, auth.get('m.room.power_levels', ''))
+    return userPowerLevel(event.rules, levels, create, event.sender) >= levels.redact
+  }
+}

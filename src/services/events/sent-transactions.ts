@@ -1,0 +1,103 @@
+import { LRUCache } from 'lru-cache'
+import type { Database } from '../../storage/database.js'
+import { EVENT_TXN_LIFETIME_MS, type EventTxnsStore } from '../../storage/stores/event-txns.js'
+import type { EventId, UserId } from '../../protocol/ids.js'
+import type { Clock } from '../../util/clock.js'
+
+interface Device {
+  readonly userId: UserId
+  readonly deviceId: string
+}
+
+interface DeviceTransactions {
+  /** Room nid and transaction ID to the answer, which may still be on its way. */
+  readonly sent: Map<string, Promise<EventId>>
+  /** False where the device has sent more than is kept: what is not here may be in the database. */
+  complete: boolean
+}
+
+const MAX_PER_DEVICE = 1_000
+
+/**
+ * Makes sending idempotent per device, room and transaction ID. The database is asked once per device, for what was
+ * sent before this process began.
+ */
+export class SentTransactions {
+  readonly #db: Database
+  readonly #store: EventTxnsStore
+  readonly #clock: Clock
+  readonly #devices = new LRUCache<string, Promise<DeviceTransactions>>({ max: 20_000 })
+
+  constructor(db: Database, store: EventTxnsStore, clock: Clock) {
+    this.#db = db
+    this.#store = store
+    this.#clock = clock
+  }
+
+  /** The answer to the same transaction if it was sent before; otherwise what `send` gives, remembered if it succeeds. */
+  async once(
+    device: Device,
+    txn: { roomNid: number; txnId: string },
+    send: () => Promise<EventId>,
+  ): Promise<EventId> {
+    const known = await this.#load(device)
+    const key = `${txn.roomNid}\u0000${txn.txnId}`
+    const earlier = known.sent.get(key)
+    if (earlier) return earlier
+    const sending = this.#send(device, txn, { complete: known.complete, send })
+    known.sent.set(key, sending)
+    try {
+      const eventId = await sending
+      forgetOldest(known)
+      return eventId
+    } catch (error) {
+      known.sent.delete(key)
+      throw error
+    }
+  }
+
+  async #send(
+    device: Device,
+    txn: { roomNid: number; txnId: string },
+    how: { complete: boolean; send: () => Promise<EventId> },
+  ): Promise<EventId> {
+    if (!how.complete) {
+      const stored = await this.#store.find(this.#db.reader, device, txn.roomNid, txn.txnId)
+      if (stored) return stored
+    }
+    return how.send()
+  }
+
+  #load(device: Device): Promise<DeviceTransactions> {
+    const name = nameOf(device)
+    const known = this.#devices.get(name)
+    if (known) return known
+    const loading = this.#read(device)
+    this.#devices.set(name, loading)
+    loading.catch(() => this.#devices.delete(name))
+    return loading
+  }
+
+  async #read(device: Device): Promise<DeviceTransactions> {
+    const sinceTs = this.#clock.now() - EVENT_TXN_LIFETIME_MS
+    const limit = MAX_PER_DEVICE / 2
+    const rows = await this.#store.listForDevice(this.#db.reader, device, { sinceTs, limit })
+    const sent = new Map(
+      rows.map((row) => [`${row.roomNid}\u0000${row.txnId}`, Promise.resolve(row.eventId)] as const),
+    )
+    return { sent, complete: rows.length < limit }
+  }
+}
+
+/** Drops the oldest answer where there are too many: the database has it. */
+function forgetOldest(known: DeviceTransactions): void {
+  if (known.sent.size <= MAX_PER_DEVICE) return
+  const [oldest] = known.sent.keys()
+  if (oldest === undefined) return
+  known.sent.delete(oldest)
+  known.complete = false
+}
+
+function nameOf(device: Device): string {
+  return `${device.userId}\u0000${device.deviceId}`
+}

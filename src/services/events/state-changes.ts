@@ -1,0 +1,88 @@
+import type { Database } from '../../storage/database.js'
+import type { CurrentStateChange, MemberChange } from '../../storage/stores/event-writer.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { Membership } from '../../storage/stores/room-members.js'
+import type { StateKeysStore } from '../../storage/stores/state-keys.js'
+import type { StateSnapshot } from '../../storage/state-snapshot.js'
+import type { Event } from '../../protocol/event.js'
+import { serverNameOf, type ServerName } from '../../protocol/ids.js'
+import { splitStateKey } from '../../protocol/state-map.js'
+
+const MEMBERSHIPS: ReadonlySet<string> = new Set<Membership>(['join', 'invite', 'knock', 'leave', 'ban'])
+
+/** Puts the difference of two states into the words of the flat tables. */
+export class StateChangeDescriber {
+  readonly #db: Database
+  readonly #events: EventsStore
+  readonly #stateKeys: StateKeysStore
+  readonly #serverName: ServerName
+
+  constructor(
+    db: Database,
+    stores: { events: EventsStore; stateKeys: StateKeysStore },
+    options: { serverName: ServerName },
+  ) {
+    this.#db = db
+    this.#events = stores.events
+    this.#stateKeys = stores.stateKeys
+    this.#serverName = options.serverName
+  }
+
+  /** What changes from one state to another. `pending`: events that cannot be read yet. */
+  async describe(
+    before: StateSnapshot,
+    after: StateSnapshot,
+    pending: ReadonlyMap<number, StoredEvent>,
+  ): Promise<CurrentStateChange[]> {
+    if (before === after) return []
+    const changes = before.changesTo(after)
+    const names = await this.#stateKeys.names(this.#db.reader, [...changes.keys()])
+    const involved = [...changes].flatMap(([key, nid]) => [nid ?? [], before.get(key) ?? []].flat())
+    const unread = involved.filter((nid) => !pending.has(nid))
+    const read = await this.#events.getByNids(this.#db.reader, unread)
+    const eventOf = (nid: number | undefined): Event | undefined =>
+      nid === undefined ? undefined : (pending.get(nid) ?? read.get(nid))?.event
+    const described: CurrentStateChange[] = []
+    for (const [key, nid] of changes) {
+      const name = names.get(key)
+      if (name === undefined) throw new Error(`State key ${key} has no name`)
+      const [type, stateKey] = splitStateKey(name)
+      const member =
+        type === 'm.room.member' ? this.#member(stateKey, eventOf(nid), eventOf(before.get(key))) : undefined
+      described.push({
+        type,
+        stateKey,
+        eventNid: nid ?? null,
+        prevEventNid: before.get(key) ?? null,
+        ...(member && { member }),
+      })
+    }
+    return described
+  }
+
+  /** A member whose event is gone counts as having left. */
+  #member(userId: string, event: Event | undefined, previous: Event | undefined): MemberChange | undefined {
+    const sender = (event ?? previous)?.sender
+    if (sender === undefined) return undefined
+    const text = (key: string): string | undefined => {
+      const value = event?.content[key]
+      // PostgreSQL has no NUL in text.
+      return typeof value === 'string' && !value.includes('\u0000') ? value : undefined
+    }
+    return {
+      membership: membershipOf(event) ?? 'leave',
+      previous: membershipOf(previous),
+      sender,
+      displayName: text('displayname'),
+      avatarUrl: text('avatar_url'),
+      isLocal: serverNameOf(userId) === this.#serverName,
+    }
+  }
+}
+
+function membershipOf(event: Event | undefined): Membership | undefined {
+  const membership = event?.content['membership']
+  return typeof membership === 'string' && MEMBERSHIPS.has(membership)
+    ? (membership as Membership)
+    : undefined
+}

@@ -1,0 +1,103 @@
+import type { Query, Tx } from '../database.js'
+import type { UserId } from '../../protocol/ids.js'
+
+export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
+
+/** Somebody's current membership of a room. */
+export interface MemberRecord {
+  readonly roomNid: number
+  readonly userId: UserId
+  readonly membership: Membership
+  readonly eventNid: number
+  readonly streamOrdering: number
+  readonly sender: UserId
+  readonly displayName: string | undefined
+  readonly avatarUrl: string | undefined
+  readonly isLocal: boolean
+  readonly forgotten: boolean
+}
+
+interface Row {
+  room_nid: number
+  user_id: string
+  membership: string
+  event_nid: number
+  stream_ordering: number
+  sender: string
+  display_name: string | null
+  avatar_url: string | null
+  is_local: number
+  forgotten: number
+}
+
+const COLUMNS = `m.room_nid, m.user_id, m.membership, m.event_nid, m.stream_ordering, m.sender, m.display_name,
+  m.avatar_url, m.is_local, m.forgotten`
+
+/** Who is in which room now, whoever ever was in its state. */
+export class RoomMembersStore {
+  async get(q: Query, roomNid: number, userId: UserId): Promise<MemberRecord | undefined> {
+    const row = await q.first<Row>(
+      `SELECT ${COLUMNS} FROM room_members m WHERE m.room_nid = ? AND m.user_id = ?`,
+      [roomNid, userId],
+    )
+    return row && toRecord(row)
+  }
+
+  /** Several people of one room. */
+  async getMany(q: Query, roomNid: number, userIds: readonly string[]): Promise<Map<UserId, MemberRecord>> {
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM room_members m WHERE m.room_nid = ? AND ${q.dialect.anyOf('m.user_id', 'text')}`,
+      [roomNid, q.dialect.list(userIds)],
+    )
+    return new Map(rows.map((row) => [row.user_id as UserId, toRecord(row)]))
+  }
+
+  /** The rooms of a user by membership, forgotten ones too. Index room_members_user. */
+  async listForUser(q: Query, userId: UserId, memberships: readonly Membership[]): Promise<MemberRecord[]> {
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM room_members m
+       WHERE m.user_id = ? AND ${q.dialect.anyOf('m.membership', 'text')}`,
+      [userId, q.dialect.list(memberships)],
+    )
+    return rows.map(toRecord)
+  }
+
+  /** The people of a room by membership, in the order of their user IDs. Index room_members_membership. */
+  async listForRoom(
+    q: Query,
+    roomNid: number,
+    memberships: readonly Membership[],
+    options: { localOnly?: boolean } = {},
+  ): Promise<MemberRecord[]> {
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM room_members m
+       WHERE m.room_nid = ? AND ${q.dialect.anyOf('m.membership', 'text')}
+       ${options.localOnly ? 'AND m.is_local = 1' : ''} ORDER BY m.user_id`,
+      [roomNid, q.dialect.list(memberships)],
+    )
+    return rows.map(toRecord)
+  }
+
+  /** Hides a room that the user has left; the next membership brings it back. */
+  async setForgotten(tx: Tx, roomNid: number, userId: UserId): Promise<void> {
+    await tx.execute('UPDATE room_members SET forgotten = 1 WHERE room_nid = ? AND user_id = ?', [
+      roomNid,
+      userId,
+    ])
+  }
+}
+
+function toRecord(row: Row): MemberRecord {
+  return {
+    roomNid: row.room_nid,
+    userId: row.user_id as UserId,
+    membership: row.membership as Membership,
+    eventNid: row.event_nid,
+    streamOrdering: row.stream_ordering,
+    sender: row.sender as UserId,
+    displayName: row.display_name ?? undefined,
+    avatarUrl: row.avatar_url ?? undefined,
+    isLocal: row.is_local === 1,
+    forgotten: row.forgotten === 1,
+  }
+}
