@@ -1,0 +1,13 @@
+import type { Knex } from 'knex'
+import * as rooms from './0002-rooms.js'
+
+/** One reversible step of the schema, the same for both databases. */
+export interface Migration {
+  /** The file's name without its extension: what the database remembers. */
+  readonly name: string
+  up(knex: Knex): Promise<void>
+  down(knex: Knex): Promise<void>
+}
+
+/** All steps, in the order in which they are taken. Only ever appended to. */
+export const migrations: readonly Migration[] = [rooms]

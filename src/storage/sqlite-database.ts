@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import createKnex, { type Knex } from 'knex'
+import type { Database as Driver } from 'sqlite3'
+import { sqliteDialect } from './dialect-sqlite.js'
+import { KnexPool } from './knex-pool.js'
+import type { ConnectionLease } from './sql-connection.js'
+import type { SqlEngine } from './sql-database.js'
+import { SqliteConnection } from './sqlite-connection.js'
+
+export interface SqliteConfig {
+  readonly name: 'sqlite'
+  /** The file; `:memory:` stands for a file in the temporary directory that goes away at the end. */
+  readonly path: string
+  /** How many read at the same time; 4 by default. */
+  readonly readers?: number
+  /** `full` also survives the loss of power without losing the last commits; `normal` (default) never corrupts. */
+  readonly synchronous?: 'normal' | 'full'
+}
+
+const BUSY_TIMEOUT_MS = 5_000
+const ACQUIRE_TIMEOUT_MS = 60_000
+
+const COMMON_PRAGMAS = [
+  `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`,
+  'PRAGMA foreign_keys = ON',
+  'PRAGMA temp_store = MEMORY',
+  'PRAGMA mmap_size = 268435456',
+]
+
+const WRITER_PRAGMAS = [
+  'PRAGMA journal_mode = WAL',
+  // In KiB: the writer touches the indices of every table, again and again.
+  'PRAGMA cache_size = -32768',
+  // Pages of 4 KiB: the log is folded back at 16 MiB, and cut to 64 MiB if a long read let it grow.
+  'PRAGMA wal_autocheckpoint = 4000',
+  'PRAGMA journal_size_limit = 67108864',
+]
+
+const READER_PRAGMAS = ['PRAGMA query_only = ON', 'PRAGMA cache_size = -16384']
+
+/**
+ * Opens a SQLite database: one connection that writes, some that read. Readers see what was committed when they began,
+ * and never wait for the writer.
+ */
+export async function openSqliteEngine(config: SqliteConfig): Promise<SqlEngine> {
+  const temporary = config.path === ':memory:'
+  const path = temporary ? join(tmpdir(), `mxhs-${randomUUID()}.db`) : config.path
+  const synchronous = `PRAGMA synchronous = ${config.synchronous === 'full' ? 'FULL' : 'NORMAL'}`
+  const writer = createPool(path, 1, [...COMMON_PRAGMAS, ...WRITER_PRAGMAS, synchronous])
+  const readers = createPool(path, config.readers ?? 4, [...COMMON_PRAGMAS, ...READER_PRAGMAS])
+  const engine = new SqliteEngine(writer, readers, temporary ? path : undefined)
+  try {
+    // The writer first: it makes the file and sets the journal mode that readers rely on.
+    ;(await engine.acquire('write')).release()
+    ;(await engine.acquire('read')).release()
+  } catch (error) {
+    await engine.close()
+    throw new Error(`Cannot open the SQLite database ${path}: ${(error as Error).message}`, { cause: error })
+  }
+  return engine
+}
+
+class SqliteEngine implements SqlEngine {
+  readonly dialect = sqliteDialect
+  readonly builder = createKnex({ client: 'sqlite3', useNullAsDefault: true })
+  readonly migrationKnex: Knex
+  readonly beginRead = 'BEGIN'
+  readonly beginWrite = 'BEGIN IMMEDIATE'
+  readonly #writer: KnexPool<Driver>
+  readonly #readers: KnexPool<Driver>
+  readonly #connections = new Map<Driver, SqliteConnection>()
+  readonly #temporaryPath: string | undefined
+
+  constructor(writer: Knex, readers: Knex, temporaryPath: string | undefined) {
+    this.migrationKnex = writer
+    this.#writer = new KnexPool(writer)
+    this.#readers = new KnexPool(readers)
+    this.#temporaryPath = temporaryPath
+  }
+
+  async acquire(kind: 'read' | 'write'): Promise<ConnectionLease> {
+    const pool = kind === 'write' ? this.#writer : this.#readers
+    const driver = await pool.acquire()
+    let connection = this.#connections.get(driver)
+    if (connection === undefined) {
+      connection = new SqliteConnection(driver)
+      this.#connections.set(driver, connection)
+    }
+    return {
+      connection,
+      release: (broken = false) => {
+        // A connection that is closed must not hold statements.
+        if (broken) connection.finalize()
+        pool.release(driver, broken)
+      },
+    }
+  }
+
+  /** None: the driver itself has waited for the lock. */
+  retryDelayMs(): number {
+    return 0
+  }
+
+  /** SQLite ends a transaction by itself after some errors. */
+  isHarmlessRollbackError(error: unknown): boolean {
+    return error instanceof Error && error.message.includes('no transaction is active')
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.#connections.values()) connection.finalize()
+    await this.#readers.destroy()
+    await this.#writer.destroy()
+    if (this.#temporaryPath === undefined) return
+    for (const suffix of ['', '-wal', '-shm']) rmSync(this.#temporaryPath + suffix, { force: true })
+  }
+}
+
+function createPool(filename: string, size: number, pragmas: readonly string[]): Knex {
+  return createKnex({
+    client: 'sqlite3',
+    useNullAsDefault: true,
+    connection: { filename },
+    acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+    pool: {
+      min: 0,
+      max: size,
+      // Connections stay for good: what they have prepared is worth more than the memory.
+      idleTimeoutMillis: 2 ** 31 - 1,
+      afterCreate: (driver: Driver, done: (error: Error | null) => void) => {
+        driver.exec(pragmas.join(';'), (error) => {
+          done(error)
+        })
+      },
+    },
+  })
+}

@@ -1,0 +1,76 @@
+import type { SqlConnection, SqlResult, SqlStatement } from './sql-connection.js'
+
+/** A statement that was not run, because one before it in the same transaction had failed (its error is the cause). */
+export class RefusedStatementError extends Error {
+  override readonly name = 'RefusedStatementError'
+}
+
+/**
+ * The statements of one attempt at a transaction. The first that fails dooms it: what comes after is refused, as
+ * PostgreSQL does, and the commit fails with that first error. So nobody has to await a statement only to learn of its
+ * failure.
+ */
+export class TransactionScope {
+  readonly #name: string
+  readonly #connection: SqlConnection
+  readonly #pending = new Set<Promise<unknown>>()
+  #closed = false
+  /** The first statement's error. */
+  failure: Error | undefined
+
+  constructor(name: string, connection: SqlConnection) {
+    this.#name = name
+    this.#connection = connection
+  }
+
+  /** Runs a statement of the callback's. Throws when the transaction has ended. */
+  readonly send = (statement: SqlStatement): Promise<SqlResult> => {
+    // Thrown here and now: a rejection that nobody awaits would hide that the statement was lost.
+    if (this.#closed) throw new Error(`The transaction ${this.#name} has ended: a statement came too late`)
+    return this.#run({ ...statement, refuse: () => this.#refusal() })
+  }
+
+  /** Starts the transaction; statements may follow at once. */
+  begin(sql: string): void {
+    void this.#run({ sql, params: [], wants: 'changes' })
+  }
+
+  /** Keeps the transaction from being committed. */
+  doom(error: unknown): void {
+    this.failure ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  /** Ends it, behind all statements on their way. Throws the error of the first statement that failed. */
+  async commit(): Promise<void> {
+    this.#closed = true
+    void this.#run({ sql: 'COMMIT', params: [], wants: 'changes', refuse: () => this.#refusal() })
+    await Promise.all(this.#pending)
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  /** Undoes it once the statements on their way are done. */
+  async rollback(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#pending)
+    await this.#connection.run({ sql: 'ROLLBACK', params: [], wants: 'changes' })
+  }
+
+  #run(statement: SqlStatement): Promise<SqlResult> {
+    const result = this.#connection.run(statement)
+    const settled: Promise<void> = result.then(
+      () => void this.#pending.delete(settled),
+      (error: unknown) => {
+        this.#pending.delete(settled)
+        this.doom(error)
+      },
+    )
+    this.#pending.add(settled)
+    return result
+  }
+
+  #refusal(): Error | undefined {
+    if (this.failure === undefined) return undefined
+    const message = `Not run: the transaction ${this.#name} has failed before (${this.failure.message})`
+    return new RefusedStatementError(message, { cause: this.failure })
+  }
+}
