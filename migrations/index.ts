@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import * as accounts from './0001-accounts.js'
 import * as rooms from './0002-rooms.js'
 
 /** One reversible step of the schema, the same for both databases. */
@@ -10,4 +11,4 @@ export interface Migration {
 }
 
 /** All steps, in the order in which they are taken. Only ever appended to. */
-export const migrations: readonly Migration[] = [rooms]
+export const migrations: readonly Migration[] = [accounts, rooms]

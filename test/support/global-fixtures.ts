@@ -1,0 +1,11 @@
+import { startPostgres, stopPostgres } from './databases.js'
+
+/** Before all test files, in the process that starts the workers. */
+export async function mochaGlobalSetup(): Promise<void> {
+  await startPostgres()
+}
+
+/** After all test files. */
+export async function mochaGlobalTeardown(): Promise<void> {
+  await stopPostgres()
+}
