@@ -15,3 +15,15 @@ export interface Requester {
   /** The application service that acts as the user, if one does. */
   readonly appserviceId: string | undefined
 }
+
+/** From where a request comes. */
+export interface ClientInfo {
+  readonly ip: string
+  readonly userAgent: string | undefined
+}
+
+/** Knows who holds an access token. */
+export interface Authenticator {
+  /** Throws `M_UNKNOWN_TOKEN`, with `soft_logout: true` when the token has only expired. Locked users are returned. */
+  authenticate(token: string, client: ClientInfo): Promise<Requester>
+}
