@@ -60,7 +60,7 @@ export class AccessTokens implements Authenticator, TokenRevoker {
     return entry.requester
   }
 
-  /** Ends the token of this request, where it has no device that could be deleted with it. */
+  /** Ends the token of this request; its device, if it has one, is the caller's to delete. */
   async revoke(tx: Tx, requester: Requester): Promise<void> {
     if (requester.tokenId !== undefined) await this.#deps.accessTokens.delete(tx, requester.tokenId)
     this.forgetUser(tx, requester.userId)

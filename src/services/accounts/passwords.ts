@@ -65,7 +65,8 @@ export class Passwords {
       throw weak(`The password must be at least ${policy.minimumLength} characters long`)
     }
     if (policy.requireDigit && !/[0-9]/.test(password)) throw weak('The password must contain a digit')
-    if (policy.requireSymbol && !/[^a-zA-Z0-9]/.test(password)) throw weak('The password must contain a symbol')
+    if (policy.requireSymbol && !/[^a-zA-Z0-9]/.test(password))
+      throw weak('The password must contain a symbol')
     if (policy.requireLowercase && !/[a-z]/.test(password)) {
       throw weak('The password must contain a lower-case letter')
     }

@@ -25,7 +25,9 @@ export function userIdForUsername(username: string, rules: UsernameRules): UserI
   if (/^[0-9]+$/.test(localpart)) throw invalidUsername('Numeric user names are reserved for guest users')
   const userId = userIdOf(localpart, rules.serverName)
   if (Buffer.byteLength(userId) > MAX_USER_ID_BYTES) {
-    throw invalidUsername(`User names may not be longer than ${MAX_USER_ID_BYTES} characters, server name included`)
+    throw invalidUsername(
+      `User names may not be longer than ${MAX_USER_ID_BYTES} characters, server name included`,
+    )
   }
   return userId
 }

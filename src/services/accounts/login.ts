@@ -1,0 +1,217 @@
+import { MatrixError, forbidden, missingParam } from '../../protocol/errors.js'
+import type { DeviceId, ServerName, UserId } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
+import type { ThreepidsStore } from '../../storage/stores/threepids.js'
+import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
+import type { Clock } from '../../util/clock.js'
+import type { Devices } from '../devices/devices.js'
+import type { AttemptLimiter } from './attempt-limiter.js'
+import type { Passwords } from './passwords.js'
+import { hashToken, makeToken } from './token-format.js'
+import type { IssuedTokens, TokenIssuer } from './token-issuer.js'
+import { userIdsForLogin } from './usernames.js'
+
+/** Whom somebody says they are. https://spec.matrix.org/latest/client-server-api/#identifier-types */
+export type UserIdentifier =
+  | { readonly type: 'user'; readonly user: string }
+  | { readonly type: 'threepid'; readonly medium: string; readonly address: string }
+
+/** What every way of logging in may ask for. */
+export interface DeviceWish {
+  readonly deviceId: string | undefined
+  readonly displayName: string | undefined
+  readonly refreshable: boolean
+}
+
+/** A session that has begun. */
+export interface LoginResult extends IssuedTokens {
+  readonly userId: UserId
+  readonly deviceId: DeviceId
+}
+
+export interface LoginOptions {
+  readonly serverName: ServerName
+  /** `password_config.enabled` and `localdb_enabled`: passwords may be used to log in. */
+  readonly passwordLogin: boolean
+  /** `login_via_existing_session.enabled`. */
+  readonly loginTokens: boolean
+  /** `login_via_existing_session.token_timeout`. */
+  readonly loginTokenLifetimeMs: number
+}
+
+export interface LoginDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly users: UsersStore
+  readonly threepids: Pick<ThreepidsStore, 'findOwner'>
+  readonly loginTokens: LoginTokensStore
+  readonly devices: Devices
+  readonly tokenIssuer: TokenIssuer
+  readonly passwords: Passwords
+  /** `rc_login.account`: logins of an account. */
+  readonly accountLimiter: AttemptLimiter
+  /** `rc_login.failed_attempts`: wrong passwords for an account. */
+  readonly failureLimiter: AttemptLimiter
+  readonly options: LoginOptions
+}
+
+/** Begins sessions. https://spec.matrix.org/latest/client-server-api/#legacy-login */
+export class Login {
+  readonly #deps: LoginDependencies
+
+  constructor(deps: LoginDependencies) {
+    this.#deps = deps
+  }
+
+  /** What `GET /login` offers. */
+  listFlows(): { type: string; get_login_token?: boolean }[] {
+    const { passwordLogin, loginTokens } = this.#deps.options
+    return [
+      ...(passwordLogin ? [{ type: 'm.login.password' }] : []),
+      ...(loginTokens ? [{ type: 'm.login.token', get_login_token: true }] : []),
+    ]
+  }
+
+  /**
+   * Throws `M_FORBIDDEN` alike for unknown users and wrong passwords, after the same work; then what
+   * `beginSession` throws.
+   */
+  async withPassword(identifier: UserIdentifier, password: string, device: DeviceWish): Promise<LoginResult> {
+    if (!this.#deps.options.passwordLogin) throw forbidden('Logging in with a password is disabled')
+    const user = await this.#checkPassword(identifier, password)
+    if (user === undefined) throw forbidden('Invalid username or password')
+    return this.beginSession(user.userId, device, user.passwordHash)
+  }
+
+  /** With a token made by `createLoginToken`; throws `M_FORBIDDEN` when it is not good. */
+  async withLoginToken(token: string, device: DeviceWish): Promise<LoginResult> {
+    const tokenHash = hashToken(token)
+    const consumed = await this.#deps.db.write('consume_login_token', (tx) =>
+      this.#deps.loginTokens.consume(tx, tokenHash),
+    )
+    if (consumed === undefined || consumed.expiryTs <= this.#deps.clock.now()) {
+      throw forbidden('Invalid login token')
+    }
+    return this.beginSession(consumed.userId, device)
+  }
+
+  /**
+   * Begins a session of a user who is known to be who they say. `passwordHash`: what the user's password was checked
+   * against; it must not have changed meanwhile. Throws `M_USER_DEACTIVATED`, `M_USER_LOCKED`, `M_LIMIT_EXCEEDED`.
+   */
+  async beginSession(userId: UserId, device: DeviceWish, passwordHash?: string): Promise<LoginResult> {
+    this.#deps.accountLimiter.consume(userId)
+    return this.#deps.db.write('login', async (tx) => {
+      const user = await this.#deps.users.get(tx, userId)
+      const isStale = passwordHash !== undefined && user?.passwordHash !== passwordHash
+      if (user === undefined || isStale) throw forbidden('Invalid username or password')
+      checkMayLogIn(user)
+      const deviceId = await this.#deps.devices.register(tx, userId, device)
+      const tokens = await this.#deps.tokenIssuer.issue(tx, {
+        userId,
+        deviceId,
+        isGuest: user.isGuest,
+        refreshable: device.refreshable,
+      })
+      return { userId, deviceId, ...tokens }
+    })
+  }
+
+  /** Whether this is the user's password; wrong ones are counted. For user-interactive authentication. */
+  async isPasswordOf(userId: UserId, identifier: UserIdentifier, password: string): Promise<boolean> {
+    const user = await this.#checkPassword(identifier, password)
+    return user?.userId === userId
+  }
+
+  /** A token that logs in as the user, once. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */
+  async createLoginToken(userId: UserId): Promise<{ token: string; expiresInMs: number }> {
+    const expiresInMs = this.#deps.options.loginTokenLifetimeMs
+    const token = makeToken('login', userId)
+    const now = this.#deps.clock.now()
+    await this.#deps.db.write('create_login_token', async (tx) => {
+      await this.#deps.loginTokens.deleteExpired(tx, now)
+      await this.#deps.loginTokens.insert(tx, {
+        tokenHash: hashToken(token),
+        userId,
+        expiryTs: now + expiresInMs,
+      })
+    })
+    return { token, expiresInMs }
+  }
+
+  async #checkPassword(identifier: UserIdentifier, password: string): Promise<UserRecord | undefined> {
+    const user = await this.#findUser(identifier)
+    const key = user?.userId ?? identifierKey(identifier)
+    this.#deps.failureLimiter.check(key)
+    if (await this.#deps.passwords.verify(password, user?.passwordHash)) return user
+    this.#deps.failureLimiter.consume(key)
+    return undefined
+  }
+
+  async #findUser(identifier: UserIdentifier): Promise<UserRecord | undefined> {
+    const q = this.#deps.db.reader
+    if (identifier.type === 'threepid') {
+      const address = identifier.medium === 'email' ? identifier.address.toLowerCase() : identifier.address
+      const owner = await this.#deps.threepids.findOwner(q, identifier.medium, address)
+      return owner && (await this.#deps.users.get(q, owner))
+    }
+    // At most two: as written, and in lower case.
+    for (const userId of userIdsForLogin(identifier.user, this.#deps.options.serverName)) {
+      const user = await this.#deps.users.get(q, userId)
+      if (user !== undefined) return user
+    }
+    return undefined
+  }
+}
+
+/**
+ * Reads the identifier of a login or of a password stage: an `identifier` object, or the deprecated `user`, or `medium`
+ * and `address`. Throws `M_MISSING_PARAM`, `M_UNKNOWN` for unknown types.
+ */
+export function parseUserIdentifier(body: {
+  readonly identifier?: Readonly<Record<string, unknown>> | undefined
+  readonly user?: string | undefined
+  readonly medium?: string | undefined
+  readonly address?: string | undefined
+}): UserIdentifier {
+  const identifier = body.identifier
+  if (identifier === undefined) {
+    if (body.user !== undefined) return { type: 'user', user: body.user }
+    if (body.medium !== undefined && body.address !== undefined) {
+      return { type: 'threepid', medium: body.medium, address: body.address }
+    }
+    throw missingParam('identifier')
+  }
+  switch (identifier['type']) {
+    case 'm.id.user':
+      return { type: 'user', user: requireString(identifier, 'user') }
+    case 'm.id.thirdparty':
+      return {
+        type: 'threepid',
+        medium: requireString(identifier, 'medium'),
+        address: requireString(identifier, 'address'),
+      }
+    default:
+      throw new MatrixError('M_UNKNOWN', 'Unknown login identifier type', { status: 400 })
+  }
+}
+
+function requireString(object: Readonly<Record<string, unknown>>, name: string): string {
+  const value = object[name]
+  if (typeof value !== 'string') throw missingParam(`identifier.${name}`)
+  return value
+}
+
+function identifierKey(identifier: UserIdentifier): string {
+  return identifier.type === 'user'
+    ? identifier.user.slice(0, 255).toLowerCase()
+    : `${identifier.medium}:${identifier.address}`.slice(0, 255).toLowerCase()
+}
+
+function checkMayLogIn(user: UserRecord): void {
+  if (user.isDeactivated) throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
+  if (user.isLocked) {
+    throw new MatrixError('M_USER_LOCKED', 'This account has been locked', { fields: { soft_logout: true } })
+  }
+}

@@ -1,0 +1,77 @@
+import { MatrixError } from '../../protocol/errors.js'
+import type { Tx } from '../../storage/database.js'
+import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
+import type { Clock } from '../../util/clock.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { parseUserIdentifier, type Login } from './login.js'
+import type { Requester } from './requester.js'
+
+/** What a client submits for a stage. */
+export interface StageInput {
+  readonly auth: Readonly<JsonObject>
+  /** Who performs the operation; undefined where nobody is logged in. */
+  readonly requester: Requester | undefined
+}
+
+/** A stage is done, with what it has established; or it is not, and the client may try again. */
+export type StageVerdict =
+  | { readonly passed: true; readonly value: JsonValue }
+  | { readonly passed: false; readonly error: MatrixError }
+
+/** One way of proving something. https://spec.matrix.org/latest/client-server-api/#authentication-types */
+export interface UiAuthStage {
+  readonly type: string
+  /** What clients have to know to do it, if anything. */
+  params?(): JsonObject | undefined
+  /** The slow part, outside of any transaction. */
+  verify?(input: StageInput): Promise<StageVerdict>
+  /** What must happen together with noting the stage as done; runs after `verify`. */
+  commit?(tx: Tx, input: StageInput): Promise<StageVerdict>
+}
+
+/** `m.login.dummy`: nothing to prove. */
+export const dummyStage: UiAuthStage = { type: 'm.login.dummy' }
+
+/** `m.login.password`: the password of the user who performs the operation, and of nobody else. */
+export function passwordStage(login: Pick<Login, 'isPasswordOf'>): UiAuthStage {
+  return {
+    type: 'm.login.password',
+    async verify({ auth, requester }) {
+      const password = auth['password']
+      if (requester === undefined || typeof password !== 'string') return refuse('Missing password')
+      const identifier = parseUserIdentifier({
+        identifier: isJsonObject(auth['identifier']) ? auth['identifier'] : undefined,
+        user: stringOrUndefined(auth['user']),
+        medium: stringOrUndefined(auth['medium']),
+        address: stringOrUndefined(auth['address']),
+      })
+      const isRight = await login.isPasswordOf(requester.userId, identifier, password)
+      return isRight ? { passed: true, value: requester.userId } : refuse('Invalid password')
+    },
+  }
+}
+
+/** `m.login.registration_token`: a token that lets people register; one of its uses is held for the session. */
+export function registrationTokenStage(tokens: RegistrationTokensStore, clock: Clock): UiAuthStage {
+  return {
+    type: REGISTRATION_TOKEN_STAGE,
+    async commit(tx, { auth }) {
+      const token = auth['token']
+      if (typeof token !== 'string') return refuse('Missing registration token')
+      const reserved = await tokens.reserve(tx, token, clock.now())
+      return reserved
+        ? { passed: true, value: token }
+        : refuse('Invalid registration token', 'M_UNAUTHORIZED')
+    },
+  }
+}
+
+export const REGISTRATION_TOKEN_STAGE = 'm.login.registration_token'
+
+function refuse(message: string, errcode: 'M_FORBIDDEN' | 'M_UNAUTHORIZED' = 'M_FORBIDDEN'): StageVerdict {
+  return { passed: false, error: new MatrixError(errcode, message) }
+}
+
+function stringOrUndefined(value: JsonValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

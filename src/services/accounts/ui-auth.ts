@@ -1,0 +1,261 @@
+import { createHash } from 'node:crypto'
+import { MatrixError, badJson, forbidden } from '../../protocol/errors.js'
+import type { Database, Tx } from '../../storage/database.js'
+import type { AccessTokensStore } from '../../storage/stores/access-tokens.js'
+import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
+import type { SessionsStore, UiAuthSessionRecord } from '../../storage/stores/sessions.js'
+import type { Clock } from '../../util/clock.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { randomToken } from '../../util/random.js'
+import type { Requester } from './requester.js'
+import { REGISTRATION_TOKEN_STAGE, type StageVerdict, type UiAuthStage } from './ui-auth-stages.js'
+
+/** Something that needs more than an access token. */
+export interface UiAuthOperation {
+  /** Undefined where nobody is logged in. */
+  readonly requester: Requester | undefined
+  readonly method: string
+  /** The path of the request, without the query. */
+  readonly path: string
+  /** The body of the request, with its `auth`. */
+  readonly body: Readonly<JsonObject>
+  /** Each a list of stages to complete in order. */
+  readonly flows: readonly (readonly string[])[]
+  /** The body may change between the stages: for registration, where clients ask for the flows first. */
+  readonly mutableBody?: boolean
+  /** The session remains when it is complete, for `consume`. Otherwise it is good for this one request. */
+  readonly keepSession?: boolean
+  /** A proof given with the same token a short while ago is enough, where `ui_auth.session_timeout` says so. */
+  readonly mayReuse?: boolean
+}
+
+/** The operation may go on, or the 401 body to answer. */
+export type UiAuthOutcome =
+  | {
+      readonly complete: true
+      readonly sessionId: string | undefined
+      readonly completed: Readonly<JsonObject>
+    }
+  | { readonly complete: false; readonly response: JsonObject }
+
+export interface UiAuthDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly sessions: SessionsStore
+  readonly accessTokens: AccessTokensStore
+  readonly registrationTokens: RegistrationTokensStore
+  readonly stages: readonly UiAuthStage[]
+  /** `ui_auth.session_timeout`. */
+  readonly reuseMs: number
+}
+
+/** How long somebody may take from the first request to the last stage. */
+const SESSION_LIFETIME_MS = 24 * 60 * 60 * 1000
+
+/**
+ * User-interactive authentication: sessions in which somebody completes stages. A session belongs to one operation (the
+ * endpoint and the body) and one user; nothing proved in it counts for another.
+ * https://spec.matrix.org/latest/client-server-api/#user-interactive-authentication-api
+ */
+export class UiAuth {
+  readonly #deps: UiAuthDependencies
+  readonly #stages: ReadonlyMap<string, UiAuthStage>
+
+  constructor(deps: UiAuthDependencies) {
+    this.#deps = deps
+    this.#stages = new Map(deps.stages.map((stage) => [stage.type, stage]))
+  }
+
+  /**
+   * Takes what the client has submitted into account and says whether the operation may go on. Throws `M_FORBIDDEN`
+   * when the session belongs to something else, `M_LIMIT_EXCEEDED` after too many wrong passwords.
+   */
+  async authenticate(operation: UiAuthOperation): Promise<UiAuthOutcome> {
+    const auth = operation.body['auth']
+    if (auth !== undefined && auth !== null && !isJsonObject(auth)) throw badJson('auth must be an object')
+    if (!isJsonObject(auth)) {
+      if (await this.#isRecentlyProved(operation))
+        return { complete: true, sessionId: undefined, completed: {} }
+      return this.#challenge(operation, await this.#begin(operation))
+    }
+    const session = await this.#findSession(operation, auth)
+    if (session === undefined) {
+      const error = new MatrixError('M_UNKNOWN', 'Unknown session', { status: 401 })
+      return this.#challenge(operation, await this.#begin(operation), error)
+    }
+    return this.#advance(operation, session, auth)
+  }
+
+  /** Ends a session that was kept. False when it is gone: somebody else has used it. */
+  async consume(tx: Tx, sessionId: string): Promise<boolean> {
+    return this.#deps.sessions.delete(tx, sessionId)
+  }
+
+  /** Removes sessions that nobody will finish; uses of registration tokens that they held become free. */
+  async deleteExpired(): Promise<void> {
+    await this.#deps.db.write('delete_ui_auth_sessions', async (tx) => {
+      const expired = await this.#deps.sessions.deleteBefore(tx, this.#deps.clock.now() - SESSION_LIFETIME_MS)
+      const held = new Map<string, number>()
+      for (const completed of expired) {
+        const token = completed[REGISTRATION_TOKEN_STAGE]
+        if (typeof token === 'string') held.set(token, (held.get(token) ?? 0) + 1)
+      }
+      await this.#deps.registrationTokens.release(tx, held)
+    })
+  }
+
+  async #advance(
+    operation: UiAuthOperation,
+    session: UiAuthSessionRecord,
+    auth: Readonly<JsonObject>,
+  ): Promise<UiAuthOutcome> {
+    const type = auth['type']
+    let current = session
+    // Without a type the client asks whether something it did elsewhere has been noticed.
+    if (typeof type === 'string' && !Object.hasOwn(session.completed, type)) {
+      const stage = this.#stages.get(type)
+      if (stage === undefined || !nextStages(operation.flows, session.completed).has(type)) {
+        return this.#challenge(operation, session, forbidden('This stage is not the next one of any flow'))
+      }
+      const verdict = await this.#runStage(operation, session, stage, auth)
+      if ('error' in verdict) return this.#challenge(operation, session, verdict.error)
+      current = verdict.session
+    }
+    if (!isComplete(operation.flows, current.completed)) return this.#challenge(operation, current)
+    await this.#finish(operation, current)
+    return { complete: true, sessionId: current.sessionId, completed: current.completed }
+  }
+
+  async #runStage(
+    operation: UiAuthOperation,
+    session: UiAuthSessionRecord,
+    stage: UiAuthStage,
+    auth: Readonly<JsonObject>,
+  ): Promise<{ session: UiAuthSessionRecord } | { error: MatrixError }> {
+    const input = { auth, requester: operation.requester }
+    const verified = await stage.verify?.(input)
+    if (verified?.passed === false) return { error: verified.error }
+    return this.#deps.db.write('complete_ui_auth_stage', async (tx) => {
+      const current = await this.#deps.sessions.get(tx, session.sessionId)
+      if (current === undefined) return { error: forbidden('The session has ended') }
+      if (Object.hasOwn(current.completed, stage.type)) return { session: current }
+      const committed: StageVerdict | undefined = await stage.commit?.(tx, input)
+      if (committed?.passed === false) return { error: committed.error }
+      const value: JsonValue = (committed ?? verified)?.value ?? true
+      const completed = { ...current.completed, [stage.type]: value }
+      await this.#deps.sessions.setCompleted(tx, session.sessionId, completed)
+      return { session: { ...current, completed } }
+    })
+  }
+
+  /** A session is good for one request: of two that come with it at once, one goes on. */
+  async #finish(operation: UiAuthOperation, session: UiAuthSessionRecord): Promise<void> {
+    if (operation.keepSession) return
+    const tokenId = operation.requester?.tokenId
+    await this.#deps.db.write('finish_ui_auth_session', async (tx) => {
+      if (!(await this.#deps.sessions.delete(tx, session.sessionId))) throw forbidden('The session has ended')
+      if (this.#deps.reuseMs > 0 && tokenId !== undefined) {
+        await this.#deps.accessTokens.setValidated(tx, tokenId, this.#deps.clock.now())
+      }
+    })
+  }
+
+  /** The session that the client names, or a new one where it names none; undefined when it is not known. */
+  async #findSession(
+    operation: UiAuthOperation,
+    auth: Readonly<JsonObject>,
+  ): Promise<UiAuthSessionRecord | undefined> {
+    const sessionId = auth['session']
+    if (sessionId === undefined || sessionId === null) return this.#begin(operation)
+    if (typeof sessionId !== 'string') throw badJson('auth.session must be a string')
+    const session = await this.#deps.sessions.get(this.#deps.db.reader, sessionId)
+    if (session === undefined) return undefined
+    if (session.createdTs + SESSION_LIFETIME_MS <= this.#deps.clock.now()) return undefined
+    const isSame =
+      session.userId === operation.requester?.userId &&
+      session.method === operation.method &&
+      session.path === operation.path &&
+      session.bodyHash === hashBody(operation)
+    if (!isSame) throw forbidden('The session was begun for another operation')
+    return session
+  }
+
+  async #begin(operation: UiAuthOperation): Promise<UiAuthSessionRecord> {
+    const session: UiAuthSessionRecord = {
+      sessionId: randomToken(),
+      userId: operation.requester?.userId,
+      method: operation.method,
+      path: operation.path,
+      bodyHash: hashBody(operation),
+      completed: {},
+      createdTs: this.#deps.clock.now(),
+    }
+    await this.#deps.db.write('begin_ui_auth_session', (tx) => this.#deps.sessions.insert(tx, session))
+    return session
+  }
+
+  async #isRecentlyProved(operation: UiAuthOperation): Promise<boolean> {
+    const tokenId = operation.requester?.tokenId
+    if (!operation.mayReuse || this.#deps.reuseMs <= 0 || tokenId === undefined) return false
+    const validatedTs = await this.#deps.accessTokens.getValidatedTs(this.#deps.db.reader, tokenId)
+    return validatedTs !== undefined && validatedTs + this.#deps.reuseMs > this.#deps.clock.now()
+  }
+
+  #challenge(
+    operation: UiAuthOperation,
+    session: UiAuthSessionRecord,
+    error?: MatrixError,
+  ): { complete: false; response: JsonObject } {
+    const completed = Object.keys(session.completed)
+    const params: JsonObject = {}
+    for (const type of new Set(operation.flows.flat())) {
+      const stageParams = this.#stages.get(type)?.params?.()
+      if (stageParams !== undefined) params[type] = stageParams
+    }
+    return {
+      complete: false,
+      response: {
+        session: session.sessionId,
+        flows: operation.flows.map((stages) => ({ stages: [...stages] })),
+        params,
+        ...(completed.length > 0 ? { completed } : {}),
+        ...(error === undefined ? {} : { errcode: error.errcode, error: error.message }),
+      },
+    }
+  }
+}
+
+/** The stages that may come next: of each flow, the first that is not complete. */
+function nextStages(
+  flows: readonly (readonly string[])[],
+  completed: Readonly<JsonObject>,
+): ReadonlySet<string> {
+  const next = new Set<string>()
+  for (const stages of flows) {
+    const stage = stages.find((type) => !Object.hasOwn(completed, type))
+    if (stage !== undefined) next.add(stage)
+  }
+  return next
+}
+
+function isComplete(flows: readonly (readonly string[])[], completed: Readonly<JsonObject>): boolean {
+  return flows.some((stages) => stages.every((type) => Object.hasOwn(completed, type)))
+}
+
+/** Of what the client asks for, whatever the order of its keys. */
+function hashBody(operation: UiAuthOperation): string | undefined {
+  if (operation.mutableBody) return undefined
+  const body = { ...operation.body }
+  delete body['auth']
+  try {
+    return createHash('sha256').update(JSON.stringify(body, sortKeys)).digest('hex')
+  } catch (error) {
+    if (error instanceof RangeError) throw badJson('The body is nested too deeply')
+    throw error
+  }
+}
+
+function sortKeys(_key: string, value: unknown): unknown {
+  if (!isJsonObject(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+}

@@ -1,0 +1,152 @@
+import { invalidParam, notFound, tooLarge } from '../../protocol/errors.js'
+import type { DeviceId, UserId } from '../../protocol/ids.js'
+import type { Database, Query, Tx } from '../../storage/database.js'
+import type { DeviceRecord, DevicesStore } from '../../storage/stores/devices.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { Clock } from '../../util/clock.js'
+import { UPPER_LETTERS, randomString } from '../../util/random.js'
+import type { PositionSink } from '../streams/notifier.js'
+
+/** Ends the tokens of devices that go away. */
+export interface TokenRevoker {
+  revokeForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void>
+}
+
+/** Deletes what else belongs to devices that go away: their keys, the messages sent to them. */
+export interface DeviceCleanup {
+  deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void>
+}
+
+export interface DevicesDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly devices: DevicesStore
+  readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
+  readonly positions: PositionSink
+  readonly tokens: TokenRevoker
+  readonly cleanups: readonly DeviceCleanup[]
+}
+
+const GENERATED_ID_LENGTH = 10
+const MAX_DEVICE_ID_BYTES = 255
+const MAX_DISPLAY_NAME_LENGTH = 100
+/** Deleted in one request at most. */
+const MAX_DELETED_AT_ONCE = 1000
+
+/** The devices of local users. */
+export class Devices {
+  readonly #deps: DevicesDependencies
+
+  constructor(deps: DevicesDependencies) {
+    this.#deps = deps
+  }
+
+  async list(userId: UserId): Promise<DeviceRecord[]> {
+    return this.#deps.devices.listForUser(this.#deps.db.reader, userId)
+  }
+
+  /** Throws `M_NOT_FOUND`. */
+  async require(userId: UserId, deviceId: DeviceId): Promise<DeviceRecord> {
+    const device = await this.#deps.devices.get(this.#deps.db.reader, userId, deviceId)
+    if (device === undefined) throw notFound('No device with this ID')
+    return device
+  }
+
+  /**
+   * The device of a login: a known one keeps its name and loses its tokens, a new one is made. Without `deviceId` an ID
+   * is chosen. Names that are too long are cut.
+   * https://spec.matrix.org/latest/client-server-api/#relationship-between-access-tokens-and-devices
+   */
+  async register(
+    tx: Tx,
+    userId: UserId,
+    wanted: { deviceId: string | undefined; displayName: string | undefined },
+  ): Promise<DeviceId> {
+    if (wanted.deviceId !== undefined) checkDeviceId(wanted.deviceId)
+    const deviceId = (wanted.deviceId ?? randomString(GENERATED_ID_LENGTH, UPPER_LETTERS)) as DeviceId
+    const isNew = await this.#insert(tx, userId, deviceId, wanted.displayName)
+    if (!isNew) await this.#deps.tokens.revokeForDevices(tx, userId, [deviceId])
+    return deviceId
+  }
+
+  /** Makes a device without a login, for an application service; false when it is there already. */
+  async create(userId: UserId, deviceId: DeviceId, displayName: string | undefined): Promise<boolean> {
+    checkDeviceId(deviceId)
+    return this.#deps.db.write('create_device', (tx) => this.#insert(tx, userId, deviceId, displayName))
+  }
+
+  /** Throws `M_NOT_FOUND`, or `M_TOO_LARGE` for names of more than 100 characters. */
+  async rename(userId: UserId, deviceId: DeviceId, displayName: string): Promise<void> {
+    if (displayName.length > MAX_DISPLAY_NAME_LENGTH) {
+      throw tooLarge(`A device's display name may have ${MAX_DISPLAY_NAME_LENGTH} characters`)
+    }
+    await this.#deps.db.write('rename_device', async (tx) => {
+      if (!(await this.#deps.devices.setDisplayName(tx, userId, deviceId, displayName))) {
+        throw notFound('No device with this ID')
+      }
+      await this.recordChange(tx, userId, [deviceId])
+    })
+  }
+
+  /** Deletes devices with their tokens, keys and messages; unknown ones are passed over. */
+  async delete(userId: UserId, deviceIds: readonly string[]): Promise<void> {
+    if (deviceIds.length > MAX_DELETED_AT_ONCE) {
+      throw invalidParam(`At most ${MAX_DELETED_AT_ONCE} devices can be deleted at once`)
+    }
+    await this.#deps.db.write('delete_devices', (tx) => this.deleteIn(tx, userId, deviceIds))
+  }
+
+  /** As `delete`, in a transaction of the caller's. */
+  async deleteIn(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
+    const deleted = await this.#deps.devices.deleteMany(tx, userId, deviceIds)
+    if (deleted.length === 0) return
+    await this.#deps.tokens.revokeForDevices(tx, userId, deleted)
+    for (const cleanup of this.#deps.cleanups) await cleanup.deleteForDevices(tx, userId, deleted)
+    await this.recordChange(tx, userId, deleted)
+  }
+
+  /** Deletes all devices of a user but `except`. */
+  async deleteAllIn(tx: Tx, userId: UserId, except?: DeviceId): Promise<void> {
+    const devices = await this.#deps.devices.listForUser(tx, userId)
+    const deviceIds = devices.map((device) => device.deviceId).filter((deviceId) => deviceId !== except)
+    await this.deleteIn(tx, userId, deviceIds)
+  }
+
+  /** Tells those who follow the user's device list that these devices have changed. */
+  async recordChange(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
+    if (deviceIds.length === 0) return
+    const streamIds = await this.#deps.streamIds.allocate(tx, deviceIds.length)
+    const changes: { deviceId: DeviceId; streamId: number }[] = []
+    deviceIds.forEach((deviceId, index) => {
+      const streamId = streamIds[index]
+      if (streamId !== undefined) changes.push({ deviceId, streamId })
+    })
+    await this.#deps.devices.recordChanges(tx, userId, changes)
+    tx.afterCommit(() => this.#deps.positions.onNewPosition('device_lists', { users: [userId] }))
+  }
+
+  /** Whether the user has such a device. */
+  async exists(q: Query, userId: UserId, deviceId: string): Promise<boolean> {
+    return (await this.#deps.devices.get(q, userId, deviceId)) !== undefined
+  }
+
+  async #insert(
+    tx: Tx,
+    userId: UserId,
+    deviceId: DeviceId,
+    displayName: string | undefined,
+  ): Promise<boolean> {
+    return this.#deps.devices.insert(tx, {
+      userId,
+      deviceId,
+      displayName: displayName?.slice(0, MAX_DISPLAY_NAME_LENGTH),
+      createdTs: this.#deps.clock.now(),
+    })
+  }
+}
+
+function checkDeviceId(deviceId: string): void {
+  if (deviceId === '' || Buffer.byteLength(deviceId) > MAX_DEVICE_ID_BYTES) {
+    throw invalidParam(`A device ID has 1 to ${MAX_DEVICE_ID_BYTES} bytes`)
+  }
+}

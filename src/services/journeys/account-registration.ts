@@ -1,0 +1,273 @@
+import { MatrixError, forbidden, missingParam } from '../../protocol/errors.js'
+import type { DeviceId, UserId } from '../../protocol/ids.js'
+import type { Database, Tx } from '../../storage/database.js'
+import type { ProfilesStore } from '../../storage/stores/profiles.js'
+import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
+import type { UsersStore } from '../../storage/stores/users.js'
+import type { Clock } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { DeviceWish } from '../accounts/login.js'
+import type { Passwords } from '../accounts/passwords.js'
+import type { Authenticator, ClientInfo } from '../accounts/requester.js'
+import type { IssuedTokens, TokenIssuer } from '../accounts/token-issuer.js'
+import type { UiAuth } from '../accounts/ui-auth.js'
+import { REGISTRATION_TOKEN_STAGE } from '../accounts/ui-auth-stages.js'
+import { localpartOf, userIdForUsername, userIdOf, type UsernameRules } from '../accounts/usernames.js'
+import type { Devices } from '../devices/devices.js'
+import type { AccessTokens } from '../accounts/access-tokens.js'
+
+/** Brings new users into the rooms that everybody is to be in; must not fail because of a room. */
+export interface AutoJoiner {
+  joinAutoJoinRooms(userId: UserId): Promise<void>
+}
+
+export interface RegistrationOptions extends UsernameRules {
+  /** `enable_registration`. */
+  readonly enabled: boolean
+  /** `registration_requires_token`. */
+  readonly requiresToken: boolean
+  /** Configuration demands a proof that this server has no stage for; then nobody can register. */
+  readonly unavailableStage: string | undefined
+  /** `allow_guest_access`. */
+  readonly guests: boolean
+  /** `inhibit_user_in_use_error`: do not say before the end that a name is taken. */
+  readonly hideTakenNames: boolean
+  /** `auto_join_rooms_for_guests`. */
+  readonly autoJoinGuests: boolean
+}
+
+export interface RegistrationDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly users: UsersStore
+  readonly profiles: ProfilesStore
+  readonly registrationTokens: RegistrationTokensStore
+  readonly devices: Devices
+  readonly tokenIssuer: TokenIssuer
+  readonly passwords: Passwords
+  readonly uiAuth: UiAuth
+  readonly authenticator: Authenticator & Pick<AccessTokens, 'revokeForUser'>
+  readonly autoJoiner: AutoJoiner
+  readonly options: RegistrationOptions
+}
+
+/** What somebody who registers has sent. */
+export interface RegistrationRequest {
+  readonly username: string | undefined
+  readonly password: string | undefined
+  /** The token of the guest who becomes a user. */
+  readonly guestAccessToken: string | undefined
+  readonly inhibitLogin: boolean
+  readonly device: DeviceWish
+  /** For user-interactive authentication: the request itself. */
+  readonly method: string
+  readonly path: string
+  readonly body: Readonly<JsonObject>
+  readonly client: ClientInfo
+}
+
+export interface Registered {
+  readonly userId: UserId
+  /** Absent with `inhibit_login`. */
+  readonly session: (IssuedTokens & { readonly deviceId: DeviceId }) | undefined
+}
+
+/** Either an account, or what the client has to do first. */
+export type RegistrationOutcome = { readonly registered: Registered } | { readonly challenge: JsonObject }
+
+/** An account as those make it who need no leave of the user's. */
+export interface DirectRegistration {
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly displayName?: string | undefined
+  readonly isAdmin?: boolean
+  readonly userType?: string | undefined
+  readonly appserviceId?: string | undefined
+  readonly inhibitLogin?: boolean
+  readonly device?: DeviceWish
+}
+
+const NO_WISHES: DeviceWish = { deviceId: undefined, displayName: undefined, refreshable: false }
+
+/** Makes accounts. https://spec.matrix.org/latest/client-server-api/#legacy-account-registration */
+export class AccountRegistration {
+  readonly #deps: RegistrationDependencies
+
+  constructor(deps: RegistrationDependencies) {
+    this.#deps = deps
+  }
+
+  /** Whether anybody may register. */
+  get isOpen(): boolean {
+    return this.#deps.options.enabled && this.#deps.options.unavailableStage === undefined
+  }
+
+  /** Throws `M_INVALID_USERNAME` or `M_USER_IN_USE`, `M_FORBIDDEN` when nobody may register. */
+  async checkAvailable(username: string): Promise<void> {
+    this.#checkOpen()
+    const userId = userIdForUsername(username, this.#deps.options)
+    if (!this.#deps.options.hideTakenNames) await this.#checkNotTaken(userId)
+  }
+
+  /** A person registers. What is wrong with the name or the password is said before any authentication. */
+  async register(request: RegistrationRequest): Promise<RegistrationOutcome> {
+    this.#checkOpen()
+    const guestId = await this.#guestOf(request)
+    const userId = guestId ?? (await this.#wantedUserId(request.username))
+    if (request.password !== undefined) this.#deps.passwords.checkNew(request.password)
+    const { options, uiAuth } = this.#deps
+    const outcome = await uiAuth.authenticate({
+      requester: undefined,
+      method: request.method,
+      path: request.path,
+      body: request.body,
+      flows: [[options.requiresToken ? REGISTRATION_TOKEN_STAGE : 'm.login.dummy']],
+      mutableBody: true,
+      keepSession: true,
+    })
+    if (!outcome.complete) return { challenge: outcome.response }
+    if (request.password === undefined) throw missingParam('password')
+    const passwordHash = await this.#deps.passwords.hash(request.password)
+    const registered = await this.#deps.db.write('register', async (tx) => {
+      await this.#consumeSession(tx, outcome)
+      const id = userId ?? (await this.#numericUserId(tx))
+      if (guestId === undefined) await this.#insertUser(tx, id, { passwordHash })
+      else await this.#upgradeGuest(tx, guestId, passwordHash)
+      return this.#beginSession(tx, id, request)
+    })
+    await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
+    return { registered }
+  }
+
+  /** A guest account, with a name and a device of the server's choice. Throws `M_FORBIDDEN` where there are none. */
+  async registerGuest(displayName: string | undefined): Promise<Registered> {
+    if (!this.#deps.options.guests) throw forbidden('Guest access is disabled')
+    const registered = await this.#deps.db.write('register_guest', async (tx) => {
+      const userId = await this.#numericUserId(tx)
+      await this.#insertUser(tx, userId, { isGuest: true })
+      const device = { ...NO_WISHES, displayName }
+      return this.#beginSession(tx, userId, { inhibitLogin: false, device, isGuest: true })
+    })
+    if (this.#deps.options.autoJoinGuests) await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
+    return registered
+  }
+
+  /** An account made on authority: of an administrator, the shared secret, an application service. */
+  async registerDirectly(request: DirectRegistration): Promise<Registered> {
+    const { options, passwords } = this.#deps
+    const wanted =
+      request.username === undefined
+        ? undefined
+        : userIdForUsername(request.username, { ...options, allowUnderscorePrefix: true })
+    if (wanted !== undefined) await this.#checkNotTaken(wanted)
+    if (request.password !== undefined) passwords.checkNew(request.password)
+    const passwordHash = request.password === undefined ? undefined : await passwords.hash(request.password)
+    const registered = await this.#deps.db.write('register_directly', async (tx) => {
+      const userId = wanted ?? (await this.#numericUserId(tx))
+      await this.#insertUser(tx, userId, { ...request, passwordHash })
+      return this.#beginSession(tx, userId, {
+        inhibitLogin: request.inhibitLogin ?? false,
+        device: request.device ?? NO_WISHES,
+      })
+    })
+    await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
+    return registered
+  }
+
+  #checkOpen(): void {
+    const { enabled, unavailableStage } = this.#deps.options
+    if (!enabled) throw forbidden('Registration has been disabled')
+    if (unavailableStage !== undefined) {
+      throw forbidden(`Registration needs ${unavailableStage}, which this server does not offer`)
+    }
+  }
+
+  async #wantedUserId(username: string | undefined): Promise<UserId | undefined> {
+    if (username === undefined) return undefined
+    const userId = userIdForUsername(username, this.#deps.options)
+    if (!this.#deps.options.hideTakenNames) await this.#checkNotTaken(userId)
+    return userId
+  }
+
+  async #checkNotTaken(userId: UserId): Promise<void> {
+    if (await this.#deps.users.exists(this.#deps.db.reader, userId)) throw userInUse()
+  }
+
+  /** https://spec.matrix.org/latest/client-server-api/#guest-access */
+  async #guestOf(request: RegistrationRequest): Promise<UserId | undefined> {
+    if (request.guestAccessToken === undefined) return undefined
+    const guest = await this.#deps.authenticator.authenticate(request.guestAccessToken, request.client)
+    if (!guest.isGuest) throw forbidden('This is not the access token of a guest')
+    if (request.username !== localpartOf(guest.userId)) {
+      throw forbidden('The username must be the localpart of the guest')
+    }
+    return guest.userId
+  }
+
+  async #consumeSession(
+    tx: Tx,
+    outcome: { sessionId: string | undefined; completed: Readonly<JsonObject> },
+  ): Promise<void> {
+    if (outcome.sessionId === undefined) return
+    if (!(await this.#deps.uiAuth.consume(tx, outcome.sessionId))) throw forbidden('The session has ended')
+    const token = outcome.completed[REGISTRATION_TOKEN_STAGE]
+    if (typeof token === 'string') await this.#deps.registrationTokens.complete(tx, token)
+  }
+
+  /** An unused ID of digits. Names of digits alone cannot be registered, but may have been imported. */
+  async #numericUserId(tx: Tx): Promise<UserId> {
+    for (;;) {
+      const localpart = await this.#deps.users.allocateNumericLocalpart(tx)
+      const userId = userIdOf(String(localpart), this.#deps.options.serverName)
+      if (!(await this.#deps.users.exists(tx, userId))) return userId
+    }
+  }
+
+  async #insertUser(
+    tx: Tx,
+    userId: UserId,
+    user: {
+      passwordHash?: string | undefined
+      displayName?: string | undefined
+      isGuest?: boolean
+      isAdmin?: boolean
+      userType?: string | undefined
+      appserviceId?: string | undefined
+    },
+  ): Promise<void> {
+    const inserted = await this.#deps.users.insert(tx, {
+      ...user,
+      userId,
+      passwordHash: user.passwordHash,
+      createdTs: this.#deps.clock.now(),
+    })
+    if (!inserted) throw userInUse()
+    const displayName = user.isGuest ? undefined : (user.displayName ?? localpartOf(userId))
+    await this.#deps.profiles.put(tx, userId, { displayName, avatarUrl: undefined, fields: {} })
+  }
+
+  async #upgradeGuest(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
+    if (!(await this.#deps.users.upgradeGuest(tx, userId, passwordHash))) throw userInUse()
+    await this.#deps.authenticator.revokeForUser(tx, userId)
+  }
+
+  async #beginSession(
+    tx: Tx,
+    userId: UserId,
+    request: { inhibitLogin: boolean; device: DeviceWish; isGuest?: boolean },
+  ): Promise<Registered> {
+    if (request.inhibitLogin) return { userId, session: undefined }
+    const deviceId = await this.#deps.devices.register(tx, userId, request.device)
+    const tokens = await this.#deps.tokenIssuer.issue(tx, {
+      userId,
+      deviceId,
+      isGuest: request.isGuest ?? false,
+      refreshable: request.device.refreshable,
+    })
+    return { userId, session: { deviceId, ...tokens } }
+  }
+}
+
+function userInUse(): MatrixError {
+  return new MatrixError('M_USER_IN_USE', 'User ID already taken')
+}
