@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import * as streams from './0000-streams.js'
 import * as accounts from './0001-accounts.js'
 import * as rooms from './0002-rooms.js'
 
@@ -11,4 +12,4 @@ export interface Migration {
 }
 
 /** All steps, in the order in which they are taken. Only ever appended to. */
-export const migrations: readonly Migration[] = [accounts, rooms]
+export const migrations: readonly Migration[] = [streams, accounts, rooms]

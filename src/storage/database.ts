@@ -19,6 +19,10 @@ export interface Query {
   run<T = Row>(builder: Knex.QueryBuilder): Promise<T[]>
   /** A knex instance without a connection of its own: builds statements, cannot run them. */
   readonly knex: Knex
+  /**
+   * A time (as `performance.now()`) not later than the state that is read: of a transaction its begin, otherwise now.
+   */
+  readonly snapshotAt: number
 }
 
 /** A write transaction. A store method that writes takes one, so that it cannot be called outside. */

@@ -29,6 +29,10 @@ export class SqlQuery implements Query {
     this.#send = send
   }
 
+  get snapshotAt(): number {
+    return performance.now()
+  }
+
   all<T = Row>(sql: string, params: readonly SqlValue[] = []): Promise<T[]> {
     return this.derive({ sql, params, wants: 'rows' }, ({ rows }) => rows as T[])
   }
@@ -50,6 +54,12 @@ export class SqlQuery implements Query {
 
 /** Reads in a transaction, whose end reports what failed: no statement has to be awaited for that alone. */
 export class TransactionQuery extends SqlQuery {
+  readonly #beganAt = performance.now()
+
+  override get snapshotAt(): number {
+    return this.#beganAt
+  }
+
   protected override derive<T>(statement: SqlStatement, pick: (result: SqlResult) => T): Promise<T> {
     return withoutAlarm(super.derive(statement, pick))
   }
