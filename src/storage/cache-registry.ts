@@ -19,6 +19,8 @@ export interface CacheOptions<V> {
 }
 
 type Key = string | number
+/** Anything but nothing. */
+type Cacheable = object | string | number | boolean
 
 /** Tells other processes what to forget. */
 export type InvalidationListener = (cache: string, key: Key) => void
@@ -52,12 +54,12 @@ export class CacheRegistry {
   }
 
   /** A cache of things that never change once written (but may be deleted). Names are unique. */
-  create<K extends Key, V extends NonNullable<unknown>>(options: CacheOptions<V>): BulkCache<K, V> {
+  create<K extends Key, V extends Cacheable>(options: CacheOptions<V>): BulkCache<K, V> {
     return this.#register<K, V, BulkCache<K, V>>(options, (bounds, events) => new BulkCache(bounds, events))
   }
 
   /** A cache of rows that change: writers call `invalidate` in the transaction that changes them. */
-  createMutable<K extends Key, V extends NonNullable<unknown>>(options: CacheOptions<V>): RowCache<K, V> {
+  createMutable<K extends Key, V extends Cacheable>(options: CacheOptions<V>): RowCache<K, V> {
     return this.#register<K, V, RowCache<K, V>>(options, (bounds, events) => new RowCache(bounds, events))
   }
 
@@ -76,7 +78,7 @@ export class CacheRegistry {
     for (const cache of this.#caches.values()) cache.clear()
   }
 
-  #register<K extends Key, V extends NonNullable<unknown>, C extends BulkCache<K, V>>(
+  #register<K extends Key, V extends Cacheable, C extends BulkCache<K, V>>(
     options: CacheOptions<V>,
     make: (bounds: LruBounds<V>, events: CacheEvents) => C,
   ): C {
@@ -143,7 +145,7 @@ interface Load<K, V> {
 export type BulkLoader<K, V> = (missing: readonly K[]) => Promise<ReadonlyMap<K, V>>
 
 /** A bounded cache that loads many entries with one query. Values are shared: nobody may change them. */
-export class BulkCache<K extends Key, V extends NonNullable<unknown>> {
+export class BulkCache<K extends Key, V extends Cacheable> {
   readonly #values: LRUCache<K, V>
   readonly #loads = new Map<K, Load<K, V>>()
   readonly #events: CacheEvents
@@ -265,7 +267,7 @@ const INVALIDATIONS_KEPT = 10_000
  * A cache of rows that change. Inside a write transaction it is passed by, since there the truth may not be committed;
  * and what a reader loads from a snapshot older than the last change of that key is not remembered.
  */
-export class RowCache<K extends Key, V extends NonNullable<unknown>> extends BulkCache<K, V> {
+export class RowCache<K extends Key, V extends Cacheable> extends BulkCache<K, V> {
   /** When a key was last invalidated, as `performance.now()`. */
   readonly #invalidatedAt = new LRUCache<K, number>({
     max: INVALIDATIONS_KEPT,

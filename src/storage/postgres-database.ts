@@ -115,7 +115,6 @@ class PostgresEngine implements SqlEngine {
 
 async function clientConfig(config: PostgresConfig): Promise<ClientConfig> {
   const { default: pg } = await import('pg')
-  const { types } = pg
   const address = 'url' in config.connection ? { connectionString: config.connection.url } : config.connection
   const options = config.synchronousCommit === 'off' ? { options: '-c synchronous_commit=off' } : {}
   return {
@@ -127,21 +126,14 @@ async function clientConfig(config: PostgresConfig): Promise<ClientConfig> {
     keepAlive: true,
     // Statements are sent without waiting for the answers to those before.
     ...{ pipeline: true },
-    types: {
-      getTypeParser(oid: number, format?: 'text' | 'binary') {
-        switch (oid) {
-          case INT8:
-          case NUMERIC:
-            return Number
-          case BOOL:
-            return (value: string) => (value === 't' ? 1 : 0)
-          case JSON_TEXT:
-          case JSONB:
-            return (value: string) => value
-          default:
-            return types.getTypeParser(oid, format as 'text') as (value: string) => unknown
-        }
-      },
-    } as NonNullable<ClientConfig['types']>,
+    types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
+  }
+
+  function parserFor(oid: number, format: 'text' | 'binary' = 'text'): unknown {
+    if (oid === INT8 || oid === NUMERIC) return Number
+    if (oid === BOOL) return (value: string) => (value === 't' ? 1 : 0)
+    if (oid === JSON_TEXT || oid === JSONB) return (value: string) => value
+    const known = pg.types.getTypeParser as unknown as (id: number, as: string) => unknown
+    return known(oid, format)
   }
 }

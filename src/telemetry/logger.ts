@@ -41,12 +41,7 @@ export interface LogOutput {
 export function createLogger(options: LoggerOptions): LogOutput {
   const file =
     options.destination === undefined
-      ? pino.destination({
-          dest: options.file ?? 1,
-          append: true,
-          mkdir: options.file !== undefined,
-          sync: false,
-        })
+      ? pino.destination({ dest: options.file ?? 1, mkdir: options.file !== undefined, sync: false })
       : undefined
   const logger = pino(
     {
@@ -63,7 +58,7 @@ export function createLogger(options: LoggerOptions): LogOutput {
           : { request: context.requestId, requester: context.requester }
       },
     },
-    (options.destination ?? file) as DestinationStream,
+    options.destination ?? file!,
   )
   return {
     logger,

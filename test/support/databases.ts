@@ -49,11 +49,11 @@ export function forEachDatabase(
       })
       define(async (context) => {
         const closers = opened
-        const { config, remove } = await createTestDatabase(kind)
-        const db = await openDatabase(config, { ...quietContext(), ...context })
+        const test = await createTestDatabase(kind)
+        const db = await openDatabase(test.config, { ...quietContext(), ...context })
         closers.push(async () => {
           await db.close()
-          await remove()
+          await test.remove()
         })
         return db
       }, kind)
