@@ -79,9 +79,8 @@ export class AccountData {
   /** Throws `M_FORBIDDEN`, `M_INVALID_PARAM` for names of more than 255 bytes, `M_TOO_LARGE`. */
   async setTag(
     requester: Requester,
-    room: { userId: UserId; roomId: RoomId },
-    tag: string,
-    content: JsonObject,
+    room: { readonly userId: UserId; readonly roomId: RoomId },
+    { tag, content }: { tag: string; content: JsonObject },
   ): Promise<void> {
     if (Buffer.byteLength(tag) > MAX_TAG_BYTES) {
       throw invalidParam(`The name of a tag may have ${MAX_TAG_BYTES} bytes`)
@@ -92,7 +91,7 @@ export class AccountData {
   /** A tag that the room does not have does no harm. */
   async deleteTag(
     requester: Requester,
-    room: { userId: UserId; roomId: RoomId },
+    room: { readonly userId: UserId; readonly roomId: RoomId },
     tag: string,
   ): Promise<void> {
     await this.#changeTags(requester, room, (tags) => {
@@ -104,7 +103,7 @@ export class AccountData {
   /** `change` gives the new tags, or undefined when nothing changes. */
   async #changeTags(
     requester: Requester,
-    room: { userId: UserId; roomId: RoomId },
+    room: { readonly userId: UserId; readonly roomId: RoomId },
     change: (tags: JsonObject) => JsonObject | undefined,
   ): Promise<void> {
     checkOwner(requester, room.userId)

@@ -17,6 +17,14 @@ export type UserIdentifier =
   | { readonly type: 'user'; readonly user: string }
   | { readonly type: 'threepid'; readonly medium: string; readonly address: string }
 
+/** The fields of a body that say whom it is about; the last three are deprecated. */
+export interface IdentifierFields {
+  readonly identifier?: Readonly<Record<string, unknown>> | undefined
+  readonly user?: string | undefined
+  readonly medium?: string | undefined
+  readonly address?: string | undefined
+}
+
 /** What every way of logging in may ask for. */
 export interface DeviceWish {
   readonly deviceId: string | undefined
@@ -71,6 +79,11 @@ export class Login {
       ...(passwordLogin ? [{ type: 'm.login.password' }] : []),
       ...(loginTokens ? [{ type: 'm.login.token', get_login_token: true }] : []),
     ]
+  }
+
+  /** As `parseUserIdentifier`. */
+  parseIdentifier(body: IdentifierFields): UserIdentifier {
+    return parseUserIdentifier(body)
   }
 
   /**
@@ -169,12 +182,7 @@ export class Login {
  * Reads the identifier of a login or of a password stage: an `identifier` object, or the deprecated `user`, or `medium`
  * and `address`. Throws `M_MISSING_PARAM`, `M_UNKNOWN` for unknown types.
  */
-export function parseUserIdentifier(body: {
-  readonly identifier?: Readonly<Record<string, unknown>> | undefined
-  readonly user?: string | undefined
-  readonly medium?: string | undefined
-  readonly address?: string | undefined
-}): UserIdentifier {
+export function parseUserIdentifier(body: IdentifierFields): UserIdentifier {
   const identifier = body.identifier
   if (identifier === undefined) {
     if (body.user !== undefined) return { type: 'user', user: body.user }

@@ -24,6 +24,8 @@ export interface ProfileOptions {
   readonly maySetDisplayName: boolean
   /** `enable_set_avatar_url`. */
   readonly maySetAvatarUrl: boolean
+  /** `experimental_features.msc4069_profile_inhibit_propagation`. */
+  readonly mayInhibitPropagation: boolean
 }
 
 /** What has changed: the name or the avatar, which memberships repeat, or another field. */
@@ -82,27 +84,31 @@ export class Profiles {
   }
 
   /**
-   * Sets `body[field]`. Throws `M_FORBIDDEN` for profiles of others, `M_MISSING_PARAM`, `M_BAD_JSON`,
+   * Sets `input.body[input.field]`. Throws `M_FORBIDDEN` for profiles of others, `M_MISSING_PARAM`, `M_BAD_JSON`,
    * `M_INVALID_PARAM`, `M_KEY_TOO_LARGE`, `M_PROFILE_TOO_LARGE`, `M_USER_SUSPENDED`, `M_GUEST_ACCESS_FORBIDDEN`.
    */
   async setField(
     requester: Requester,
     userId: UserId,
-    field: string,
-    body: Readonly<JsonObject>,
-    propagate = true,
+    input: { field: string; body: Readonly<JsonObject>; propagate?: boolean },
   ): Promise<void> {
+    const { field, body } = input
     checkKey(field)
     const value = Object.hasOwn(body, field) ? body[field] : undefined
     if (value === undefined) throw missingParam(field)
     checkValue(field, value)
-    await this.#change(requester, userId, { field, value, propagate })
+    await this.#change(requester, userId, { field, value, propagate: this.#mustPropagate(input) })
   }
 
   /** Removes a field; one that is not set does no harm. Throws as `setField`. */
-  async deleteField(requester: Requester, userId: UserId, field: string, propagate = true): Promise<void> {
-    checkKey(field)
-    await this.#change(requester, userId, { field, value: undefined, propagate })
+  async deleteField(
+    requester: Requester,
+    userId: UserId,
+    input: { field: string; propagate?: boolean },
+  ): Promise<void> {
+    checkKey(input.field)
+    const propagate = this.#mustPropagate(input)
+    await this.#change(requester, userId, { field: input.field, value: undefined, propagate })
   }
 
   /** What a local user's memberships say of them; undefined parts are not set. */
@@ -143,6 +149,10 @@ export class Profiles {
     if (profile === undefined) return
     const { field, propagate } = change
     this.#deps.onProfileChanged({ userId, field, profile, propagate, requester })
+  }
+
+  #mustPropagate(input: { propagate?: boolean }): boolean {
+    return (input.propagate ?? true) || !this.#deps.options.mayInhibitPropagation
   }
 
   #checkMayChange(requester: Requester, userId: UserId, field: string): void {

@@ -7,6 +7,8 @@ import type { Clock } from '../../util/clock.js'
 import { UPPER_LETTERS, randomString } from '../../util/random.js'
 import type { PositionSink } from '../streams/notifier.js'
 
+export type { DeviceRecord }
+
 /** Ends the tokens of devices that go away. */
 export interface TokenRevoker {
   revokeForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void>

@@ -1,0 +1,10 @@
+import type { Route } from '../../http/route.js'
+import { getRegistrationNonce, registerWithSharedSecret } from './register.js'
+import { getServerVersion } from './server-version.js'
+
+/** The administration API, at the paths of Synapse's. */
+export const adminRoutes: readonly Route[] = [
+  getRegistrationNonce,
+  registerWithSharedSecret,
+  getServerVersion,
+]

@@ -1,0 +1,12 @@
+import { route } from '../../http/route.js'
+
+/** The server's version, for administration tools: they ask before they log in. */
+export const getServerVersion = route({
+  operationId: 'adminGetServerVersion',
+  method: 'GET',
+  path: '/_synapse/admin/v1/server_version',
+  auth: 'none',
+  async handler(_input, { serverDescription }) {
+    return Promise.resolve({ server_version: serverDescription.version })
+  },
+})

@@ -1,0 +1,43 @@
+import type { Route } from '../../http/route.js'
+import * as accountData from './account-data.js'
+import * as accountDeactivation from './account-deactivation.js'
+import * as capabilities from './capabilities.js'
+import * as deviceManagement from './device-management.js'
+import * as filter from './filter.js'
+import * as loginToken from './login-token.js'
+import * as login from './login.js'
+import * as logout from './logout.js'
+import * as passwordManagement from './password-management.js'
+import * as profile from './profile.js'
+import * as refresh from './refresh.js'
+import * as registrationTokens from './registration-tokens.js'
+import * as registration from './registration.js'
+import * as tags from './tags.js'
+import * as thirdPartyLookup from './third-party-lookup.js'
+import * as versions from './versions.js'
+import * as wellknown from './wellknown.js'
+import * as whoami from './whoami.js'
+
+const modules = [
+  versions,
+  wellknown,
+  registration,
+  registrationTokens,
+  login,
+  loginToken,
+  refresh,
+  logout,
+  whoami,
+  passwordManagement,
+  accountDeactivation,
+  capabilities,
+  deviceManagement,
+  profile,
+  accountData,
+  tags,
+  filter,
+  thirdPartyLookup,
+]
+
+/** Accounts, sessions, and what users keep on the server. */
+export const accountsRoutes: readonly Route[] = modules.flatMap((module): Route[] => Object.values(module))

@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import { route } from '../../http/route.js'
+import { MatrixError, missingParam } from '../../protocol/errors.js'
+import type { DeviceWish, Login, LoginResult } from '../../services/accounts/login.js'
+import { jsonObject, optionalBoolean, optionalString } from './json-object.js'
+import { sessionJson } from './session-response.js'
+
+/** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3login */
+export const getLoginFlows = route({
+  operationId: 'getLoginFlows',
+  method: 'GET',
+  path: '/_matrix/client/v3/login',
+  auth: 'none',
+  async handler(_input, { login }) {
+    return Promise.resolve({ flows: login.listFlows() })
+  },
+})
+
+const loginBody = z.looseObject({
+  type: z.string(),
+  identifier: jsonObject.nullish().transform((value) => value ?? undefined),
+  user: optionalString,
+  medium: optionalString,
+  address: optionalString,
+  password: optionalString,
+  token: optionalString,
+  device_id: optionalString,
+  initial_device_display_name: optionalString,
+  refresh_token: optionalBoolean,
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3login */
+export const login = route({
+  operationId: 'login',
+  method: 'POST',
+  path: '/_matrix/client/v3/login',
+  auth: 'none',
+  rateLimit: 'login',
+  body: loginBody,
+  async handler({ body }, { login: service, serverDescription }) {
+    const result = await logIn(service, body)
+    const wellKnown = serverDescription.clientWellKnown
+    return {
+      ...sessionJson(result.userId, result),
+      ...(wellKnown === undefined ? {} : { well_known: wellKnown }),
+    }
+  },
+})
+
+async function logIn(service: Login, body: z.output<typeof loginBody>): Promise<LoginResult> {
+  const device: DeviceWish = {
+    deviceId: body.device_id,
+    displayName: body.initial_device_display_name,
+    refreshable: body.refresh_token ?? false,
+  }
+  const isOffered = service.listFlows().some((flow) => flow.type === body.type)
+  if (isOffered && body.type === 'm.login.password') {
+    if (body.password === undefined) throw missingParam('password')
+    return service.withPassword(service.parseIdentifier(body), body.password, device)
+  }
+  if (isOffered && body.type === 'm.login.token') {
+    if (body.token === undefined) throw missingParam('token')
+    return service.withLoginToken(body.token, device)
+  }
+  throw new MatrixError('M_UNKNOWN', 'Unknown login type', { status: 400 })
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import { HttpResponse } from '../../http/responses.js'
+import { route } from '../../http/route.js'
+import { pathOf } from '../../http/ui-auth-gate.js'
+import { unknownToken } from '../../protocol/errors.js'
+import type { JsonObject } from '../../util/json.js'
+import { optionalBoolean, optionalString } from './json-object.js'
+import { sessionJson } from './session-response.js'
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3register */
+export const register = route({
+  operationId: 'register',
+  method: 'POST',
+  path: '/_matrix/client/v3/register',
+  auth: 'none',
+  rateLimit: 'registration',
+  query: z.looseObject({ kind: z.enum(['user', 'guest']).default('user') }),
+  body: z.looseObject({
+    type: optionalString,
+    username: optionalString,
+    password: optionalString,
+    device_id: optionalString,
+    initial_device_display_name: optionalString,
+    inhibit_login: optionalBoolean,
+    refresh_token: optionalBoolean,
+    guest_access_token: optionalString,
+  }),
+  emptyBody: true,
+  async handler({ query, body, request }, { accountRegistration }) {
+    if (query.kind === 'guest') {
+      const guest = await accountRegistration.registerGuest(body.initial_device_display_name)
+      return sessionJson(guest.userId, guest.session)
+    }
+    // Only an application service registers so, and no token is known to be one's.
+    if (body.type === 'm.login.application_service') throw unknownToken()
+    const outcome = await accountRegistration.register({
+      username: body.username,
+      password: body.password,
+      guestAccessToken: body.guest_access_token,
+      inhibitLogin: body.inhibit_login ?? false,
+      device: {
+        deviceId: body.device_id,
+        displayName: body.initial_device_display_name,
+        refreshable: body.refresh_token ?? false,
+      },
+      method: request.method,
+      path: pathOf(request.url),
+      body: body as JsonObject,
+      client: request,
+    })
+    if ('challenge' in outcome) return new HttpResponse(401, { json: outcome.challenge })
+    return sessionJson(outcome.registered.userId, outcome.registered.session)
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3registeravailable */
+export const checkUsernameAvailability = route({
+  operationId: 'checkUsernameAvailability',
+  method: 'GET',
+  path: '/_matrix/client/v3/register/available',
+  auth: 'none',
+  query: z.looseObject({ username: z.string() }),
+  async handler({ query }, { accountRegistration }) {
+    await accountRegistration.checkAvailable(query.username)
+    return { available: true }
+  },
+})

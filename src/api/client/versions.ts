@@ -1,0 +1,53 @@
+import { HttpResponse } from '../../http/responses.js'
+import { route } from '../../http/route.js'
+
+/** Each version by itself: clients look for the exact string of the one they need. */
+const VERSIONS = [
+  'r0.0.1',
+  'r0.1.0',
+  'r0.2.0',
+  'r0.3.0',
+  'r0.4.0',
+  'r0.5.0',
+  'r0.6.0',
+  'r0.6.1',
+  'v1.1',
+  'v1.2',
+  'v1.3',
+  'v1.4',
+  'v1.5',
+  'v1.6',
+  'v1.7',
+  'v1.8',
+  'v1.9',
+  'v1.10',
+  'v1.11',
+  'v1.12',
+  'v1.13',
+  'v1.14',
+  'v1.15',
+  'v1.16',
+  'v1.17',
+  'v1.18',
+  'v1.19',
+]
+
+/** Flags that clients still look for though the feature has a version by now; only what is served. */
+const FEATURES: Readonly<Record<string, boolean>> = {
+  // Fields of profiles beyond name and avatar: v1.16, read by Element and the bridges.
+  'uk.tcpip.msc4133.stable': true,
+}
+
+/** https://spec.matrix.org/latest/client-server-api/#get_matrixclientversions */
+export const getVersions = route({
+  operationId: 'getVersions',
+  method: 'GET',
+  path: '/_matrix/client/versions',
+  auth: 'none',
+  async handler(_input, { serverDescription }) {
+    const features = { ...FEATURES, ...serverDescription.configuredFeatures }
+    const headers = { 'Cache-Control': 'public, max-age=600', Vary: 'Authorization' }
+    const json = { versions: VERSIONS, unstable_features: features }
+    return Promise.resolve(new HttpResponse(200, { json }, headers))
+  },
+})

@@ -1,0 +1,76 @@
+import { ROOM_VERSIONS } from '../../protocol/room-versions.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { JsonObject } from '../../util/json.js'
+import { buildClientWellKnown, type ClientWellKnownOptions } from './client-well-known.js'
+import type { PasswordChanges } from './password-changes.js'
+import type { Profiles } from './profiles.js'
+
+export interface ServerDescriptionOptions {
+  readonly serverName: ServerName
+  /** The program's name and version, as the administration API says it. */
+  readonly version: string
+  readonly defaultRoomVersion: string
+  /** `forget_rooms_on_leave`. */
+  readonly forgetsRoomsOnLeave: boolean
+  /** Users can add and remove e-mail addresses and telephone numbers. */
+  readonly threepidChanges: boolean
+  /** `login_via_existing_session`. */
+  readonly loginTokens: { readonly enabled: boolean; readonly requireUiAuth: boolean }
+  readonly wellKnown: ClientWellKnownOptions
+  /** `serve_server_wellknown`. */
+  readonly servesServerWellKnown: boolean
+  /** Flags of `/versions` that depend on the configuration. */
+  readonly configuredFeatures: Readonly<Record<string, boolean>>
+}
+
+export interface ServerDescriptionDependencies {
+  readonly passwordChanges: Pick<PasswordChanges, 'isEnabled'>
+  readonly profiles: Pick<Profiles, 'listForbiddenFields'>
+  readonly options: ServerDescriptionOptions
+}
+
+/** What the server says of itself: nothing here is a secret, and nothing is claimed that is not served. */
+export class ServerDescription {
+  readonly #deps: ServerDescriptionDependencies
+  readonly clientWellKnown: JsonObject | undefined
+
+  constructor(deps: ServerDescriptionDependencies) {
+    this.#deps = deps
+    this.clientWellKnown = buildClientWellKnown(deps.options.wellKnown)
+  }
+
+  get version(): string {
+    return this.#deps.options.version
+  }
+
+  get loginTokens(): { readonly enabled: boolean; readonly requireUiAuth: boolean } {
+    return this.#deps.options.loginTokens
+  }
+
+  get configuredFeatures(): Readonly<Record<string, boolean>> {
+    return this.#deps.options.configuredFeatures
+  }
+
+  /** `/.well-known/matrix/server`: federation at the server's name, port 443; undefined where it is not served here. */
+  get serverWellKnown(): JsonObject | undefined {
+    const { servesServerWellKnown, serverName } = this.#deps.options
+    return servesServerWellKnown ? { 'm.server': `${serverName}:443` } : undefined
+  }
+
+  /** https://spec.matrix.org/latest/client-server-api/#capabilities-negotiation */
+  listCapabilities(): JsonObject {
+    const { options, passwordChanges, profiles } = this.#deps
+    const disallowed = profiles.listForbiddenFields()
+    const available = Object.fromEntries([...ROOM_VERSIONS.keys()].map((version) => [version, 'stable']))
+    return {
+      'm.room_versions': { default: options.defaultRoomVersion, available },
+      'm.change_password': { enabled: passwordChanges.isEnabled },
+      'm.set_displayname': { enabled: !disallowed.includes('displayname') },
+      'm.set_avatar_url': { enabled: !disallowed.includes('avatar_url') },
+      'm.3pid_changes': { enabled: options.threepidChanges },
+      'm.get_login_token': { enabled: options.loginTokens.enabled },
+      'm.profile_fields': { enabled: true, ...(disallowed.length > 0 ? { disallowed } : {}) },
+      'm.forget_forced_upon_leave': { enabled: options.forgetsRoomsOnLeave },
+    }
+  }
+}
