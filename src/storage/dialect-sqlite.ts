@@ -1,6 +1,12 @@
 import type { ColumnType, InsertOptions, Row, SqlValue } from './database.js'
 import type { SqlDialect } from './sql-dialect.js'
-import { conflictClause, insertColumns, stringifyRows, stringifyValues } from './insert-rows.js'
+import {
+  conflictClause,
+  insertColumns,
+  stringifyColumns,
+  stringifyRows,
+  stringifyValues,
+} from './insert-rows.js'
 import { quoteName } from './sql-text.js'
 
 /** What is particular to SQLite: lists and rows travel as one JSON text, expanded by `json_each`. */
@@ -44,7 +50,7 @@ export const sqliteDialect: SqlDialect = {
 
 function rowsAsArrays(rows: readonly Readonly<Record<string, SqlValue>>[], options: InsertOptions): string {
   const columns = insertColumns(options)
-  return stringifyRows(rows.map((row) => columns.map(([name, type]) => jsonValue(row, name, type))))
+  return stringifyColumns(rows, (row) => columns.map(([name, type]) => jsonValue(row, name, type)))
 }
 
 function jsonValue(row: Readonly<Record<string, SqlValue>>, name: string, type: ColumnType): SqlValue {

@@ -6,7 +6,7 @@ import type { Database, Query, Tx } from './database.js'
 import type { ConnectionLease, SqlResult, SqlStatement } from './sql-connection.js'
 import type { SqlDialect } from './sql-dialect.js'
 import { SqlQuery, SqlTx, TransactionQuery, type QuerySupport, type TxHooks } from './sql-query.js'
-import { RefusedStatementError, TransactionScope } from './transaction-scope.js'
+import { TransactionScope } from './transaction-scope.js'
 
 /** How often a transaction that the database turned away is tried in all. */
 const ATTEMPTS = 5
@@ -162,7 +162,7 @@ export class SqlDatabase implements Database {
       return result
     } catch (error) {
       broken = !(await this.#rollback(scope))
-      throw causeOf(error, scope.failure, this.dialect)
+      throw causeOf(error, scope, this.dialect)
     } finally {
       lease.release(broken)
       this.#transactionTime.observe((performance.now() - started) / 1000, { desc: name })
@@ -198,8 +198,8 @@ const NO_HOOKS: readonly (() => void)[] = []
  * The error that a failed attempt ends with: that of the statement which doomed it, unless the callback made another
  * one of it. An error after which the whole is tried again goes before all.
  */
-function causeOf(thrown: unknown, failure: Error | undefined, dialect: SqlDialect): unknown {
+function causeOf(thrown: unknown, scope: TransactionScope, dialect: SqlDialect): unknown {
+  const { failure } = scope
   if (failure === undefined) return thrown
-  if (dialect.isRetryable(failure)) return failure
-  return thrown instanceof RefusedStatementError ? failure : thrown
+  return dialect.isRetryable(failure) || scope.isAftermath(thrown) ? failure : thrown
 }

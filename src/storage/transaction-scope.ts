@@ -1,7 +1,7 @@
 import type { SqlConnection, SqlResult, SqlStatement } from './sql-connection.js'
 
 /** A statement that was not run, because one before it in the same transaction had failed (its error is the cause). */
-export class RefusedStatementError extends Error {
+class RefusedStatementError extends Error {
   override readonly name = 'RefusedStatementError'
 }
 
@@ -14,6 +14,7 @@ export class TransactionScope {
   readonly #name: string
   readonly #connection: SqlConnection
   readonly #pending = new Set<Promise<unknown>>()
+  readonly #aftermath = new WeakSet<Error>()
   #closed = false
   /** The first statement's error. */
   failure: Error | undefined
@@ -33,6 +34,11 @@ export class TransactionScope {
   /** Starts the transaction; statements may follow at once. */
   begin(sql: string): void {
     void this.#run({ sql, params: [], wants: 'changes' })
+  }
+
+  /** True for the error of a statement that failed only because one before it had. */
+  isAftermath(error: unknown): boolean {
+    return error instanceof Error && this.#aftermath.has(error)
   }
 
   /** Keeps the transaction from being committed. */
@@ -61,6 +67,7 @@ export class TransactionScope {
       () => void this.#pending.delete(settled),
       (error: unknown) => {
         this.#pending.delete(settled)
+        if (this.failure !== undefined && error instanceof Error) this.#aftermath.add(error)
         this.doom(error)
       },
     )

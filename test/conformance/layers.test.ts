@@ -94,7 +94,7 @@ async function restrictedImports(file: string, code: string): Promise<number> {
     overrideConfigFile: true,
     baseConfig: {
       files: ['**/*.ts'],
-      languageOptions: { parser: config.languageOptions.parser as never },
+      languageOptions: { parser: config.languageOptions.parser },
       plugins: { '@typescript-eslint': config.plugins['@typescript-eslint'] ?? {} },
       rules: { [rule]: config.rules[rule] ?? 'off' } as never,
     },
