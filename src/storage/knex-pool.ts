@@ -1,4 +1,15 @@
 import type { Knex } from 'knex'
+import type { Logger } from '../telemetry/logger.js'
+
+/** What knex says by itself: warnings about connections. Errors come as errors, so their messages are for debugging. */
+export function knexLog(logger: Logger): Knex.Logger {
+  const say =
+    (level: 'debug' | 'warn') =>
+    (message: unknown): void => {
+      logger[level](String(message))
+    }
+  return { debug: say('debug'), error: say('debug'), warn: say('warn'), deprecate: say('debug') }
+}
 
 /** The part of knex that hands out driver connections; its types leave it open. */
 interface KnexClient<C> {

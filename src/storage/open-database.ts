@@ -10,6 +10,9 @@ export type DatabaseConfig = SqliteConfig | PostgresConfig
  * of a version that is too old.
  */
 export async function openDatabase(config: DatabaseConfig, context: DatabaseContext): Promise<Database> {
-  const engine = config.name === 'sqlite' ? await openSqliteEngine(config) : await openPostgresEngine(config)
+  const engine =
+    config.name === 'sqlite'
+      ? await openSqliteEngine(config, context.logger)
+      : await openPostgresEngine(config, context.logger)
   return new SqlDatabase(engine, context)
 }

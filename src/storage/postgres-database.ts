@@ -1,8 +1,9 @@
 import createKnex, { type Knex } from 'knex'
 import type { Client, ClientConfig } from 'pg'
+import type { Logger } from '../telemetry/logger.js'
 import { backoffMs } from '../util/backoff.js'
 import { postgresDialect } from './dialect-postgres.js'
-import { KnexPool } from './knex-pool.js'
+import { KnexPool, knexLog } from './knex-pool.js'
 import { PostgresConnection, PostgresStatements } from './postgres-connection.js'
 import type { ConnectionLease } from './sql-connection.js'
 import type { SqlEngine } from './sql-database.js'
@@ -35,10 +36,11 @@ const NUMERIC = 1700
 const JSONB = 3802
 
 /** Opens a PostgreSQL database. */
-export async function openPostgresEngine(config: PostgresConfig): Promise<SqlEngine> {
+export async function openPostgresEngine(config: PostgresConfig, logger: Logger): Promise<SqlEngine> {
   const knex = createKnex({
     client: 'pg',
     connection: { ...(await clientConfig(config)) } as Knex.PgConnectionConfig,
+    log: knexLog(logger),
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
     pool: { min: 0, max: config.poolMax ?? 10 },
   })

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import createKnex, { type Knex } from 'knex'
 import type { Database as Driver } from 'sqlite3'
+import type { Logger } from '../telemetry/logger.js'
 import { sqliteDialect } from './dialect-sqlite.js'
-import { KnexPool } from './knex-pool.js'
+import { KnexPool, knexLog } from './knex-pool.js'
 import type { ConnectionLease } from './sql-connection.js'
 import type { SqlEngine } from './sql-database.js'
 import { SqliteConnection } from './sqlite-connection.js'
@@ -45,12 +46,12 @@ const READER_PRAGMAS = ['PRAGMA query_only = ON', 'PRAGMA cache_size = -16384']
  * Opens a SQLite database: one connection that writes, some that read. Readers see what was committed when they began,
  * and never wait for the writer.
  */
-export async function openSqliteEngine(config: SqliteConfig): Promise<SqlEngine> {
+export async function openSqliteEngine(config: SqliteConfig, logger: Logger): Promise<SqlEngine> {
   const temporary = config.path === ':memory:'
   const path = temporary ? join(tmpdir(), `mxhs-${randomUUID()}.db`) : config.path
   const synchronous = `PRAGMA synchronous = ${config.synchronous === 'full' ? 'FULL' : 'NORMAL'}`
-  const writer = createPool(path, 1, [...COMMON_PRAGMAS, ...WRITER_PRAGMAS, synchronous])
-  const readers = createPool(path, config.readers ?? 4, [...COMMON_PRAGMAS, ...READER_PRAGMAS])
+  const writer = createPool(path, 1, [...COMMON_PRAGMAS, ...WRITER_PRAGMAS, synchronous], logger)
+  const readers = createPool(path, config.readers ?? 4, [...COMMON_PRAGMAS, ...READER_PRAGMAS], logger)
   const engine = new SqliteEngine(writer, readers, temporary ? path : undefined)
   try {
     // The writer first: it makes the file and sets the journal mode that readers rely on.
@@ -118,11 +119,12 @@ class SqliteEngine implements SqlEngine {
   }
 }
 
-function createPool(filename: string, size: number, pragmas: readonly string[]): Knex {
+function createPool(filename: string, size: number, pragmas: readonly string[], logger: Logger): Knex {
   return createKnex({
     client: 'sqlite3',
     useNullAsDefault: true,
     connection: { filename },
+    log: knexLog(logger),
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
     pool: {
       min: 0,

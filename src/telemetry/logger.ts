@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { pino, type DestinationStream, type LevelWithSilent } from 'pino'
 import { requestContext } from './request-context.js'
 
@@ -31,18 +32,18 @@ export interface LoggerOptions {
 /** A logger together with what its file needs. */
 export interface LogOutput {
   readonly logger: Logger
-  /** Opens the file anew, for log rotation (SIGHUP). Does nothing where there is no file. */
-  reopen(): void
+  /** Opens the file anew, for log rotation (SIGHUP). Does nothing where there is no file. Rejects when it cannot. */
+  reopen(): Promise<void>
   /** Writes what is still buffered. */
   flush(): void
 }
 
-/** Builds the logger of one server. Lines are JSON; the running request's id is added to each. */
-export function createLogger(options: LoggerOptions): LogOutput {
-  const file =
-    options.destination === undefined
-      ? pino.destination({ dest: options.file ?? 1, mkdir: options.file !== undefined, sync: false })
-      : undefined
+/**
+ * Builds the logger of one server. Lines are JSON; the running request's id is added to each. Rejects when the file
+ * cannot be opened.
+ */
+export async function createLogger(options: LoggerOptions): Promise<LogOutput> {
+  const stream = options.destination === undefined ? await openStream(options.file) : undefined
   const logger = pino(
     {
       level: options.level,
@@ -58,17 +59,29 @@ export function createLogger(options: LoggerOptions): LogOutput {
           : { request: context.requestId, requester: context.requester }
       },
     },
-    options.destination ?? file!,
+    options.destination ?? stream!,
   )
   return {
     logger,
-    reopen: () => {
-      if (options.file !== undefined) file?.reopen()
+    reopen: async () => {
+      if (stream === undefined || options.file === undefined) return
+      const ready = once(stream, 'ready')
+      stream.reopen()
+      await ready
     },
     flush: () => {
-      file?.flushSync()
+      stream?.flushSync()
     },
   }
+}
+
+async function openStream(file: string | undefined): Promise<ReturnType<typeof pino.destination>> {
+  const stream = pino.destination({ dest: file ?? 1, append: true, mkdir: file !== undefined, sync: false })
+  if (file !== undefined) await once(stream, 'ready')
+  stream.on('error', (error: Error) => {
+    process.stderr.write(`Cannot write the log: ${error.message}\n`)
+  })
+  return stream
 }
 
 /** Swallows everything: for commands and tests. */

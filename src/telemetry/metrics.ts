@@ -47,7 +47,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
 }
 
 interface Metric {
-  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly kind: 'counter' | 'gauge' | 'histogram' | 'observed'
   readonly help: string
   /** Lines of samples. */
   lines(name: string): Iterable<string>
@@ -63,27 +63,31 @@ class MetricsRegistry implements Metrics {
   }
 
   counter({ name, help }: MetricOptions): Counter {
-    return this.#add(name, SampleSet, () => new SampleSet('counter', help))
+    return this.#add(name, () => new SampleSet('counter', help))
   }
 
   gauge({ name, help }: MetricOptions): Gauge {
-    return this.#add(name, SampleSet, () => new SampleSet('gauge', help))
+    return this.#add(name, () => new SampleSet('gauge', help))
   }
 
   histogram(options: MetricOptions & { readonly buckets?: readonly number[] }): Histogram {
     const { name, help, buckets = TIME_BUCKETS } = options
-    return this.#add(name, BucketSet, () => new BucketSet(help, buckets))
+    return this.#add(name, () => new BucketSet(help, buckets))
   }
 
   observed({ name, help }: MetricOptions, read: () => Iterable<readonly [Labels, number]>): void {
-    this.#add(name, ObservedSet, () => new ObservedSet(help)).readers.push(read)
+    this.#add(name, () => new ObservedSet(help)).readers.push(read)
   }
 
   async render(): Promise<string> {
     const blocks: string[] = []
     for (const [name, metric] of this.#metrics) {
       const help = metric.help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-      blocks.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${metric.type}`, ...metric.lines(name))
+      blocks.push(
+        `# HELP ${name} ${help}`,
+        `# TYPE ${name} ${metric.kind === 'observed' ? 'gauge' : metric.kind}`,
+        ...metric.lines(name),
+      )
     }
     const own = blocks.length > 0 ? `${blocks.join('\n')}\n` : ''
     if (!this.#withProcessMetrics) return own
@@ -91,25 +95,26 @@ class MetricsRegistry implements Metrics {
     return own + (await (await this.#processMetrics)())
   }
 
-  #add<T extends Metric>(name: string, kind: abstract new (...args: never[]) => T, make: () => T): T {
+  /** The metric of this name; it must be of the kind that `make` makes. */
+  #add<T extends Metric>(name: string, make: () => T): T {
+    const made = make()
     const known = this.#metrics.get(name)
     if (known === undefined) {
-      const metric = make()
-      this.#metrics.set(name, metric)
-      return metric
+      this.#metrics.set(name, made)
+      return made
     }
-    if (!(known instanceof kind)) throw new Error(`The metric ${name} exists with another type`)
-    return known
+    if (known.kind !== made.kind) throw new Error(`The metric ${name} exists as a ${known.kind}`)
+    return known as T
   }
 }
 
 class SampleSet implements Metric, Counter, Gauge {
-  readonly type: 'counter' | 'gauge'
+  readonly kind: 'counter' | 'gauge'
   readonly help: string
   readonly #values = new Map<string, number>()
 
-  constructor(type: 'counter' | 'gauge', help: string) {
-    this.type = type
+  constructor(kind: 'counter' | 'gauge', help: string) {
+    this.kind = kind
     this.help = help
   }
 
@@ -128,7 +133,7 @@ class SampleSet implements Metric, Counter, Gauge {
 }
 
 class BucketSet implements Metric, Histogram {
-  readonly type = 'histogram'
+  readonly kind = 'histogram'
   readonly help: string
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { counts: number[]; sum: number; count: number }>()
@@ -167,7 +172,7 @@ class BucketSet implements Metric, Histogram {
 }
 
 class ObservedSet implements Metric {
-  readonly type = 'gauge'
+  readonly kind = 'observed'
   readonly help: string
   readonly readers: (() => Iterable<readonly [Labels, number]>)[] = []
 
