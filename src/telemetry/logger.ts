@@ -77,7 +77,13 @@ export async function createLogger(options: LoggerOptions): Promise<LogOutput> {
 
 async function openStream(file: string | undefined): Promise<ReturnType<typeof pino.destination>> {
   const stream = pino.destination({ dest: file ?? 1, append: true, mkdir: file !== undefined, sync: false })
-  if (file !== undefined) await once(stream, 'ready')
+  try {
+    if (file !== undefined) await once(stream, 'ready')
+  } catch (error) {
+    // Or it would be flushed at the exit of the process, and fail again.
+    stream.destroy()
+    throw error
+  }
   stream.on('error', (error: Error) => {
     process.stderr.write(`Cannot write the log: ${error.message}\n`)
   })
