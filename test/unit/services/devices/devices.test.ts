@@ -1,0 +1,100 @@
+import { expect } from 'chai'
+import type { DeviceId } from '../../../../src/protocol/ids.js'
+import { createAccountServices, type AccountFixture } from '../../../support/account-services.js'
+import { forEachDatabase } from '../../../support/databases.js'
+import { rejection } from '../../../support/rejection.js'
+
+forEachDatabase('devices', (open) => {
+  let fixture: AccountFixture
+
+  beforeEach(async () => {
+    fixture = await createAccountServices(await open())
+  })
+
+  it('have a name that their user may change', async () => {
+    const { userId, deviceId } = await fixture.createUser('alice')
+    const { devices } = fixture.services
+    await devices.rename(userId, deviceId, 'x'.repeat(100))
+    expect((await devices.require(userId, deviceId)).displayName).to.equal('x'.repeat(100))
+    const long = await rejection(devices.rename(userId, deviceId, 'x'.repeat(101)))
+    expect(long).to.have.property('errcode', 'M_TOO_LARGE')
+    const unknown = 'UNKNOWN' as DeviceId
+    expect(await rejection(devices.rename(userId, unknown, 'x'))).to.have.property('errcode', 'M_NOT_FOUND')
+    expect(await rejection(devices.require(userId, unknown))).to.have.property('errcode', 'M_NOT_FOUND')
+  })
+
+  it('go with their tokens, and those of others stay', async () => {
+    const alice = await fixture.createUser('alice')
+    const bob = await fixture.createUser('bob')
+    await fixture.services.devices.delete(alice.userId, [alice.deviceId, bob.deviceId, 'UNKNOWN'])
+    const client = { ip: '', userAgent: undefined }
+    const { accessTokens } = fixture.services
+    expect(await rejection(accessTokens.authenticate(alice.token, client))).to.have.property(
+      'errcode',
+      'M_UNKNOWN_TOKEN',
+    )
+    expect((await accessTokens.authenticate(bob.token, client)).deviceId).to.equal(bob.deviceId)
+  })
+
+  it('tell the stream of device lists when they change', async () => {
+    const { userId, deviceId } = await fixture.createUser('alice')
+    const { userId: bob } = await fixture.createUser('bob')
+    const store = fixture.stores.devices
+    const changed = (from: number, to = 1_000_000) =>
+      store.listChangedUsers(fixture.db.reader, [userId, bob], from, to)
+    expect(await changed(0)).to.deep.equal(new Set())
+    await fixture.services.devices.rename(userId, deviceId, 'phone')
+    expect(await changed(0)).to.deep.equal(new Set([userId]))
+    expect(await store.listAllChangedUsers(fixture.db.reader, 0, 1_000_000)).to.deep.equal(new Set([userId]))
+    const row = await fixture.db.reader.first<{ id: number }>(
+      'SELECT MAX(stream_id) AS id FROM device_list_changes',
+    )
+    expect(await changed(row?.id ?? 0)).to.deep.equal(new Set())
+    await fixture.services.devices.delete(userId, [deviceId])
+    expect(await changed(row?.id ?? 0)).to.deep.equal(new Set([userId]))
+    expect(fixture.positions).to.deep.include({ stream: 'device_lists', hints: { users: [userId] } })
+  })
+
+  it('are made without a login for application services', async () => {
+    const { userId } = await fixture.createUser('alice')
+    const deviceId = 'BRIDGE' as DeviceId
+    expect(await fixture.services.devices.create(userId, deviceId, 'A bridge')).to.equal(true)
+    expect(await fixture.services.devices.create(userId, deviceId, 'Another')).to.equal(false)
+    expect((await fixture.services.devices.require(userId, deviceId)).displayName).to.equal('A bridge')
+  })
+
+  it('are deleted a thousand at once at most', async () => {
+    const { userId } = await fixture.createUser('alice')
+    const many = Array.from({ length: 1001 }, (_, index) => String(index))
+    const error = await rejection(fixture.services.devices.delete(userId, many))
+    expect(error).to.have.property('errcode', 'M_INVALID_PARAM')
+  })
+})
+
+forEachDatabase('sightings of devices', (open) => {
+  it('are written seconds later, once for many requests', async () => {
+    const fixture = await createAccountServices(await open())
+    const { userId, deviceId, requester } = await fixture.createUser('alice')
+    await fixture.sightings.flush()
+    const client = { ip: '10.0.0.1', userAgent: 'agent'.repeat(100) }
+    let writes = 0
+    const record = fixture.stores.clientIps.record.bind(fixture.stores.clientIps)
+    fixture.stores.clientIps.record = (tx, sightings) => {
+      writes += sightings.length
+      return record(tx, sightings)
+    }
+    for (let i = 0; i < 10; i++) fixture.sightings.record(requester, client)
+    expect(fixture.clock.pending).to.equal(1)
+    await fixture.sightings.flush()
+    fixture.sightings.record(requester, client)
+    await fixture.sightings.flush()
+    expect(writes).to.equal(1)
+    fixture.clock.advance(120_000)
+    fixture.sightings.record(requester, client)
+    await fixture.sightings.flush()
+    expect(writes).to.equal(2)
+    const device = await fixture.services.devices.require(userId, deviceId)
+    expect(device.lastSeenTs).to.equal(fixture.clock.now())
+    expect(device.userAgent).to.have.length(256)
+  })
+})
