@@ -21,3 +21,8 @@ export function randomString(length: number, alphabet: string = LETTERS): string
 export function randomToken(length = 24): string {
   return randomString(length)
 }
+
+/** The part of a room ID before the server name. */
+export function randomRoomLocalpart(): string {
+  return randomString(18)
+}
