@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { pino, type DestinationStream, type LevelWithSilent } from 'pino'
 import { requestContext } from './request-context.js'
 
@@ -76,14 +78,13 @@ export async function createLogger(options: LoggerOptions): Promise<LogOutput> {
 }
 
 async function openStream(file: string | undefined): Promise<ReturnType<typeof pino.destination>> {
-  const stream = pino.destination({ dest: file ?? 1, append: true, mkdir: file !== undefined, sync: false })
-  try {
-    if (file !== undefined) await once(stream, 'ready')
-  } catch (error) {
-    // Or it would be flushed at the exit of the process, and fail again.
-    stream.destroy()
-    throw error
+  // Tried beforehand: a stream that could not open its file would fail once more at the exit of the process.
+  if (file !== undefined) {
+    mkdirSync(dirname(file), { recursive: true })
+    closeSync(openSync(file, 'a'))
   }
+  const stream = pino.destination({ dest: file ?? 1, append: true, sync: false })
+  if (file !== undefined) await once(stream, 'ready')
   stream.on('error', (error: Error) => {
     process.stderr.write(`Cannot write the log: ${error.message}\n`)
   })
