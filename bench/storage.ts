@@ -36,7 +36,7 @@ async function createTables(db: Database): Promise<void> {
       const fields = Object.entries(columns).map(([name, type], index) =>
         index === 0 && table !== 'b_extremities' && table !== 'b_edges' && type === 'integer'
           ? `${name} BIGINT PRIMARY KEY`
-          : `${name} ${types[type as keyof typeof types]}`,
+          : `${name} ${types[type]}`,
       )
       void tx.execute(`CREATE TABLE ${table} (${fields.join(', ')})`)
     }

@@ -24,7 +24,7 @@ export type DatabaseKind = DatabaseConfig['name']
 export interface TestDatabase {
   readonly config: DatabaseConfig
   /** To be called when nobody is connected any more. */
-  remove(): Promise<void>
+  readonly remove: () => Promise<void>
 }
 
 /** Opens a fresh, migrated database. It is closed and removed after the test, or after the suite for `before` hooks. */
