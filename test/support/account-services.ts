@@ -150,6 +150,7 @@ export async function createAccountServices(
     options: {
       serverName: SERVER_NAME,
       passwordLogin: true,
+      passwordReauth: true,
       loginTokens: true,
       loginTokenLifetimeMs: 120_000,
       ...options.login,

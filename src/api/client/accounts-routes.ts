@@ -18,7 +18,7 @@ import * as versions from './versions.js'
 import * as wellknown from './wellknown.js'
 import * as whoami from './whoami.js'
 
-const modules = [
+const modules: readonly Readonly<Record<string, Route>>[] = [
   versions,
   wellknown,
   registration,
@@ -40,4 +40,4 @@ const modules = [
 ]
 
 /** Accounts, sessions, and what users keep on the server. */
-export const accountsRoutes: readonly Route[] = modules.flatMap((module): Route[] => Object.values(module))
+export const accountsRoutes: readonly Route[] = modules.flatMap((module) => Object.values(module))

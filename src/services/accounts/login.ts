@@ -42,6 +42,8 @@ export interface LoginOptions {
   readonly serverName: ServerName
   /** `password_config.enabled` and `localdb_enabled`: passwords may be used to log in. */
   readonly passwordLogin: boolean
+  /** As `passwordLogin`, or `password_config.enabled: only_for_reauth`: passwords may be used to confirm who one is. */
+  readonly passwordReauth: boolean
   /** `login_via_existing_session.enabled`. */
   readonly loginTokens: boolean
   /** `login_via_existing_session.token_timeout`. */
@@ -133,6 +135,7 @@ export class Login {
 
   /** Whether this is the user's password; wrong ones are counted. For user-interactive authentication. */
   async isPasswordOf(userId: UserId, identifier: UserIdentifier, password: string): Promise<boolean> {
+    if (!this.#deps.options.passwordReauth) return false
     const user = await this.#checkPassword(identifier, password)
     return user?.userId === userId
   }

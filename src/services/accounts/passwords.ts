@@ -61,7 +61,7 @@ export class Passwords {
     if (password === '' || password.length > MAX_LENGTH) throw invalidParam('Invalid password')
     const policy = this.#policy
     if (!policy.enabled) return
-    if ([...password].length < policy.minimumLength) {
+    if (Array.from(password).length < policy.minimumLength) {
       throw weak(`The password must be at least ${policy.minimumLength} characters long`)
     }
     if (policy.requireDigit && !/[0-9]/.test(password)) throw weak('The password must contain a digit')

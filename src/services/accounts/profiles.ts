@@ -205,7 +205,7 @@ function checkKey(field: string): void {
 function checkValue(field: string, value: JsonValue): void {
   if (field === DISPLAY_NAME) {
     if (typeof value !== 'string') throw badJson('displayname must be a string')
-    if ([...value].length > MAX_DISPLAY_NAME_LENGTH) {
+    if (Array.from(value).length > MAX_DISPLAY_NAME_LENGTH) {
       throw invalidParam(`A display name may have ${MAX_DISPLAY_NAME_LENGTH} characters`)
     }
   } else if (field === AVATAR_URL) {
@@ -223,10 +223,11 @@ function checkValue(field: string, value: JsonValue): void {
 function withField(profile: ProfileRecord, field: string, value: JsonValue | undefined): ProfileRecord {
   if (field === DISPLAY_NAME) return { ...profile, displayName: textOrNone(value) }
   if (field === AVATAR_URL) return { ...profile, avatarUrl: textOrNone(value) }
-  const fields = { ...profile.fields }
-  if (value === undefined) delete fields[field]
-  else fields[field] = value
-  return { ...profile, fields }
+  const others = Object.entries(profile.fields).filter(([name]) => name !== field)
+  return {
+    ...profile,
+    fields: Object.fromEntries(value === undefined ? others : [...others, [field, value]]),
+  }
 }
 
 function textOrNone(value: JsonValue | undefined): string | undefined {

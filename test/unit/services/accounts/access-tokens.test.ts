@@ -1,6 +1,5 @@
 import { expect } from 'chai'
 import { MatrixError } from '../../../../src/protocol/errors.js'
-import type { DeviceId } from '../../../../src/protocol/ids.js'
 import { hashToken } from '../../../../src/services/accounts/token-format.js'
 import { CLIENT, createAccountServices, type AccountFixture } from '../../../support/account-services.js'
 import { forEachDatabase } from '../../../support/databases.js'
@@ -207,6 +206,6 @@ forEachDatabase('access and refresh tokens', (open) => {
     expect(device).to.include({ lastSeenTs: seenTs, lastSeenIp: '10.0.0.1' })
     const sightings = await fixture.stores.clientIps.listForUser(fixture.db.reader, userId, 10)
     expect(sightings.map(({ ip }) => ip)).to.have.members(['127.0.0.1', '10.0.0.1'])
-    expect(sightings.every((sighting) => sighting.deviceId === (deviceId as DeviceId))).to.equal(true)
+    expect(sightings.every((sighting) => sighting.deviceId === deviceId)).to.equal(true)
   })
 })

@@ -75,15 +75,15 @@ describe('passwords', () => {
     const passwords = new Passwords(hasher, { policy: POLICY, concurrency: 2 })
     const hashes = Array.from({ length: 102 }, () => passwords.hash('x'))
     expect(await rejection(passwords.hash('x'))).to.have.property('errcode', 'M_LIMIT_EXCEEDED')
-    let done = false
-    const all = Promise.all(hashes).then(() => (done = true))
-    while (!done) {
-      release.splice(0).forEach((resolve) => {
+    for (let finished = 0; finished < hashes.length;) {
+      const batch = release.splice(0)
+      batch.forEach((resolve) => {
         resolve()
       })
+      finished += batch.length
       await new Promise((resolve) => setImmediate(resolve))
     }
-    await all
+    await Promise.all(hashes)
     expect(most).to.equal(2)
   })
 

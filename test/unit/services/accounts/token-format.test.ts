@@ -17,7 +17,10 @@ describe('tokens', () => {
     for (let i = 0; i < 50; i++) {
       const token = makeToken('access', userId)
       const end = token.lastIndexOf('_')
-      const checksum = [...token.slice(end + 1)].reduce((sum, digit) => sum * 62 + alphabet.indexOf(digit), 0)
+      const checksum = Array.from(token.slice(end + 1)).reduce(
+        (sum, digit) => sum * 62 + alphabet.indexOf(digit),
+        0,
+      )
       expect(checksum).to.equal(crc32(token.slice(0, end)))
     }
   })
