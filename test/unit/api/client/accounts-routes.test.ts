@@ -7,7 +7,6 @@ import { accountsRoutes } from '../../../../src/api/client/accounts-routes.js'
 import { HttpResponse } from '../../../../src/http/responses.js'
 import type { Route } from '../../../../src/http/route.js'
 import type { Requester } from '../../../../src/services/accounts/requester.js'
-import type { Services } from '../../../../src/services/services.js'
 import { isJsonObject, type JsonObject } from '../../../../src/util/json.js'
 import {
   CLIENT,
@@ -77,7 +76,7 @@ forEachDatabase('answers of accounts', (open) => {
   const call = async (operationId: string, input: Call = {}): Promise<Answer> => {
     const route = routes.find((candidate) => candidate.operationId === operationId)
     if (route === undefined) throw new Error(`There is no operation ${operationId}`)
-    const result = await handle(route, input, fixture.services as Services)
+    const result = await handle(route, input, fixture.services)
     if (result instanceof HttpResponse) {
       const json = result.body !== undefined && 'json' in result.body ? result.body.json : {}
       return { status: result.status, json: isJsonObject(json) ? json : {}, headers: result.headers }
@@ -250,11 +249,11 @@ forEachDatabase('answers of accounts', (open) => {
 })
 
 /** What the endpoint answers to input that its schemas have read. */
-function handle(route: Route, input: Call, services: Services): Promise<unknown> {
+function handle(route: Route, input: Call, services: AccountFixture['services']): Promise<unknown> {
   const definition = route as {
     query?: { parse(value: unknown): unknown }
     body?: { parse(value: unknown): unknown }
-    handler(input: unknown, services: Services): Promise<unknown>
+    handler(input: unknown, services: AccountFixture['services']): Promise<unknown>
   }
   return definition.handler(
     {
