@@ -1,7 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import type { ClientBase, QueryConfig, QueryResult } from 'pg'
 import type { Row } from './database.js'
-import { bindValues, type SqlConnection, type SqlResult, type SqlStatement } from './sql-connection.js'
+import {
+  bindValues,
+  withStatement,
+  type SqlConnection,
+  type SqlResult,
+  type SqlStatement,
+} from './sql-connection.js'
 import { numberPlaceholders } from './sql-text.js'
 
 /** Statements with a name stay prepared on every connection for its life, so there is an end to names. */
@@ -49,7 +55,11 @@ export class PostgresConnection implements SqlConnection {
     const { name, text } = this.#statements.get(statement)
     const values = bindValues(statement.params)
     const config: QueryConfig = name === undefined ? { text, values } : { name, text, values }
-    const result: QueryResult<Row> = await this.#client.query<Row>(config)
-    return { rows: result.rows, changes: result.rowCount ?? 0 }
+    try {
+      const result: QueryResult<Row> = await this.#client.query<Row>(config)
+      return { rows: result.rows, changes: result.rowCount ?? 0 }
+    } catch (error) {
+      throw withStatement(error as Error, statement)
+    }
   }
 }

@@ -13,7 +13,7 @@ export interface PostgresConfig {
   /** Where and as whom: a URL, or the parts of one as node-postgres names them; libpq's variables fill the gaps. */
   readonly connection:
     { readonly url: string } | Pick<ClientConfig, 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl'>
-  /** Connections at most; 10 by default. */
+  /** Connections at most; 10 by default, 2 at least. */
   readonly poolMax?: number
   /** After which time the server gives up on a statement; an hour by default. */
   readonly statementTimeoutMs?: number
@@ -37,14 +37,15 @@ const JSONB = 3802
 
 /** Opens a PostgreSQL database. */
 export async function openPostgresEngine(config: PostgresConfig, logger: Logger): Promise<SqlEngine> {
+  const poolMax = Math.max(2, config.poolMax ?? 10)
   const knex = createKnex({
     client: 'pg',
     connection: { ...(await clientConfig(config)) } as Knex.PgConnectionConfig,
     log: knexLog(logger),
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
-    pool: { min: 0, max: config.poolMax ?? 10 },
+    pool: { min: 0, max: poolMax },
   })
-  const engine = new PostgresEngine(knex)
+  const engine = new PostgresEngine(knex, poolMax)
   try {
     await engine.checkVersion()
   } catch (error) {
@@ -63,15 +64,18 @@ class PostgresEngine implements SqlEngine {
   readonly #pool: KnexPool<Client>
   readonly #connections = new WeakMap<Client, PostgresConnection>()
   readonly #statements = new PostgresStatements()
+  /** Writers leave connections to readers: what a write transaction needs to read beside itself must not wait for it. */
+  readonly #writers: Slots
 
-  constructor(knex: Knex) {
+  constructor(knex: Knex, poolMax: number) {
     this.migrationKnex = knex
     this.#pool = new KnexPool(knex)
+    this.#writers = new Slots(poolMax - Math.ceil(poolMax / 4))
   }
 
   /** Rejects when the server cannot be reached, is too old, or keeps text in another encoding than UTF-8. */
   async checkVersion(): Promise<void> {
-    const lease = await this.acquire()
+    const lease = await this.acquire('read')
     try {
       const { rows } = await lease.connection.run({
         sql: `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding`,
@@ -86,7 +90,18 @@ class PostgresEngine implements SqlEngine {
     }
   }
 
-  async acquire(): Promise<ConnectionLease> {
+  async acquire(kind: 'read' | 'write'): Promise<ConnectionLease> {
+    if (kind === 'read') return this.#lease(() => undefined)
+    const free = await this.#writers.take()
+    try {
+      return await this.#lease(free)
+    } catch (error) {
+      free()
+      throw error
+    }
+  }
+
+  async #lease(onRelease: () => void): Promise<ConnectionLease> {
     const client = await this.#pool.acquire()
     let connection = this.#connections.get(client)
     if (connection === undefined) {
@@ -97,6 +112,7 @@ class PostgresEngine implements SqlEngine {
       connection,
       release: (broken = false) => {
         this.#pool.release(client, broken)
+        onRelease()
       },
     }
   }
@@ -112,6 +128,27 @@ class PostgresEngine implements SqlEngine {
 
   close(): Promise<void> {
     return this.#pool.destroy()
+  }
+}
+
+/** A number of places; who finds none waits for one, first come first served. */
+class Slots {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  /** Resolves with what gives the place back. */
+  async take(): Promise<() => void> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    return () => {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free++
+      else next()
+    }
   }
 }
 

@@ -30,6 +30,11 @@ export interface ConnectionLease {
   release(broken?: boolean): void
 }
 
+/** Adds the text of the statement (never its values) to a driver's error, for the log. */
+export function withStatement(error: Error, { sql }: SqlStatement): Error {
+  return Object.assign(error, { statement: sql.length > 1000 ? `${sql.slice(0, 1000)}...` : sql })
+}
+
 /** Values as both drivers take them: booleans are 0 and 1, and text is text that the databases can hold. */
 export function bindValues(params: readonly SqlValue[]): SqlValue[] {
   return params.map((value, index) => {

@@ -1,7 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import type { Database as Driver, Statement as DriverStatement } from 'sqlite3'
 import type { Row } from './database.js'
-import { bindValues, type SqlConnection, type SqlResult, type SqlStatement } from './sql-connection.js'
+import {
+  bindValues,
+  withStatement,
+  type SqlConnection,
+  type SqlResult,
+  type SqlStatement,
+} from './sql-connection.js'
 
 /** Prepared statements kept per connection. */
 const STATEMENTS_KEPT = 400
@@ -52,7 +58,7 @@ export class SqliteConnection implements SqlConnection {
     }
     this.#busy = true
     const settle = (error: Error | null | undefined, result?: SqlResult): void => {
-      if (error) job.reject(error)
+      if (error) job.reject(withStatement(error, job.statement))
       else if (result) job.resolve(result)
       this.#pump()
     }

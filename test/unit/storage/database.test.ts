@@ -385,17 +385,22 @@ forEachDatabase('database', (open, kind) => {
       await db.write('seed', (tx) => tx.execute('INSERT INTO notes (id, score) VALUES (0, 0)'))
       const attempts = Array.from({ length: 3 }, () => 0)
       const commits: number[] = []
+      // On PostgreSQL all three read before anyone writes; SQLite lets one at a time in.
+      const allHaveRead = createDeferred()
+      let reads = 0
       const bump = (worker: number): Promise<void> =>
         db.write('bump', async (tx) => {
           attempts[worker]!++
           tx.afterCommit(() => commits.push(worker))
           const row = await tx.first<{ score: number }>('SELECT score FROM notes WHERE id = 0')
+          if (++reads === 3) allHaveRead.resolve()
+          if (kind === 'postgres') await allHaveRead.promise
           await tx.execute('UPDATE notes SET score = ? WHERE id = 0', [(row?.score ?? 0) + 1])
         })
       await Promise.all([bump(0), bump(1), bump(2)])
       expect(await db.reader.first('SELECT score FROM notes WHERE id = 0')).to.deep.equal({ score: 3 })
       expect(commits.sort()).to.deep.equal([0, 1, 2])
-      if (kind === 'postgres') expect(attempts.reduce((sum, count) => sum + count)).to.be.greaterThan(3)
+      if (kind === 'postgres') expect(Math.max(...attempts)).to.be.greaterThan(1)
     })
 
     it('gives up after five attempts', async () => {
