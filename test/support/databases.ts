@@ -124,7 +124,7 @@ async function postgresTemplate(): Promise<string> {
 
 async function createPostgresDatabase(): Promise<TestDatabase> {
   const name = `mxhs_test_${shortId()}`
-  await administer(`CREATE DATABASE ${name} TEMPLATE ${await postgresTemplate()}`)
+  await administer(`CREATE DATABASE ${name} TEMPLATE ${await postgresTemplate()} STRATEGY FILE_COPY`)
   return {
     config: { name: 'postgres', connection: { url: urlOf(name) } },
     remove: () => administer(`DROP DATABASE ${name} WITH (FORCE)`),
