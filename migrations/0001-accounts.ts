@@ -134,6 +134,7 @@ export async function up(knex: Knex): Promise<void> {
       created_ts BIGINT NOT NULL
     )${clustered}`,
     `CREATE INDEX ui_auth_sessions_created ON ui_auth_sessions (created_ts)`,
+    `CREATE INDEX ui_auth_sessions_user ON ui_auth_sessions (user_id, created_ts)`,
 
     // fields: JSON object of everything beyond display name and avatar.
     `CREATE TABLE profiles (

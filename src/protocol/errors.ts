@@ -99,6 +99,9 @@ export const unknownToken = (options: { softLogout?: boolean } = {}): MatrixErro
   new MatrixError('M_UNKNOWN_TOKEN', 'Unknown access token', {
     fields: { soft_logout: options.softLogout ?? false },
   })
+/** https://spec.matrix.org/latest/client-server-api/#account-locking */
+export const userLocked = (): MatrixError =>
+  new MatrixError('M_USER_LOCKED', 'This account has been locked', { fields: { soft_logout: true } })
 
 /** 429 with `retry_after_ms`; the response also carries `Retry-After` in whole seconds, rounded up. */
 export const limitExceeded = (retryAfterMs: number): MatrixError =>

@@ -1,4 +1,4 @@
-import { MatrixError, forbidden, missingParam } from '../../protocol/errors.js'
+import { MatrixError, forbidden, missingParam, userLocked } from '../../protocol/errors.js'
 import type { DeviceId, ServerName, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
@@ -159,10 +159,11 @@ export class Login {
   async #checkPassword(identifier: UserIdentifier, password: string): Promise<UserRecord | undefined> {
     const user = await this.#findUser(identifier)
     const key = user?.userId ?? identifierKey(identifier)
-    this.#deps.failureLimiter.check(key)
-    if (await this.#deps.passwords.verify(password, user?.passwordHash)) return user
+    // Counted before it is known to be wrong: else any number of guesses could be on their way at once.
     this.#deps.failureLimiter.consume(key)
-    return undefined
+    if (!(await this.#deps.passwords.verify(password, user?.passwordHash))) return undefined
+    this.#deps.failureLimiter.refund(key)
+    return user
   }
 
   async #findUser(identifier: UserIdentifier): Promise<UserRecord | undefined> {
@@ -223,6 +224,6 @@ function identifierKey(identifier: UserIdentifier): string {
 function checkMayLogIn(user: UserRecord): void {
   if (user.isDeactivated) throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
   if (user.isLocked) {
-    throw new MatrixError('M_USER_LOCKED', 'This account has been locked', { fields: { soft_logout: true } })
+    throw userLocked()
   }
 }

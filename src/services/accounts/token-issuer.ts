@@ -1,8 +1,9 @@
-import { unknownToken } from '../../protocol/errors.js'
+import { unknownToken, userLocked } from '../../protocol/errors.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { AccessTokensStore } from '../../storage/stores/access-tokens.js'
 import type { RefreshTokenRecord, RefreshTokensStore } from '../../storage/stores/refresh-tokens.js'
+import type { UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
 import type { AccessTokens } from './access-tokens.js'
 import { hashToken, makeToken } from './token-format.js'
@@ -38,6 +39,7 @@ export interface TokenRequest {
 export interface TokenIssuerDependencies {
   readonly db: Database
   readonly clock: Clock
+  readonly users: UsersStore
   readonly accessTokens: AccessTokensStore
   readonly refreshTokens: RefreshTokensStore
   readonly authenticator: Pick<AccessTokens, 'forgetUser'>
@@ -91,7 +93,8 @@ export class TokenIssuer {
 
   /**
    * Exchanges a refresh token for a new pair. It may be repeated until one of the new tokens is used; each repetition
-   * replaces the pair before. Throws `M_UNKNOWN_TOKEN`, with `soft_logout: true` when the token has only expired.
+   * replaces the pair before. Throws `M_UNKNOWN_TOKEN`, with `soft_logout: true` when the token has only expired,
+   * and `M_USER_LOCKED`.
    * https://spec.matrix.org/latest/client-server-api/#refreshing-access-tokens
    */
   async refresh(refreshToken: string): Promise<IssuedTokens> {
@@ -102,9 +105,16 @@ export class TokenIssuer {
       if (old === undefined) throw unknownToken()
       const expiryTs = earliest(old.expiryTs, old.sessionExpiryTs)
       if (expiryTs !== undefined && expiryTs <= now) throw unknownToken({ softLogout: true })
+      await this.#checkUser(tx, old.userId)
       await this.#endNeighbours(tx, old)
       return this.#issuePair(tx, { ...old, replaces: old })
     })
+  }
+
+  async #checkUser(tx: Tx, userId: UserId): Promise<void> {
+    const user = await this.#deps.users.get(tx, userId)
+    if (user === undefined || user.isDeactivated) throw unknownToken()
+    if (user.isLocked) throw userLocked()
   }
 
   /** What the token replaced is over, now that it is used; what replaced it was never used, or it would not be here. */

@@ -51,6 +51,8 @@ export interface UiAuthDependencies {
 
 /** How long somebody may take from the first request to the last stage. */
 const SESSION_LIFETIME_MS = 24 * 60 * 60 * 1000
+/** How many operations a user may have begun and not finished; the oldest are forgotten. */
+const MAX_OPEN_SESSIONS = 50
 
 /**
  * User-interactive authentication: sessions in which somebody completes stages. A session belongs to one operation (the
@@ -190,7 +192,12 @@ export class UiAuth {
       completed: {},
       createdTs: this.#deps.clock.now(),
     }
-    await this.#deps.db.write('begin_ui_auth_session', (tx) => this.#deps.sessions.insert(tx, session))
+    await this.#deps.db.write('begin_ui_auth_session', async (tx) => {
+      if (session.userId !== undefined) {
+        await this.#deps.sessions.deleteOldest(tx, session.userId, MAX_OPEN_SESSIONS - 1)
+      }
+      await this.#deps.sessions.insert(tx, session)
+    })
     return session
   }
 

@@ -62,6 +62,15 @@ export class SessionsStore {
     return (await tx.execute('DELETE FROM ui_auth_sessions WHERE session_id = ?', [sessionId])) === 1
   }
 
+  /** Keeps the newest `keep` sessions of a user. Index ui_auth_sessions_user. */
+  async deleteOldest(tx: Tx, userId: UserId, keep: number): Promise<void> {
+    await tx.execute(
+      `DELETE FROM ui_auth_sessions WHERE user_id = ? AND session_id NOT IN (
+         SELECT session_id FROM ui_auth_sessions WHERE user_id = ? ORDER BY created_ts DESC, session_id LIMIT ?)`,
+      [userId, userId, keep],
+    )
+  }
+
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM ui_auth_sessions WHERE user_id = ?', [userId])
   }

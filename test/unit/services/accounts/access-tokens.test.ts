@@ -172,6 +172,21 @@ forEachDatabase('access and refresh tokens', (open) => {
     expect(error).to.have.property('errcode', 'M_UNKNOWN_TOKEN')
   })
 
+  it('refreshes nothing for locked and deactivated users', async () => {
+    const { userId } = await fixture.createUser('alice')
+    const { refreshToken = '' } = await fixture.services.login.beginSession(userId, REFRESHABLE)
+    await fixture.db.write('lock', (tx) => fixture.stores.users.setFlag(tx, userId, 'isLocked', true))
+    expect(await rejection(fixture.services.tokenIssuer.refresh(refreshToken))).to.include({
+      errcode: 'M_USER_LOCKED',
+      status: 401,
+    })
+    await fixture.db.write('deactivate_alone', (tx) => fixture.stores.users.deactivate(tx, userId))
+    expect(await rejection(fixture.services.tokenIssuer.refresh(refreshToken))).to.have.property(
+      'errcode',
+      'M_UNKNOWN_TOKEN',
+    )
+  })
+
   it('forgets the flags of a user when they change', async () => {
     const { userId, token } = await fixture.createUser('alice')
     await fixture.db.write('lock', async (tx) => {

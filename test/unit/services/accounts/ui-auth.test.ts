@@ -1,10 +1,11 @@
 import { expect } from 'chai'
-import { limitExceeded } from '../../../../src/protocol/errors.js'
+import { BucketAttemptLimiter } from '../../../../src/services/accounts/attempt-limiter.js'
 import type { Requester } from '../../../../src/services/accounts/requester.js'
 import type { UiAuthOperation, UiAuthOutcome } from '../../../../src/services/accounts/ui-auth.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import { createAccountServices, type AccountFixture } from '../../../support/account-services.js'
 import { forEachDatabase } from '../../../support/databases.js'
+import { ManualClock } from '../../../support/manual-clock.js'
 import { rejection } from '../../../support/rejection.js'
 
 const PASSWORD_FLOW = [['m.login.password']]
@@ -152,15 +153,7 @@ forEachDatabase('user-interactive authentication', (open) => {
   })
 
   it('stops counting passwords when there were too many wrong ones', async () => {
-    let failures = 0
-    const failureLimiter = {
-      check: () => {
-        if (failures >= 2) throw limitExceeded(1000)
-      },
-      consume: () => {
-        failures += 1
-      },
-    }
+    const failureLimiter = new BucketAttemptLimiter(new ManualClock(), { perSecond: 0.1, burstCount: 2 })
     fixture = await createAccountServices(await open(), { failureLimiter })
     alice = (await fixture.createUser('alice')).requester
     const session = await begin(operation(alice, {}))
@@ -197,6 +190,18 @@ forEachDatabase('user-interactive authentication', (open) => {
     expect((await authenticate(reusable(operation(elsewhere, {})))).complete).to.equal(false)
     fixture.clock.advance(15_000)
     expect((await authenticate(reusable(operation(alice, {})))).complete).to.equal(false)
+  })
+
+  it('forgets the oldest of too many sessions of a user', async () => {
+    const first = await begin(operation(alice, {}))
+    for (let i = 0; i < 49; i++) {
+      fixture.clock.advance(1)
+      await begin(operation(alice, {}))
+    }
+    expect(await fixture.stores.sessions.get(fixture.db.reader, first)).not.to.equal(undefined)
+    fixture.clock.advance(1)
+    await begin(operation(alice, {}))
+    expect(await fixture.stores.sessions.get(fixture.db.reader, first)).to.equal(undefined)
   })
 
   it('survives a restart of the server', async () => {
