@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { forbidden, limitExceeded, notFound } from '../../protocol/errors.js'
-import { parseSyncFilter } from '../../protocol/event-filter.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { FiltersStore } from '../../storage/stores/filters.js'
@@ -11,6 +10,8 @@ import type { Requester } from './requester.js'
 export interface FiltersDependencies {
   readonly db: Database
   readonly filters: FiltersStore
+  /** Throws `M_BAD_JSON` or `M_INVALID_PARAM` for what is no filter. */
+  readonly check: (filter: JsonObject) => void
   /** Entries in the cache of filters. */
   readonly cacheSize: number
 }
@@ -32,11 +33,11 @@ export class Filters {
 
   /**
    * Keeps a filter and returns its ID; an equal one has the same. Throws `M_FORBIDDEN` for other users, what
-   * `parseSyncFilter` throws, and `M_LIMIT_EXCEEDED` after 1,000 different filters.
+   * `check` throws, and `M_LIMIT_EXCEEDED` after 1,000 different filters.
    */
   async create(requester: Requester, userId: UserId, filter: JsonObject): Promise<string> {
     checkOwner(requester, userId)
-    parseSyncFilter(filter)
+    this.#deps.check(filter)
     const json = JSON.stringify(filter)
     const hash = createHash('sha256').update(json).digest('hex')
     const filterId = await this.#deps.db.write('create_filter', async (tx) => {

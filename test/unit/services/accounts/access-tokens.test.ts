@@ -216,7 +216,7 @@ forEachDatabase('access and refresh tokens', (open) => {
     await fixture.services.accessTokens.authenticate(token, { ip: '10.0.0.1', userAgent: undefined })
     expect((await fixture.services.devices.require(userId, deviceId)).lastSeenTs).to.equal(undefined)
     const seenTs = fixture.clock.now()
-    await fixture.sightings.flush()
+    await fixture.services.sightings.flush()
     const device = await fixture.services.devices.require(userId, deviceId)
     expect(device).to.include({ lastSeenTs: seenTs, lastSeenIp: '10.0.0.1' })
     const sightings = await fixture.stores.clientIps.listForUser(fixture.db.reader, userId, 10)

@@ -1,11 +1,9 @@
 import { expect } from 'chai'
-import { BucketAttemptLimiter } from '../../../../src/services/accounts/attempt-limiter.js'
 import type { Requester } from '../../../../src/services/accounts/requester.js'
 import type { UiAuthOperation, UiAuthOutcome } from '../../../../src/services/accounts/ui-auth.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import { createAccountServices, type AccountFixture } from '../../../support/account-services.js'
 import { forEachDatabase } from '../../../support/databases.js'
-import { ManualClock } from '../../../support/manual-clock.js'
 import { rejection } from '../../../support/rejection.js'
 
 const PASSWORD_FLOW = [['m.login.password']]
@@ -153,8 +151,8 @@ forEachDatabase('user-interactive authentication', (open) => {
   })
 
   it('stops counting passwords when there were too many wrong ones', async () => {
-    const failureLimiter = new BucketAttemptLimiter(new ManualClock(), { perSecond: 0.1, burstCount: 2 })
-    fixture = await createAccountServices(await open(), { failureLimiter })
+    const failedAttempts = { perSecond: 0.1, burstCount: 2 }
+    fixture = await createAccountServices(await open(), { failedAttempts })
     alice = (await fixture.createUser('alice')).requester
     const session = await begin(operation(alice, {}))
     await authenticate(operation(alice, { auth: proof(session, 'alice', 'wrong') }))

@@ -75,7 +75,7 @@ forEachDatabase('sightings of devices', (open) => {
   it('are written seconds later, once for many requests', async () => {
     const fixture = await createAccountServices(await open())
     const { userId, deviceId, requester } = await fixture.createUser('alice')
-    await fixture.sightings.flush()
+    await fixture.services.sightings.flush()
     const client = { ip: '10.0.0.1', userAgent: 'agent'.repeat(100) }
     let writes = 0
     const record = fixture.stores.clientIps.record.bind(fixture.stores.clientIps)
@@ -83,15 +83,15 @@ forEachDatabase('sightings of devices', (open) => {
       writes += sightings.length
       return record(tx, sightings)
     }
-    for (let i = 0; i < 10; i++) fixture.sightings.record(requester, client)
+    for (let i = 0; i < 10; i++) fixture.services.sightings.record(requester, client)
     expect(fixture.clock.pending).to.equal(1)
-    await fixture.sightings.flush()
-    fixture.sightings.record(requester, client)
-    await fixture.sightings.flush()
+    await fixture.services.sightings.flush()
+    fixture.services.sightings.record(requester, client)
+    await fixture.services.sightings.flush()
     expect(writes).to.equal(1)
     fixture.clock.advance(120_000)
-    fixture.sightings.record(requester, client)
-    await fixture.sightings.flush()
+    fixture.services.sightings.record(requester, client)
+    await fixture.services.sightings.flush()
     expect(writes).to.equal(2)
     const device = await fixture.services.devices.require(userId, deviceId)
     expect(device.lastSeenTs).to.equal(fixture.clock.now())

@@ -1,0 +1,251 @@
+import { AccessTokens } from '../services/accounts/access-tokens.js'
+import { AccountData, type AccountDataDependencies } from '../services/accounts/account-data.js'
+import { BucketAttemptLimiter, type AttemptRate } from '../services/accounts/attempt-limiter.js'
+import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
+import { Login, type LoginOptions } from '../services/accounts/login.js'
+import { Logout } from '../services/accounts/logout.js'
+import { PasswordChanges } from '../services/accounts/password-changes.js'
+import { Passwords, type PasswordHasher, type PasswordsOptions } from '../services/accounts/passwords.js'
+import { Profiles, type ProfileOptions, type ProfilesDependencies } from '../services/accounts/profiles.js'
+import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
+import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
+import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
+import { UiAuth } from '../services/accounts/ui-auth.js'
+import { dummyStage, passwordStage, registrationTokenStage } from '../services/accounts/ui-auth-stages.js'
+import { ClientSightings } from '../services/devices/client-sightings.js'
+import { Devices, type DeviceCleanup } from '../services/devices/devices.js'
+import { AccountDeactivation, type RoomLeaver } from '../services/journeys/account-deactivation.js'
+import {
+  AccountRegistration,
+  type AutoJoiner,
+  type RegistrationOptions,
+} from '../services/journeys/account-registration.js'
+import { SharedSecretRegistration } from '../services/journeys/shared-secret-registration.js'
+import type { Services } from '../services/services.js'
+import type { PositionSink } from '../services/streams/notifier.js'
+import type { Database } from '../storage/database.js'
+import { AccessTokensStore } from '../storage/stores/access-tokens.js'
+import { AccountDataStore } from '../storage/stores/account-data.js'
+import { ClientIpsStore } from '../storage/stores/client-ips.js'
+import { DevicesStore } from '../storage/stores/devices.js'
+import { FiltersStore } from '../storage/stores/filters.js'
+import { LoginTokensStore } from '../storage/stores/login-tokens.js'
+import { ProfilesStore } from '../storage/stores/profiles.js'
+import { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
+import { RegistrationTokensStore } from '../storage/stores/registration-tokens.js'
+import { SessionsStore } from '../storage/stores/sessions.js'
+import { ThreepidsStore } from '../storage/stores/threepids.js'
+import { UsersStore } from '../storage/stores/users.js'
+import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+import type { Clock } from '../util/clock.js'
+
+/** What the configuration says of accounts, section by section as the services want it. */
+export interface AccountOptions {
+  readonly registration: RegistrationOptions
+  readonly login: LoginOptions
+  readonly lifetimes: TokenLifetimes
+  readonly profiles: ProfileOptions
+  readonly passwords: PasswordsOptions
+  readonly description: ServerDescriptionOptions
+  /** `rc_login.account` and `rc_login.failed_attempts`. */
+  readonly loginRates: { readonly account: AttemptRate; readonly failedAttempts: AttemptRate }
+  /** `registration_shared_secret`. */
+  readonly sharedSecret: string | undefined
+  /** `bot`, `support` and the operator's own. */
+  readonly userTypes: readonly string[]
+  /** `ui_auth.session_timeout`. */
+  readonly uiAuthReuseMs: number
+  /** Entries in the caches of tokens and of filters. */
+  readonly cacheSize: number
+}
+
+/** What accounts need of the rest of the server. */
+export interface AccountParts {
+  readonly db: Database
+  readonly clock: Clock
+  readonly positions: PositionSink
+  readonly accountDataStream: Pick<StreamIdGenerator, 'allocate'>
+  readonly deviceListStream: Pick<StreamIdGenerator, 'allocate'>
+  readonly hasher: PasswordHasher
+  readonly checkFilter: FiltersDependencies['check']
+  readonly shareRoom: ProfilesDependencies['shareRoom']
+  readonly onProfileChanged: ProfilesDependencies['onProfileChanged']
+  readonly accountDataProviders?: AccountDataDependencies['providers']
+  readonly deviceCleanups: readonly DeviceCleanup[]
+  readonly autoJoiner: AutoJoiner
+  readonly rooms: RoomLeaver
+  /** For what fails with nobody waiting for it. */
+  readonly onError: (error: unknown) => void
+}
+
+export type AccountStores = ReturnType<typeof createAccountStores>
+
+export type AccountServices = Pick<
+  Services,
+  | 'accessTokens'
+  | 'accountData'
+  | 'accountDeactivation'
+  | 'accountRegistration'
+  | 'devices'
+  | 'filters'
+  | 'login'
+  | 'logout'
+  | 'passwordChanges'
+  | 'profiles'
+  | 'registrationTokens'
+  | 'serverDescription'
+  | 'sharedSecretRegistration'
+  | 'tokenIssuer'
+  | 'uiAuth'
+> & {
+  /** To be flushed when the server stops. */
+  readonly sightings: ClientSightings
+}
+
+/** The stores of accounts; they have no state. */
+export function createAccountStores() {
+  return {
+    users: new UsersStore(),
+    accessTokens: new AccessTokensStore(),
+    refreshTokens: new RefreshTokensStore(),
+    loginTokens: new LoginTokensStore(),
+    devices: new DevicesStore(),
+    clientIps: new ClientIpsStore(),
+    profiles: new ProfilesStore(),
+    accountData: new AccountDataStore(),
+    filters: new FiltersStore(),
+    registrationTokens: new RegistrationTokensStore(),
+    sessions: new SessionsStore(),
+    threepids: new ThreepidsStore(),
+  }
+}
+
+/** Constructs the services of accounts, each after those it needs. */
+export function createAccountServices(
+  parts: AccountParts,
+  stores: AccountStores,
+  options: AccountOptions,
+): AccountServices {
+  const sessions = wireSessions(parts, stores, options)
+  const userData = wireUserData(parts, stores, options)
+  const { db, clock } = parts
+  const { devices, accessTokens, passwords } = sessions
+  const passwordChanges = new PasswordChanges({
+    ...stores,
+    db,
+    devices,
+    tokens: accessTokens,
+    passwords,
+    enabled: options.login.passwordReauth,
+  })
+  const accountRegistration = new AccountRegistration({
+    ...stores,
+    ...sessions,
+    db,
+    clock,
+    authenticator: accessTokens,
+    autoJoiner: parts.autoJoiner,
+    options: options.registration,
+  })
+  return {
+    ...sessions,
+    ...userData,
+    passwordChanges,
+    accountRegistration,
+    accountDeactivation: new AccountDeactivation({
+      ...stores,
+      db,
+      devices,
+      tokens: accessTokens,
+      rooms: parts.rooms,
+      onError: parts.onError,
+    }),
+    registrationTokens: new RegistrationTokens({
+      ...stores,
+      db,
+      clock,
+      enabled: accountRegistration.isOpen,
+    }),
+    serverDescription: new ServerDescription({
+      passwordChanges,
+      profiles: userData.profiles,
+      options: options.description,
+    }),
+    sharedSecretRegistration: new SharedSecretRegistration({
+      clock,
+      registration: accountRegistration,
+      sharedSecret: options.sharedSecret,
+      userTypes: options.userTypes,
+    }),
+  }
+}
+
+function wireSessions(parts: AccountParts, stores: AccountStores, options: AccountOptions) {
+  const { db, clock, positions, onError } = parts
+  const sightings = new ClientSightings({ db, clock, clientIps: stores.clientIps, onError })
+  const accessTokens = new AccessTokens({ ...stores, db, clock, sightings, cacheSize: options.cacheSize })
+  const devices = new Devices({
+    db,
+    clock,
+    devices: stores.devices,
+    streamIds: parts.deviceListStream,
+    positions,
+    tokens: accessTokens,
+    cleanups: parts.deviceCleanups,
+  })
+  const passwords = new Passwords(parts.hasher, options.passwords)
+  const tokenIssuer = new TokenIssuer({
+    ...stores,
+    db,
+    clock,
+    authenticator: accessTokens,
+    lifetimes: options.lifetimes,
+  })
+  const login = new Login({
+    ...stores,
+    db,
+    clock,
+    devices,
+    tokenIssuer,
+    passwords,
+    accountLimiter: new BucketAttemptLimiter(clock, options.loginRates.account),
+    failureLimiter: new BucketAttemptLimiter(clock, options.loginRates.failedAttempts),
+    options: options.login,
+  })
+  const uiAuth = new UiAuth({
+    ...stores,
+    db,
+    clock,
+    stages: [dummyStage, passwordStage(login), registrationTokenStage(stores.registrationTokens, clock)],
+    reuseMs: options.uiAuthReuseMs,
+  })
+  const logout = new Logout({ db, devices, tokens: accessTokens })
+  return { sightings, accessTokens, devices, passwords, tokenIssuer, login, uiAuth, logout }
+}
+
+function wireUserData(parts: AccountParts, stores: AccountStores, options: AccountOptions) {
+  const { db, positions } = parts
+  return {
+    profiles: new Profiles({
+      db,
+      users: stores.users,
+      profiles: stores.profiles,
+      shareRoom: parts.shareRoom,
+      onProfileChanged: parts.onProfileChanged,
+      options: options.profiles,
+    }),
+    accountData: new AccountData({
+      db,
+      accountData: stores.accountData,
+      streamIds: parts.accountDataStream,
+      positions,
+      ...(parts.accountDataProviders === undefined ? {} : { providers: parts.accountDataProviders }),
+    }),
+    filters: new Filters({
+      db,
+      filters: stores.filters,
+      check: parts.checkFilter,
+      cacheSize: options.cacheSize,
+    }),
+  }
+}
