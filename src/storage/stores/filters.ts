@@ -30,11 +30,15 @@ export class FiltersStore {
     return row?.n ?? 0
   }
 
-  /** Returns the ID of the filter: the user's next one, counted from 0. */
+  /**
+   * Returns the ID of the filter: the user's next one, counted from 0. When another transaction takes the same ID or
+   * inserts the same filter, the conflict clause makes that a reason to try again, which a duplicate key is not.
+   */
   async insert(tx: Tx, userId: UserId, filter: { hash: string; json: string }): Promise<number> {
     const row = await tx.first<{ filter_id: number }>(
       `INSERT INTO filters (user_id, filter_id, hash, json)
-       SELECT ?, COALESCE(MAX(filter_id), -1) + 1, ?, ? FROM filters WHERE user_id = ? RETURNING filter_id`,
+       SELECT ?, COALESCE(MAX(filter_id), -1) + 1, ?, ? FROM filters WHERE user_id = ?
+       ON CONFLICT DO NOTHING RETURNING filter_id`,
       [userId, filter.hash, filter.json, userId],
     )
     if (row === undefined) throw new Error('No filter was inserted')

@@ -24,6 +24,18 @@ forEachDatabase('filters', (open) => {
     expect(await filters.get(requester, userId, other)).to.deep.equal(filterOf(20))
   })
 
+  it('have IDs of their own, also when different ones come at once', async () => {
+    const { userId, requester } = await fixture.createUser('alice')
+    const limits = [1, 2, 3, 4, 5]
+    const ids = await Promise.all(
+      limits.map((limit) => fixture.services.filters.create(requester, userId, filterOf(limit))),
+    )
+    expect(new Set(ids).size).to.equal(limits.length)
+    for (const [index, id] of ids.entries()) {
+      expect(await fixture.services.filters.get(requester, userId, id)).to.deep.equal(filterOf(index + 1))
+    }
+  })
+
   it('belong to one user', async () => {
     const alice = await fixture.createUser('alice')
     const bob = await fixture.createUser('bob')
