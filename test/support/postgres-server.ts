@@ -6,20 +6,23 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
+const SETTINGS = ['listen_addresses=', 'max_connections=400', 'jit=off', 'logging_collector=off']
+
 /** Speed over durability: the data lives for one test run. */
-const SETTINGS = [
-  'listen_addresses=',
+const FAST_SETTINGS = [
   'fsync=off',
   'synchronous_commit=off',
   'full_page_writes=off',
   'wal_level=minimal',
   'max_wal_senders=0',
-  'max_connections=400',
   'shared_buffers=64MB',
   'autovacuum=off',
-  'jit=off',
-  'logging_collector=off',
 ]
+
+export interface PostgresServerOptions {
+  /** Keep PostgreSQL's own settings, on a disk: for measurements. */
+  readonly durable?: boolean
+}
 
 /** Free bytes that make it worth keeping the data in memory. */
 const MEMORY_NEEDED = 4 * 2 ** 30
@@ -38,26 +41,28 @@ interface Runner {
 export class PostgresServer {
   /** Of the database `postgres`. */
   readonly url: string
-  readonly #directory: string
+  /** Where its Unix socket is. */
+  readonly directory: string
   readonly #server: ChildProcess
   readonly #guard: ChildProcess
 
   private constructor(directory: string, server: ChildProcess, guard: ChildProcess) {
     this.url = `postgres://postgres@localhost/postgres?host=${encodeURIComponent(directory)}`
-    this.#directory = directory
+    this.directory = directory
     this.#server = server
     this.#guard = guard
   }
 
-  static async start(): Promise<PostgresServer> {
+  static async start({ durable = false }: PostgresServerOptions = {}): Promise<PostgresServer> {
     const runner = process.getuid?.() === 0 ? unprivilegedUser() : undefined
-    const directory = await fs.mkdtemp(join(await quickFolder(), 'mxhs-pg-'))
+    const directory = await fs.mkdtemp(join(durable ? tmpdir() : await quickFolder(), 'mxhs-pg-'))
+    const settings = durable ? SETTINGS : [...SETTINGS, ...FAST_SETTINGS]
     try {
       if (runner) await fs.chown(directory, runner.uid, runner.gid)
       const native = await usableBinaries(directory, runner)
       const data = join(directory, 'data')
       await initialise(join(native, 'bin', 'initdb'), data, runner)
-      const server = await launch(join(native, 'bin', 'postgres'), data, directory, runner)
+      const server = await launch(join(native, 'bin', 'postgres'), { data, directory, settings, runner })
       return new PostgresServer(directory, server, startGuard(server, directory))
     } catch (error) {
       await fs.rm(directory, { recursive: true, force: true })
@@ -71,7 +76,7 @@ export class PostgresServer {
     this.#server.ref()
     const exited = once(this.#server, 'exit')
     if (this.#server.exitCode === null && this.#server.kill('SIGINT')) await exited
-    await fs.rm(this.#directory, { recursive: true, force: true })
+    await fs.rm(this.directory, { recursive: true, force: true })
     this.#guard.stdin?.end('done\n')
   }
 }
@@ -171,11 +176,13 @@ async function initialise(initdb: string, data: string, runner: Runner | undefin
 
 async function launch(
   postgres: string,
-  data: string,
-  directory: string,
-  runner: Runner | undefined,
+  how: { data: string; directory: string; settings: readonly string[]; runner: Runner | undefined },
 ): Promise<ChildProcess> {
-  const settings = [...SETTINGS, `unix_socket_directories=${directory}`].flatMap((setting) => ['-c', setting])
+  const { data, directory, runner } = how
+  const settings = [...how.settings, `unix_socket_directories=${directory}`].flatMap((setting) => [
+    '-c',
+    setting,
+  ])
   // In a process group of its own: an interrupt from the terminal is for the tests, which then stop the server.
   const child = spawn(postgres, ['-D', data, ...settings], {
     ...runner,
