@@ -1,0 +1,109 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { parse } from 'yaml'
+
+/** Where the specification's OpenAPI documents lie beside the project. */
+const CLIENT_SERVER = resolve(import.meta.dirname, '../../../shared/spec/client-server')
+
+/** The part of a JSON schema that says what a value may look like. */
+export interface Schema {
+  readonly type?: string | readonly string[]
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly required?: readonly string[]
+  readonly items?: Schema
+  readonly enum?: readonly unknown[]
+  readonly additionalProperties?: Schema | boolean
+  readonly allOf?: readonly Schema[]
+  readonly oneOf?: readonly Schema[]
+  readonly anyOf?: readonly Schema[]
+  readonly format?: string
+  readonly example?: unknown
+}
+
+/** One operation of the client-server API. */
+export interface Operation {
+  readonly operationId: string
+  readonly method: string
+  /** Whole, with `{names}` for parameters. */
+  readonly path: string
+  /** Of a JSON request body; undefined where there is none. */
+  readonly body: Schema | undefined
+  readonly needsToken: boolean
+}
+
+export const specificationIsHere = existsSync(CLIENT_SERVER)
+
+/** Every operation of the client-server API, with references within its schemas resolved. */
+export function readOperations(): Operation[] {
+  const files = readdirSync(CLIENT_SERVER).filter((name) => name.endsWith('.yaml'))
+  return files.flatMap((name) => operationsOf(join(CLIENT_SERVER, name)))
+}
+
+type Node = Record<string, unknown>
+
+function operationsOf(file: string): Operation[] {
+  const document = readYaml(file)
+  const server = (document['servers'] as Node[] | undefined)?.[0]
+  const basePath = ((server?.['variables'] as Node | undefined)?.['basePath'] as Node | undefined)?.[
+    'default'
+  ]
+  const operations: Operation[] = []
+  for (const [path, methods] of Object.entries((document['paths'] ?? {}) as Record<string, Node>)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      if (!isNode(operation) || typeof operation['operationId'] !== 'string') continue
+      operations.push({
+        operationId: operation['operationId'],
+        method: method.toUpperCase(),
+        path: `${typeof basePath === 'string' ? basePath : ''}${path.trim()}`,
+        body: bodyOf(operation, { file, document, depth: 0 }),
+        needsToken: Array.isArray(operation['security']) && operation['security'].length === 1,
+      })
+    }
+  }
+  return operations
+}
+
+interface Place {
+  readonly file: string
+  readonly document: Node
+  readonly depth: number
+}
+
+function bodyOf(operation: Node, place: Place): Schema | undefined {
+  const body = operation['requestBody']
+  if (!isNode(body) || !isNode(body['content'])) return undefined
+  const json = body['content']['application/json']
+  if (!isNode(json)) return undefined
+  return isNode(json['schema']) ? (resolved(json['schema'], place) as Schema) : {}
+}
+
+/** References replaced by what they name. Schemas that contain themselves end in an unconstrained one. */
+function resolved(node: unknown, place: Place): unknown {
+  if (place.depth > 12) return {}
+  const below = { ...place, depth: place.depth + 1 }
+  if (Array.isArray(node)) return node.map((item) => resolved(item, below))
+  if (!isNode(node)) return node
+  const reference = node['$ref']
+  if (typeof reference === 'string') return followReference(reference, below)
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, resolved(value, below)]))
+}
+
+function followReference(reference: string, place: Place): unknown {
+  const [target = '', pointer = ''] = reference.split('#')
+  const file = target === '' ? place.file : resolve(dirname(place.file), target)
+  const document = target === '' ? place.document : readYaml(file)
+  let found: unknown = document
+  for (const step of pointer.split('/').filter((part) => part !== '')) {
+    found = isNode(found) ? found[step] : undefined
+  }
+  return found === undefined ? {} : resolved(found, { file, document, depth: place.depth })
+}
+
+/** What an identity server's documents say is left open: they are not here. */
+function readYaml(file: string): Node {
+  return existsSync(file) ? (parse(readFileSync(file, 'utf8')) as Node) : {}
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
