@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { z } from 'zod'
 import type { Requester } from '../services/accounts/requester.js'
 import type { Services } from '../services/services.js'
@@ -10,7 +11,8 @@ import type { HttpResponse } from './responses.js'
  * `userOrGuest`: guests too; `optionalUser`: a token is checked when there is one; `admin`: a server administrator;
  * `federation`: a request signed by another server.
  */
-export type AuthKind = 'none' | 'user' | 'userOrGuest' | 'optionalUser' | 'appservice' | 'admin' | 'federation'
+export type AuthKind =
+  'none' | 'user' | 'userOrGuest' | 'optionalUser' | 'appservice' | 'admin' | 'federation'
 
 /** What the handler knows of the caller, by the kind of authentication. */
 export type RequesterOf<A extends AuthKind> = A extends 'none'
@@ -47,7 +49,14 @@ export interface RequestInfo {
   readonly ip: string
   readonly userAgent: string | undefined
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** Aborted when the client goes away or the server stops. */
+  /** The body as text, for those who must see how numbers were written; undefined where no body was read. */
+  readonly rawBody: string | undefined
+  /** The body itself, for routes without a `body` schema: uploads read it as it comes, within limits of their own. */
+  readonly stream: Readable
+  /**
+   * Aborted when the client goes away (only when the server stops, for routes with `dedupe`: what they do is finished
+   * for the client's next attempt). A handler that waits answers then with what it has.
+   */
   readonly signal: AbortSignal
 }
 
@@ -69,7 +78,10 @@ export interface RouteDefinition<
   /** The specification's name of the operation; for others, a name of our own. Unique. */
   readonly operationId: string
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH' | 'HEAD'
-  /** The stable path with `:names`. `/_matrix/client/v3/` is served at `/_matrix/client/r0/` too unless `legacy: false`. */
+  /**
+   * The stable path with `:names`. `/_matrix/{client,media}/v3/` is served at `r0` too unless `legacy: false`. A path
+   * that ends with `/:stateKey` is also served without it: the state key is then empty.
+   */
   readonly path: Path
   readonly auth: A
   readonly rateLimit?: RateLimitName
@@ -82,12 +94,20 @@ export interface RouteDefinition<
   readonly emptyBody?: boolean
   /** Largest body in bytes; the default is `http/body.ts`'s. */
   readonly maxBodyBytes?: number
+  /** Strings of the body may hold U+0000: for content of events. Elsewhere it is refused, since databases do. */
+  readonly allowNul?: true
+  /** Locked users may call this: logging out. */
+  readonly allowLocked?: true
   readonly legacy?: false
-  /** Further paths with the same parameters, unstable prefixes for example. */
+  /** Further paths with the same parameters, unstable prefixes for example. A parameter that one leaves out is empty. */
   readonly aliases?: readonly string[]
-  /** Suspended users may call this; by default writing methods refuse them where the specification says so. */
   handler(
-    input: HandlerInput<Path, A, Query extends z.ZodType ? z.output<Query> : undefined, Body extends z.ZodType ? z.output<Body> : undefined>,
+    input: HandlerInput<
+      Path,
+      A,
+      Query extends z.ZodType ? z.output<Query> : undefined,
+      Body extends z.ZodType ? z.output<Body> : undefined
+    >,
     services: Services,
   ): Promise<unknown>
 }

@@ -6,6 +6,7 @@ export const logout = route({
   method: 'POST',
   path: '/_matrix/client/v3/logout',
   auth: 'userOrGuest',
+  allowLocked: true,
   async handler({ requester }, { logout: service }) {
     await service.logout(requester)
     return {}
@@ -18,6 +19,7 @@ export const logoutAll = route({
   method: 'POST',
   path: '/_matrix/client/v3/logout/all',
   auth: 'userOrGuest',
+  allowLocked: true,
   async handler({ requester }, { logout: service }) {
     await service.logoutAll(requester)
     return {}

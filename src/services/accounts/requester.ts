@@ -20,6 +20,10 @@ export interface Requester {
 export interface ClientInfo {
   readonly ip: string
   readonly userAgent: string | undefined
+  /** As whom an application service wants to act: `user_id` of the query. Means nothing for other tokens. */
+  readonly asUserId?: string | undefined
+  /** With which device: `device_id` of the query. */
+  readonly asDeviceId?: string | undefined
 }
 
 /** Knows who holds an access token. */

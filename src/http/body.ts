@@ -1,0 +1,122 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
+import { badJson, MatrixError, tooLarge } from '../protocol/errors.js'
+import type { JsonObject, JsonValue } from '../util/json.js'
+
+/** The largest body in bytes unless the route says otherwise: an event is at most 64 KiB, a batch of keys some more. */
+export const DEFAULT_MAX_BODY_BYTES = 1024 * 1024
+
+/** Deeper JSON is refused: what walks it later does so recursively. */
+export const MAX_JSON_DEPTH = 250
+
+/** The client went away while it was sending: there is nobody to answer. */
+export class RequestAbortedError extends Error {
+  override readonly name = 'RequestAbortedError'
+}
+
+/** The whole body. Throws `M_TOO_LARGE` as soon as it is known to be larger than `maxBytes`. */
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(bodyTooLarge(maxBytes))
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const settle = (finish: () => void): void => {
+      request.off('data', onData).off('end', onEnd).off('error', onFailure).off('close', onFailure)
+      finish()
+    }
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length
+      if (size <= maxBytes) chunks.push(chunk)
+      else settle(() => reject(bodyTooLarge(maxBytes)))
+    }
+    const onEnd = (): void => {
+      settle(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    }
+    const onFailure = (): void => {
+      settle(() => reject(new RequestAbortedError('The client went away')))
+    }
+    request.on('data', onData).on('end', onEnd).on('error', onFailure).on('close', onFailure)
+  })
+}
+
+export interface JsonBodyOptions {
+  /** An empty body counts as `{}`. */
+  readonly emptyBody: boolean
+  /** Strings may hold U+0000. */
+  readonly allowNul: boolean
+}
+
+export interface JsonBody {
+  readonly text: string
+  readonly value: JsonValue
+}
+
+/**
+ * Reads JSON from untrusted bytes. Throws `M_NOT_JSON` for what is none, `M_BAD_JSON` for JSON that nests too deep or
+ * whose strings are no Unicode text (lone surrogates) or, unless they may, hold U+0000.
+ */
+export function parseJsonBody(bytes: Buffer, options: JsonBodyOptions): JsonBody {
+  if (bytes.length === 0 && options.emptyBody) return { text: '{}', value: {} }
+  if (!isUtf8(bytes)) throw notJson()
+  const text = bytes.toString('utf8')
+  if (isTooDeep(text)) throw badJson('The JSON is nested too deep')
+  const value = parse(text)
+  // Raw control characters are no JSON and raw surrogates no UTF-8: both come only as escapes.
+  if (text.includes('\\u')) checkStrings(value, options.allowNul)
+  return { text, value }
+}
+
+function parse(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue
+  } catch {
+    throw notJson()
+  }
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d]
+
+/** Looked at before parsing, so that nothing deep is ever built. */
+function isTooDeep(text: string): boolean {
+  let depth = 0
+  let inString = false
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (inString) {
+      if (code === BACKSLASH) index++
+      else if (code === QUOTE) inString = false
+    } else if (code === QUOTE) inString = true
+    else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
+      if (++depth > MAX_JSON_DEPTH) return true
+    } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--
+  }
+  return false
+}
+
+function checkStrings(value: JsonValue, allowNul: boolean): void {
+  if (typeof value === 'string') checkString(value, allowNul)
+  else if (Array.isArray(value)) for (const item of value) checkStrings(item, allowNul)
+  else if (typeof value === 'object' && value !== null) checkEntries(value, allowNul)
+}
+
+function checkEntries(object: JsonObject, allowNul: boolean): void {
+  for (const [key, value] of Object.entries(object)) {
+    checkString(key, allowNul)
+    checkStrings(value, allowNul)
+  }
+}
+
+function checkString(text: string, allowNul: boolean): void {
+  if (!text.isWellFormed()) throw badJson('The JSON contains half a surrogate pair')
+  if (!allowNul && text.includes('\u0000')) throw badJson('The JSON contains a null character')
+}
+
+function notJson(): MatrixError {
+  return new MatrixError('M_NOT_JSON', 'The body is not JSON')
+}
+
+function bodyTooLarge(maxBytes: number): MatrixError {
+  return tooLarge(`The body is larger than ${maxBytes} bytes`)
+}

@@ -1,0 +1,37 @@
+import Koa from 'koa'
+import { CORS_HEADERS } from './cors.js'
+import type { ListenerView, Pipeline } from './pipeline.js'
+import type { HttpResponse } from './responses.js'
+
+/** The application of one listener: one function for all routes, which hands the request to the pipeline. */
+export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
+  const app = new Koa()
+  app.use(async (ctx) => {
+    const response = await pipeline.answer(ctx, view)
+    if (ctx.res.destroyed) abandon(ctx, response)
+    else write(ctx, response)
+  })
+  // Only connections that break while an answer is sent end here: everything else has become an answer.
+  app.on('error', () => undefined)
+  return app
+}
+
+function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void {
+  ctx.status = status
+  ctx.set(CORS_HEADERS)
+  if (body === undefined) ctx.body = status === 204 ? null : ''
+  else if ('json' in body) {
+    ctx.set('Content-Type', 'application/json')
+    ctx.body = JSON.stringify(body.json)
+  } else if ('text' in body) ctx.body = body.text
+  else if ('bytes' in body) ctx.body = body.bytes
+  else ctx.body = body.stream
+  // After the body, whose setter guesses a type and a length.
+  ctx.set(headers)
+}
+
+/** There is nobody to answer any more. */
+function abandon(ctx: Koa.Context, { body }: HttpResponse): void {
+  ctx.respond = false
+  if (body !== undefined && 'stream' in body) body.stream.destroy()
+}
