@@ -12,8 +12,8 @@ import { BenchClient } from './client.js'
 import { measureCreateRoom, measureLargeRoom, measureLogin } from './scenarios/accounts-and-rooms.js'
 import { measureSending } from './scenarios/sending.js'
 import { measureInitialSync, measureWakeUp } from './scenarios/syncing.js'
-import { SHARED_SECRET, sqliteDatabase, StartedServer } from './started-server.js'
 import { startPostgres } from './postgres.js'
+import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
 
 const USAGE = `usage: npm run bench -- [options]
   --database sqlite|postgres|both   what to start mxhs on (default: both)
@@ -89,7 +89,7 @@ async function main(): Promise<void> {
 }
 
 async function measureStarted(database: object, how: { load: Load; bareHttp: number }): Promise<Figures> {
-  await using server = await StartedServer.start(database)
+  await using server = await ServerProcess.start({ database, code: 'built' })
   const idle = await server.residentMb()
   const client = new BenchClient(server.url, { sharedSecret: SHARED_SECRET, connections: 128 })
   const figures = await measure(client, how)

@@ -90,22 +90,33 @@ function nearly(schema: Schema, depth: number): fc.Arbitrary<string> {
 
 function rightfully(schema: Schema, depth: number): fc.Arbitrary<string> {
   if (depth > 4) return wrong()
-  const parts = schema.allOf ?? []
-  const choices = schema.oneOf ?? schema.anyOf ?? []
-  if (parts.length > 0) return rightfully(parts.reduce<Schema>(mergeSchemas, { ...schema, allOf: [] }), depth)
+  const { allOf = [], oneOf, anyOf } = schema
+  const choices = oneOf ?? anyOf ?? []
+  if (allOf.length > 0) return rightfully(allOf.reduce<Schema>(mergeSchemas, { ...schema, allOf: [] }), depth)
   if (choices.length > 0) return fc.oneof(...choices.map((choice) => nearly(choice, depth)))
-  if (schema.enum && schema.enum.length > 0)
-    return fc.constantFrom(...schema.enum.map((value) => JSON.stringify(value)))
-  const [type] = Array.isArray(schema.type) ? (schema.type as string[]) : [schema.type as string | undefined]
-  if (type === 'object' || schema.properties) return objectOf(schema, depth)
-  if (type === 'array')
-    return fc
-      .array(nearly(schema.items ?? {}, depth + 1), { maxLength: 3 })
-      .map((items) => `[${items.join(',')}]`)
-  if (type === 'string') return textLike(schema)
-  if (type === 'integer' || type === 'number') return fc.integer({ min: -1, max: 100_000 }).map(String)
-  if (type === 'boolean') return fc.boolean().map(String)
-  return wrong()
+  if (schema.enum?.length) return fc.constantFrom(...schema.enum.map((value) => JSON.stringify(value)))
+  return ofType(schema, depth)
+}
+
+function ofType(schema: Schema, depth: number): fc.Arbitrary<string> {
+  const type = Array.isArray(schema.type) ? (schema.type as string[])[0] : (schema.type as string | undefined)
+  switch (schema.properties ? 'object' : type) {
+    case 'object':
+      return objectOf(schema, depth)
+    case 'array':
+      return fc
+        .array(nearly(schema.items ?? {}, depth + 1), { maxLength: 3 })
+        .map((items) => `[${items.join(',')}]`)
+    case 'string':
+      return textLike(schema)
+    case 'integer':
+    case 'number':
+      return fc.integer({ min: -1, max: 100_000 }).map(String)
+    case 'boolean':
+      return fc.boolean().map(String)
+    default:
+      return wrong()
+  }
 }
 
 function objectOf(schema: Schema, depth: number): fc.Arbitrary<string> {

@@ -1,0 +1,172 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+
+export const SHARED_SECRET = 'a-shared-secret-for-tests'
+
+/** Limits that a load generator on one address would run into, out of the way. */
+const NO_LIMIT = { per_second: 1_000_000, burst_count: 1_000_000 }
+
+export interface ServerProcessOptions {
+  /** The `database` section. A relative SQLite path lies in the process' own directory. */
+  readonly database: object
+  /** `built`: dist/, as installed. `sources`: through tsx, which starts more slowly. */
+  readonly code: 'built' | 'sources'
+  /** Sections that replace those of the configuration. */
+  readonly config?: object
+}
+
+/** `mxhs start` in a process of its own, with a configuration and a directory of its own. Can be killed and restarted. */
+export class ServerProcess implements AsyncDisposable {
+  readonly #directory: string
+  readonly #config: string
+  readonly #code: ServerProcessOptions['code']
+  readonly url: string
+  #process: ChildProcess | undefined
+  /** How long the last start took, until the first answer. */
+  startMs = 0
+
+  private constructor(options: {
+    directory: string
+    config: string
+    url: string
+    code: ServerProcessOptions['code']
+  }) {
+    this.#directory = options.directory
+    this.#config = options.config
+    this.#code = options.code
+    this.url = options.url
+  }
+
+  static async start(options: ServerProcessOptions): Promise<ServerProcess> {
+    const directory = await mkdtemp(join(tmpdir(), 'mxhs-process-'))
+    const port = await freePort()
+    const config = join(directory, 'homeserver.yaml')
+    const sections = { ...configuration(directory, { port, database: options.database }), ...options.config }
+    await writeFile(config, stringify(sections))
+    const server = new ServerProcess({
+      directory,
+      config,
+      url: `http://127.0.0.1:${port}`,
+      code: options.code,
+    })
+    await server.restart()
+    return server
+  }
+
+  /** Starts the process, which must have ended, and resolves with its first answer. */
+  async restart(): Promise<void> {
+    const command =
+      this.#code === 'built' ? [programOf('bin/run.js')] : ['--import', 'tsx', programOf('bin/dev.js')]
+    const started = performance.now()
+    const child = spawn(process.execPath, [...command, 'start', '-c', this.#config], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: this.#code === 'built' ? this.#directory : programOf('.'),
+    })
+    let output = ''
+    child.stderr.on('data', (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-5_000)))
+    this.#process = child
+    await answers(this.url, child, () => output)
+    this.startMs = performance.now() - started
+  }
+
+  /** Ends the process with a signal and resolves with its exit code once it is gone. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#process
+    if (child === undefined) return null
+    this.#process = undefined
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    const [code] = (await exited) as [number | null]
+    return code
+  }
+
+  /** Resident memory in MB, as the kernel counts it. */
+  async residentMb(): Promise<number> {
+    const status = await readFile(`/proc/${this.#process?.pid ?? 0}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end('SIGTERM')
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+}
+
+/** The `database` section of a fresh SQLite file in the server's directory. */
+export function sqliteDatabase(): object {
+  return { name: 'sqlite3', args: { database: 'homeserver.db' } }
+}
+
+function programOf(path: string): string {
+  return fileURLToPath(new URL(`../../${path}`, import.meta.url))
+}
+
+function configuration(directory: string, options: { port: number; database: object }): object {
+  return {
+    server_name: 'process.test',
+    report_stats: false,
+    listeners: [
+      {
+        port: options.port,
+        type: 'http',
+        bind_addresses: ['127.0.0.1'],
+        resources: [{ names: ['client', 'federation'] }],
+      },
+    ],
+    database: inDirectory(options.database, directory),
+    signing_key: 'ed25519 a_test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+    media_store_path: join(directory, 'media'),
+    registration_shared_secret: SHARED_SECRET,
+    macaroon_secret_key: 'not-so-secret',
+    form_secret: 'not-so-secret',
+    // The cost of hashing is a setting, not the server's speed: the least that bcrypt takes.
+    bcrypt_rounds: 4,
+    trusted_key_servers: [],
+    rc_message: NO_LIMIT,
+    rc_registration: NO_LIMIT,
+    rc_login: { address: NO_LIMIT, account: NO_LIMIT, failed_attempts: NO_LIMIT },
+    rc_joins: { local: NO_LIMIT, remote: NO_LIMIT },
+    rc_joins_per_room: NO_LIMIT,
+    rc_room_creation: NO_LIMIT,
+    rc_invites: { per_room: NO_LIMIT, per_user: NO_LIMIT, per_issuer: NO_LIMIT },
+  }
+}
+
+function inDirectory(database: object, directory: string): object {
+  const { name, args } = database as { name: string; args: Record<string, unknown> }
+  if (name !== 'sqlite3' || typeof args['database'] !== 'string') return database
+  return { name, args: { ...args, database: join(directory, args['database']) } }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Resolves with the first answer of the server; rejects when it ends before. */
+async function answers(url: string, child: ChildProcess, output: () => string): Promise<void> {
+  const deadline = performance.now() + 60_000
+  while (performance.now() < deadline) {
+    if (child.exitCode !== null)
+      throw new Error(`The server ended with exit code ${child.exitCode}: ${output()}`)
+    try {
+      await fetch(`${url}/_matrix/client/versions`)
+      return
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+  throw new Error(`The server did not answer within 60 s: ${output()}`)
+}
