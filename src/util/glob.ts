@@ -26,13 +26,13 @@ export function compileGlob(pattern: string, options: GlobOptions = {}): GlobMat
     if (options.words) return (text) => containsWord(fold(text), glob)
     return (text) => fold(text) === glob
   }
-  const symbols = [...glob.replace(/\*+/g, '*')]
+  const symbols = Array.from(glob.replace(/\*+/g, '*'))
   const literals = glob.split(/[*?]+/).filter((literal) => literal !== '')
   return (text) => {
     const folded = fold(text)
     // Most texts lack a literal of the pattern, which is quick to see.
     if (!literals.every((literal) => folded.includes(literal))) return false
-    return follow(symbols, [...folded], options.words === true)
+    return follow(symbols, Array.from(folded), options.words === true)
   }
 }
 
