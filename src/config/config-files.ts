@@ -1,0 +1,68 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { JsonObject } from '../util/json.js'
+import { ConfigError, type ConfigNotice, type KeyPath, type SourceLocation } from './config-error.js'
+import { YamlSource } from './yaml-source.js'
+
+/** Several files read as one: of a top-level key that is in more than one, the last counts, as a whole. */
+export class ConfigFiles {
+  readonly values: JsonObject = {}
+  readonly #owners = new Map<string, YamlSource>()
+  readonly #first: YamlSource | undefined
+
+  constructor(sources: readonly YamlSource[]) {
+    this.#first = sources[0]
+    for (const source of sources) {
+      for (const [key, value] of Object.entries(source.values)) {
+        this.values[key] = value
+        this.#owners.set(key, source)
+      }
+    }
+  }
+
+  /** Where the value with this path is, in the file that it comes from. */
+  locate(path: KeyPath): SourceLocation | undefined {
+    return this.#owner(path)?.locate(path)
+  }
+
+  /** Where the key is. */
+  locateKey(path: KeyPath): SourceLocation | undefined {
+    return this.#owner(path)?.locateKey(path)
+  }
+
+  #owner([key]: KeyPath): YamlSource | undefined {
+    return this.#owners.get(String(key)) ?? this.#first
+  }
+}
+
+/**
+ * Reads files, and of directories all that end with `.yaml`, in the order of their names. Throws a `ConfigError` with
+ * all that cannot be read or is no YAML.
+ */
+export async function readConfigFiles(paths: readonly string[]): Promise<ConfigFiles> {
+  const sources: YamlSource[] = []
+  const issues: ConfigNotice[] = []
+  for (const path of paths) {
+    try {
+      for (const file of await filesAt(path)) sources.push(new YamlSource(file, await readFile(file, 'utf8')))
+    } catch (error) {
+      if (error instanceof ConfigError) issues.push(...error.issues)
+      else issues.push({ location: undefined, path: '', message: cannotRead(path, error) })
+    }
+  }
+  if (issues.length > 0) throw new ConfigError(issues)
+  return new ConfigFiles(sources)
+}
+
+async function filesAt(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path]
+  const names = (await readdir(path)).filter((name) => name.endsWith('.yaml')).sort()
+  return names.map((name) => join(path, name))
+}
+
+function cannotRead(path: string, error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return `${path}: there is no such file`
+  if (code === 'EACCES') return `${path}: permission denied`
+  return `${path}: ${message}`
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import type { Section, SectionContext } from './section.js'
+import { caches } from './sections/caches.js'
+import { database } from './sections/database.js'
+import { experimental } from './sections/experimental.js'
+import { listeners } from './sections/listeners.js'
+import { logging } from './sections/logging.js'
+import { media } from './sections/media.js'
+import { metrics } from './sections/metrics.js'
+import { network } from './sections/network.js'
+import { presence } from './sections/presence.js'
+import { push } from './sections/push.js'
+import { rateLimits } from './sections/rate-limits.js'
+import { registration } from './sections/registration.js'
+import { retention } from './sections/retention.js'
+import { rooms } from './sections/rooms.js'
+import { server } from './sections/server.js'
+import { sessions } from './sections/sessions.js'
+import { signingKeys } from './sections/signing-keys.js'
+
+const SECTIONS = {
+  caches,
+  database,
+  experimental,
+  listeners,
+  logging,
+  media,
+  metrics,
+  network,
+  presence,
+  push,
+  rateLimits,
+  registration,
+  retention,
+  rooms,
+  server,
+  sessions,
+  signingKeys,
+}
+
+type Sections = typeof SECTIONS
+
+/**
+ * The configuration of one server, section by section: frozen, complete (what the file leaves out has its default) and
+ * in the server's own terms: times in milliseconds (`...Ms`), sizes in bytes.
+ */
+export type HomeserverConfig = {
+  readonly [Name in keyof Sections]: Readonly<ReturnType<Sections[Name]['build']>>
+}
+
+/** The files of several sections as one map; keys that no section knows are left out. */
+export const homeserverConfigSchema = z.object({
+  ...caches.keys,
+  ...database.keys,
+  ...experimental.keys,
+  ...listeners.keys,
+  ...logging.keys,
+  ...media.keys,
+  ...metrics.keys,
+  ...network.keys,
+  ...presence.keys,
+  ...push.keys,
+  ...rateLimits.keys,
+  ...registration.keys,
+  ...retention.keys,
+  ...rooms.keys,
+  ...server.keys,
+  ...sessions.keys,
+  ...signingKeys.keys,
+})
+
+/** Builds all sections from what the schema has let pass. */
+export function buildHomeserverConfig(
+  raw: z.output<typeof homeserverConfigSchema>,
+  context: SectionContext,
+): HomeserverConfig {
+  const built = Object.entries(SECTIONS).map(([name, section]) => {
+    const anySection = section as unknown as Section<z.ZodRawShape, unknown>
+    return [name, anySection.build(raw, context)] as const
+  })
+  return deepFreeze(Object.fromEntries(built)) as HomeserverConfig
+}
+
+function deepFreeze(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const part of Object.values(value)) deepFreeze(part)
+  return value
+}

@@ -1,0 +1,126 @@
+import { section } from '../section.js'
+import {
+  choice,
+  flag,
+  group,
+  jsonObject,
+  listOf,
+  mapOf,
+  optional,
+  size,
+  text,
+  value,
+  withDefault,
+} from '../values.js'
+
+/** A type with any state key, or with one. */
+export interface StateEventKind {
+  readonly type: string
+  readonly stateKey: string | undefined
+}
+
+const stateEventKind = value<StateEventKind>('an event type, or a list of a type and a state key', (raw) => {
+  if (typeof raw === 'string') return { type: raw, stateKey: undefined }
+  if (!Array.isArray(raw) || raw.length !== 2) return undefined
+  const [type, stateKey] = raw as unknown[]
+  return typeof type === 'string' && typeof stateKey === 'string' ? { type, stateKey } : undefined
+})
+
+const rule = group({
+  user_id: withDefault(text, '*'),
+  alias: withDefault(text, '*'),
+  room_id: withDefault(text, '*'),
+  action: withDefault(choice('allow', 'deny'), 'allow'),
+})
+
+/** Globs; the first rule that matches decides. */
+export interface DirectoryRule {
+  readonly userId: string
+  readonly alias: string
+  readonly roomId: string
+  readonly action: 'allow' | 'deny'
+}
+
+type RawRule = ReturnType<(typeof rule)['parse']>
+
+const PREJOIN_TYPES = [
+  'm.room.create',
+  'm.room.join_rules',
+  'm.room.canonical_alias',
+  'm.room.avatar',
+  'm.room.encryption',
+  'm.room.name',
+  'm.room.topic',
+]
+
+/** What rooms are like, and who may do what with them. */
+export const rooms = section(
+  {
+    encryption_enabled_by_default_for_room_type: withDefault(choice('off', 'invite', 'all'), 'off'),
+    default_power_level_content_override: withDefault(mapOf(jsonObject), {}),
+    require_membership_for_aliases: withDefault(flag, true),
+    alias_creation_rules: optional(listOf(rule, 'a list of rules')),
+    room_list_publication_rules: optional(listOf(rule, 'a list of rules')),
+    enable_room_list_search: withDefault(flag, true),
+    allow_per_room_profiles: withDefault(flag, true),
+    max_avatar_size: optional(size),
+    allowed_avatar_mimetypes: optional(listOf(text)),
+    forget_rooms_on_leave: withDefault(flag, false),
+    exclude_rooms_from_sync: withDefault(listOf(text, 'a list of room IDs'), []),
+    exclude_rooms_from_presence: withDefault(listOf(text, 'a list of room IDs'), []),
+    room_prejoin_state: group({
+      disable_default_event_types: withDefault(flag, false),
+      additional_event_types: withDefault(listOf(stateEventKind), []),
+    }),
+    user_directory: group({
+      enabled: withDefault(flag, true),
+      search_all_users: withDefault(flag, false),
+      prefer_local_users: withDefault(flag, false),
+      exclude_remote_users: withDefault(flag, false),
+      show_locked_users: withDefault(flag, false),
+    }),
+  },
+  (raw) => {
+    const prejoin = raw.room_prejoin_state
+    return {
+      /** New rooms that are encrypted whatever their creator says: none, those by invitation only, or all. */
+      encryptedByDefault: raw.encryption_enabled_by_default_for_room_type,
+      /** By preset: what replaces the power levels of new rooms. */
+      powerLevelContentOverride: raw.default_power_level_content_override,
+      requireMembershipForAliases: raw.require_membership_for_aliases,
+      /** Nothing that no rule matches may be done; without a list, everybody may name rooms. */
+      aliasCreationRules: raw.alias_creation_rules?.map(directoryRule) ?? [ALLOW_ALL],
+      /** Without a list, nobody but administrators publishes rooms. */
+      publicationRules: raw.room_list_publication_rules?.map(directoryRule) ?? [],
+      /** False: the room directory is empty for everybody. */
+      isDirectorySearchEnabled: raw.enable_room_list_search,
+      allowPerRoomProfiles: raw.allow_per_room_profiles,
+      /** In bytes; undefined: any. */
+      maxAvatarSize: raw.max_avatar_size,
+      allowedAvatarMimetypes: raw.allowed_avatar_mimetypes,
+      forgetOnLeave: raw.forget_rooms_on_leave,
+      excludedFromSync: raw.exclude_rooms_from_sync,
+      excludedFromPresence: raw.exclude_rooms_from_presence,
+      /** The state that those see who are invited or knock. */
+      prejoinState: [
+        ...(prejoin.disable_default_event_types
+          ? []
+          : PREJOIN_TYPES.map((type): StateEventKind => ({ type, stateKey: '' }))),
+        ...prejoin.additional_event_types,
+      ] as readonly StateEventKind[],
+      userDirectory: {
+        enabled: raw.user_directory.enabled,
+        searchAllUsers: raw.user_directory.search_all_users,
+        preferLocalUsers: raw.user_directory.prefer_local_users,
+        excludeRemoteUsers: raw.user_directory.exclude_remote_users,
+        showLockedUsers: raw.user_directory.show_locked_users,
+      },
+    }
+  },
+)
+
+const ALLOW_ALL: DirectoryRule = { userId: '*', alias: '*', roomId: '*', action: 'allow' }
+
+function directoryRule(raw: RawRule): DirectoryRule {
+  return { userId: raw.user_id, alias: raw.alias, roomId: raw.room_id, action: raw.action }
+}
