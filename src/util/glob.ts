@@ -23,7 +23,7 @@ export function compileGlob(pattern: string, options: GlobOptions = {}): GlobMat
     ? (text: string): string => text.toLowerCase()
     : (text: string): string => text
   if (!/[*?]/.test(glob)) {
-    if (options.words) return (text) => containsWord(fold(text), glob)
+    if (options.words) return (text) => containsWords(fold(text), glob)
     return (text) => fold(text) === glob
   }
   const symbols = Array.from(glob.replace(/\*+/g, '*'))
@@ -74,9 +74,10 @@ function isWordCharacter(character: string): boolean {
   return /^[A-Za-z0-9_]$/.test(character)
 }
 
-function containsWord(text: string, word: string): boolean {
-  for (let start = text.indexOf(word); start !== -1; start = text.indexOf(word, start + 1)) {
-    const end = start + word.length
+/** Whether a text contains another as it is, from one word boundary to another. */
+export function containsWords(text: string, words: string): boolean {
+  for (let start = text.indexOf(words); start !== -1; start = text.indexOf(words, start + 1)) {
+    const end = start + words.length
     if (isBoundaryAt(text, start) && isBoundaryAt(text, end)) return true
   }
   return false
