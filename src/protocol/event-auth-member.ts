@@ -89,17 +89,22 @@ function checkJoin(membershipCase: Case): AuthVerdict {
   if (joinRule === 'invite' || (joinRule === 'knock' && rules.knock)) {
     return isIn ? ALLOWED : refuse('5.3.4', 'The user is not invited')
   }
-  // 5.3.5: restricted (since version 8) and knock_restricted (since version 10)
-  if (
-    (joinRule === 'restricted' && rules.restricted) ||
-    (joinRule === 'knock_restricted' && rules.knockRestricted)
-  ) {
+  // 5.3.5: restricted and knock_restricted
+  if (isRestricted(rules, joinRule)) {
     return checkRestrictedJoin(membershipCase, isIn)
   }
   // 5.3.6: public
   if (joinRule === 'public') return ALLOWED
   // 5.3.7: any other rule lets nobody in.
   return refuse('5.3.7', 'The join rule lets nobody in')
+}
+
+/** `restricted` is known since version 8, `knock_restricted` since version 10. */
+function isRestricted(rules: RoomVersionRules, joinRule: string): boolean {
+  return (
+    (joinRule === 'restricted' && rules.restricted) ||
+    (joinRule === 'knock_restricted' && rules.knockRestricted)
+  )
 }
 
 function checkRestrictedJoin({ rules, event, state, create, levels }: Case, isIn: boolean): AuthVerdict {

@@ -54,35 +54,46 @@ function firstRefusal(...checks: readonly (() => AuthVerdict)[]): AuthVerdict {
 }
 
 function checkFormat(rules: RoomVersionRules, content: JsonObject, state: AuthState): AuthVerdict {
-  if (rules.integerPowerLevels) {
-    // 10.1 (since version 10): the plain levels are integers.
-    for (const name of LEVEL_PROPERTIES) {
-      const value = content[name]
-      if (value !== undefined && !Number.isInteger(value)) return refuse('10.1', `${name} is not an integer`)
-    }
-    // 10.2 (since version 10): events and notifications are objects of integers.
-    for (const name of ['events', 'notifications'] as const) {
-      const value = content[name]
-      if (value === undefined) continue
-      if (!isJsonObject(value) || !Object.values(value).every(Number.isInteger)) {
-        return refuse('10.2', `${name} is not an object of integers`)
-      }
+  return firstRefusal(
+    () => (rules.integerPowerLevels ? checkIntegers(content) : ALLOWED),
+    () => checkUsersFormat(rules, content['users'], state),
+  )
+}
+
+function checkIntegers(content: JsonObject): AuthVerdict {
+  // 10.1 (since version 10): the plain levels are integers.
+  for (const name of LEVEL_PROPERTIES) {
+    const value = content[name]
+    if (value !== undefined && !Number.isInteger(value)) return refuse('10.1', `${name} is not an integer`)
+  }
+  // 10.2 (since version 10): events and notifications are objects of integers.
+  for (const name of ['events', 'notifications'] as const) {
+    const value = content[name]
+    if (value === undefined) continue
+    if (!isJsonObject(value) || !Object.values(value).every(Number.isInteger)) {
+      return refuse('10.2', `${name} is not an object of integers`)
     }
   }
+  return ALLOWED
+}
+
+function checkUsersFormat(
+  rules: RoomVersionRules,
+  users: JsonValue | undefined,
+  state: AuthState,
+): AuthVerdict {
+  if (users === undefined) return ALLOWED
   // 10.3: users is an object of levels by user ID.
-  const users = content['users'] === undefined ? {} : content['users']
   if (!isJsonObject(users)) return refuse('10.3', 'users is not an object')
   for (const [userId, level] of Object.entries(users)) {
     if (parseUserId(userId) === undefined) return refuse('10.3', 'users has a key that is no user ID')
     if (parseLevel(rules, level) === undefined) return refuse('10.3', `The level of ${userId} is no integer`)
   }
   // 10.4 (since version 12): creators, whose power is infinite, are not among users.
-  if (rules.privilegedCreators) {
-    const create = state.get('m.room.create', '')
-    const named = create && roomCreators(rules, create).find((creator) => Object.hasOwn(users, creator))
-    if (named !== undefined) return refuse('10.4', `${named} created the room and has no level in users`)
-  }
-  return ALLOWED
+  if (!rules.privilegedCreators) return ALLOWED
+  const create = state.get('m.room.create', '')
+  const named = create && roomCreators(rules, create).find((creator) => Object.hasOwn(users, creator))
+  return named === undefined ? ALLOWED : refuse('10.4', `${named} created the room and has no level in users`)
 }
 
 /** 10.6: what is added, changed or removed of the plain levels was and becomes no higher than the sender's own. */
