@@ -36,7 +36,7 @@ export const caches = section(
       /** Multiplies the sizes of all caches; events are counted by `eventCacheSize` alone. */
       globalFactor,
       /** By the name of the cache, instead of the global one. */
-      perCacheFactors: perCacheFactors as Readonly<Record<string, number>>,
+      perCacheFactors,
       /** Events in memory. */
       eventCacheSize: raw.event_cache_size,
       /** How long an entry stays that nobody asks for; undefined: until there is no room. */

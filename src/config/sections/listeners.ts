@@ -49,12 +49,12 @@ const EVERYWHERE = ['::', '0.0.0.0']
 const ONLY_HERE = ['127.0.0.1']
 
 const port = integer(0, 65535)
-/** `660`, `"0660"` and YAML's `0660` all mean `rw-rw----`. */
+/** `660`, `"0660"` and YAML's `0660`, which arrives as 432, all mean `rw-rw----`. */
 const fileMode = value('the permissions of a file, such as 660', (raw) => {
-  const digits = typeof raw === 'number' && raw <= 0o777 && !/^[0-7]{3}$/.test(String(raw)) ? undefined : raw
-  if (digits === undefined) return raw as number
-  const match = /^(?:0o?)?([0-7]{3})$/.exec(String(digits))
-  return match?.[1] === undefined ? undefined : parseInt(match[1], 8)
+  if (typeof raw !== 'number' && typeof raw !== 'string') return undefined
+  if (typeof raw === 'number' && raw >= 0 && raw <= 0o777) return raw
+  const digits = /^(?:0o?)?([0-7]{3})$/.exec(String(raw))?.[1]
+  return digits === undefined ? undefined : parseInt(digits, 8)
 })
 
 const listener = group({
@@ -122,7 +122,7 @@ export const listeners = section(
     })
     if (served.length === 0) context.warn(['listeners'], 'there is no listener: nobody can reach the server')
     return {
-      list: served as readonly ListenerConfig[],
+      list: served,
       /** Set when a listener has `tls`. */
       tlsCertificatePath: raw.tls_certificate_path,
       tlsPrivateKeyPath: raw.tls_private_key_path,

@@ -1,6 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { ROOM_VERSIONS } from '../../protocol/room-versions.js'
-import type { ServerName } from '../../protocol/ids.js'
+import { parseServerName } from '../../protocol/ids.js'
 import { section } from '../section.js'
 import {
   duration,
@@ -17,14 +16,9 @@ import {
   withDefault,
 } from '../values.js'
 
-const SERVER_NAME = /^(?:[0-9A-Za-z.-]{1,230}|\[([0-9A-Fa-f:.]{2,45})\])(?::\d{1,5})?$/
-
-const serverName = value('a server name, such as example.org or chat.example.org:8448', (raw) => {
-  if (typeof raw !== 'string') return undefined
-  const match = SERVER_NAME.exec(raw)
-  if (match === null || (match[1] !== undefined && !isIPv6(match[1]))) return undefined
-  return raw as ServerName
-})
+const serverName = value('a server name, such as example.org or chat.example.org:8448', (raw) =>
+  typeof raw === 'string' ? parseServerName(raw) : undefined,
+)
 
 const roomVersion = value(`one of the room versions ${[...ROOM_VERSIONS.keys()].join(', ')}`, (raw) => {
   const version = typeof raw === 'number' ? String(raw) : raw
