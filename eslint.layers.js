@@ -56,7 +56,7 @@ export const LAYERS = [
     name: 'services',
     path: 'src/services',
     imports: [],
-    types: SERVICE_FOLDERS.map((folder) => `services/${folder}`),
+    types: ['telemetry', ...SERVICE_FOLDERS.map((folder) => `services/${folder}`)],
   },
   {
     name: 'http',

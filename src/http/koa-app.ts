@@ -10,6 +10,7 @@ export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
     const response = await pipeline.answer(ctx, view)
     if (ctx.res.destroyed) abandon(ctx, response)
     else write(ctx, response)
+    if (pipeline.isStopping) ctx.set('Connection', 'close')
   })
   // Only connections that break while an answer is sent end here: everything else has become an answer.
   app.on('error', () => undefined)

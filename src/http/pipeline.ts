@@ -40,6 +40,8 @@ export interface ListenerView {
   readonly router: Router
   /** `x_forwarded`: the proxy in front says who the client is. */
   readonly trustsForwardedFor: boolean
+  /** `request_id_header`: the proxy in front names requests. */
+  readonly requestIdHeader: string | undefined
 }
 
 /** What becomes known of a request while it is answered. */
@@ -54,6 +56,7 @@ export class Pipeline {
   readonly #deps: PipelineDependencies
   #requests = 0
   #running = 0
+  #idle: (() => void)[] = []
 
   constructor(deps: PipelineDependencies) {
     this.#deps = deps
@@ -64,10 +67,21 @@ export class Pipeline {
     return this.#running
   }
 
+  /** The server is stopping: connections end with their answers. */
+  get isStopping(): boolean {
+    return this.#deps.stopping.aborted
+  }
+
+  /** Resolves when no request is being answered. */
+  whenIdle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
   /** Never rejects: what fails becomes the answer that the client is to see. */
   async answer(exchange: HttpExchange, view: ListenerView): Promise<HttpResponse> {
     const { stopping, namesRequestInLogs } = this.#deps
-    const requestId = `${exchange.req.method ?? ''}-${++this.#requests}`
+    const requestId = givenId(exchange, view) ?? `${exchange.req.method ?? ''}-${++this.#requests}`
     const request = new IncomingRequest(exchange, {
       requestId,
       trustsForwardedFor: view.trustsForwardedFor,
@@ -80,6 +94,7 @@ export class Pipeline {
         : this.#run(exchange, request, view))
     } finally {
       this.#running--
+      if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve()
     }
   }
 
@@ -160,6 +175,14 @@ interface Work {
   readonly request: IncomingRequest
   readonly view: ListenerView
   readonly progress: Progress
+}
+
+const MAX_REQUEST_ID_LENGTH = 100
+
+function givenId({ req }: HttpExchange, { requestIdHeader }: ListenerView): string | undefined {
+  if (requestIdHeader === undefined) return undefined
+  const given = req.headers[requestIdHeader.toLowerCase()]
+  return typeof given === 'string' && given !== '' ? given.slice(0, MAX_REQUEST_ID_LENGTH) : undefined
 }
 
 function wrongMethod(allowed: readonly string[]): HttpResponse {

@@ -26,3 +26,8 @@ export function randomToken(length = 24): string {
 export function randomRoomLocalpart(): string {
   return randomString(18)
 }
+
+/** A number from 0 (included) to 1 (excluded); for spreading work, never for secrets. */
+export function randomFraction(): number {
+  return Math.random()
+}

@@ -22,6 +22,8 @@ export interface SequenceOptions {
   readonly column: string
   /** For ids stored negated (backfill): the minimum counts. */
   readonly negated?: boolean
+  /** Further columns with ids of this sequence. */
+  readonly alsoIn?: readonly { readonly table: string; readonly column: string }[]
 }
 
 /** Opens the source of a stream's ids. */
@@ -34,11 +36,17 @@ export async function openIdSource(db: Database, options: SequenceOptions): Prom
 
 async function largestInUse(
   db: Database,
-  { table, column, negated = false }: SequenceOptions,
+  { table, column, negated = false, alsoIn = [] }: SequenceOptions,
 ): Promise<number> {
-  const extreme = negated ? `-MIN(${quoteName(column)})` : `MAX(${quoteName(column)})`
-  const row = await db.reader.first<{ id: number | null }>(`SELECT ${extreme} AS id FROM ${quoteName(table)}`)
-  return Math.max(0, row?.id ?? 0)
+  let largest = 0
+  for (const place of [{ table, column }, ...alsoIn]) {
+    const name = quoteName(place.column)
+    const row = await db.reader.first<{ id: number | null }>(
+      `SELECT ${negated ? `-MIN(${name})` : `MAX(${name})`} AS id FROM ${quoteName(place.table)}`,
+    )
+    largest = Math.max(largest, row?.id ?? 0)
+  }
+  return largest
 }
 
 async function openCounter(db: Database, name: string, largest: number): Promise<IdSource> {

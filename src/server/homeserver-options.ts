@@ -1,0 +1,69 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { AccountOptions } from './wire-accounts.js'
+
+/** Entries in the caches of tokens and of filters, before `caches.global_factor`. */
+const SESSION_CACHE_SIZE = 20_000
+/** How many passwords are hashed at once: the thread pool has four threads, which files and DNS need too. */
+const HASHING_CONCURRENCY = 2
+
+/** The sections of the configuration as the services of accounts want them. `version`: of the program. */
+export function toAccountOptions(config: HomeserverConfig, version: string): AccountOptions {
+  const { server, sessions, registration, rateLimits } = config
+  const { serverName } = server
+  return {
+    registration: {
+      serverName,
+      allowUnderscorePrefix: registration.allowUnderscorePrefix,
+      enabled: registration.enabled,
+      requiresToken: registration.requiresToken,
+      unavailableStage: registration.unavailableStage,
+      guests: registration.allowGuestAccess,
+      hideTakenNames: registration.inhibitUserInUseError,
+      autoJoinGuests: registration.autoJoin.includesGuests,
+    },
+    login: {
+      serverName,
+      passwordLogin: sessions.passwords.mayLogIn,
+      passwordReauth: sessions.passwords.mayReauthenticate,
+      loginTokens: sessions.loginTokens.enabled,
+      loginTokenLifetimeMs: sessions.loginTokens.lifetimeMs,
+    },
+    lifetimes: sessions.lifetimes,
+    profiles: {
+      serverName,
+      requireAuth: server.requireAuthForProfileRequests,
+      onlySharedRooms: server.limitProfileRequestsToUsersWhoShareRooms,
+      maySetDisplayName: registration.maySetDisplayName,
+      maySetAvatarUrl: registration.maySetAvatarUrl,
+      mayInhibitPropagation: config.experimental.profileInhibitPropagation,
+    },
+    passwords: { policy: sessions.passwords.policy, concurrency: HASHING_CONCURRENCY },
+    description: toDescription(config, version),
+    loginRates: { account: rateLimits.loginAccount, failedAttempts: rateLimits.loginFailedAttempts },
+    sharedSecret: registration.sharedSecret,
+    userTypes: server.userTypes,
+    uiAuthReuseMs: sessions.uiAuthReuseMs,
+    cacheSize: Math.max(100, Math.round(SESSION_CACHE_SIZE * config.caches.globalFactor)),
+  }
+}
+
+function toDescription(
+  { server, sessions }: HomeserverConfig,
+  version: string,
+): AccountOptions['description'] {
+  return {
+    serverName: server.serverName,
+    version,
+    defaultRoomVersion: server.defaultRoomVersion,
+    forgetsRoomsOnLeave: false,
+    threepidChanges: false,
+    loginTokens: sessions.loginTokens,
+    wellKnown: {
+      publicBaseUrl: server.servesClientWellKnown ? server.publicBaseUrl : undefined,
+      identityServerUrl: server.defaultIdentityServer,
+      extra: server.extraWellKnownClientContent,
+    },
+    servesServerWellKnown: server.servesServerWellKnown,
+    configuredFeatures: {},
+  }
+}

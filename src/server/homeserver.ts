@@ -1,0 +1,175 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { Pipeline } from '../http/pipeline.js'
+import type { ServerName } from '../protocol/ids.js'
+import { RateLimits } from '../services/accounts/ratelimits.js'
+import type { Services } from '../services/services.js'
+import { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
+import { EventTxnsStore } from '../storage/stores/event-txns.js'
+import { createLogger, type LogOutput } from '../telemetry/logger.js'
+import { createMetrics, type Metrics } from '../telemetry/metrics.js'
+import { systemClock, type Clock } from '../util/clock.js'
+import { randomFraction } from '../util/random.js'
+import { Listeners, type ListenerAddress } from './listeners.js'
+import { scheduleMaintenance } from './maintenance.js'
+import { programVersion } from './program-version.js'
+import { createPipeline, createRequestListener } from './wire-http.js'
+import { createServices, type WiredServices } from './wire-services.js'
+import { openStorage, type Storage } from './wire-storage.js'
+
+/** What commands and tests put in the place of the usual parts. */
+export interface HomeserverOverrides {
+  /** Where the log goes; standard output by default. Whoever gives it closes it. */
+  readonly log?: LogOutput
+  readonly clock?: Clock
+  readonly metrics?: Metrics
+}
+
+/** What runs at the end is given this long. */
+const DRAIN_MS = 15_000
+/** And sockets this long to take their last bytes. */
+const CLOSE_MS = 2_000
+
+interface HomeserverParts {
+  readonly config: HomeserverConfig
+  readonly log: LogOutput
+  readonly clock: Clock
+  readonly storage: Storage
+  readonly wired: WiredServices
+  readonly rateLimits: RateLimits
+  readonly pipeline: Pipeline
+  readonly stopping: AbortController
+}
+
+/**
+ * Builds a server: opens its database, brings the schema up to date and constructs all services. Nothing listens before
+ * `start()`. Rejects when the database cannot be used; then nothing is left open.
+ */
+export async function createHomeserver(
+  config: HomeserverConfig,
+  overrides: HomeserverOverrides = {},
+): Promise<Homeserver> {
+  const log = overrides.log ?? (await createLogger({ level: 'info' }))
+  const clock = overrides.clock ?? systemClock
+  const metrics = overrides.metrics ?? createMetrics({ processMetrics: config.metrics.enabled })
+  const { logger } = log
+  const stopping = new AbortController()
+  const rateLimits = new RateLimits(clock, config.rateLimits)
+  const storage = await openStorage(config, { logger, metrics, clock })
+  try {
+    const shared = { config, storage, clock, logger, metrics, rateLimits }
+    const wired = createServices({ ...shared, version: programVersion() })
+    const { services } = wired
+    const pipeline = createPipeline({ ...shared, services, stopping: stopping.signal })
+    return new Homeserver({ config, log, clock, storage, wired, rateLimits, pipeline, stopping })
+  } catch (error) {
+    await storage.db.close()
+    throw error
+  }
+}
+
+/** One server: everything from its sockets to its database. Two can run in one process. */
+export class Homeserver implements AsyncDisposable {
+  readonly #parts: HomeserverParts
+  readonly #listeners: Listeners
+  readonly #tasks: PeriodicTasks
+  #stopped: Promise<void> | undefined
+
+  constructor(parts: HomeserverParts) {
+    this.#parts = parts
+    const { tlsCertificatePath, tlsPrivateKeyPath } = parts.config.listeners
+    this.#listeners = new Listeners(
+      tlsCertificatePath === undefined || tlsPrivateKeyPath === undefined
+        ? undefined
+        : { certificatePath: tlsCertificatePath, privateKeyPath: tlsPrivateKeyPath },
+    )
+    this.#tasks = new PeriodicTasks({ clock: parts.clock, logger: parts.log.logger, jitter: randomFraction })
+  }
+
+  get serverName(): ServerName {
+    return this.#parts.config.server.serverName
+  }
+
+  get services(): Services {
+    return this.#parts.wired.services
+  }
+
+  /** Where it listens; empty before `start()`. */
+  get addresses(): readonly ListenerAddress[] {
+    return this.#listeners.addresses
+  }
+
+  /** Begins to answer. Rejects when an address is taken; then call `stop()`. */
+  async start(): Promise<void> {
+    const { config, pipeline, storage, clock, wired, log } = this.#parts
+    scheduleMaintenance(this.#tasks, {
+      ...wired.stores,
+      db: storage.db,
+      clock,
+      uiAuth: wired.services.uiAuth,
+      eventTxns: new EventTxnsStore(),
+      clientIpsMaxAgeMs: config.retention.userIpsMs,
+    })
+    for (const listener of config.listeners.list) {
+      if (listener.type === 'metrics' && !config.metrics.enabled) continue
+      await this.#listeners.open(listener, createRequestListener(pipeline, listener))
+    }
+    log.logger.info({ serverName: this.serverName, addresses: this.addresses }, 'The server is running')
+  }
+
+  /**
+   * Ends in order: takes no new connections, answers those who wait, finishes what runs, writes what is buffered, closes
+   * the database. May be called again.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  /**
+   * Takes on what can change while running: a new log file, certificates, rate limits of a `config` that has been read
+   * anew. Rejects when one of them cannot be used; the others have been taken on.
+   */
+  async reload(config?: HomeserverConfig): Promise<void> {
+    if (config !== undefined) this.#parts.rateLimits.update(config.rateLimits)
+    const reopened = this.#parts.log.reopen()
+    try {
+      this.#listeners.reloadTls()
+    } finally {
+      await reopened
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #stop(): Promise<void> {
+    const { stopping, pipeline, clock, wired, storage, log } = this.#parts
+    stopping.abort()
+    const closed = this.#listeners.close()
+    const ended = await within(clock, DRAIN_MS, pipeline.whenIdle())
+    if (!ended) log.logger.warn({ running: pipeline.running }, 'Requests were cut off')
+    await within(clock, CLOSE_MS, closed)
+    this.#listeners.closeConnections()
+    await closed
+    await this.#tasks.stop()
+    await wired.sightings.flush()
+    await storage.db.close()
+    log.logger.info('The server has stopped')
+    log.flush()
+  }
+}
+
+/** Whether something ends before the time is over. */
+async function within(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+  const timeout = new AbortController()
+  const late = clock.sleep(ms, timeout.signal).then(
+    () => false,
+    () => true,
+  )
+  try {
+    return await Promise.race([work.then(() => true), late])
+  } finally {
+    timeout.abort()
+  }
+}

@@ -1,0 +1,82 @@
+import { CacheRegistry, type CacheFactors } from '../storage/cache-registry.js'
+import type { Database } from '../storage/database.js'
+import { migrate } from '../storage/migrator.js'
+import { openDatabase, type DatabaseConfig } from '../storage/open-database.js'
+import type { DatabaseContext } from '../storage/sql-database.js'
+import { IdAllocator, type SequenceOptions } from '../storage/streams/sequences.js'
+import { PUSH_RULES_STREAM } from '../storage/stores/push-rules.js'
+import { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+
+/** Where the ids of each stream come from. */
+const STREAMS = {
+  events: { sequence: 'events_stream_seq', table: 'events', column: 'stream_ordering' },
+  backfill: { sequence: 'events_backfill_seq', table: 'events', column: 'stream_ordering', negated: true },
+  accountData: { sequence: 'account_data_stream_seq', table: 'account_data', column: 'stream_id' },
+  deviceLists: { sequence: 'device_lists_stream_seq', table: 'device_list_changes', column: 'stream_id' },
+  pushRules: PUSH_RULES_STREAM,
+} as const satisfies Record<string, SequenceOptions>
+
+/** Where surrogate ids come from. */
+const IDS = {
+  rooms: { sequence: 'room_nid_seq', table: 'rooms', column: 'room_nid' },
+  // Events that others refer to have their nids before they come.
+  events: {
+    sequence: 'event_nid_seq',
+    table: 'events',
+    column: 'event_nid',
+    alsoIn: [{ table: 'missing_events', column: 'event_nid' }],
+  },
+  stateKeys: { sequence: 'state_key_nid_seq', table: 'state_keys', column: 'key_nid' },
+  snapshots: { sequence: 'snapshot_nid_seq', table: 'state_snapshots', column: 'snapshot_nid' },
+  authChains: { sequence: 'auth_chain_nid_seq', table: 'auth_chains', column: 'chain_nid' },
+} as const satisfies Record<string, SequenceOptions>
+
+export type Streams = Readonly<Record<keyof typeof STREAMS, StreamIdGenerator>>
+export type Ids = Readonly<Record<keyof typeof IDS, IdAllocator>>
+
+export interface StorageOptions {
+  readonly database: DatabaseConfig
+  readonly caches: CacheFactors
+}
+
+/** The database with what hands out its ids and remembers its rows. */
+export interface Storage {
+  readonly db: Database
+  readonly caches: CacheRegistry
+  readonly streams: Streams
+  readonly ids: Ids
+}
+
+/**
+ * Opens the database and brings its schema up to date. Rejects when it cannot be reached or belongs to a newer
+ * program; then nothing is left open.
+ */
+export async function openStorage(options: StorageOptions, context: DatabaseContext): Promise<Storage> {
+  const db = await openDatabase(options.database, context)
+  try {
+    const taken = await migrate(db)
+    if (taken.length > 0) context.logger.info({ migrations: taken }, 'Brought the database up to date')
+    return {
+      db,
+      caches: new CacheRegistry(context.metrics, options.caches),
+      streams: await openEach(STREAMS, (sequence) => StreamIdGenerator.open(db, sequence)),
+      ids: await openEach(IDS, (sequence) => IdAllocator.open(db, sequence)),
+    }
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+async function openEach<Name extends string, T>(
+  sequences: Readonly<Record<Name, SequenceOptions>>,
+  open: (sequence: SequenceOptions) => Promise<T>,
+): Promise<Readonly<Record<Name, T>>> {
+  const entries = await Promise.all(
+    Object.entries<SequenceOptions>(sequences).map(
+      async ([name, sequence]) => [name, await open(sequence)] as const,
+    ),
+  )
+  // Every name has come, with what was opened for it.
+  return Object.fromEntries(entries) as Record<Name, T>
+}

@@ -1,0 +1,165 @@
+import {
+  buildHomeserverConfig,
+  homeserverConfigSchema,
+  type HomeserverConfig,
+} from '../../src/config/homeserver-config.js'
+import type { UserId } from '../../src/protocol/ids.js'
+import { createHomeserver, type Homeserver } from '../../src/server/homeserver.js'
+import { silentLogger, type LogOutput } from '../../src/telemetry/logger.js'
+import type { Clock } from '../../src/util/clock.js'
+import { createTestDatabase, startPostgres, type DatabaseKind, type TestDatabase } from './databases.js'
+import { MatrixClient } from './matrix-client.js'
+
+export const SERVER_NAME = 'hs.test'
+export const PASSWORD = 'correct horse'
+
+export interface TestServerOptions {
+  /** Which database; SQLite by default. */
+  readonly database?: DatabaseKind
+  /** Keys of homeserver.yaml that differ from those of the test server. */
+  readonly config?: Readonly<Record<string, unknown>>
+  readonly clock?: Clock
+  readonly log?: LogOutput
+}
+
+/** Limits that no test runs into unless it asks for them. */
+const NO_LIMIT = { per_second: 100_000, burst_count: 100_000 }
+
+const TEST_CONFIG = {
+  server_name: SERVER_NAME,
+  report_stats: false,
+  listeners: [
+    {
+      port: 0,
+      type: 'http',
+      bind_addresses: ['127.0.0.1'],
+      x_forwarded: true,
+      resources: [{ names: ['client', 'federation', 'keys', 'media', 'metrics', 'openid', 'static'] }],
+    },
+  ],
+  enable_registration: true,
+  enable_registration_without_verification: true,
+  registration_shared_secret: 'a shared secret',
+  macaroon_secret_key: 'a secret',
+  form_secret: 'another secret',
+  signing_key: 'ed25519 a_test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+  trusted_key_servers: [],
+  // The cost of hashing is not what is tested.
+  bcrypt_rounds: 4,
+  rc_message: NO_LIMIT,
+  rc_registration: NO_LIMIT,
+  rc_registration_token_validity: NO_LIMIT,
+  rc_login: { address: NO_LIMIT, account: NO_LIMIT, failed_attempts: NO_LIMIT },
+  rc_joins: { local: NO_LIMIT, remote: NO_LIMIT },
+  rc_joins_per_room: NO_LIMIT,
+  rc_invites: { per_room: NO_LIMIT, per_user: NO_LIMIT, per_issuer: NO_LIMIT },
+  rc_third_party_invite: NO_LIMIT,
+  rc_key_requests: NO_LIMIT,
+  rc_presence: { per_user: NO_LIMIT },
+  rc_reports: NO_LIMIT,
+  rc_room_creation: NO_LIMIT,
+  rc_user_directory: NO_LIMIT,
+} as const
+
+/** A configuration as of a file with these keys. Throws for what no server would start with. */
+export function testConfig(keys: Readonly<Record<string, unknown>> = {}): HomeserverConfig {
+  const raw = homeserverConfigSchema.parse({ ...TEST_CONFIG, ...keys })
+  return buildHomeserverConfig(raw, {
+    configDir: '/nonexistent',
+    serverName: SERVER_NAME,
+    env: {},
+    fail: (path, message) => {
+      throw new Error(`${path.join('.')}: ${message}`)
+    },
+    warn: () => undefined,
+  })
+}
+
+/** A real server in this process, on a free port and a fresh database. */
+export async function startHomeserver(options: TestServerOptions = {}): Promise<TestHomeserver> {
+  const kind = options.database ?? 'sqlite'
+  if (kind === 'postgres') await startPostgres()
+  const database = await createTestDatabase(kind)
+  const log = options.log ?? silentLog()
+  const config = { ...testConfig(options.config), database: database.config as HomeserverConfig['database'] }
+  try {
+    const overrides = { log, ...(options.clock === undefined ? {} : { clock: options.clock }) }
+    const server = await createHomeserver(config, overrides)
+    const running = new TestHomeserver(server, { config, database })
+    try {
+      await server.start()
+    } catch (error) {
+      await running[Symbol.asyncDispose]()
+      throw error
+    }
+    return running
+  } catch (error) {
+    await database.remove()
+    throw error
+  }
+}
+
+/** A server that runs until it is disposed of, together with its database. */
+export class TestHomeserver implements AsyncDisposable {
+  readonly server: Homeserver
+  readonly config: HomeserverConfig
+  readonly #database: TestDatabase
+
+  constructor(server: Homeserver, parts: { config: HomeserverConfig; database: TestDatabase }) {
+    this.server = server
+    this.config = parts.config
+    this.#database = parts.database
+  }
+
+  /** As in `http://127.0.0.1:12345`, without a slash. */
+  get url(): string {
+    const address = this.server.addresses[0]
+    if (address === undefined || !('url' in address)) throw new Error('The server does not listen at a port')
+    return address.url
+  }
+
+  /** A client that is not logged in. */
+  client(): MatrixClient {
+    return new MatrixClient(this.url)
+  }
+
+  /** Registers a user with `PASSWORD` and gives the session that this begins. */
+  async register(localpart: string, options: { isAdmin?: boolean } = {}): Promise<MatrixClient> {
+    const { isAdmin = false } = options
+    const { userId, session } = await this.server.services.accountRegistration.registerDirectly({
+      username: localpart,
+      password: PASSWORD,
+      isAdmin,
+    })
+    if (session === undefined) throw new Error('No session has begun')
+    return this.client().withSession({ userId, deviceId: session.deviceId, accessToken: session.accessToken })
+  }
+
+  /** A further session of a user whom `register` has made. */
+  async login(userId: UserId | string): Promise<MatrixClient> {
+    return this.client().login(userId, PASSWORD)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.stop()
+    await this.#database.remove()
+  }
+}
+
+/** Runs the same stories on SQLite and on PostgreSQL. */
+export function forEachServerDatabase(title: string, define: (database: DatabaseKind) => void): void {
+  for (const database of ['sqlite', 'postgres'] as const) {
+    describe(`${title} (${database})`, function () {
+      before(async function () {
+        // The first of a run brings up the server of PostgreSQL.
+        this.timeout(60_000)
+        if (database === 'postgres') await startPostgres()
+      })
+      define(database)
+    })
+  }
+}
+
+function silentLog(): LogOutput {
+  return { logger: silentLogger(), reopen: () => Promise.resolve(), flush: () => undefined }
+}
