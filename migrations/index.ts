@@ -2,6 +2,9 @@ import type { Knex } from 'knex'
 import * as streams from './0000-streams.js'
 import * as accounts from './0001-accounts.js'
 import * as rooms from './0002-rooms.js'
+import * as ephemeral from './0003-ephemeral.js'
+import * as directory from './0004-directory.js'
+import * as pushRules from './0005-push-rules.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -12,4 +15,4 @@ export interface Migration {
 }
 
 /** All steps, in the order in which they are taken. Only ever appended to. */
-export const migrations: readonly Migration[] = [streams, accounts, rooms]
+export const migrations: readonly Migration[] = [streams, accounts, rooms, ephemeral, directory, pushRules]

@@ -1,5 +1,5 @@
 import { AccessTokens } from '../services/accounts/access-tokens.js'
-import { AccountData, type AccountDataDependencies } from '../services/accounts/account-data.js'
+import { AccountData } from '../services/accounts/account-data.js'
 import { BucketAttemptLimiter, type AttemptRate } from '../services/accounts/attempt-limiter.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { Login, type LoginOptions } from '../services/accounts/login.js'
@@ -7,6 +7,7 @@ import { Logout } from '../services/accounts/logout.js'
 import { PasswordChanges } from '../services/accounts/password-changes.js'
 import { Passwords, type PasswordHasher, type PasswordsOptions } from '../services/accounts/passwords.js'
 import { Profiles, type ProfileOptions, type ProfilesDependencies } from '../services/accounts/profiles.js'
+import { PushRules } from '../services/accounts/push-rules.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
 import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
@@ -23,6 +24,7 @@ import {
 import { SharedSecretRegistration } from '../services/journeys/shared-secret-registration.js'
 import type { Services } from '../services/services.js'
 import type { PositionSink } from '../services/streams/notifier.js'
+import type { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { AccessTokensStore } from '../storage/stores/access-tokens.js'
 import { AccountDataStore } from '../storage/stores/account-data.js'
@@ -31,12 +33,14 @@ import { DevicesStore } from '../storage/stores/devices.js'
 import { FiltersStore } from '../storage/stores/filters.js'
 import { LoginTokensStore } from '../storage/stores/login-tokens.js'
 import { ProfilesStore } from '../storage/stores/profiles.js'
+import { PushRulesStore } from '../storage/stores/push-rules.js'
 import { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
 import { RegistrationTokensStore } from '../storage/stores/registration-tokens.js'
 import { SessionsStore } from '../storage/stores/sessions.js'
 import { ThreepidsStore } from '../storage/stores/threepids.js'
 import { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+import type { UserId } from '../protocol/ids.js'
 import type { Clock } from '../util/clock.js'
 
 /** What the configuration says of accounts, section by section as the services want it. */
@@ -66,11 +70,11 @@ export interface AccountParts {
   readonly positions: PositionSink
   readonly accountDataStream: Pick<StreamIdGenerator, 'allocate'>
   readonly deviceListStream: Pick<StreamIdGenerator, 'allocate'>
+  readonly pushRulesStream: Pick<StreamIdGenerator, 'allocate'>
   readonly hasher: PasswordHasher
   readonly checkFilter: FiltersDependencies['check']
   readonly shareRoom: ProfilesDependencies['shareRoom']
   readonly onProfileChanged: ProfilesDependencies['onProfileChanged']
-  readonly accountDataProviders?: AccountDataDependencies['providers']
   readonly deviceCleanups: readonly DeviceCleanup[]
   readonly autoJoiner: AutoJoiner
   readonly rooms: RoomLeaver
@@ -92,6 +96,7 @@ export type AccountServices = Pick<
   | 'logout'
   | 'passwordChanges'
   | 'profiles'
+  | 'pushRules'
   | 'registrationTokens'
   | 'serverDescription'
   | 'sharedSecretRegistration'
@@ -102,8 +107,8 @@ export type AccountServices = Pick<
   readonly sightings: ClientSightings
 }
 
-/** The stores of accounts; they have no state. */
-export function createAccountStores() {
+/** The stores of accounts. `cacheSize`: before factors. */
+export function createAccountStores(caches: CacheRegistry, options: { cacheSize: number }) {
   return {
     users: new UsersStore(),
     accessTokens: new AccessTokensStore(),
@@ -112,6 +117,7 @@ export function createAccountStores() {
     devices: new DevicesStore(),
     clientIps: new ClientIpsStore(),
     profiles: new ProfilesStore(),
+    pushRules: new PushRulesStore(caches, options),
     accountData: new AccountDataStore(),
     filters: new FiltersStore(),
     registrationTokens: new RegistrationTokensStore(),
@@ -225,7 +231,15 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
 
 function wireUserData(parts: AccountParts, stores: AccountStores, options: AccountOptions) {
   const { db, positions } = parts
+  const pushRules = new PushRules({
+    db,
+    pushRules: stores.pushRules,
+    streamIds: parts.pushRulesStream,
+    positions,
+  })
+  const providers = new Map([['m.push_rules', (userId: UserId) => pushRules.get(userId)]])
   return {
+    pushRules,
     profiles: new Profiles({
       db,
       users: stores.users,
@@ -239,7 +253,7 @@ function wireUserData(parts: AccountParts, stores: AccountStores, options: Accou
       accountData: stores.accountData,
       streamIds: parts.accountDataStream,
       positions,
-      ...(parts.accountDataProviders === undefined ? {} : { providers: parts.accountDataProviders }),
+      providers,
     }),
     filters: new Filters({
       db,

@@ -11,6 +11,13 @@ import type { ServerDescription } from './accounts/server-description.js'
 import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { UiAuth } from './accounts/ui-auth.js'
 import type { Devices } from './devices/devices.js'
+import type { DeviceLists } from './devices/device-lists.js'
+import type { ToDevice } from './devices/to-device.js'
+import type { Presence } from './ephemeral/presence.js'
+import type { ReadMarkers } from './ephemeral/read-markers.js'
+import type { Receipts } from './ephemeral/receipts.js'
+import type { Typing } from './ephemeral/typing.js'
+import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
@@ -25,17 +32,24 @@ export interface Services {
   readonly accountData: AccountData
   readonly accountDeactivation: AccountDeactivation
   readonly accountRegistration: AccountRegistration
+  readonly deviceLists: DeviceLists
   readonly devices: Devices
   readonly filters: Filters
   readonly login: Login
   readonly logout: Logout
   readonly metrics: Pick<Metrics, 'render'>
   readonly passwordChanges: PasswordChanges
+  readonly presence: Presence
   readonly profiles: Profiles
   readonly pushRules: PushRules
+  readonly readMarkers: ReadMarkers
+  readonly receipts: Receipts
   readonly registrationTokens: RegistrationTokens
   readonly serverDescription: ServerDescription
   readonly sharedSecretRegistration: SharedSecretRegistration
+  readonly toDevice: ToDevice
   readonly tokenIssuer: TokenIssuer
+  readonly typing: Typing
   readonly uiAuth: UiAuth
+  readonly unreadCounts: UnreadCounts
 }

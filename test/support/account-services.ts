@@ -10,8 +10,10 @@ import type { ProfileChange } from '../../src/services/accounts/profiles.js'
 import type { Requester } from '../../src/services/accounts/requester.js'
 import type { PositionHints } from '../../src/services/streams/notifier.js'
 import type { DeviceId, ServerName, UserId } from '../../src/protocol/ids.js'
+import { CacheRegistry } from '../../src/storage/cache-registry.js'
 import type { Database } from '../../src/storage/database.js'
 import { StreamIdGenerator } from '../../src/storage/streams/stream-id-generator.js'
+import { createMetrics } from '../../src/telemetry/metrics.js'
 import { ManualClock } from './manual-clock.js'
 
 export const SERVER_NAME = 'hs.test' as ServerName
@@ -58,7 +60,7 @@ export async function createAccountServices(
   options: AccountOptions = {},
 ): Promise<AccountFixture> {
   const clock = new ManualClock()
-  const stores = createAccountStores()
+  const stores = createAccountStores(new CacheRegistry(createMetrics()), { cacheSize: 100 })
   const positions: AccountFixture['positions'] = []
   const profileChanges: ProfileChange[] = []
   const joined: UserId[] = []
@@ -71,6 +73,7 @@ export async function createAccountServices(
       positions: { onNewPosition: (stream, hints) => positions.push({ stream, hints }) },
       accountDataStream: await openStream(db, 'account_data_stream_seq', 'account_data'),
       deviceListStream: await openStream(db, 'device_lists_stream_seq', 'device_list_changes'),
+      pushRulesStream: await openStream(db, 'push_rules_stream_seq', 'push_rules'),
       hasher: countingHasher(hashing),
       checkFilter: () => undefined,
       shareRoom: () => Promise.resolve(false),

@@ -9,6 +9,7 @@ import * as login from './login.js'
 import * as logout from './logout.js'
 import * as passwordManagement from './password-management.js'
 import * as profile from './profile.js'
+import * as pushrules from './pushrules.js'
 import * as refresh from './refresh.js'
 import * as registrationTokens from './registration-tokens.js'
 import * as registration from './registration.js'
@@ -33,6 +34,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   capabilities,
   deviceManagement,
   profile,
+  pushrules,
   accountData,
   tags,
   filter,

@@ -6,6 +6,7 @@ import type { ClientIpsStore } from '../../storage/stores/client-ips.js'
 import type { FiltersStore } from '../../storage/stores/filters.js'
 import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
 import type { ProfilesStore } from '../../storage/stores/profiles.js'
+import type { PushRulesStore } from '../../storage/stores/push-rules.js'
 import type { SessionsStore } from '../../storage/stores/sessions.js'
 import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UsersStore } from '../../storage/stores/users.js'
@@ -23,6 +24,7 @@ export interface DeactivationDependencies {
   readonly profiles: ProfilesStore
   readonly accountData: AccountDataStore
   readonly filters: FiltersStore
+  readonly pushRules: PushRulesStore
   readonly threepids: ThreepidsStore
   readonly loginTokens: LoginTokensStore
   readonly sessions: SessionsStore
@@ -64,6 +66,7 @@ export class AccountDeactivation {
       await this.#deps.sessions.deleteForUser(tx, userId)
       await this.#deps.accountData.deleteForUser(tx, userId)
       await this.#deps.filters.deleteForUser(tx, userId)
+      await this.#deps.pushRules.deleteForUser(tx, userId)
       await this.#deps.threepids.deleteForUser(tx, userId)
       await this.#deps.clientIps.deleteForUser(tx, userId)
       return true
