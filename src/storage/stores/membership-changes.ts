@@ -1,0 +1,66 @@
+import type { Query } from '../database.js'
+import type { UserId } from '../../protocol/ids.js'
+import type { Membership } from './room-members.js'
+
+/** A membership that a local user has or had, and since which position of the events stream. */
+export interface MembershipChange {
+  readonly roomNid: number
+  readonly membership: Membership
+  readonly eventNid: number
+  readonly streamOrdering: number
+}
+
+interface Row {
+  room_nid: number
+  membership: string
+  event_nid: number
+  stream_ordering: number
+}
+
+const COLUMNS = 'l.room_nid, l.membership, l.event_nid, l.stream_ordering'
+
+/** The history of local users' memberships, in stream order. */
+export class MembershipChangesStore {
+  /** The changes after one position, up to and including another. By primary key prefix. */
+  async listForUser(
+    q: Query,
+    userId: UserId,
+    range: { after: number; upTo: number },
+  ): Promise<MembershipChange[]> {
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM local_memberships l
+       WHERE l.user_id = ? AND l.stream_ordering > ? AND l.stream_ordering <= ? ORDER BY l.stream_ordering`,
+      [userId, range.after, range.upTo],
+    )
+    return rows.map(toChange)
+  }
+
+  /** The memberships that the user had in rooms at a position; nothing for rooms they had none in. */
+  async listAt(
+    q: Query,
+    userId: UserId,
+    roomNids: readonly number[],
+    position: number,
+  ): Promise<Map<number, MembershipChange>> {
+    if (roomNids.length === 0) return new Map()
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM
+         (SELECT m.room_nid, MAX(m.stream_ordering) AS changed_at FROM local_memberships m
+          WHERE ${q.dialect.anyOf('m.room_nid', 'integer')} AND m.user_id = ? AND m.stream_ordering <= ?
+          GROUP BY m.room_nid) AS n
+       CROSS JOIN local_memberships l
+       WHERE l.user_id = ? AND l.stream_ordering = n.changed_at AND l.room_nid = n.room_nid`,
+      [q.dialect.list(roomNids), userId, position, userId],
+    )
+    return new Map(rows.map((row) => [row.room_nid, toChange(row)]))
+  }
+}
+
+function toChange(row: Row): MembershipChange {
+  return {
+    roomNid: row.room_nid,
+    membership: row.membership as Membership,
+    eventNid: row.event_nid,
+    streamOrdering: row.stream_ordering,
+  }
+}
