@@ -63,12 +63,11 @@ export async function parseSigningKeys(text: string): Promise<SigningKey[]> {
 }
 
 async function parseFields(fields: readonly string[]): Promise<SigningKey | undefined> {
-  const [algorithm, version, encoded] = fields.length === 1 ? ['ed25519', 'auto', fields[0]] : fields
-  if (fields.length > 3 || algorithm !== 'ed25519' || version === undefined || !VERSION.test(version)) {
-    return undefined
-  }
-  const seed = decodeBase64(encoded ?? '')
-  return seed?.length === SEED_BYTES ? makeSigningKey(version, seed) : undefined
+  const [algorithm, version, encoded, ...more] = fields.length === 1 ? ['ed25519', 'auto', ...fields] : fields
+  if (algorithm !== 'ed25519' || version === undefined || encoded === undefined) return undefined
+  const seed = decodeBase64(encoded)
+  if (more.length > 0 || !VERSION.test(version) || seed?.length !== SEED_BYTES) return undefined
+  return makeSigningKey(version, seed)
 }
 
 /** The text of a key file with these keys, one a line. */

@@ -1,4 +1,4 @@
-const STANDARD = /^[A-Za-z0-9+/]*={0,2}$/
+const EITHER_ALPHABET = /^[A-Za-z0-9+/_-]*={0,2}$/
 
 /** Standard Base64 without padding. https://spec.matrix.org/latest/appendices/#unpadded-base64 */
 export function encodeBase64(bytes: Uint8Array): string {
@@ -10,10 +10,10 @@ export function encodeUrlSafeBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
 }
 
-/** The bytes of standard Base64 with or without padding; undefined when it is none. */
+/** The bytes of standard or URL-safe Base64 with or without padding, as others send it; undefined when it is none. */
 export function decodeBase64(text: string): Buffer | undefined {
   // Buffer skips what it does not know, so two different texts would be the same bytes.
-  if (!STANDARD.test(text) || stripPadding(text).length % 4 === 1) return undefined
+  if (!EITHER_ALPHABET.test(text) || stripPadding(text).length % 4 === 1) return undefined
   return Buffer.from(text, 'base64')
 }
 
