@@ -1,8 +1,9 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { AccountOptions } from './wire-accounts.js'
+import type { EphemeralOptions } from './wire-ephemeral.js'
 
-/** Entries in the caches of tokens and of filters, before `caches.global_factor`. */
-const SESSION_CACHE_SIZE = 20_000
+/** Entries in the caches of tokens, filters and push rules, before factors. */
+export const SESSION_CACHE_SIZE = 20_000
 /** How many passwords are hashed at once: the thread pool has four threads, which files and DNS need too. */
 const HASHING_CONCURRENCY = 2
 
@@ -66,4 +67,11 @@ function toDescription(
     servesServerWellKnown: server.servesServerWellKnown,
     configuredFeatures: {},
   }
+}
+
+/** What `presence` says, as the services of what passes by want it. */
+export function toEphemeralOptions({ presence }: HomeserverConfig): EphemeralOptions {
+  const { enabled, tracked, lastActiveGranularityMs, syncOnlineTimeoutMs, idleTimeoutMs } = presence
+  const times = { lastActiveGranularityMs, syncOnlineTimeoutMs, idleTimeoutMs }
+  return { presence: { enabled, tracked, times } }
 }

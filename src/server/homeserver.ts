@@ -4,11 +4,11 @@ import type { ServerName } from '../protocol/ids.js'
 import { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
 import { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
-import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { createLogger, type LogOutput } from '../telemetry/logger.js'
 import { createMetrics, type Metrics } from '../telemetry/metrics.js'
 import { systemClock, type Clock } from '../util/clock.js'
 import { randomFraction } from '../util/random.js'
+import { loadSigningKey } from './load-signing-key.js'
 import { Listeners, type ListenerAddress } from './listeners.js'
 import { scheduleMaintenance } from './maintenance.js'
 import { programVersion } from './program-version.js'
@@ -53,10 +53,11 @@ export async function createHomeserver(
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: config.metrics.enabled })
   const { logger } = log
   const stopping = new AbortController()
+  const signingKey = await loadSigningKey(config.signingKeys)
   const rateLimits = new RateLimits(clock, config.rateLimits)
   const storage = await openStorage(config, { logger, metrics, clock })
   try {
-    const shared = { config, storage, clock, logger, metrics, rateLimits }
+    const shared = { config, storage, signingKey, clock, logger, metrics, rateLimits }
     const wired = createServices({ ...shared, version: programVersion() })
     const { services } = wired
     const pipeline = createPipeline({ ...shared, services, stopping: stopping.signal })
@@ -106,9 +107,9 @@ export class Homeserver implements AsyncDisposable {
       db: storage.db,
       clock,
       uiAuth: wired.services.uiAuth,
-      eventTxns: new EventTxnsStore(),
       clientIpsMaxAgeMs: config.retention.userIpsMs,
     })
+    await wired.services.presence.start()
     for (const listener of config.listeners.list) {
       if (listener.type === 'metrics' && !config.metrics.enabled) continue
       await this.#listeners.open(listener, createRequestListener(pipeline, listener))
@@ -146,6 +147,7 @@ export class Homeserver implements AsyncDisposable {
   async #stop(): Promise<void> {
     const { stopping, pipeline, clock, wired, storage, log } = this.#parts
     stopping.abort()
+    wired.notifier.close()
     const closed = this.#listeners.close()
     const ended = await within(clock, DRAIN_MS, pipeline.whenIdle())
     if (!ended) log.logger.warn({ running: pipeline.running }, 'Requests were cut off')
@@ -153,6 +155,9 @@ export class Homeserver implements AsyncDisposable {
     this.#listeners.closeConnections()
     await closed
     await this.#tasks.stop()
+    await wired.eventPersister.drain()
+    wired.services.typing.stop()
+    await wired.services.presence.stop()
     await wired.sightings.flush()
     await storage.db.close()
     log.logger.info('The server has stopped')

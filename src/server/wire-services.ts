@@ -1,19 +1,27 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { checkFilter } from '../protocol/event-filter.js'
+import { createSigner, type SigningKey } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { ClientSightings } from '../services/devices/client-sightings.js'
+import type { EventPersister } from '../services/events/event-persister.js'
 import type { Services } from '../services/services.js'
-import type { PositionSink } from '../services/streams/notifier.js'
+import { LocalBus } from '../services/streams/local-bus.js'
+import { Notifier } from '../services/streams/notifier.js'
+import { StreamPositions } from '../services/streams/stream-positions.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 import { BcryptHasher } from '../util/password-hash.js'
-import { toAccountOptions } from './homeserver-options.js'
-import { createAccountServices, createAccountStores, type AccountStores } from './wire-accounts.js'
-import type { Storage } from './wire-storage.js'
+import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
+import { createAccountServices, createAccountStores } from './wire-accounts.js'
+import { createEphemeralServices, createEphemeralStores, createToDevice } from './wire-ephemeral.js'
+import { createEventServices, createEventStores } from './wire-events.js'
+import type { Storage, Streams } from './wire-storage.js'
 
 export interface ServiceParts {
   readonly config: HomeserverConfig
   readonly storage: Storage
+  readonly signingKey: SigningKey
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
@@ -25,21 +33,43 @@ export interface ServiceParts {
 /** The services, and what only the process has to do with. */
 export interface WiredServices {
   readonly services: Services
-  readonly stores: AccountStores
+  readonly stores: Stores
+  readonly notifier: Notifier
   readonly sightings: ClientSightings
+  readonly eventPersister: EventPersister
+}
+
+export type Stores = ReturnType<typeof createStores>
+
+function createStores({ config, storage: { caches } }: ServiceParts) {
+  return {
+    ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
+    ...createEventStores(caches, { eventCacheSize: config.caches.eventCacheSize }),
+    ...createEphemeralStores(caches),
+  }
 }
 
 /** Constructs all services, each after those it needs. */
 export function createServices(parts: ServiceParts): WiredServices {
   const { config, storage, clock, logger, metrics, version } = parts
   const { db, streams } = storage
-  const stores = createAccountStores(storage.caches, { cacheSize: 10_000 })
-  const positions: PositionSink = { onNewPosition: () => undefined }
+  const { serverName } = config.server
+  const onError = (err: unknown): void => logger.error({ err }, 'Work in the background failed')
+  const stores = createStores(parts)
+  const bus = new LocalBus(onError)
+  const shared = { db, clock, positions: bus, onError }
+  const { eventPersister, ...events } = createEventServices(
+    { storage, clock, positions: bus, signer: createSigner(serverName, parts.signingKey) },
+    stores,
+    { serverName, countsUnread: config.push.enabled },
+  )
+  const toDevice = createToDevice(
+    { ...shared, serverName, devices: stores.devices, streamIds: streams.toDevice },
+    stores,
+  )
   const { sightings, ...accounts } = createAccountServices(
     {
-      db,
-      clock,
-      positions,
+      ...shared,
       accountDataStream: streams.accountData,
       deviceListStream: streams.deviceLists,
       pushRulesStream: streams.pushRules,
@@ -47,16 +77,46 @@ export function createServices(parts: ServiceParts): WiredServices {
         rounds: config.sessions.passwords.bcryptRounds,
         pepper: config.sessions.passwords.pepper,
       }),
-      checkFilter: () => undefined,
-      shareRoom: () => Promise.resolve(false),
+      checkFilter,
+      shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: () => undefined,
-      deviceCleanups: [],
+      deviceCleanups: [toDevice],
       autoJoiner: { joinAutoJoinRooms: () => Promise.resolve() },
       rooms: { leaveAllRooms: () => Promise.resolve() },
-      onError: (err) => logger.error({ err }, 'Work in the background failed'),
     },
     stores,
     toAccountOptions(config, version),
   )
-  return { services: { ...accounts, metrics }, stores, sightings }
+  const ephemeral = createEphemeralServices(
+    {
+      ...shared,
+      receiptStream: streams.receipts,
+      presenceStream: streams.presence,
+      events: stores.events,
+      members: stores.members,
+      devices: stores.devices,
+      accountDataStore: stores.accountData,
+      accountData: accounts.accountData,
+      roomState: events.roomState,
+    },
+    stores,
+    toEphemeralOptions(config),
+  )
+  const notifier = new Notifier(clock, positionsOf(streams, ephemeral.typing))
+  bus.subscribe(notifier)
+  const services = { ...accounts, ...ephemeral, toDevice, metrics }
+  return { services, stores, notifier, sightings, eventPersister }
+}
+
+function positionsOf(streams: Streams, typing: { position(): number }): StreamPositions {
+  return new StreamPositions({
+    events: streams.events,
+    receipts: streams.receipts,
+    account_data: streams.accountData,
+    presence: streams.presence,
+    typing,
+    to_device: streams.toDevice,
+    device_lists: streams.deviceLists,
+    push_rules: streams.pushRules,
+  })
 }

@@ -3,8 +3,11 @@ import type { Database } from '../storage/database.js'
 import { migrate } from '../storage/migrator.js'
 import { openDatabase, type DatabaseConfig } from '../storage/open-database.js'
 import type { DatabaseContext } from '../storage/sql-database.js'
-import { IdAllocator, type SequenceOptions } from '../storage/streams/sequences.js'
+import { TO_DEVICE_STREAM } from '../storage/stores/device-inbox.js'
+import { PRESENCE_STREAM } from '../storage/stores/presence.js'
 import { PUSH_RULES_STREAM } from '../storage/stores/push-rules.js'
+import { RECEIPTS_STREAM } from '../storage/stores/receipts.js'
+import { IdAllocator, type SequenceOptions } from '../storage/streams/sequences.js'
 import { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 
 /** Where the ids of each stream come from. */
@@ -13,7 +16,10 @@ const STREAMS = {
   backfill: { sequence: 'events_backfill_seq', table: 'events', column: 'stream_ordering', negated: true },
   accountData: { sequence: 'account_data_stream_seq', table: 'account_data', column: 'stream_id' },
   deviceLists: { sequence: 'device_lists_stream_seq', table: 'device_list_changes', column: 'stream_id' },
+  presence: PRESENCE_STREAM,
   pushRules: PUSH_RULES_STREAM,
+  receipts: RECEIPTS_STREAM,
+  toDevice: TO_DEVICE_STREAM,
 } as const satisfies Record<string, SequenceOptions>
 
 /** Where surrogate ids come from. */

@@ -1,0 +1,124 @@
+import type { EventSigner } from '../protocol/event-builder.js'
+import type { ServerName } from '../protocol/ids.js'
+import { EventAssembler } from '../services/events/event-assembler.js'
+import { EventComposer } from '../services/events/event-composer.js'
+import { EventPersister } from '../services/events/event-persister.js'
+import { EventReceiver } from '../services/events/event-receiver.js'
+import { EventSender } from '../services/events/event-sender.js'
+import { PushActions } from '../services/events/push-actions.js'
+import { RedactionRules } from '../services/events/redaction-rules.js'
+import { RoomHeads } from '../services/events/room-heads.js'
+import { RoomRegistrar } from '../services/events/room-registrar.js'
+import { RoomState } from '../services/events/room-state.js'
+import { SentTransactions } from '../services/events/sent-transactions.js'
+import { SnapshotBuilder } from '../services/events/snapshot-builder.js'
+import { StateChangeDescriber } from '../services/events/state-changes.js'
+import { StateKeyInterner } from '../services/events/state-key-interner.js'
+import { StateResolver } from '../services/events/state-resolver.js'
+import type { PositionSink } from '../services/streams/notifier.js'
+import type { CacheRegistry } from '../storage/cache-registry.js'
+import { CurrentStateStore } from '../storage/stores/current-state.js'
+import { EventGraphStore } from '../storage/stores/event-graph.js'
+import { EventTxnsStore } from '../storage/stores/event-txns.js'
+import { EventWriter } from '../storage/stores/event-writer.js'
+import { EventsStore } from '../storage/stores/events.js'
+import { RoomMembersStore } from '../storage/stores/room-members.js'
+import { RoomsStore } from '../storage/stores/rooms.js'
+import { StateKeysStore } from '../storage/stores/state-keys.js'
+import { StateSnapshotsStore } from '../storage/stores/state-snapshots.js'
+import type { Clock } from '../util/clock.js'
+import { KeyedMutex } from '../util/keyed-mutex.js'
+import type { Storage } from './wire-storage.js'
+
+export interface EventOptions {
+  readonly serverName: ServerName
+  /** `push.enabled`: events count as unread. */
+  readonly countsUnread: boolean
+}
+
+/** What the write path needs of the rest of the server. */
+export interface EventParts {
+  readonly storage: Pick<Storage, 'db' | 'streams' | 'ids'>
+  readonly clock: Clock
+  readonly positions: PositionSink
+  readonly signer: EventSigner
+}
+
+export type EventStores = ReturnType<typeof createEventStores>
+
+export interface EventServices {
+  readonly roomState: RoomState
+  readonly eventSender: EventSender
+  readonly eventReceiver: EventReceiver
+  /** To be drained when the server stops. */
+  readonly eventPersister: EventPersister
+}
+
+/** The stores of rooms and their events. `eventCacheSize`: entries, before factors. */
+export function createEventStores(caches: CacheRegistry, options: { eventCacheSize: number }) {
+  const rooms = new RoomsStore(caches)
+  const snapshots = new StateSnapshotsStore(caches)
+  return {
+    rooms,
+    snapshots,
+    events: new EventsStore(caches, rooms, { cacheSize: options.eventCacheSize }),
+    graph: new EventGraphStore(caches),
+    writer: new EventWriter(snapshots),
+    stateKeys: new StateKeysStore(caches),
+    currentState: new CurrentStateStore(),
+    members: new RoomMembersStore(),
+    eventTxns: new EventTxnsStore(),
+  }
+}
+
+/** Constructs what makes, judges and commits events. */
+export function createEventServices(
+  parts: EventParts,
+  stores: EventStores,
+  options: EventOptions,
+): EventServices {
+  const { clock, signer, positions } = parts
+  const { db, ids, streams } = parts.storage
+  const { serverName } = options
+  const builder = new SnapshotBuilder(db, stores.snapshots, ids.snapshots)
+  const interner = new StateKeyInterner(db, stores.stateKeys, ids.stateKeys)
+  const resolver = new StateResolver(db, stores, { interner, builder })
+  const heads = new RoomHeads(db, stores.graph, resolver)
+  const roomState = new RoomState(db, stores)
+  const persister = new EventPersister(db, {
+    ...stores,
+    eventStream: streams.events,
+    backfillStream: streams.backfill,
+    builder,
+    heads,
+    positions,
+  })
+  const shared = {
+    assembler: new EventAssembler(db, stores, ids.authChains),
+    interner,
+    builder,
+    resolver,
+    heads,
+    persister,
+    clock,
+    signer,
+    serverName,
+    locks: new KeyedMutex(),
+    eventIds: ids.events,
+    changes: new StateChangeDescriber(db, stores, { serverName }),
+    pushActions: new PushActions(db, stores.members, { enabled: options.countsUnread }),
+    redactions: new RedactionRules(db, stores.events),
+  }
+  return {
+    roomState,
+    eventPersister: persister,
+    eventReceiver: new EventReceiver(db, { ...shared, ...stores }),
+    eventSender: new EventSender({
+      ...shared,
+      roomState,
+      composer: new EventComposer(shared),
+      registrar: new RoomRegistrar(stores.rooms, ids.rooms),
+      transactions: new SentTransactions(db, stores.eventTxns, clock),
+    }),
+  }
+}
