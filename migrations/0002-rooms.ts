@@ -56,7 +56,10 @@ export async function up(knex: Knex): Promise<void> {
     `CREATE INDEX events_room_depth ON events (room_nid, depth, stream_ordering)`,
     `CREATE INDEX events_room_ts ON events (room_nid, origin_server_ts)`,
     `CREATE INDEX events_relations ON events (relates_to, rel_type, stream_ordering) WHERE relates_to IS NOT NULL`,
-    `CREATE INDEX events_notifying ON events (room_nid, stream_ordering) WHERE notifies = 1`,
+    `CREATE INDEX events_threads ON events (room_nid, thread_root, stream_ordering, sender)
+       WHERE thread_root IS NOT NULL AND redacted_by IS NULL AND rejected IS NULL AND soft_failed = 0`,
+    // Covers what unread counts ask for: they never read an event's row.
+    `CREATE INDEX events_notifying ON events (room_nid, stream_ordering, sender, thread_root) WHERE notifies = 1`,
 
     // Referenced as a previous event, not held: backward extremities. The nid becomes the event's when it arrives.
     `CREATE TABLE missing_events (

@@ -21,6 +21,15 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
+import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
+import type { EventContext } from './rooms/event-context.js'
+import type { Pagination } from './rooms/pagination.js'
+import type { RelatedEvents } from './rooms/related-events.js'
+import type { RoomInitialSync } from './rooms/room-initial-sync.js'
+import type { RoomMembers } from './rooms/room-members.js'
+import type { RoomStateViews } from './rooms/room-state-views.js'
+import type { SingleEvents } from './rooms/single-events.js'
+import type { Threads } from './rooms/threads.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /**
@@ -34,10 +43,13 @@ export interface Services {
   readonly accountRegistration: AccountRegistration
   readonly deviceLists: DeviceLists
   readonly devices: Devices
+  readonly eventByTimestamp: EventByTimestamp
+  readonly eventContext: EventContext
   readonly filters: Filters
   readonly login: Login
   readonly logout: Logout
   readonly metrics: Pick<Metrics, 'render'>
+  readonly pagination: Pagination
   readonly passwordChanges: PasswordChanges
   readonly presence: Presence
   readonly profiles: Profiles
@@ -45,8 +57,14 @@ export interface Services {
   readonly readMarkers: ReadMarkers
   readonly receipts: Receipts
   readonly registrationTokens: RegistrationTokens
+  readonly relatedEvents: RelatedEvents
+  readonly roomInitialSync: RoomInitialSync
+  readonly roomMembers: RoomMembers
+  readonly roomStateViews: RoomStateViews
   readonly serverDescription: ServerDescription
   readonly sharedSecretRegistration: SharedSecretRegistration
+  readonly singleEvents: SingleEvents
+  readonly threads: Threads
   readonly toDevice: ToDevice
   readonly tokenIssuer: TokenIssuer
   readonly typing: Typing

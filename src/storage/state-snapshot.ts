@@ -143,6 +143,24 @@ export function decodeChanges(bytes: Uint8Array): Map<number, number | undefined
   return changes
 }
 
+/** Those of the changes that concern some keys, without building the others. `last`: the largest of the keys. */
+export function pickChanges(
+  bytes: Uint8Array,
+  keys: ReadonlySet<number>,
+  last: number,
+): Map<number, number | undefined> {
+  const changes = new Map<number, number | undefined>()
+  const reader = new VarintReader(bytes)
+  let key = 0
+  while (!reader.done) {
+    key += reader.read()
+    if (key > last) break
+    const event = reader.read()
+    if (keys.has(key)) changes.set(key, event === 0 ? undefined : event)
+  }
+  return changes
+}
+
 /** The first index at or after `from` whose key is not less than `key`. */
 function lowerBound(keys: Int32Array, key: number, from = 0): number {
   let low = from

@@ -1,6 +1,6 @@
 import type { BulkCache, CacheRegistry } from '../cache-registry.js'
 import type { Query, Tx } from '../database.js'
-import { decodeChanges, StateSnapshot } from '../state-snapshot.js'
+import { decodeChanges, pickChanges, StateSnapshot } from '../state-snapshot.js'
 
 /** A snapshot to be written: its changes against another, or all of it where `baseNid` is undefined. */
 export interface SnapshotRow {
@@ -22,6 +22,12 @@ interface ChainRow {
   delta: Buffer
 }
 
+/** Some pieces of some states: by snapshot, the key nids that are asked for. */
+export type EntryRequest = ReadonlyMap<number, Iterable<number>>
+
+/** What was found of a request: by snapshot, the event that holds a key. Without keys that nothing holds. */
+export type SnapshotEntries = ReadonlyMap<number, ReadonlyMap<number, number>>
+
 /** A longer chain of deltas is cut by writing a snapshot whole. */
 export const MAX_SNAPSHOT_HOPS = 100
 
@@ -32,6 +38,8 @@ export const MAX_SNAPSHOT_HOPS = 100
 export class StateSnapshotsStore {
   readonly #snapshots: BulkCache<number, StateSnapshot>
   readonly #hops: BulkCache<number, number>
+  /** Single entries of snapshots that are not in memory; 0 where nothing holds the key. */
+  readonly #entries: BulkCache<string, number>
 
   constructor(caches: CacheRegistry) {
     this.#snapshots = caches.create({
@@ -40,6 +48,7 @@ export class StateSnapshotsStore {
       sizeOf: (snapshot) => 200 + snapshot.size * 12,
     })
     this.#hops = caches.create({ name: 'state_snapshot_hops', max: 50_000 })
+    this.#entries = caches.create({ name: 'state_snapshot_entries', max: 50_000 })
   }
 
   async get(q: Query, snapshotNid: number): Promise<StateSnapshot> {
@@ -52,6 +61,31 @@ export class StateSnapshotsStore {
 
   getMany(q: Query, nids: readonly number[]): Promise<Map<number, StateSnapshot>> {
     return this.#snapshots.getMany(nids, (missing) => this.#load(q, missing))
+  }
+
+  /**
+   * A few pieces of many states, with one statement and without building the states: the size of the room does not
+   * matter.
+   */
+  async lookUp(q: Query, request: EntryRequest): Promise<SnapshotEntries> {
+    const found = new Map<number, Map<number, number>>()
+    const wanted: string[] = []
+    for (const [snapshotNid, keyNids] of request) {
+      const entries = new Map<number, number>()
+      found.set(snapshotNid, entries)
+      const snapshot = this.#snapshots.peek(snapshotNid)
+      for (const keyNid of keyNids) {
+        if (!snapshot) wanted.push(entryKey(snapshotNid, keyNid))
+        else setEntry(entries, keyNid, snapshot.get(keyNid))
+      }
+    }
+    if (wanted.length === 0) return found
+    const loaded = await this.#entries.getMany(wanted, (missing) => this.#loadEntries(q, missing))
+    for (const [key, eventNid] of loaded) {
+      const [snapshotNid, keyNid] = splitEntryKey(key)
+      setEntry(found.get(snapshotNid)!, keyNid, eventNid === 0 ? undefined : eventNid)
+    }
+    return found
   }
 
   /** The snapshot of this content in the room, if it was ever written. */
@@ -112,19 +146,22 @@ export class StateSnapshotsStore {
     )
   }
 
-  /** Reads the chains below the snapshots in one statement and applies them from the bottom up. */
-  async #load(q: Query, nids: readonly number[]): Promise<Map<number, StateSnapshot>> {
-    const rows = await q.all<ChainRow>(
-      `WITH RECURSIVE chain (snapshot_nid, base_nid, hops, hash, delta) AS (
-         SELECT snapshot_nid, base_nid, hops, hash, delta FROM state_snapshots
-         WHERE ${q.dialect.anyOf('snapshot_nid', 'integer')}
-         UNION
-         SELECT s.snapshot_nid, s.base_nid, s.hops, s.hash, s.delta
-         FROM state_snapshots s JOIN chain ON s.snapshot_nid = chain.base_nid
-       )
-       SELECT snapshot_nid, base_nid, hops, hash, delta FROM chain`,
-      [q.dialect.list(nids)],
+  async #loadEntries(q: Query, wanted: readonly string[]): Promise<Map<string, number>> {
+    const pairs = wanted.map(splitEntryKey)
+    const keys = new Set(pairs.map(([, keyNid]) => keyNid))
+    const rows = await readChains(q, [...new Set(pairs.map(([snapshotNid]) => snapshotNid))])
+    const picked = pickFromChains(rows, keys)
+    return new Map(
+      pairs.flatMap(([snapshotNid, keyNid], index) => {
+        const entries = picked.get(snapshotNid)
+        return entries ? [[wanted[index]!, entries.get(keyNid) ?? 0] as const] : []
+      }),
     )
+  }
+
+  /** Applies the chains below the snapshots from the bottom up. */
+  async #load(q: Query, nids: readonly number[]): Promise<Map<number, StateSnapshot>> {
+    const rows = await readChains(q, nids)
     const byNid = new Map(rows.map((row) => [row.snapshot_nid, row]))
     const wanted = new Map<number, StateSnapshot>()
     for (const nid of nids) {
@@ -149,4 +186,59 @@ export class StateSnapshotsStore {
     }
     return wanted
   }
+}
+
+/** The rows of the chains below the snapshots, in one statement. */
+function readChains(q: Query, nids: readonly number[]): Promise<ChainRow[]> {
+  return q.all<ChainRow>(
+    `WITH RECURSIVE chain (snapshot_nid, base_nid, hops, hash, delta) AS (
+       SELECT snapshot_nid, base_nid, hops, hash, delta FROM state_snapshots
+       WHERE ${q.dialect.anyOf('snapshot_nid', 'integer')}
+       UNION
+       SELECT s.snapshot_nid, s.base_nid, s.hops, s.hash, s.delta
+       FROM state_snapshots s JOIN chain ON s.snapshot_nid = chain.base_nid
+     )
+     SELECT snapshot_nid, base_nid, hops, hash, delta FROM chain`,
+    [q.dialect.list(nids)],
+  )
+}
+
+/** The entries of some keys in every snapshot of the chains whose rows are all there; each row is read once. */
+function pickFromChains(
+  rows: readonly ChainRow[],
+  keys: ReadonlySet<number>,
+): Map<number, ReadonlyMap<number, number>> {
+  let last = 0
+  for (const keyNid of keys) last = Math.max(last, keyNid)
+  const picked = new Map<number, ReadonlyMap<number, number>>()
+  // A snapshot has more hops than the one it builds on.
+  for (const row of [...rows].sort((a, b) => a.hops - b.hops)) {
+    const base = row.base_nid === null ? NOTHING : picked.get(row.base_nid)
+    if (!base) continue
+    const changes = pickChanges(row.delta, keys, last)
+    if (changes.size === 0) {
+      picked.set(row.snapshot_nid, base)
+      continue
+    }
+    const entries = new Map(base)
+    for (const [keyNid, eventNid] of changes) setEntry(entries, keyNid, eventNid)
+    picked.set(row.snapshot_nid, entries)
+  }
+  return picked
+}
+
+const NOTHING: ReadonlyMap<number, number> = new Map<number, number>()
+
+function setEntry(entries: Map<number, number>, keyNid: number, eventNid: number | undefined): void {
+  if (eventNid === undefined) entries.delete(keyNid)
+  else entries.set(keyNid, eventNid)
+}
+
+function entryKey(snapshotNid: number, keyNid: number): string {
+  return `${snapshotNid}:${keyNid}`
+}
+
+function splitEntryKey(key: string): [snapshotNid: number, keyNid: number] {
+  const separator = key.indexOf(':')
+  return [Number(key.slice(0, separator)), Number(key.slice(separator + 1))]
 }

@@ -1,0 +1,110 @@
+import type { Database, Query } from '../../storage/database.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
+import type { RoomStay, RoomStaysStore } from '../../storage/stores/room-stays.js'
+import { mayReadEvent, parseHistoryVisibility, type ReadingState } from '../../protocol/history-visibility.js'
+import type { UserId } from '../../protocol/ids.js'
+import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import { membershipOf, type StateAtPoints, type StatePiece, type StatePoints } from './state-points.js'
+
+export interface VisibilityOptions {
+  /** Whose messages the user does not want to see; their state events are shown all the same. */
+  readonly ignored?: ReadonlySet<UserId>
+  /** A transaction to read in. */
+  readonly q?: Query
+}
+
+interface Parts {
+  readonly points: StatePoints
+  readonly stays: RoomStaysStore
+}
+
+const VISIBILITY_KEY = stateKeyOf('m.room.history_visibility', '')
+const NOBODY: ReadonlySet<UserId> = new Set()
+
+/**
+ * Which events a user may see: by the history visibility and their membership at each event, and whether they joined
+ * since. https://spec.matrix.org/latest/client-server-api/#room-history-visibility
+ */
+export class EventVisibility {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /**
+   * Those of the events, of any rooms, that a user may see, in the same order. Outliers, rejected and soft-failed events
+   * are nobody's to see. Takes a constant number of statements.
+   */
+  async filter(
+    userId: UserId,
+    events: readonly StoredEvent[],
+    options: VisibilityOptions = {},
+  ): Promise<StoredEvent[]> {
+    const { q = this.#db.reader, ignored = NOBODY } = options
+    const candidates = events.filter((stored) => isShown(stored) && !isIgnored(stored, userId, ignored))
+    if (candidates.length === 0) return []
+    const memberKey = stateKeyOf('m.room.member', userId)
+    const points = await this.#parts.points.lookUp(q, pointsOf(candidates, memberKey))
+    const hidden = candidates.filter((stored) => !mayRead(stored, { points, memberKey }))
+    if (hidden.length === 0) return candidates
+    const rooms = [...new Set(hidden.map(({ roomNid }) => roomNid))]
+    const stays = await this.#parts.stays.listLast(q, userId, rooms)
+    const shownLater = new Set(
+      hidden.filter((stored) => mayRead(stored, { points, memberKey, stay: stays.get(stored.roomNid) })),
+    )
+    const stillHidden = new Set(hidden.filter((stored) => !shownLater.has(stored)))
+    return candidates.filter((stored) => !stillHidden.has(stored))
+  }
+
+  /** Whether a user may see one event. */
+  async mayRead(userId: UserId, stored: StoredEvent, options: VisibilityOptions = {}): Promise<boolean> {
+    return (await this.filter(userId, [stored], options)).length === 1
+  }
+}
+
+/** The snapshots that decide about an event: before and after it where they can differ. */
+function snapshotsOf({ event, stateBefore, stateAfter }: StoredEvent, memberKey: StateKey): number[] {
+  if (stateBefore === null || stateAfter === null) return []
+  if (stateBefore === stateAfter || event.stateKey === undefined) return [stateAfter]
+  const key = stateKeyOf(event.type, event.stateKey)
+  return key === memberKey || key === VISIBILITY_KEY ? [stateBefore, stateAfter] : [stateAfter]
+}
+
+function pointsOf(events: readonly StoredEvent[], memberKey: StateKey): StatePiece[] {
+  const snapshots = new Set(events.flatMap((stored) => snapshotsOf(stored, memberKey)))
+  return [...snapshots].flatMap((snapshotNid) => [
+    { snapshotNid, key: VISIBILITY_KEY },
+    { snapshotNid, key: memberKey },
+  ])
+}
+
+function mayRead(
+  stored: StoredEvent,
+  { points, memberKey, stay }: { points: StateAtPoints; memberKey: StateKey; stay?: RoomStay | undefined },
+): boolean {
+  const states = snapshotsOf(stored, memberKey).map((snapshotNid): ReadingState => ({
+    visibility: parseHistoryVisibility(points.get(snapshotNid, VISIBILITY_KEY)?.event),
+    membership: membershipOf(points.get(snapshotNid, memberKey)),
+  }))
+  const [before, after = before] = states
+  if (!before || !after) return false
+  return mayReadEvent({ before, after }, hasJoinedSince(stored, stay))
+}
+
+/** Whoever is in the room now has joined after whatever they have not been there for. */
+function hasJoinedSince(stored: StoredEvent, stay: RoomStay | undefined): boolean {
+  if (!stay) return false
+  return stay.end === undefined || stay.joinedAt >= (stored.streamOrdering ?? Infinity)
+}
+
+function isShown({ rejected, softFailed, streamOrdering, stateAfter }: StoredEvent): boolean {
+  return rejected === null && !softFailed && streamOrdering !== null && stateAfter !== null
+}
+
+/** https://spec.matrix.org/latest/client-server-api/#ignoring-users */
+function isIgnored({ event }: StoredEvent, userId: UserId, ignored: ReadonlySet<UserId>): boolean {
+  return ignored.size > 0 && !event.isState() && event.sender !== userId && ignored.has(event.sender)
+}

@@ -1,0 +1,59 @@
+import type { Query } from '../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StateKeysStore } from '../../storage/stores/state-keys.js'
+import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
+import type { StateKey } from '../../protocol/state-map.js'
+
+/** One piece of the state at one point. */
+export interface StatePiece {
+  readonly snapshotNid: number
+  readonly key: StateKey
+}
+
+/** What held those pieces. */
+export interface StateAtPoints {
+  get(snapshotNid: number, key: StateKey): StoredEvent | undefined
+}
+
+interface Stores {
+  readonly events: EventsStore
+  readonly stateKeys: StateKeysStore
+  readonly snapshots: StateSnapshotsStore
+}
+
+/** Single pieces of state at many points, in bulk: three statements at most, whatever the size of the rooms. */
+export class StatePoints {
+  readonly #stores: Stores
+
+  constructor(stores: Stores) {
+    this.#stores = stores
+  }
+
+  async lookUp(q: Query, points: readonly StatePiece[]): Promise<StateAtPoints> {
+    const keyNids = await this.#stores.stateKeys.find(q, [...new Set(points.map(({ key }) => key))])
+    const request = new Map<number, Set<number>>()
+    for (const { snapshotNid, key } of points) {
+      const keyNid = keyNids.get(key)
+      if (keyNid === undefined) continue
+      const wanted = request.get(snapshotNid)
+      if (wanted) wanted.add(keyNid)
+      else request.set(snapshotNid, new Set([keyNid]))
+    }
+    const entries = await this.#stores.snapshots.lookUp(q, request)
+    const nids = new Set([...entries.values()].flatMap((found) => [...found.values()]))
+    const events = await this.#stores.events.getByNids(q, [...nids])
+    return {
+      get: (snapshotNid, key) => {
+        const keyNid = keyNids.get(key)
+        const eventNid = keyNid === undefined ? undefined : entries.get(snapshotNid)?.get(keyNid)
+        return eventNid === undefined ? undefined : events.get(eventNid)
+      },
+    }
+  }
+}
+
+/** What a member event says; undefined where there is none. */
+export function membershipOf(member: StoredEvent | undefined): string | undefined {
+  const membership = member?.event.content['membership']
+  return typeof membership === 'string' ? membership : undefined
+}

@@ -1,0 +1,68 @@
+import { NO_EVENT_FILTER } from '../../protocol/event-filter.js'
+import type { RoomId } from '../../protocol/ids.js'
+import { formatPaginationToken } from '../../protocol/pagination-token.js'
+import type { Database } from '../../storage/database.js'
+import type { AccountDataStore } from '../../storage/stores/account-data.js'
+import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
+import type { JsonObject } from '../../util/json.js'
+import type { ClientEvents, EventReader } from '../events/client-events.js'
+import type { EventAggregations } from '../events/relations.js'
+import type { RoomAccess } from '../events/room-access.js'
+import { positionBefore, type VisibleTimeline } from '../events/visible-timeline.js'
+import type { RoomStateViews } from './room-state-views.js'
+
+interface Parts {
+  readonly access: RoomAccess
+  readonly timeline: VisibleTimeline
+  readonly clientEvents: ClientEvents
+  readonly aggregations: EventAggregations
+  readonly stateViews: RoomStateViews
+  readonly publicRooms: PublicRoomsStore
+  readonly accountData: AccountDataStore
+}
+
+const MAX_LIMIT = 100
+
+/** A room at a glance: for looking into rooms that one is not in. */
+export class RoomInitialSync {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /**
+   * The body of the answer to a room's `/initialSync`. 403 `M_FORBIDDEN` for rooms that the reader may see nothing of.
+   * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidinitialsync
+   */
+  async get(reader: EventReader, roomId: RoomId, limit: number): Promise<JsonObject> {
+    const q = this.#db.reader
+    const view = await this.#parts.access.requireView(reader.userId, roomId)
+    const ignored = await this.#parts.aggregations.listIgnored(reader.userId)
+    const { events, end } = await this.#parts.timeline.read(reader.userId, view, {
+      direction: 'b',
+      from: { streamOrdering: view.ceiling },
+      limit: Math.min(limit, MAX_LIMIT),
+      filter: NO_EVENT_FILTER,
+      ignored,
+    })
+    const chronological = events.toReversed()
+    const oldest = chronological[0]
+    const start = end ?? (oldest ? positionBefore(oldest) : { streamOrdering: view.ceiling })
+    const entries = await this.#parts.accountData.getAllForRoom(q, reader.userId, roomId)
+    return {
+      room_id: roomId,
+      ...(view.membership !== undefined && { membership: view.membership }),
+      messages: {
+        start: formatPaginationToken(start),
+        end: formatPaginationToken({ streamOrdering: view.ceiling }),
+        chunk: await this.#parts.clientEvents.serialize({ ...reader, ignored }, chronological),
+      },
+      state: await this.#parts.stateViews.list(reader, roomId),
+      visibility: (await this.#parts.publicRooms.isPublished(q, view.room.roomNid)) ? 'public' : 'private',
+      account_data: entries.map(({ type, content }) => ({ type, content })),
+    }
+  }
+}

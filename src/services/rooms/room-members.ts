@@ -1,0 +1,115 @@
+import { forbidden } from '../../protocol/errors.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
+import type { PaginationToken } from '../../protocol/pagination-token.js'
+import type { Database } from '../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
+import type { StateHistoryStore } from '../../storage/stores/state-history.js'
+import type { JsonObject } from '../../util/json.js'
+import type { ClientEvents, EventReader } from '../events/client-events.js'
+import type { EventVisibility } from '../events/event-visibility.js'
+import type { RoomAccess, RoomView } from '../events/room-access.js'
+import type { RoomState } from '../events/room-state.js'
+import { membershipOf } from '../events/state-points.js'
+
+export const MEMBERSHIPS = ['join', 'invite', 'knock', 'leave', 'ban'] as const satisfies Membership[]
+
+export interface MembersRequest {
+  readonly roomId: RoomId
+  /** The members as they were there; undefined: now, or when the reader left. */
+  readonly at: PaginationToken | undefined
+  /** Those with this membership or without the other; all where neither is given. */
+  readonly membership: Membership | undefined
+  readonly notMembership: Membership | undefined
+}
+
+interface Parts {
+  readonly access: RoomAccess
+  readonly visibility: EventVisibility
+  readonly roomState: RoomState
+  readonly clientEvents: ClientEvents
+  readonly events: EventsStore
+  readonly members: RoomMembersStore
+  readonly timeline: RoomTimelineStore
+  readonly history: StateHistoryStore
+}
+
+/** Who is or was in rooms, for those who may know. */
+export class RoomMembers {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /**
+   * The member events of a room. 403 `M_FORBIDDEN` when the reader may see nothing of the room, or nothing of it at that
+   * point. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers
+   */
+  async list(reader: EventReader, request: MembersRequest): Promise<JsonObject[]> {
+    const view = await this.#parts.access.requireView(reader.userId, request.roomId)
+    const wanted = MEMBERSHIPS.filter((membership) => isWanted(membership, request))
+    const members = request.at
+      ? await this.#listAt(reader.userId, view, request.at)
+      : await this.#listOf(view, wanted)
+    const shown = members.filter((stored) => isWanted(membershipOf(stored), request))
+    return this.#parts.clientEvents.serialize(reader, shown, { purpose: 'state' })
+  }
+
+  /**
+   * The profiles of those who are in the room, by user ID. 403 `M_FORBIDDEN` unless the reader is.
+   * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidjoined_members
+   */
+  async listJoined(userId: UserId, roomId: RoomId): Promise<JsonObject> {
+    const room = await this.#parts.access.requireJoined(userId, roomId)
+    const members = await this.#parts.members.listForRoom(this.#db.reader, room.roomNid, ['join'])
+    return Object.fromEntries(
+      members.map((member) => [
+        member.userId,
+        // Some clients read both without looking whether they are there.
+        { display_name: member.displayName ?? null, avatar_url: member.avatarUrl ?? null },
+      ]),
+    )
+  }
+
+  async #listOf({ room, stateAt }: RoomView, wanted: readonly Membership[]): Promise<StoredEvent[]> {
+    if (stateAt !== undefined) return this.#parts.roomState.getStateAt(stateAt, isMember)
+    const members = await this.#parts.members.listForRoom(this.#db.reader, room.roomNid, wanted)
+    return this.#load(members.map(({ eventNid }) => eventNid))
+  }
+
+  async #listAt(userId: UserId, view: RoomView, at: PaginationToken): Promise<StoredEvent[]> {
+    const q = this.#db.reader
+    const { roomNid } = view.room
+    const bound = { ...at, streamOrdering: Math.min(at.streamOrdering, view.ceiling) }
+    const last = await this.#parts.timeline.lastAt(q, roomNid, bound)
+    if (!last || !(await this.#parts.visibility.mayRead(userId, last))) {
+      throw forbidden('You may not see the room at this point')
+    }
+    // The state after one event is that of its branch; what the server took for the state of the room is in its history.
+    if (bound.streamOrdering >= 0) {
+      return this.#load(await this.#parts.history.listAt(q, roomNid, bound.streamOrdering, 'm.room.member'))
+    }
+    return last.stateAfter === null ? [] : this.#parts.roomState.getStateAt(last.stateAfter, isMember)
+  }
+
+  async #load(nids: readonly number[]): Promise<StoredEvent[]> {
+    const events = await this.#parts.events.getByNids(this.#db.reader, nids)
+    return nids.flatMap((nid) => events.get(nid) ?? [])
+  }
+}
+
+function isMember(type: string): boolean {
+  return type === 'm.room.member'
+}
+
+function isWanted(
+  actual: string | undefined,
+  { membership, notMembership }: Pick<MembersRequest, 'membership' | 'notMembership'>,
+): boolean {
+  if (membership === undefined && notMembership === undefined) return true
+  return actual === membership || (notMembership !== undefined && actual !== notMembership)
+}

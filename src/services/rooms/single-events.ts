@@ -1,0 +1,27 @@
+import type { EventId, RoomId } from '../../protocol/ids.js'
+import type { JsonObject } from '../../util/json.js'
+import type { ClientEvents, EventReader } from '../events/client-events.js'
+import type { ReadableEvents } from '../events/readable-events.js'
+
+interface Parts {
+  readonly readable: ReadableEvents
+  readonly clientEvents: ClientEvents
+}
+
+/** Gives single events to clients. */
+export class SingleEvents {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * 404 `M_NOT_FOUND` when there is no such event in the room, and when the reader may not read it.
+   * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomideventeventid
+   */
+  async get(reader: EventReader, roomId: RoomId, eventId: EventId): Promise<JsonObject> {
+    const { stored } = await this.#parts.readable.require(reader.userId, roomId, eventId)
+    return this.#parts.clientEvents.serializeOne(reader, stored)
+  }
+}
