@@ -1,0 +1,108 @@
+import type { AccountData } from '../services/accounts/account-data.js'
+import { DeviceLists } from '../services/devices/device-lists.js'
+import { ToDevice, type ToDeviceDependencies } from '../services/devices/to-device.js'
+import { Presence, type PresenceOptions } from '../services/ephemeral/presence.js'
+import { ReadMarkers } from '../services/ephemeral/read-markers.js'
+import { Receipts } from '../services/ephemeral/receipts.js'
+import { Typing } from '../services/ephemeral/typing.js'
+import type { RoomState } from '../services/events/room-state.js'
+import { UnreadCounts } from '../services/events/unread-counts.js'
+import type { Services } from '../services/services.js'
+import type { PositionSink } from '../services/streams/notifier.js'
+import type { CacheRegistry } from '../storage/cache-registry.js'
+import type { Database } from '../storage/database.js'
+import type { AccountDataStore } from '../storage/stores/account-data.js'
+import { DeviceInboxStore } from '../storage/stores/device-inbox.js'
+import type { DevicesStore } from '../storage/stores/devices.js'
+import { EventPushActionsStore } from '../storage/stores/event-push-actions.js'
+import type { EventsStore } from '../storage/stores/events.js'
+import { PresenceStore } from '../storage/stores/presence.js'
+import { ReceiptsStore } from '../storage/stores/receipts.js'
+import type { RoomMembersStore } from '../storage/stores/room-members.js'
+import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+import type { Clock } from '../util/clock.js'
+
+/** What `presence` of the configuration says. */
+export interface EphemeralOptions {
+  readonly presence: PresenceOptions
+}
+
+/** What this part needs of the rest of the server. */
+export interface EphemeralParts {
+  readonly db: Database
+  readonly clock: Clock
+  readonly positions: PositionSink
+  readonly receiptStream: StreamIdGenerator
+  readonly presenceStream: StreamIdGenerator
+  readonly events: EventsStore
+  readonly members: RoomMembersStore
+  readonly devices: DevicesStore
+  readonly accountDataStore: AccountDataStore
+  readonly accountData: AccountData
+  readonly roomState: RoomState
+  /** For what fails with nobody waiting for it. */
+  readonly onError: (error: unknown) => void
+}
+
+export type EphemeralStores = ReturnType<typeof createEphemeralStores>
+
+export type EphemeralServices = Pick<
+  Services,
+  'deviceLists' | 'presence' | 'readMarkers' | 'receipts' | 'typing' | 'unreadCounts'
+>
+
+export function createEphemeralStores(caches: CacheRegistry) {
+  return {
+    inbox: new DeviceInboxStore(caches),
+    presence: new PresenceStore(),
+    pushActions: new EventPushActionsStore(),
+    receipts: new ReceiptsStore(),
+  }
+}
+
+/** By itself, because devices delete their messages when they go: pass it to the accounts as a clean-up. */
+export function createToDevice(
+  parts: Omit<ToDeviceDependencies, 'inbox'>,
+  stores: Pick<EphemeralStores, 'inbox'>,
+): ToDevice {
+  return new ToDevice({ ...parts, inbox: stores.inbox })
+}
+
+/**
+ * Constructs the services of what passes by. `presence` is to be started and stopped, `typing` stopped, with the server;
+ * both are in memory.
+ */
+export function createEphemeralServices(
+  parts: EphemeralParts,
+  stores: EphemeralStores,
+  options: EphemeralOptions,
+): EphemeralServices {
+  const { db, clock, positions, roomState, events, members } = parts
+  const presence = new Presence({
+    db,
+    clock,
+    positions,
+    presence: stores.presence,
+    streamIds: parts.presenceStream,
+    shareRoom: (a, b) => members.shareRoom(db.reader, a, b),
+    onError: parts.onError,
+    options: options.presence,
+  })
+  const shared = { db, clock, positions, roomState, events, activity: presence }
+  const receipts = new Receipts({ ...shared, receipts: stores.receipts, streamIds: parts.receiptStream })
+  return {
+    deviceLists: new DeviceLists(parts.devices),
+    presence,
+    receipts,
+    readMarkers: new ReadMarkers({
+      db,
+      events,
+      roomState,
+      receipts,
+      accountData: parts.accountData,
+      accountDataStore: parts.accountDataStore,
+    }),
+    typing: new Typing(shared),
+    unreadCounts: new UnreadCounts(stores.receipts, stores.pushActions),
+  }
+}

@@ -1,0 +1,164 @@
+import { badJson, invalidParam } from '../../protocol/errors.js'
+import {
+  fitsBytes,
+  parseUserId,
+  serverNameOf,
+  type DeviceId,
+  type ServerName,
+  type UserId,
+} from '../../protocol/ids.js'
+import type { Database, Query, Tx } from '../../storage/database.js'
+import type { DeviceInboxStore, InboxMessage } from '../../storage/stores/device-inbox.js'
+import type { DevicesStore } from '../../storage/stores/devices.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import { Batcher } from '../../util/batcher.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+import type { PositionSink } from '../streams/notifier.js'
+import type { DeviceCleanup } from './devices.js'
+
+/** Content by user and device; the device `*` stands for all of the user's. */
+export type ToDeviceMessages = ReadonlyMap<UserId, ReadonlyMap<string, JsonObject>>
+
+export interface ToDeviceDependencies {
+  readonly db: Database
+  readonly inbox: DeviceInboxStore
+  readonly devices: DevicesStore
+  readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
+  readonly positions: PositionSink
+  readonly serverName: ServerName
+  /** Sends what is for users of other servers on to them. Without it, nobody there is reached. */
+  readonly sendRemote?: (sender: UserId, type: string, messages: ToDeviceMessages) => Promise<void>
+}
+
+const ALL_DEVICES = '*'
+const MAX_TYPE_BYTES = 255
+/** Users and devices named by one request. */
+const MAX_RECIPIENTS = 10_000
+/** Requests that share a transaction. */
+const MAX_BATCH = 200
+
+/** A request's messages for devices of ours. */
+interface Delivery {
+  readonly sender: UserId
+  readonly type: string
+  readonly messages: readonly Omit<InboxMessage, 'streamId' | 'sender' | 'type'>[]
+}
+
+/**
+ * Messages from device to device. Each waits in the device's inbox until the device says that it has it; the order is
+ * that of arrival. https://spec.matrix.org/latest/client-server-api/#send-to-device-messaging
+ */
+export class ToDevice implements DeviceCleanup {
+  readonly #deps: ToDeviceDependencies
+  readonly #batcher: Batcher<Delivery>
+
+  constructor(deps: ToDeviceDependencies) {
+    this.#deps = deps
+    this.#batcher = new Batcher((deliveries) => this.#store(deliveries), { maxItems: MAX_BATCH })
+  }
+
+  /**
+   * Sends messages of a user's; resolves when they are stored. `messages` is the request's: content by user and device.
+   * Users and devices that do not exist are passed over. Throws `M_BAD_JSON` for content that is no object,
+   * `M_INVALID_PARAM` for what is no user ID and for too many recipients.
+   */
+  async send(sender: UserId, type: string, messages: JsonObject): Promise<void> {
+    if (!fitsBytes(type, MAX_TYPE_BYTES)) throw invalidParam(`An event type may have ${MAX_TYPE_BYTES} bytes`)
+    const { local, remote } = this.#split(parseMessages(messages))
+    await this.deliver(sender, type, local)
+    if (remote.size > 0) await this.#deps.sendRemote?.(sender, type, remote)
+  }
+
+  /** Puts messages, whoever they are from, into the inboxes of devices of this server. */
+  async deliver(sender: UserId, type: string, messages: ToDeviceMessages): Promise<void> {
+    const addressed = await this.#address(messages)
+    if (addressed.length > 0) await this.#batcher.add({ sender, type, messages: addressed })
+  }
+
+  /**
+   * The oldest messages that wait for a device, at most `limit` of those at or below `upTo`. The result's `upTo` is the
+   * position that acknowledges them: the last one's when there are more, else the one asked for.
+   */
+  async list(
+    q: Query,
+    userId: UserId,
+    deviceId: DeviceId,
+    { upTo, limit }: { upTo: number; limit: number },
+  ): Promise<{ events: JsonObject[]; upTo: number }> {
+    const address = { userId, deviceId }
+    if ((await this.#deps.inbox.getNewest(q, address)) === 0) return { events: [], upTo }
+    const messages = await this.#deps.inbox.list(q, address, { upTo, limit })
+    const events = messages.map(({ sender, type, content }) => ({ sender, type, content }))
+    const last = messages.length === limit ? messages.at(-1)?.streamId : undefined
+    return { events, upTo: last ?? upTo }
+  }
+
+  /** Deletes the messages that a device has received: everything at or below `upTo`. Mostly without a query. */
+  async acknowledge(userId: UserId, deviceId: DeviceId, upTo: number): Promise<void> {
+    const { db, inbox } = this.#deps
+    const address = { userId, deviceId }
+    if (upTo <= 0 || (await inbox.getNewest(db.reader, address)) === 0) return
+    const [oldest] = await inbox.list(db.reader, address, { upTo, limit: 1 })
+    if (oldest === undefined) return
+    await db.write('delete_received_messages', (tx) => inbox.deleteUpTo(tx, address, upTo))
+  }
+
+  async deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
+    await this.#deps.inbox.deleteForDevices(tx, userId, deviceIds)
+  }
+
+  #split(messages: ToDeviceMessages): { local: ToDeviceMessages; remote: ToDeviceMessages } {
+    const local = new Map<UserId, ReadonlyMap<string, JsonObject>>()
+    const remote = new Map<UserId, ReadonlyMap<string, JsonObject>>()
+    for (const [userId, byDevice] of messages) {
+      const isLocal = serverNameOf(userId) === this.#deps.serverName
+      ;(isLocal ? local : remote).set(userId, byDevice)
+    }
+    return { local, remote }
+  }
+
+  /** Who of the addressed devices exists, and what is for it: its own message before the one for all. */
+  async #address(messages: ToDeviceMessages): Promise<Delivery['messages']> {
+    if (messages.size === 0) return []
+    const devices = await this.#deps.devices.listForUsers(this.#deps.db.reader, [...messages.keys()])
+    return devices.flatMap(({ userId, deviceId }) => {
+      const byDevice = messages.get(userId)
+      const content = byDevice?.get(deviceId) ?? byDevice?.get(ALL_DEVICES)
+      return content === undefined ? [] : [{ userId, deviceId, content }]
+    })
+  }
+
+  async #store(deliveries: readonly Delivery[]): Promise<void> {
+    const { db, inbox, streamIds, positions } = this.#deps
+    await db.write('store_to_device_messages', async (tx) => {
+      const ids = await streamIds.allocate(tx, deliveries.length)
+      const messages = deliveries.flatMap(({ sender, type, messages }, index) =>
+        messages.map((message) => ({ ...message, sender, type, streamId: ids[index]! })),
+      )
+      await inbox.insert(tx, messages)
+      const users = [...new Set(messages.map(({ userId }) => userId))]
+      tx.afterCommit(() => positions.onNewPosition('to_device', { users }))
+    })
+  }
+}
+
+function parseMessages(messages: JsonObject): ToDeviceMessages {
+  const parsed = new Map<UserId, ReadonlyMap<string, JsonObject>>()
+  let recipients = 0
+  for (const [user, byDevice] of Object.entries(messages)) {
+    const userId = parseUserId(user)
+    if (userId === undefined) throw invalidParam(`Not a user ID: ${user.slice(0, 255)}`)
+    if (!isJsonObject(byDevice)) throw badJson('The messages for a user are an object by device')
+    const contents = new Map<string, JsonObject>()
+    for (const [device, content] of Object.entries(byDevice)) {
+      if (!isJsonObject(content)) throw badJson('The content of a message is an object')
+      contents.set(device, content)
+    }
+    recipients += contents.size
+    if (recipients > MAX_RECIPIENTS) {
+      throw invalidParam(`A request may name ${MAX_RECIPIENTS} devices`)
+    }
+    parsed.set(userId, contents)
+  }
+  return parsed
+}

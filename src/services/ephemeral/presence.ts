@@ -1,0 +1,354 @@
+import { forbidden, invalidParam, tooLarge } from '../../protocol/errors.js'
+import { fitsBytes, type UserId } from '../../protocol/ids.js'
+import type { Database, Query } from '../../storage/database.js'
+import type { PresenceRecord, PresenceState, PresenceStore } from '../../storage/stores/presence.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { Clock, Timer } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { Requester } from '../accounts/requester.js'
+import type { PositionSink } from '../streams/notifier.js'
+import { PresenceLog } from './presence-log.js'
+import { derivePresence, presenceContent, type DevicePresence, type PresenceTimes } from './presence-state.js'
+
+/** Learns that a user has done something. */
+export interface ActivitySink {
+  onActivity(requester: Pick<Requester, 'userId' | 'deviceId'>): void
+}
+
+export interface PresenceOptions {
+  /** `presence.enabled`; when false, everybody is offline and nobody is told anything. */
+  readonly enabled: boolean
+  /** False for `presence.enabled: untracked`: only what users set themselves counts, not their syncs and activity. */
+  readonly tracked: boolean
+  readonly times: PresenceTimes
+}
+
+export interface PresenceDependencies {
+  readonly db: Database
+  readonly presence: PresenceStore
+  readonly streamIds: Pick<StreamIdGenerator, 'allocate' | 'position'>
+  readonly positions: PositionSink
+  readonly clock: Clock
+  /** Whether two users are in a room together. */
+  readonly shareRoom: (a: UserId, b: UserId) => Promise<boolean>
+  readonly onError: (error: unknown) => void
+  readonly options: PresenceOptions
+}
+
+/** Positions: after `since` (undefined: everybody's presence as it is now), up to and including `upTo`. */
+export interface PresenceRange {
+  readonly since: number | undefined
+  readonly upTo: number
+}
+
+interface UserPresence {
+  readonly userId: UserId
+  readonly devices: Map<string, DevicePresence>
+  /** What others were told, or are about to be. */
+  record: PresenceRecord
+  /** When it has to be reviewed, and when the timer rings; Infinity: never. */
+  due: number
+  timerAt: number
+  timer: Timer | undefined
+}
+
+const MAX_STATUS_BYTES = 4096
+/** For those who act without a device. */
+const NO_DEVICE = ''
+/** Changes that are stored at once. */
+const MAX_BATCH = 500
+const STATES: ReadonlySet<string> = new Set(['online', 'unavailable', 'offline'])
+/** What users have set themselves stays until they set something else. */
+const UNTRACKED_TIMES: PresenceTimes = {
+  lastActiveGranularityMs: 0,
+  syncOnlineTimeoutMs: Infinity,
+  idleTimeoutMs: Infinity,
+}
+const NOTHING = (): void => undefined
+
+/**
+ * Who is online. States follow from what devices do and say, in memory; each change that others are to see is stored at
+ * a position of the stream. https://spec.matrix.org/latest/client-server-api/#presence
+ */
+export class Presence implements ActivitySink {
+  readonly #deps: PresenceDependencies
+  /** Everybody who was online since the start. */
+  readonly #users = new Map<UserId, UserPresence>()
+  readonly #log = new PresenceLog()
+  /** Whose change is not stored yet. */
+  readonly #dirty = new Set<UserId>()
+  readonly #startPosition: number
+  #storing: Promise<void> | undefined
+  #stopped = false
+
+  constructor(deps: PresenceDependencies) {
+    this.#deps = deps
+    this.#startPosition = deps.streamIds.position()
+  }
+
+  /**
+   * Takes up those who were online when the server stopped, who have the usual time to come back, and the status
+   * messages of others.
+   */
+  async start(): Promise<void> {
+    const { db, presence, clock, options } = this.#deps
+    if (!options.enabled) return
+    for (const record of await presence.listForStart(db.reader)) {
+      if (this.#users.has(record.userId)) continue
+      const user = this.#add(record)
+      if (record.state === 'offline') continue
+      user.devices.set(NO_DEVICE, {
+        declared: record.state,
+        lastActiveTs: record.lastActiveTs,
+        lastSyncTs: clock.now(),
+        openSyncs: 0,
+      })
+      this.#review(user)
+    }
+  }
+
+  /** Stores what is to be stored; no timer is left. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const user of this.#users.values()) user.timer?.cancel()
+    await this.#storing
+  }
+
+  /**
+   * A sync has begun: the device is there until it ends and a while longer. Call the result when the sync ends. A client
+   * that sets its presence to offline does not want to be seen. Another state than the one before counts as activity
+   * when it is `online`.
+   */
+  onSync(requester: Pick<Requester, 'userId' | 'deviceId'>, setPresence: PresenceState): () => void {
+    const { enabled, tracked } = this.#deps.options
+    if (!enabled || !tracked || setPresence === 'offline') return NOTHING
+    const user = this.#userOf(requester.userId)
+    const device = this.#deviceOf(user, requester)
+    if (device.declared !== setPresence && setPresence === 'online')
+      device.lastActiveTs = this.#deps.clock.now()
+    device.declared = setPresence
+    device.openSyncs += 1
+    device.lastSyncTs = this.#deps.clock.now()
+    this.#review(user)
+    let isOpen = true
+    return () => {
+      if (!isOpen) return
+      isOpen = false
+      device.openSyncs -= 1
+      device.lastSyncTs = this.#deps.clock.now()
+      if (!this.#stopped) this.#review(user)
+    }
+  }
+
+  /** The user has done something: an idle one is online again. Means nothing for those who are offline on purpose. */
+  onActivity(requester: Pick<Requester, 'userId' | 'deviceId'>): void {
+    const { enabled, tracked } = this.#deps.options
+    if (!enabled || !tracked) return
+    const user = this.#userOf(requester.userId)
+    const device = this.#deviceOf(user, requester)
+    device.lastActiveTs = this.#deps.clock.now()
+    if (device.declared === 'unavailable') device.declared = 'online'
+    this.#review(user)
+  }
+
+  /**
+   * Sets the requester's state and status message; without a message there is none any more. Throws `M_FORBIDDEN` for
+   * other users, `M_INVALID_PARAM` for an unknown state, `M_TOO_LARGE`.
+   */
+  set(
+    requester: Requester,
+    userId: UserId,
+    { state, statusMsg }: { state: string; statusMsg: string | undefined },
+  ): void {
+    if (userId !== requester.userId) throw forbidden('Cannot set the presence of other users')
+    if (!STATES.has(state)) throw invalidParam('presence must be online, unavailable or offline')
+    if (statusMsg !== undefined && !fitsBytes(statusMsg, MAX_STATUS_BYTES)) {
+      throw tooLarge(`A status message may have ${MAX_STATUS_BYTES} bytes`)
+    }
+    if (!this.#deps.options.enabled) return
+    const user = this.#userOf(userId)
+    const device = this.#deviceOf(user, requester)
+    const now = this.#deps.clock.now()
+    device.declared = state as PresenceState
+    device.lastSyncTs = now
+    if (state === 'online') device.lastActiveTs = now
+    this.#review(user, { statusMsg })
+  }
+
+  /**
+   * The presence of a user as `GET /presence` shows it. Throws `M_FORBIDDEN` when the requester is in no room with the
+   * user.
+   */
+  async get(requester: Requester, userId: UserId): Promise<JsonObject> {
+    const { db, presence, clock, options } = this.#deps
+    if (userId !== requester.userId && !(await this.#deps.shareRoom(requester.userId, userId))) {
+      throw forbidden('You are not allowed to see their presence')
+    }
+    if (!options.enabled) return { presence: 'offline' }
+    const user = this.#users.get(userId)
+    const record = user ? this.#current(user) : (await presence.getMany(db.reader, [userId]))[0]
+    return record ? presenceContent(record, clock.now()) : { presence: 'offline' }
+  }
+
+  /** Whose presence changed in a range of positions. In memory. */
+  changedUsers({ since, upTo }: PresenceRange): UserId[] {
+    if (!this.#deps.options.enabled || (since !== undefined && since >= upTo)) return []
+    if (since !== undefined && since >= this.#startPosition) return this.#log.changedUsers(since, upTo)
+    const present = [...this.#users.values()].filter(({ record }) => record.state !== 'offline')
+    const userIds = new Set(present.map(({ userId }) => userId))
+    // What changed before the start is not remembered, but only those can have changed who were not offline then.
+    for (const userId of since === undefined ? [] : this.#log.changedUsers(since, upTo)) userIds.add(userId)
+    return [...userIds]
+  }
+
+  /**
+   * The `m.presence` events of those of `userIds` whose presence changed in the range; without `since` of those who are
+   * not offline. In memory: asks nothing of the database.
+   */
+  listChanges(_q: Query, range: PresenceRange, userIds: Iterable<UserId>): Promise<JsonObject[]> {
+    const changed = this.changedUsers(range)
+    if (changed.length === 0) return Promise.resolve([])
+    const wanted = new Set(userIds)
+    return Promise.resolve(this.#eventsOf(changed.filter((userId) => wanted.has(userId))))
+  }
+
+  /** As `listChanges`, of everybody who is in a room with the user, and of the user: one statement at most. */
+  async listVisibleChanges(q: Query, range: PresenceRange, userId: UserId): Promise<JsonObject[]> {
+    const changed = this.changedUsers(range)
+    const others = changed.filter((other) => other !== userId)
+    const visible = await this.#deps.presence.listSharing(q, userId, others)
+    return this.#eventsOf(changed.filter((other) => other === userId || visible.has(other)))
+  }
+
+  #eventsOf(userIds: readonly UserId[]): JsonObject[] {
+    const now = this.#deps.clock.now()
+    return userIds.flatMap((userId) => {
+      const user = this.#users.get(userId)
+      if (user === undefined) return []
+      return [{ type: 'm.presence', sender: userId, content: presenceContent(this.#current(user), now) }]
+    })
+  }
+
+  /** What others were told, with the time of the last activity as it is now. */
+  #current({ record, devices }: UserPresence): PresenceRecord {
+    let { lastActiveTs } = record
+    for (const device of devices.values()) lastActiveTs = Math.max(lastActiveTs, device.lastActiveTs)
+    return { ...record, lastActiveTs }
+  }
+
+  #userOf(userId: UserId): UserPresence {
+    return (
+      this.#users.get(userId) ??
+      this.#add({
+        userId,
+        state: 'offline',
+        statusMsg: undefined,
+        lastActiveTs: 0,
+        currentlyActive: false,
+      })
+    )
+  }
+
+  #add(record: PresenceRecord): UserPresence {
+    const user: UserPresence = {
+      userId: record.userId,
+      devices: new Map(),
+      record,
+      due: Infinity,
+      timerAt: Infinity,
+      timer: undefined,
+    }
+    this.#users.set(record.userId, user)
+    return user
+  }
+
+  #deviceOf(user: UserPresence, { deviceId }: Pick<Requester, 'deviceId'>): DevicePresence {
+    const key = deviceId ?? NO_DEVICE
+    let device = user.devices.get(key)
+    if (device === undefined) {
+      device = { declared: 'offline', lastActiveTs: 0, lastSyncTs: 0, openSyncs: 0 }
+      user.devices.set(key, device)
+    }
+    return device
+  }
+
+  /** Derives the user's presence anew; tells others when they are to see a change. */
+  #review(user: UserPresence, change?: { readonly statusMsg: string | undefined }): void {
+    const { clock, options } = this.#deps
+    const { record } = user
+    const now = clock.now()
+    const derived = derivePresence(user.devices.values(), now, {
+      lastActiveTs: record.lastActiveTs,
+      times: options.tracked ? options.times : UNTRACKED_TIMES,
+    })
+    const { state, lastActiveTs, currentlyActive, until } = derived
+    const statusMsg = change ? change.statusMsg : record.statusMsg
+    user.record = { userId: user.userId, state, statusMsg, lastActiveTs, currentlyActive }
+    if (state === 'offline') this.#forgetIdleDevices(user)
+    this.#wakeAt(user, until ?? Infinity)
+    const isSame =
+      state === record.state && statusMsg === record.statusMsg && currentlyActive === record.currentlyActive
+    if (!isSame) this.#markChanged(user.userId)
+  }
+
+  /** Devices of users who are offline need not be remembered, unless they sync. */
+  #forgetIdleDevices(user: UserPresence): void {
+    for (const [key, device] of user.devices) if (device.openSyncs === 0) user.devices.delete(key)
+  }
+
+  /** One timer per user: one that rings too early is set anew, so that most reviews leave it alone. */
+  #wakeAt(user: UserPresence, due: number): void {
+    user.due = due
+    if (this.#stopped || due === Infinity || user.timerAt <= due) return
+    user.timer?.cancel()
+    this.#setTimer(user)
+  }
+
+  #setTimer(user: UserPresence): void {
+    const { clock } = this.#deps
+    user.timerAt = user.due
+    user.timer = clock.setTimeout(() => {
+      user.timerAt = Infinity
+      if (user.due > clock.now()) this.#wakeAt(user, user.due)
+      else this.#review(user)
+    }, user.due - clock.now())
+  }
+
+  #markChanged(userId: UserId): void {
+    this.#dirty.add(userId)
+    this.#storing ??= this.#store().finally(() => (this.#storing = undefined))
+  }
+
+  async #store(): Promise<void> {
+    // Lets other changes of this turn join the first batch.
+    await Promise.resolve()
+    while (this.#dirty.size > 0) {
+      const batch = [...this.#dirty].slice(0, MAX_BATCH)
+      for (const userId of batch) this.#dirty.delete(userId)
+      try {
+        await this.#storeBatch(batch)
+      } catch (error) {
+        this.#deps.onError(error)
+      }
+    }
+  }
+
+  async #storeBatch(userIds: readonly UserId[]): Promise<void> {
+    const { db, presence, streamIds, positions } = this.#deps
+    await db.write('store_presence', async (tx) => {
+      const ids = await streamIds.allocate(tx, userIds.length)
+      const records = userIds.flatMap((userId, index) => {
+        const user = this.#users.get(userId)
+        return user ? [{ ...this.#current(user), streamId: ids[index]! }] : []
+      })
+      await presence.upsert(tx, records)
+      tx.afterCommit(() => {
+        for (const { userId, streamId } of records) this.#log.add(userId, streamId)
+      })
+    })
+    positions.onNewPosition('presence', {
+      users: userIds,
+      rooms: await presence.listRooms(db.reader, userIds),
+    })
+  }
+}

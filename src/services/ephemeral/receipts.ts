@@ -1,0 +1,232 @@
+import { forbidden, invalidParam, notFound } from '../../protocol/errors.js'
+import type { EventId, RoomId, UserId } from '../../protocol/ids.js'
+import type { Database, Query, Tx } from '../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { ReceiptKey, ReceiptRecord, ReceiptsStore, ReceiptType } from '../../storage/stores/receipts.js'
+import { RecentChanges } from '../../storage/streams/recent-changes.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import { Batcher } from '../../util/batcher.js'
+import type { Clock } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { Requester } from '../accounts/requester.js'
+import type { RoomState } from '../events/room-state.js'
+import { MAIN_TIMELINE } from '../events/unread-counts.js'
+import type { PositionSink } from '../streams/notifier.js'
+import type { ActivitySink } from './presence.js'
+
+export interface ReceiptsDependencies {
+  readonly db: Database
+  readonly receipts: ReceiptsStore
+  readonly events: EventsStore
+  readonly roomState: Pick<RoomState, 'findRoom' | 'getMembership'>
+  readonly streamIds: Pick<StreamIdGenerator, 'allocate' | 'position'>
+  readonly positions: PositionSink
+  readonly activity: ActivitySink
+  readonly clock: Clock
+}
+
+/** A receipt as a client sends it. `threadId` is what stood in the request, unchecked. */
+export interface ReceiptInput {
+  readonly type: ReceiptType
+  readonly eventId: EventId
+  readonly threadId?: unknown
+}
+
+/** Receipts of a range of positions: after `since` (all that are current without it), up to and including `upTo`. */
+export interface ReceiptRange {
+  readonly since: number | undefined
+  readonly upTo: number
+  /** Whose private receipts are included. */
+  readonly userId: UserId
+}
+
+interface PendingReceipt extends ReceiptRecord {
+  readonly roomId: RoomId
+  readonly eventPosition: number
+}
+
+/** How many relations are followed to find the thread of an event. */
+const MAX_HOPS = 3
+const MAX_BATCH = 500
+const ROOMS_REMEMBERED = 50_000
+
+/** How far people have read. https://spec.matrix.org/latest/client-server-api/#receipts */
+export class Receipts {
+  readonly #deps: ReceiptsDependencies
+  readonly #batcher: Batcher<PendingReceipt>
+  /** Where the receipts of each room last changed. */
+  readonly #changes: RecentChanges<RoomId>
+
+  constructor(deps: ReceiptsDependencies) {
+    this.#deps = deps
+    this.#batcher = new Batcher((receipts) => this.#store(receipts), { maxItems: MAX_BATCH })
+    this.#changes = new RecentChanges(deps.streamIds.position(), { max: ROOMS_REMEMBERED })
+  }
+
+  /**
+   * Moves receipts of the requester's to events of a room; one that is ahead already stays where it is. All are checked
+   * before any is moved. Throws `M_FORBIDDEN` for those who are not in the room, `M_NOT_FOUND` for an event that is not
+   * in it, `M_INVALID_PARAM` for a thread that cannot be or that the event does not belong to.
+   */
+  async send(requester: Requester, roomId: RoomId, inputs: readonly ReceiptInput[]): Promise<void> {
+    const { userId } = requester
+    const room = await this.#deps.roomState.findRoom(roomId)
+    const member = room && (await this.#deps.roomState.getMembership(roomId, userId))
+    if (room === undefined || member?.membership !== 'join') throw forbidden('You are not in this room')
+    const receipts: PendingReceipt[] = []
+    for (const { type, eventId, threadId } of inputs) {
+      const { stored, position } = await this.requireEvent(room.roomNid, eventId)
+      receipts.push({
+        roomNid: room.roomNid,
+        roomId,
+        userId,
+        type,
+        threadId: await this.#checkThread(stored, threadId),
+        eventId,
+        eventPosition: position,
+        ts: this.#deps.clock.now(),
+      })
+    }
+    this.#deps.activity.onActivity(requester)
+    await Promise.all(receipts.map((receipt) => this.#batcher.add(receipt)))
+  }
+
+  /** An event of a room's timeline and where in it it stands; `M_NOT_FOUND` for all others. */
+  async requireEvent(roomNid: number, eventId: EventId): Promise<{ stored: StoredEvent; position: number }> {
+    const stored = await this.#deps.events.get(this.#deps.db.reader, eventId)
+    const position = stored?.streamOrdering
+    if (stored?.roomNid !== roomNid || typeof position !== 'number') {
+      throw notFound('There is no such event in this room')
+    }
+    return { stored, position }
+  }
+
+  /**
+   * The content of the `m.receipt` event of each room that has receipts in the range; no more than the last 2000 of a
+   * room. Without a query where nothing has changed, else one statement (two without `since`).
+   */
+  async listForRooms(
+    q: Query,
+    rooms: readonly { readonly roomNid: number; readonly roomId: RoomId }[],
+    { since, upTo, userId }: ReceiptRange,
+  ): Promise<Map<RoomId, JsonObject>> {
+    const changed =
+      since === undefined ? rooms : rooms.filter(({ roomId }) => this.#changes.mayHaveChanged(roomId, since))
+    if (changed.length === 0) return new Map()
+    const nids = changed.map(({ roomNid }) => roomNid)
+    const [receipts, own] = await Promise.all([
+      this.#deps.receipts.listChanges(q, nids, { from: since ?? 0, to: upTo, userId }),
+      since === undefined ? this.#deps.receipts.listOwn(q, userId, nids, upTo) : [],
+    ])
+    const contents = contentsByRoom([...own, ...receipts])
+    return new Map(
+      changed.flatMap(({ roomNid, roomId }) => {
+        const content = contents.get(roomNid)
+        return content ? [[roomId, content] as const] : []
+      }),
+    )
+  }
+
+  /** Resolves when nothing waits to be stored. */
+  drain(): Promise<void> {
+    return this.#batcher.drain()
+  }
+
+  async #checkThread(stored: StoredEvent, threadId: unknown): Promise<string | undefined> {
+    if (threadId === undefined) return undefined
+    if (typeof threadId !== 'string' || threadId === '') {
+      throw invalidParam('thread_id must be a string that is not empty')
+    }
+    if (!(await this.#belongsTo(stored, threadId))) {
+      throw invalidParam(`The event is not in the thread ${threadId.slice(0, 255)}`)
+    }
+    return threadId
+  }
+
+  /**
+   * Whether an event is in a thread: by its own relation or by those of the events that it relates to. The root and
+   * what relates to it are in the main timeline, but may also be where the thread has been read up to.
+   */
+  async #belongsTo(stored: StoredEvent, threadId: string): Promise<boolean> {
+    let at: StoredEvent | undefined = stored
+    for (let hops = 0; at !== undefined && hops <= MAX_HOPS; hops++) {
+      if (at.threadRoot !== null) return at.threadRoot === threadId
+      if (at.event.eventId === threadId || at.relatesTo === threadId) return true
+      const next: EventId | null = at.relatesTo
+      at = next === null ? undefined : await this.#deps.events.get(this.#deps.db.reader, next)
+      if (at?.roomNid !== stored.roomNid) at = undefined
+    }
+    return threadId === MAIN_TIMELINE
+  }
+
+  async #store(receipts: readonly PendingReceipt[]): Promise<void> {
+    await this.#deps.db.write('store_receipts', async (tx) => {
+      const ahead = await this.#keepThoseAhead(tx, receipts)
+      if (ahead.length === 0) return
+      const ids = await this.#deps.streamIds.allocate(tx, ahead.length)
+      const placed = ahead.map((receipt, index) => ({ ...receipt, streamId: ids[index]! }))
+      await this.#deps.receipts.upsert(tx, placed)
+      tx.afterCommit(() => {
+        for (const { roomId, streamId } of placed) this.#changes.record(roomId, streamId)
+        this.#tell(placed)
+      })
+    })
+  }
+
+  /** Of each key the receipt that is furthest, where it is ahead of the stored one. */
+  async #keepThoseAhead(tx: Tx, receipts: readonly PendingReceipt[]): Promise<PendingReceipt[]> {
+    const furthest = new Map<string, PendingReceipt>()
+    for (const receipt of receipts) {
+      const key = keyOf(receipt)
+      if (receipt.eventPosition > (furthest.get(key)?.eventPosition ?? -Infinity)) furthest.set(key, receipt)
+    }
+    const current = await this.#deps.receipts.getMany(tx, [...furthest.values()])
+    for (const stored of current) {
+      const key = keyOf(stored)
+      const { eventPosition = -Infinity } = stored
+      if ((furthest.get(key)?.eventPosition ?? -Infinity) <= eventPosition) furthest.delete(key)
+    }
+    return [...furthest.values()]
+  }
+
+  #tell(receipts: readonly PendingReceipt[]): void {
+    const rooms = new Set<RoomId>()
+    const users = new Set<UserId>()
+    for (const { type, roomId, userId } of receipts) {
+      if (type === 'm.read.private') users.add(userId)
+      else rooms.add(roomId)
+    }
+    this.#deps.positions.onNewPosition('receipts', { rooms: [...rooms], users: [...users] })
+  }
+}
+
+function keyOf({ roomNid, userId, type, threadId }: ReceiptKey): string {
+  return `${roomNid}\u0000${userId}\u0000${type}\u0000${threadId ?? ''}`
+}
+
+/**
+ * Event ID -> type -> user ID -> receipt. There is room for one receipt of a user on an event: the one without a thread,
+ * which says most. https://spec.matrix.org/latest/client-server-api/#mreceipt
+ */
+function contentsByRoom(receipts: readonly ReceiptRecord[]): Map<number, JsonObject> {
+  const contents = new Map<number, JsonObject>()
+  for (const { roomNid, eventId, type, userId, ts, threadId } of receipts) {
+    const content = childOf(contents, roomNid)
+    const users = ownChild(ownChild(content, eventId), type)
+    if (threadId !== undefined && userId in users) continue
+    users[userId] = threadId === undefined ? { ts } : { ts, thread_id: threadId }
+  }
+  return contents
+}
+
+function childOf(contents: Map<number, JsonObject>, roomNid: number): JsonObject {
+  let content = contents.get(roomNid)
+  if (content === undefined) contents.set(roomNid, (content = {}))
+  return content
+}
+
+function ownChild(parent: JsonObject, name: string): JsonObject {
+  const child = (parent[name] ?? {}) as JsonObject
+  parent[name] = child
+  return child
+}

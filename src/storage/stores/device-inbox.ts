@@ -1,0 +1,127 @@
+import type { CacheRegistry, RowCache } from '../cache-registry.js'
+import type { Query, Tx } from '../database.js'
+import type { SequenceOptions } from '../streams/sequences.js'
+import type { DeviceId, UserId } from '../../protocol/ids.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+
+export interface InboxAddress {
+  readonly userId: UserId
+  readonly deviceId: DeviceId
+}
+
+/** A message that waits for a device. */
+export interface InboxMessage extends InboxAddress {
+  readonly streamId: number
+  readonly sender: UserId
+  readonly type: string
+  readonly content: JsonObject
+}
+
+interface Row {
+  stream_id: number
+  sender: string
+  type: string
+  content: string
+}
+
+export const TO_DEVICE_STREAM: SequenceOptions = {
+  sequence: 'to_device_stream_seq',
+  table: 'device_inbox',
+  column: 'stream_id',
+}
+
+/** Messages from device to device, until they are delivered. */
+export class DeviceInboxStore {
+  /** Of each device the position of its newest message, 0 when none waits. */
+  readonly #newest: RowCache<string, number>
+
+  constructor(caches: CacheRegistry) {
+    this.#newest = caches.createMutable({ name: 'device_inbox_newest', max: 50_000 })
+  }
+
+  /** The position of the newest message that waits for a device, 0 for none. Mostly without a query. */
+  async getNewest(q: Query, address: InboxAddress): Promise<number> {
+    const newest = await this.#newest.getRow(q, keyOf(address), async () => {
+      const row = await q.first<{ newest: number | null }>(
+        'SELECT MAX(stream_id) AS newest FROM device_inbox WHERE user_id = ? AND device_id = ?',
+        [address.userId, address.deviceId],
+      )
+      return row?.newest ?? 0
+    })
+    return newest ?? 0
+  }
+
+  /** The oldest messages of a device at or below a position, in order. By primary key. */
+  async list(
+    q: Query,
+    address: InboxAddress,
+    { upTo, limit }: { upTo: number; limit: number },
+  ): Promise<InboxMessage[]> {
+    const rows = await q.all<Row>(
+      `SELECT stream_id, sender, type, content FROM device_inbox
+       WHERE user_id = ? AND device_id = ? AND stream_id <= ? ORDER BY stream_id LIMIT ?`,
+      [address.userId, address.deviceId, upTo, limit],
+    )
+    return rows.map((row) => ({
+      userId: address.userId,
+      deviceId: address.deviceId,
+      streamId: row.stream_id,
+      sender: row.sender as UserId,
+      type: row.type,
+      content: parseContent(row.content),
+    }))
+  }
+
+  async insert(tx: Tx, messages: readonly InboxMessage[]): Promise<void> {
+    await tx.insertMany(
+      'device_inbox',
+      messages.map((message) => ({
+        user_id: message.userId,
+        device_id: message.deviceId,
+        stream_id: message.streamId,
+        sender: message.sender,
+        type: message.type,
+        content: JSON.stringify(message.content),
+      })),
+      {
+        columns: {
+          user_id: 'text',
+          device_id: 'text',
+          stream_id: 'integer',
+          sender: 'text',
+          type: 'text',
+          content: 'text',
+        },
+      },
+    )
+    for (const message of messages) this.#newest.invalidate(tx, keyOf(message))
+  }
+
+  /** Deletes what a device has received: everything at or below a position. */
+  async deleteUpTo(tx: Tx, address: InboxAddress, position: number): Promise<void> {
+    await tx.execute('DELETE FROM device_inbox WHERE user_id = ? AND device_id = ? AND stream_id <= ?', [
+      address.userId,
+      address.deviceId,
+      position,
+    ])
+    this.#newest.invalidate(tx, keyOf(address))
+  }
+
+  /** Deletes everything that waits for these devices. */
+  async deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
+    await tx.execute(
+      `DELETE FROM device_inbox WHERE user_id = ? AND ${tx.dialect.anyOf('device_id', 'text')}`,
+      [userId, tx.dialect.list(deviceIds)],
+    )
+    for (const deviceId of deviceIds) this.#newest.invalidate(tx, keyOf({ userId, deviceId }))
+  }
+}
+
+function keyOf({ userId, deviceId }: InboxAddress): string {
+  return `${userId}\u0000${deviceId}`
+}
+
+function parseContent(json: string): JsonObject {
+  const content: unknown = JSON.parse(json)
+  return isJsonObject(content) ? content : {}
+}
