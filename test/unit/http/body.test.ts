@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { expect } from 'chai'
 import * as fc from 'fast-check'
 import { MAX_JSON_DEPTH, parseJsonBody, readBody, RequestAbortedError } from '../../../src/http/body.js'
-import { MatrixError } from '../../../src/protocol/errors.js'
+import type { MatrixError } from '../../../src/protocol/errors.js'
 import { rejection } from '../../support/rejection.js'
 
 const STRICT = { emptyBody: false, allowNul: false }

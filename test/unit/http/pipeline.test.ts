@@ -244,7 +244,7 @@ describe('http/pipeline', () => {
     await using server = await TestServer.start()
     const post = async (path: string, rawBody: string): Promise<string> => {
       const { status, body } = await server.client().request('POST', path, { rawBody })
-      return `${status} ${String(body['errcode'] ?? 'fine')}`
+      return `${status} ${(body['errcode'] as string | undefined) ?? 'fine'}`
     }
     expect(await post('/open', '{"a":1}')).to.equal('200 fine')
     expect(server.seen.body).to.deep.equal({ a: 1 })
@@ -263,7 +263,7 @@ describe('http/pipeline', () => {
     await using server = await TestServer.start()
     const post = async (path: string, token?: string, search = ''): Promise<string> => {
       const { status, body } = await server.client(token).request('POST', path + search)
-      return `${status} ${String(body['errcode'] ?? server.seen.requester?.userId)}`
+      return `${status} ${(body['errcode'] as string | undefined) ?? server.seen.requester?.userId ?? 'nobody'}`
     }
     expect(await post('/user', 'alice')).to.equal('200 @alice:hs.test')
     expect(await post('/user', undefined, '?access_token=alice')).to.equal('200 @alice:hs.test')
@@ -273,7 +273,7 @@ describe('http/pipeline', () => {
     expect(await post('/user', 'nobody')).to.equal('401 M_UNKNOWN_TOKEN')
     expect(await post('/user', 'guest')).to.equal('403 M_GUEST_ACCESS_FORBIDDEN')
     expect(await post('/guests', 'guest')).to.equal('200 @guest:hs.test')
-    expect(await post('/optional')).to.equal('200 undefined')
+    expect(await post('/optional')).to.equal('200 nobody')
     expect(await post('/optional', 'alice')).to.equal('200 @alice:hs.test')
     expect(await post('/optional', 'nobody')).to.equal('401 M_UNKNOWN_TOKEN')
     expect(await post('/admin', 'alice')).to.equal('403 M_FORBIDDEN')
@@ -419,7 +419,7 @@ describe('http/pipeline', () => {
     request.on('error', () => undefined)
     request.end()
     while (server.seen.request === undefined) await new Promise((resolve) => setImmediate(resolve))
-    const { signal } = server.seen.request as RequestInfo
+    const { signal } = server.seen.request
     const aborted = once(signal, 'abort')
     request.destroy()
     await aborted

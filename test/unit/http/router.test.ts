@@ -38,7 +38,7 @@ describe('http/router', () => {
       'getStateEvent {"roomId":"!a:b","eventType":"m.x","stateKey":"a/b"}',
     )
     expect(find('GET', '/_matrix/client/v3/profile/@caf%C3%A9:b')).to.equal('getProfile {"userId":"@café:b"}')
-    expect(find('GET', `/_matrix/client/v3/profile/@caf${'\u00c3\u00a9'}:b`)).to.equal(
+    expect(find('GET', '/_matrix/client/v3/profile/@caf\u00c3\u00a9:b')).to.equal(
       'getProfile {"userId":"@café:b"}',
     )
   })
