@@ -5,7 +5,7 @@ import { MAX_DEPTH } from './constants.js'
 import { badJson } from './errors.js'
 import { Event, type PduJson } from './event.js'
 import { checkEventSize } from './event-format.js'
-import { contentHash, essentialText, hashEventId, roomIdOfCreate } from './hashes.js'
+import { essentialText, hashedText, hashEventId, roomIdOfCreate, sha256 } from './hashes.js'
 import type { EventId, RoomId, UserId } from './ids.js'
 import type { RoomVersionRules } from './room-versions.js'
 import type { JsonSigner } from './signed-json.js'
@@ -52,12 +52,15 @@ export function buildEvent(rules: RoomVersionRules, draft: NewEvent, signer: Eve
     throw badJson('The event has a number that is not an integer within ±(2^53 − 1)')
   }
   if (rules.eventIdFormat === 'v1') json.event_id = localEventId(json, signer)
-  json.hashes = { sha256: contentHash(json) }
+  const hashed = hashedText(json)
+  json.hashes = { sha256: sha256(hashed) }
   const essential = essentialText(rules, json)
   json.signatures = { [signer.serverName]: { [signer.keyId]: signer.sign(essential) } }
   const eventId = json.event_id === undefined ? hashEventId(rules, essential) : (json.event_id as EventId)
   const event = new Event(rules, json, { eventId, roomId: draft.roomId ?? roomIdOfCreate(eventId) })
-  checkEventSize(event)
+  // What the hash leaves out is one object that the other is joined to with a comma for two braces.
+  const rest = JSON.stringify({ hashes: json.hashes, signatures: json.signatures })
+  checkEventSize(event, Buffer.byteLength(hashed) + Buffer.byteLength(rest) - 1)
   return event
 }
 

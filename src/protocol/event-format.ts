@@ -33,9 +33,10 @@ export function parseEvent(rules: RoomVersionRules, source: string | JsonObject)
 
 /**
  * Throws 413 `M_TOO_LARGE` when an event or one of its fields exceeds the limits.
+ * @param bytes the size of the event's canonical JSON, where it is known
  * https://spec.matrix.org/latest/client-server-api/#size-limits
  */
-export function checkEventSize(event: Event): void {
+export function checkEventSize(event: Event, bytes?: number): void {
   const { json } = event
   for (const key of LIMITED_FIELDS) {
     const value = json[key]
@@ -43,8 +44,9 @@ export function checkEventSize(event: Event): void {
       throw tooLarge(`The event's ${key} has more than ${MAX_EVENT_FIELD_BYTES} bytes`)
     }
   }
-  const text = canonicalJson(json as JsonObject)
-  if (!fitsBytes(text, MAX_EVENT_BYTES)) throw tooLarge(`The event has more than ${MAX_EVENT_BYTES} bytes`)
+  if ((bytes ?? Buffer.byteLength(canonicalJson(json as JsonObject))) > MAX_EVENT_BYTES) {
+    throw tooLarge(`The event has more than ${MAX_EVENT_BYTES} bytes`)
+  }
 }
 
 const LIMITED_FIELDS = ['event_id', 'room_id', 'sender', 'state_key', 'type'] as const

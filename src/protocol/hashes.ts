@@ -8,13 +8,18 @@ import { redactPdu } from './redaction.js'
 import type { RoomVersionRules } from './room-versions.js'
 import { signableText } from './signed-json.js'
 
+/** The text that an event's content hash is of: all but hashes, signatures and what is unsigned. */
+export function hashedText(json: Readonly<PduJson>): string {
+  const { hashes: _hashes, signatures: _signatures, unsigned: _unsigned, ...hashed } = json
+  return canonicalJson(hashed as JsonObject)
+}
+
 /**
  * SHA-256 over the whole event, in unpadded Base64: what `hashes.sha256` should be.
  * https://spec.matrix.org/latest/server-server-api/#calculating-the-content-hash-for-an-event
  */
-export function contentHash(json: Readonly<Record<string, unknown>>): string {
-  const { hashes: _hashes, signatures: _signatures, unsigned: _unsigned, ...hashed } = json
-  return sha256(canonicalJson(hashed as JsonObject))
+export function contentHash(json: Readonly<PduJson>): string {
+  return sha256(hashedText(json))
 }
 
 /**
@@ -64,6 +69,7 @@ export function roomIdOfCreate(eventId: EventId): RoomId {
   return `!${eventId.slice(1)}` as RoomId
 }
 
-function sha256(text: string): string {
+/** Of the UTF-8 of a text, in unpadded Base64. */
+export function sha256(text: string): string {
   return stripPadding(hash('sha256', text, 'base64'))
 }
