@@ -21,13 +21,20 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
+import type { Aliases } from './rooms/aliases.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventContext } from './rooms/event-context.js'
 import type { Pagination } from './rooms/pagination.js'
+import type { ProfileUpdates } from './rooms/profile-updates.js'
+import type { PublicRooms } from './rooms/public-rooms.js'
 import type { RelatedEvents } from './rooms/related-events.js'
+import type { RoomCreation } from './rooms/room-creation.js'
 import type { RoomInitialSync } from './rooms/room-initial-sync.js'
 import type { RoomMembers } from './rooms/room-members.js'
+import type { RoomMembership } from './rooms/room-membership.js'
+import type { RoomSending } from './rooms/room-sending.js'
 import type { RoomStateViews } from './rooms/room-state-views.js'
+import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
 import type { Threads } from './rooms/threads.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -41,6 +48,7 @@ export interface Services {
   readonly accountData: AccountData
   readonly accountDeactivation: AccountDeactivation
   readonly accountRegistration: AccountRegistration
+  readonly aliases: Aliases
   readonly deviceLists: DeviceLists
   readonly devices: Devices
   readonly eventByTimestamp: EventByTimestamp
@@ -52,15 +60,21 @@ export interface Services {
   readonly pagination: Pagination
   readonly passwordChanges: PasswordChanges
   readonly presence: Presence
+  readonly profileUpdates: ProfileUpdates
   readonly profiles: Profiles
+  readonly publicRooms: PublicRooms
   readonly pushRules: PushRules
   readonly readMarkers: ReadMarkers
   readonly receipts: Receipts
   readonly registrationTokens: RegistrationTokens
   readonly relatedEvents: RelatedEvents
+  readonly roomCreation: RoomCreation
   readonly roomInitialSync: RoomInitialSync
   readonly roomMembers: RoomMembers
+  readonly roomMembership: RoomMembership
+  readonly roomSending: RoomSending
   readonly roomStateViews: RoomStateViews
+  readonly roomUpgrades: RoomUpgrades
   readonly serverDescription: ServerDescription
   readonly sharedSecretRegistration: SharedSecretRegistration
   readonly singleEvents: SingleEvents

@@ -73,6 +73,21 @@ export class AccountDataStore {
     return new Set(isJsonObject(ignored) ? (Object.keys(ignored) as UserId[]) : [])
   }
 
+  /**
+   * Which of these take no invitations.
+   * https://spec.matrix.org/latest/client-server-api/#invite-permission
+   */
+  async filterBlockingInvites(q: Query, userIds: readonly UserId[]): Promise<Set<UserId>> {
+    if (userIds.length === 0) return new Set()
+    const rows = await q.all<{ user_id: string; content: string }>(
+      `SELECT user_id, content FROM account_data
+       WHERE ${q.dialect.anyOf('user_id', 'text')} AND room_id = '' AND type = 'm.invite_permission_config'`,
+      [q.dialect.list(userIds)],
+    )
+    const blocking = rows.filter((row) => parseContent(row.content)['default_action'] === 'block')
+    return new Set(blocking.map((row) => row.user_id as UserId))
+  }
+
   /** `streamId`: the position of the change. */
   async put(tx: Tx, userId: UserId, entry: AccountDataEntry, streamId: number): Promise<void> {
     await tx.execute(

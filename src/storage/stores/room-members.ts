@@ -78,6 +78,54 @@ export class RoomMembersStore {
     return rows.map(toRecord)
   }
 
+  /** Whether somebody of this server is in the room. Index room_members_membership. */
+  async hasLocalMember(q: Query, roomNid: number): Promise<boolean> {
+    const row = await q.first(
+      `SELECT 1 AS found FROM room_members WHERE room_nid = ? AND membership = 'join' AND is_local = 1 LIMIT 1`,
+      [roomNid],
+    )
+    return row !== undefined
+  }
+
+  /** Some people of this server who are in the room. Index room_members_membership. */
+  async sampleLocalMembers(q: Query, roomNid: number, limit: number): Promise<UserId[]> {
+    const rows = await q.all<{ user_id: string }>(
+      `SELECT user_id FROM room_members WHERE room_nid = ? AND membership = 'join' AND is_local = 1 LIMIT ?`,
+      [roomNid, limit],
+    )
+    return rows.map((row) => row.user_id as UserId)
+  }
+
+  /** Guests of this server who are in the room. */
+  async listGuests(q: Query, roomNid: number): Promise<UserId[]> {
+    const rows = await q.all<{ user_id: string }>(
+      `SELECT m.user_id FROM room_members m JOIN users u ON u.user_id = m.user_id
+       WHERE m.room_nid = ? AND m.membership = 'join' AND m.is_local = 1 AND u.is_guest = 1`,
+      [roomNid],
+    )
+    return rows.map((row) => row.user_id as UserId)
+  }
+
+  /** Whether somebody is in one of several rooms. By primary key. */
+  async isJoinedToAny(q: Query, userId: UserId, roomNids: readonly number[]): Promise<boolean> {
+    const row = await q.first(
+      `SELECT 1 AS found FROM room_members
+       WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND user_id = ? AND membership = 'join' LIMIT 1`,
+      [q.dialect.list(roomNids), userId],
+    )
+    return row !== undefined
+  }
+
+  /** Whether two people are in the same room. Index room_members_user. */
+  async shareRoom(q: Query, a: UserId, b: UserId): Promise<boolean> {
+    const row = await q.first(
+      `SELECT 1 AS found FROM room_members x JOIN room_members y ON y.room_nid = x.room_nid
+       WHERE x.user_id = ? AND x.membership = 'join' AND y.user_id = ? AND y.membership = 'join' LIMIT 1`,
+      [a, b],
+    )
+    return row !== undefined
+  }
+
   /** Hides a room that the user has left; the next membership brings it back. */
   async setForgotten(tx: Tx, roomNid: number, userId: UserId): Promise<void> {
     await tx.execute('UPDATE room_members SET forgotten = 1 WHERE room_nid = ? AND user_id = ?', [

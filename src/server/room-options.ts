@@ -1,0 +1,41 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { PRESETS, type RoomPreset } from '../services/rooms/room-presets.js'
+import type { RoomOptions } from './wire-rooms.js'
+
+const ALL_PRESETS = Object.keys(PRESETS) as RoomPreset[]
+
+/** The sections of the configuration as the services of rooms want them. */
+export function toRoomOptions({ rooms, server, registration }: HomeserverConfig): RoomOptions {
+  return {
+    serverName: server.serverName,
+    creation: {
+      defaultRoomVersion: server.defaultRoomVersion,
+      encryptedPresets: new Set(encryptedPresets(rooms.encryptedByDefault)),
+      presetPowerLevels: rooms.powerLevelContentOverride,
+    },
+    membership: { perRoomProfiles: rooms.allowPerRoomProfiles, forgetOnLeave: rooms.forgetOnLeave },
+    invitations: {
+      onlyAdminsInvite: server.blockNonAdminInvites,
+      includeProfile: server.includeProfileDataOnInvite,
+    },
+    directory: {
+      isSearchable: rooms.isDirectorySearchEnabled,
+      withoutAuth: server.allowPublicRoomsWithoutAuth,
+    },
+    aliasesNeedMembership: rooms.requireMembershipForAliases,
+    aliasCreationRules: rooms.aliasCreationRules,
+    publicationRules: rooms.publicationRules,
+    autoJoin: {
+      rooms: registration.autoJoin.rooms,
+      createsRooms: registration.autoJoin.createsRooms,
+      isFederated: registration.autoJoin.createsFederatedRooms,
+      preset: registration.autoJoin.preset,
+      inviterLocalpart: registration.autoJoin.inviterLocalpart,
+    },
+  }
+}
+
+function encryptedPresets(which: 'off' | 'invite' | 'all'): RoomPreset[] {
+  if (which === 'off') return []
+  return which === 'all' ? ALL_PRESETS : ALL_PRESETS.filter((preset) => PRESETS[preset].joinRule === 'invite')
+}

@@ -1,0 +1,178 @@
+import type { ServerName } from '../protocol/ids.js'
+import { AccountData } from '../services/accounts/account-data.js'
+import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { EventSender } from '../services/events/event-sender.js'
+import type { RoomState } from '../services/events/room-state.js'
+import { Aliases } from '../services/rooms/aliases.js'
+import { AutoJoin, type AutoJoinOptions } from '../services/rooms/auto-join.js'
+import { DirectoryEntries } from '../services/rooms/directory-entries.js'
+import { DirectoryRules, type DirectoryRule } from '../services/rooms/directory-rules.js'
+import { GuestAccess } from '../services/rooms/guest-access.js'
+import { Invitations, type InvitationOptions } from '../services/rooms/invitations.js'
+import { ProfileUpdates } from '../services/rooms/profile-updates.js'
+import { PublicRooms, type PublicRoomsOptions } from '../services/rooms/public-rooms.js'
+import { RelationChecks } from '../services/rooms/relation-checks.js'
+import { RestrictedJoins } from '../services/rooms/restricted-joins.js'
+import { RoomCreation, type RoomCreationOptions } from '../services/rooms/room-creation.js'
+import { RoomDepartures } from '../services/rooms/room-departures.js'
+import { RoomMembership, type MembershipOptions } from '../services/rooms/room-membership.js'
+import { RoomPowers } from '../services/rooms/room-powers.js'
+import { RoomSending } from '../services/rooms/room-sending.js'
+import { RoomSuccession } from '../services/rooms/room-succession.js'
+import { RoomUpgrades } from '../services/rooms/room-upgrades.js'
+import { ThirdPartyInvites } from '../services/rooms/third-party-invites.js'
+import type { Services } from '../services/services.js'
+import type { PositionSink } from '../services/streams/notifier.js'
+import type { Database } from '../storage/database.js'
+import type { AccountDataStore } from '../storage/stores/account-data.js'
+import { AnnotationsStore } from '../storage/stores/annotations.js'
+import { DirectoryStore } from '../storage/stores/directory.js'
+import type { EventsStore } from '../storage/stores/events.js'
+import { ProfileUpdatesStore } from '../storage/stores/profile-updates.js'
+import type { ProfilesStore } from '../storage/stores/profiles.js'
+import { PublicRoomsStore } from '../storage/stores/public-rooms.js'
+import type { UsersStore } from '../storage/stores/users.js'
+import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+import type { Clock } from '../util/clock.js'
+import type { EventStores } from './wire-events.js'
+
+/** What the configuration says of rooms, as the services want it. */
+export interface RoomOptions {
+  readonly serverName: ServerName
+  readonly creation: Omit<RoomCreationOptions, 'serverName' | 'publicationRules'>
+  readonly membership: MembershipOptions
+  readonly invitations: Omit<InvitationOptions, 'serverName'>
+  readonly directory: Omit<PublicRoomsOptions, 'serverName' | 'publicationRules'>
+  /** `require_membership_for_aliases`. */
+  readonly aliasesNeedMembership: boolean
+  readonly aliasCreationRules: readonly DirectoryRule[]
+  readonly publicationRules: readonly DirectoryRule[]
+  readonly autoJoin: Omit<AutoJoinOptions, 'serverName'>
+}
+
+/** What rooms need of the rest of the server. */
+export interface RoomParts {
+  readonly db: Database
+  readonly clock: Clock
+  readonly positions: PositionSink
+  readonly eventStream: Pick<StreamIdGenerator, 'position'>
+  readonly accountDataStream: Pick<StreamIdGenerator, 'allocate'>
+  readonly roomState: RoomState
+  readonly eventSender: EventSender
+  readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  /** For what fails with nobody waiting for it. */
+  readonly onError: (error: unknown) => void
+}
+
+export type RoomStores = ReturnType<typeof createRoomStores>
+
+/** Stores of other parts that rooms work on. */
+export type RoomStoresOfOthers = EventStores & {
+  readonly accountData: AccountDataStore
+  readonly profiles: ProfilesStore
+  readonly users: UsersStore
+}
+
+export type RoomServices = Pick<
+  Services,
+  | 'aliases'
+  | 'profileUpdates'
+  | 'publicRooms'
+  | 'roomCreation'
+  | 'roomMembership'
+  | 'roomSending'
+  | 'roomUpgrades'
+> & {
+  /** For registration. */
+  readonly autoJoin: AutoJoin
+  /** For deactivation. */
+  readonly departures: RoomDepartures
+  /** To be settled when the server stops. */
+  readonly succession: RoomSuccession
+}
+
+/** The stores of the directory and of what goes on in the background. */
+export function createRoomStores(others: { readonly events: EventsStore }) {
+  return {
+    annotations: new AnnotationsStore(others.events),
+    directory: new DirectoryStore(),
+    profileUpdates: new ProfileUpdatesStore(),
+    publicRooms: new PublicRoomsStore(),
+  }
+}
+
+/** Constructs the services of rooms, each after those it needs. */
+export function createRoomServices(
+  parts: RoomParts,
+  stores: RoomStores & RoomStoresOfOthers,
+  options: RoomOptions,
+): RoomServices {
+  const { db, roomState, eventSender: sender } = parts
+  const { serverName } = options
+  const shared = { ...stores, ...parts, sender, serverName }
+  const powers = new RoomPowers(db, roomState, stores.members)
+  const publicationRules = new DirectoryRules(options.publicationRules)
+  const aliases = new Aliases({
+    ...shared,
+    powers,
+    options: {
+      serverName,
+      requireMembership: options.aliasesNeedMembership,
+      creationRules: new DirectoryRules(options.aliasCreationRules),
+    },
+  })
+  const invitations = new Invitations({ ...shared, options: { ...options.invitations, serverName } })
+  const roomCreation = new RoomCreation({
+    ...shared,
+    aliases,
+    invitations,
+    options: { ...options.creation, serverName, publicationRules },
+  })
+  const succession = new RoomSuccession({
+    ...shared,
+    writer: new AccountData({ ...shared, streamIds: parts.accountDataStream }),
+  })
+  const guestAccess = new GuestAccess(shared)
+  const roomMembership = new RoomMembership({
+    ...shared,
+    aliases,
+    invitations,
+    guestAccess,
+    restrictedJoins: new RestrictedJoins({ ...shared, powers }),
+    thirdPartyInvites: new ThirdPartyInvites(shared),
+    onJoined: (userId, room) => {
+      succession.onJoined(userId, room)
+    },
+    options: options.membership,
+  })
+  return {
+    aliases,
+    roomCreation,
+    roomMembership,
+    succession,
+    publicRooms: new PublicRooms({
+      ...shared,
+      powers,
+      entries: new DirectoryEntries(shared),
+      options: { ...options.directory, serverName, publicationRules },
+    }),
+    roomUpgrades: new RoomUpgrades({ ...shared, powers, succession }),
+    roomSending: new RoomSending({
+      ...shared,
+      aliases,
+      guestAccess,
+      membership: roomMembership,
+      relations: new RelationChecks(shared),
+      transactions: stores.eventTxns,
+    }),
+    profileUpdates: new ProfileUpdates({ ...shared, updates: stores.profileUpdates }),
+    departures: new RoomDepartures(shared),
+    autoJoin: new AutoJoin({
+      ...shared,
+      aliases,
+      creation: roomCreation,
+      membership: roomMembership,
+      options: { ...options.autoJoin, serverName },
+    }),
+  }
+}

@@ -1,0 +1,195 @@
+import { forbidden, invalidParam, MatrixError, notFound } from '../../protocol/errors.js'
+import {
+  fitsBytes,
+  MAX_ID_BYTES,
+  parseRoomAlias,
+  serverNameOf,
+  type RoomAlias,
+  type RoomId,
+  type ServerName,
+  type UserId,
+} from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { DirectoryStore } from '../../storage/stores/directory.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { Clock } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { Requester } from '../accounts/requester.js'
+import type { EventSender } from '../events/event-sender.js'
+import type { RoomState } from '../events/room-state.js'
+import { withoutAlias } from './canonical-aliases.js'
+import type { DirectoryRules } from './directory-rules.js'
+import type { RoomPowers } from './room-powers.js'
+
+export interface AliasOptions {
+  readonly serverName: ServerName
+  /** `require_membership_for_aliases`. */
+  readonly requireMembership: boolean
+  /** `alias_creation_rules`. */
+  readonly creationRules: DirectoryRules
+}
+
+export interface AliasesDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly directory: DirectoryStore
+  readonly members: RoomMembersStore
+  readonly roomState: RoomState
+  readonly powers: RoomPowers
+  readonly sender: EventSender
+  readonly options: AliasOptions
+}
+
+/** Where an alias leads. */
+export interface ResolvedAlias {
+  readonly roomId: RoomId
+  /** Servers through which the room can be had, ours first. */
+  readonly servers: readonly ServerName[]
+}
+
+const MAX_SERVERS = 50
+const SAMPLED_MEMBERS = 500
+
+/** Aliases of rooms. https://spec.matrix.org/latest/client-server-api/#room-aliases */
+export class Aliases {
+  readonly #deps: AliasesDependencies
+
+  constructor(deps: AliasesDependencies) {
+    this.#deps = deps
+  }
+
+  /** Throws 404 `M_NOT_FOUND` for aliases that do not exist or belong to a server that cannot be asked. */
+  async resolve(alias: RoomAlias): Promise<ResolvedAlias> {
+    const { db, directory, options } = this.#deps
+    const record = await directory.get(db.reader, alias)
+    if (!record || serverNameOf(alias) !== options.serverName) throw aliasNotFound(alias)
+    const remote = await directory.sampleRemoteMembers(db.reader, record.roomNid, SAMPLED_MEMBERS)
+    const servers = new Set([options.serverName, ...remote.map(serverNameOf)])
+    return { roomId: record.roomId, servers: [...servers].slice(0, MAX_SERVERS) }
+  }
+
+  /**
+   * Makes an alias of this server. Throws `M_INVALID_PARAM` for aliases of others, `M_NOT_FOUND` for unknown rooms,
+   * `M_FORBIDDEN` for people who are not in the room or whom the server's rules refuse, 409 where the alias exists.
+   */
+  async create(requester: Requester, alias: RoomAlias, roomId: RoomId): Promise<void> {
+    const { db, clock, directory, members, roomState, options } = this.#deps
+    if (serverNameOf(alias) !== options.serverName) throw invalidParam('Room alias must be local')
+    checkLocalpart(alias)
+    const room = await roomState.requireRoom(roomId)
+    const isTrusted = requester.isAdmin || requester.appserviceId !== undefined
+    if (options.requireMembership && !isTrusted) {
+      const member = await members.get(db.reader, room.roomNid, requester.userId)
+      if (member?.membership !== 'join') {
+        throw forbidden('You must be in the room to create an alias for it')
+      }
+    }
+    this.#checkRules(requester, roomId, alias)
+    const isNew = await db.write('create_alias', (tx) =>
+      directory.insert(tx, { alias, roomNid: room.roomNid, creator: requester.userId }, clock.now()),
+    )
+    if (!isNew) throw new MatrixError('M_UNKNOWN', `Room alias ${alias} already exists`, { status: 409 })
+  }
+
+  /**
+   * The alias with a localpart, for a room that is about to be created by the requester. Throws `M_INVALID_PARAM`,
+   * `M_ROOM_IN_USE` where it is taken, `M_FORBIDDEN`.
+   */
+  async checkNew(requester: Requester, localpart: string): Promise<RoomAlias> {
+    const { db, directory, options } = this.#deps
+    const alias = `#${localpart}:${options.serverName}`
+    if (localpart.includes(':')) {
+      throw invalidParam("':' is not permitted in the name of a room alias: it is the part before it")
+    }
+    if (!fitsBytes(alias, MAX_ID_BYTES)) throw invalidParam('The room alias is too long')
+    const parsed = parseRoomAlias(alias)
+    if (parsed === undefined) throw invalidParam('Room alias invalid')
+    checkLocalpart(parsed)
+    // The room has no ID yet, so that no rule about room IDs can match but those for all rooms.
+    this.#checkRules(requester, '!:' as RoomId, parsed)
+    if (await directory.get(db.reader, parsed)) throw roomInUse()
+    return parsed
+  }
+
+  /**
+   * Removes an alias: its creator, administrators and those who may change the room's canonical alias can. The canonical
+   * alias of the room follows where the requester may change it. Throws `M_NOT_FOUND`, `M_FORBIDDEN`.
+   */
+  async delete(requester: Requester, alias: RoomAlias): Promise<void> {
+    const { db, directory, roomState } = this.#deps
+    const record = await directory.get(db.reader, alias)
+    if (!record) throw aliasNotFound(alias)
+    const room = await roomState.requireRoom(record.roomId)
+    const mayDelete =
+      record.creator === requester.userId ||
+      requester.isAdmin ||
+      (await this.#deps.powers.maySendState(room, requester.userId, 'm.room.canonical_alias'))
+    if (!mayDelete) throw forbidden("You don't have permission to delete the alias.")
+    const deleted = await db.write('delete_alias', (tx) => directory.delete(tx, alias))
+    if (!deleted) throw aliasNotFound(alias)
+    await this.#removeFromState(requester, room, alias)
+  }
+
+  /** The aliases of a room on this server. Throws `M_FORBIDDEN` for people outside rooms that not everybody can read. */
+  async list(requester: Requester, roomId: RoomId): Promise<RoomAlias[]> {
+    const { db, directory, members, roomState } = this.#deps
+    const room = await roomState.findRoom(roomId)
+    const member = room && (await members.get(db.reader, room.roomNid, requester.userId))
+    const mayList =
+      room !== undefined && (member?.membership === 'join' || (await this.#isWorldReadable(roomId)))
+    if (!mayList) throw forbidden('You are not a member of the room.')
+    return directory.listForRoom(db.reader, room.roomNid)
+  }
+
+  /** Whether each of these aliases leads to the room. */
+  async leadTo(roomId: RoomId, aliases: readonly RoomAlias[]): Promise<boolean> {
+    const records = await this.#deps.directory.getMany(this.#deps.db.reader, aliases)
+    return aliases.every((alias) => records.get(alias)?.roomId === roomId)
+  }
+
+  #checkRules(requester: Requester, roomId: RoomId, alias: RoomAlias): void {
+    if (requester.appserviceId !== undefined) return
+    if (!this.#deps.options.creationRules.allows(requester.userId, roomId, [alias])) {
+      throw forbidden('Not allowed to create alias')
+    }
+  }
+
+  async #isWorldReadable(roomId: RoomId): Promise<boolean> {
+    const visibility = await this.#deps.roomState.getStateEvent(roomId, 'm.room.history_visibility', '')
+    return visibility?.event.content['history_visibility'] === 'world_readable'
+  }
+
+  async #removeFromState(requester: Requester, room: RoomRecord, alias: RoomAlias): Promise<void> {
+    const current = await this.#deps.roomState.getStateEvent(room.roomId, 'm.room.canonical_alias', '')
+    const content = current && withoutAlias(current.event.content, alias)
+    if (content === undefined) return
+    try {
+      await this.#sendCanonicalAlias(requester.userId, room.roomId, content)
+    } catch (error) {
+      // The alias is gone all the same.
+      if (!(error instanceof MatrixError)) throw error
+    }
+  }
+
+  async #sendCanonicalAlias(userId: UserId, roomId: RoomId, content: JsonObject): Promise<void> {
+    await this.#deps.sender.send(
+      { userId },
+      { roomId, type: 'm.room.canonical_alias', stateKey: '', content },
+    )
+  }
+}
+
+/** The answer to a wish for an alias that exists. */
+export function roomInUse(): MatrixError {
+  return new MatrixError('M_ROOM_IN_USE', 'Room alias already taken')
+}
+
+function aliasNotFound(alias: RoomAlias): MatrixError {
+  return notFound(`Room alias ${alias} not found`)
+}
+
+/** New aliases have a name without whitespace; old ones of other servers may be anything. */
+function checkLocalpart(alias: RoomAlias): void {
+  if (alias.startsWith('#:') || /\s/u.test(alias)) throw invalidParam('Invalid characters in room alias')
+}

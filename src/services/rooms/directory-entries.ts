@@ -1,0 +1,114 @@
+import type { Database, Query, Tx } from '../../storage/database.js'
+import type { CurrentStateStore } from '../../storage/stores/current-state.js'
+import type { EventsStore } from '../../storage/stores/events.js'
+import {
+  DIRECTORY_STATE_TYPES,
+  type DirectoryEntry,
+  type PublicRoomsStore,
+} from '../../storage/stores/public-rooms.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { SingleFlight } from '../../util/single-flight.js'
+import { plainTopic } from './room-presets.js'
+
+export interface DirectoryEntriesDependencies {
+  readonly db: Database
+  readonly publicRooms: PublicRoomsStore
+  readonly currentState: CurrentStateStore
+  readonly events: EventsStore
+  readonly eventStream: Pick<StreamIdGenerator, 'position'>
+}
+
+/** Changes of state that are looked at in one transaction. */
+const BATCH = 2_000
+
+/**
+ * Keeps what the directory says of published rooms up with their state. It follows the events stream, but only when
+ * somebody looks at the directory: until then nobody can tell.
+ */
+export class DirectoryEntries {
+  readonly #deps: DirectoryEntriesDependencies
+  readonly #flights = new SingleFlight<void>()
+
+  constructor(deps: DirectoryEntriesDependencies) {
+    this.#deps = deps
+  }
+
+  /** Takes in all changes of state that are committed. */
+  async catchUp(): Promise<void> {
+    const { eventStream, db, publicRooms } = this.#deps
+    const target = eventStream.position()
+    if ((await publicRooms.getPosition(db.reader)) >= target) return
+    await this.#flights.run('catch up', () => this.#catchUpTo(target))
+    // The flight may have been somebody else's, who began before.
+    if ((await publicRooms.getPosition(db.reader)) < target) await this.#catchUpTo(target)
+  }
+
+  /** Writes the entries of rooms anew, from their state as it is; rooms that are not published are left out. */
+  async refresh(roomNids: readonly number[]): Promise<void> {
+    await this.#deps.db.write('refresh_directory', (tx) => this.#refreshIn(tx, roomNids))
+  }
+
+  async #catchUpTo(target: number): Promise<void> {
+    const { db, publicRooms } = this.#deps
+    for (;;) {
+      const upTo = await db.write('catch_up_directory', async (tx) => {
+        const from = await publicRooms.getPosition(tx)
+        if (from >= target) return from
+        const changed = await publicRooms.listChanged(tx, { from, to: target }, BATCH)
+        await this.#refreshIn(tx, changed.roomNids)
+        await publicRooms.setPosition(tx, changed.upTo)
+        return changed.upTo
+      })
+      if (upTo >= target) return
+    }
+  }
+
+  async #refreshIn(tx: Tx, roomNids: readonly number[]): Promise<void> {
+    const { publicRooms } = this.#deps
+    const published = await publicRooms.filterPublished(tx, roomNids)
+    if (published.length > 0) await publicRooms.putEntries(tx, await this.#read(tx, published))
+  }
+
+  async #read(q: Query, roomNids: readonly number[]): Promise<DirectoryEntry[]> {
+    const { currentState, events } = this.#deps
+    const keys = DIRECTORY_STATE_TYPES.map((type) => [type, ''] as const)
+    const entries = await currentState.getForRooms(q, roomNids, keys)
+    const stored = await events.getByNids(
+      q,
+      entries.map((entry) => entry.eventNid),
+    )
+    const contents = new Map<number, Map<string, JsonObject>>()
+    for (const { roomNid, type, eventNid } of entries) {
+      const content = stored.get(eventNid)?.event.content
+      const ofRoom = contents.get(roomNid) ?? new Map<string, JsonObject>()
+      if (isJsonObject(content)) contents.set(roomNid, ofRoom.set(type, content))
+    }
+    return roomNids.map((roomNid) => toEntry(roomNid, contents.get(roomNid) ?? new Map()))
+  }
+}
+
+const MAX_TEXT = 10_000
+
+function toEntry(roomNid: number, state: ReadonlyMap<string, JsonObject>): DirectoryEntry {
+  const get = (type: string, key: string): JsonValue | undefined => state.get(type)?.[key]
+  const topic = state.get('m.room.topic')
+  return {
+    roomNid,
+    name: text(get('m.room.name', 'name')),
+    topic: topic && text(plainTopic(topic)),
+    canonicalAlias: text(get('m.room.canonical_alias', 'alias')),
+    avatarUrl: text(get('m.room.avatar', 'url')),
+    // Without a join rule only the invited can join.
+    joinRule: text(get('m.room.join_rules', 'join_rule')) ?? 'invite',
+    worldReadable: get('m.room.history_visibility', 'history_visibility') === 'world_readable',
+    guestCanJoin: get('m.room.guest_access', 'guest_access') === 'can_join',
+  }
+}
+
+/** Text that a column can hold; anybody may have written it. Undefined for nothing and for what is no text. */
+function text(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined
+  const storable = value.slice(0, MAX_TEXT).replaceAll('\u0000', '').toWellFormed()
+  return storable === '' ? undefined : storable
+}

@@ -1,0 +1,90 @@
+import { forbidden, MatrixError } from '../../protocol/errors.js'
+import { serverNameOf, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { AccountDataStore } from '../../storage/stores/account-data.js'
+import type { ProfileRecord, ProfilesStore } from '../../storage/stores/profiles.js'
+import type { JsonObject } from '../../util/json.js'
+import type { RateLimits } from '../accounts/ratelimits.js'
+import type { Requester } from '../accounts/requester.js'
+
+export interface InvitationOptions {
+  readonly serverName: ServerName
+  /** `block_non_admin_invites`. */
+  readonly onlyAdminsInvite: boolean
+  /** `include_profile_data_on_invite`. */
+  readonly includeProfile: boolean
+}
+
+export interface InvitationsDependencies {
+  readonly db: Database
+  readonly accountData: AccountDataStore
+  readonly profiles: ProfilesStore
+  readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  readonly options: InvitationOptions
+}
+
+/** What the server itself has to say of invitations, beyond the room's rules. */
+export class Invitations {
+  readonly #deps: InvitationsDependencies
+
+  constructor(deps: InvitationsDependencies) {
+    this.#deps = deps
+  }
+
+  /**
+   * Throws `M_FORBIDDEN` where the server does not let the requester invite, or the invited are of a server that cannot
+   * be reached; `M_INVITE_BLOCKED` where somebody takes no invitations.
+   * https://spec.matrix.org/latest/client-server-api/#invite-permission
+   */
+  async check(requester: Requester, invited: readonly UserId[]): Promise<void> {
+    if (invited.length === 0) return
+    const { db, accountData, options } = this.#deps
+    if (options.onlyAdminsInvite && !requester.isAdmin) {
+      throw forbidden('Invites have been disabled on this server')
+    }
+    const remote = invited.find((userId) => serverNameOf(userId) !== options.serverName)
+    if (remote !== undefined) throw forbidden(`The server of ${remote} cannot be reached`)
+    const blocking = await accountData.filterBlockingInvites(db.reader, invited)
+    if (blocking.size > 0) {
+      throw new MatrixError('M_INVITE_BLOCKED', `${[...blocking].join(', ')} does not take invitations`)
+    }
+  }
+
+  /** Counts invitations against the limits of the room, the inviter and each of the invited. */
+  async consumeRateLimits(
+    requester: Requester,
+    invited: readonly UserId[],
+    roomId: RoomId | undefined,
+  ): Promise<void> {
+    if (invited.length === 0) return
+    const { rateLimits } = this.#deps
+    const cost = invited.length
+    if (roomId !== undefined) {
+      await rateLimits.consumeFor(requester, 'invitesPerRoom', { key: roomId, cost })
+    }
+    await rateLimits.consumeFor(requester, 'invitesPerIssuer', { cost })
+    for (const userId of invited) await rateLimits.consumeFor(requester, 'invitesPerUser', { key: userId })
+  }
+
+  /** What invitations say of the invited, by user. */
+  async contents(invited: readonly UserId[], extra: JsonObject = {}): Promise<Map<UserId, JsonObject>> {
+    const { db, profiles, options } = this.#deps
+    const known = options.includeProfile
+      ? await profiles.getMany(db.reader, invited)
+      : new Map<UserId, ProfileRecord>()
+    return new Map(
+      invited.map((userId) => {
+        const profile = known.get(userId)
+        return [
+          userId,
+          {
+            ...(profile?.displayName !== undefined && { displayname: profile.displayName }),
+            ...(profile?.avatarUrl !== undefined && { avatar_url: profile.avatarUrl }),
+            ...extra,
+            membership: 'invite',
+          },
+        ]
+      }),
+    )
+  }
+}

@@ -1,0 +1,51 @@
+import { badJson } from '../../protocol/errors.js'
+import type { Membership } from '../../storage/stores/room-members.js'
+import type { ProfileRecord } from '../../storage/stores/profiles.js'
+import type { JsonObject } from '../../util/json.js'
+
+const MAX_DISPLAY_NAME_LENGTH = 256
+const MAX_AVATAR_URL_LENGTH = 1000
+
+/** What the server puts into memberships; clients that read one and send it back do not say these. */
+const SERVER_KEYS: ReadonlySet<string> = new Set([
+  'join_authorised_via_users_server',
+  'third_party_invite',
+  'third_party_signed',
+  'membership',
+])
+const PROFILE_KEYS: ReadonlySet<string> = new Set(['displayname', 'avatar_url'])
+
+/** The part of a client's content that a membership may have. Throws `M_BAD_JSON` for names that are too long. */
+export function givenContent(content: JsonObject, options: { keepsProfile: boolean }): JsonObject {
+  checkLength(content, 'displayname', MAX_DISPLAY_NAME_LENGTH)
+  checkLength(content, 'avatar_url', MAX_AVATAR_URL_LENGTH)
+  return Object.fromEntries(
+    Object.entries(content).filter(
+      ([key]) => !SERVER_KEYS.has(key) && (options.keepsProfile || !PROFILE_KEYS.has(key)),
+    ),
+  )
+}
+
+/**
+ * The content of a membership: what is given, and the user's profile where nothing is given for it.
+ * https://spec.matrix.org/latest/client-server-api/#mroommember
+ */
+export function memberContent(
+  membership: Membership,
+  given: JsonObject,
+  profile: ProfileRecord | undefined,
+): JsonObject {
+  return {
+    ...(profile?.displayName !== undefined && { displayname: profile.displayName }),
+    ...(profile?.avatarUrl !== undefined && { avatar_url: profile.avatarUrl }),
+    ...given,
+    membership,
+  }
+}
+
+function checkLength(content: JsonObject, key: string, max: number): void {
+  const value = content[key]
+  if (typeof value === 'string' && Array.from(value).length > max) {
+    throw badJson(`${key} may have ${max} characters`)
+  }
+}

@@ -1,0 +1,184 @@
+import { forbidden, invalidParam, MatrixError, notFound } from '../../protocol/errors.js'
+import type { RoomId, ServerName } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { DirectoryStore } from '../../storage/stores/directory.js'
+import type { DirectoryPlace, ListedRoom, PublicRoomsStore } from '../../storage/stores/public-rooms.js'
+import type { JsonObject } from '../../util/json.js'
+import type { Requester } from '../accounts/requester.js'
+import type { RoomState } from '../events/room-state.js'
+import type { DirectoryEntries } from './directory-entries.js'
+import type { DirectoryRules } from './directory-rules.js'
+import type { RoomPowers } from './room-powers.js'
+
+export interface PublicRoomsOptions {
+  readonly serverName: ServerName
+  /** `room_list_publication_rules`. */
+  readonly publicationRules: DirectoryRules
+  /** `enable_room_list_search`: where false, lists are empty. */
+  readonly isSearchable: boolean
+  /** `allow_public_rooms_without_auth`. */
+  readonly withoutAuth: boolean
+}
+
+export interface PublicRoomsDependencies {
+  readonly db: Database
+  readonly publicRooms: PublicRoomsStore
+  readonly directory: DirectoryStore
+  readonly roomState: RoomState
+  readonly powers: RoomPowers
+  readonly entries: DirectoryEntries
+  readonly options: PublicRoomsOptions
+}
+
+/** What somebody looks for in the directory. */
+export interface PublicRoomsQuery {
+  /** The server whose directory is meant; ours where it is undefined. */
+  readonly server: string | undefined
+  readonly limit: number | undefined
+  readonly since: string | undefined
+  readonly searchTerm: string | undefined
+  /** Null stands for rooms without a type. */
+  readonly roomTypes: readonly (string | null)[] | undefined
+  /** Only rooms of a network that is bridged: this server bridges none. */
+  readonly network?: string | undefined
+}
+
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 500
+const TOKEN = /^([np])([0-9]{1,15})_([0-9]{1,15})$/
+
+/** The published rooms of this server. https://spec.matrix.org/latest/client-server-api/#published-room-directory */
+export class PublicRooms {
+  readonly #deps: PublicRoomsDependencies
+
+  constructor(deps: PublicRoomsDependencies) {
+    this.#deps = deps
+  }
+
+  /** Throws `M_NOT_FOUND` for unknown rooms. */
+  async getVisibility(roomId: RoomId): Promise<'public' | 'private'> {
+    const { db, publicRooms, roomState } = this.#deps
+    const room = await roomState.requireRoom(roomId)
+    return (await publicRooms.isPublished(db.reader, room.roomNid)) ? 'public' : 'private'
+  }
+
+  /**
+   * Publishes a room or takes it from the directory: for those who may change its canonical alias, and administrators.
+   * Throws `M_NOT_FOUND`, `M_FORBIDDEN`.
+   */
+  async setVisibility(requester: Requester, roomId: RoomId, visibility: 'public' | 'private'): Promise<void> {
+    const { db, publicRooms, roomState, powers, entries } = this.#deps
+    const room = await roomState.requireRoom(roomId)
+    const mayChange =
+      requester.isAdmin || (await powers.maySendState(room, requester.userId, 'm.room.canonical_alias'))
+    if (!mayChange) throw forbidden('You must be a moderator of the room to edit its directory entry')
+    if (visibility === 'public' && !requester.isAdmin) await this.#checkRules(requester, roomId, room.roomNid)
+    await db.write('set_visibility', (tx) =>
+      publicRooms.setPublished(tx, room.roomNid, visibility === 'public'),
+    )
+    // After the commit: whoever brings entries up to date later knows that the room is published.
+    if (visibility === 'public') await entries.refresh([room.roomNid])
+  }
+
+  /**
+   * A page of the directory, from the largest room to the smallest. Throws `M_INVALID_PARAM` for bad tokens and limits,
+   * `M_MISSING_TOKEN` for those who say not who they are, `M_NOT_FOUND` for servers that cannot be asked.
+   */
+  async list(requester: Requester | undefined, query: PublicRoomsQuery): Promise<JsonObject> {
+    const { db, publicRooms, entries, options } = this.#deps
+    if (requester === undefined && !options.withoutAuth) {
+      throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
+    }
+    if (query.server !== undefined && query.server !== options.serverName) {
+      throw notFound(`The directory of ${query.server} cannot be asked`)
+    }
+    const limit = pageSize(query.limit)
+    const from = query.since === undefined ? undefined : parseToken(query.since)
+    if (!options.isSearchable || query.network !== undefined || limit === 0) {
+      return { chunk: [], total_room_count_estimate: 0 }
+    }
+    await entries.catchUp()
+    const term = query.searchTerm?.toLowerCase().replaceAll('\u0000', '')
+    const rooms = await publicRooms.list(db.reader, {
+      searchTerm: term === '' ? undefined : term,
+      roomTypes: query.roomTypes,
+      // One more than asked for shows whether there is another page.
+      limit: limit + 1,
+      from,
+    })
+    const page = paginate(rooms, limit, from)
+    return {
+      chunk: page.rooms.map(toJson),
+      ...(page.next !== undefined && { next_batch: page.next }),
+      ...(page.previous !== undefined && { prev_batch: page.previous }),
+      total_room_count_estimate: await publicRooms.count(db.reader),
+    }
+  }
+
+  async #checkRules(requester: Requester, roomId: RoomId, roomNid: number): Promise<void> {
+    const { db, directory, options } = this.#deps
+    const aliases = await directory.listForRoom(db.reader, roomNid)
+    if (!options.publicationRules.allows(requester.userId, roomId, aliases)) {
+      throw forbidden('Not allowed to publish room')
+    }
+  }
+}
+
+function pageSize(limit: number | undefined): number {
+  if (limit === undefined) return DEFAULT_LIMIT
+  if (limit < 0) throw invalidParam('limit must not be negative')
+  return Math.min(limit, MAX_LIMIT)
+}
+
+interface From {
+  readonly place: DirectoryPlace
+  readonly backwards: boolean
+}
+
+/** `n` or `p` for the direction, then the place. */
+function parseToken(token: string): From {
+  const [, direction, joinedMembers, roomNid] = TOKEN.exec(token) ?? []
+  if (direction === undefined) throw invalidParam('since is not a valid token')
+  return {
+    place: { joinedMembers: Number(joinedMembers), roomNid: Number(roomNid) },
+    backwards: direction === 'p',
+  }
+}
+
+function formatToken(direction: 'n' | 'p', room: ListedRoom): string {
+  return `${direction}${room.joinedMembers}_${room.roomNid}`
+}
+
+function paginate(
+  rooms: readonly ListedRoom[],
+  limit: number,
+  from: From | undefined,
+): { rooms: readonly ListedRoom[]; next: string | undefined; previous: string | undefined } {
+  const hasMore = rooms.length > limit
+  const backwards = from?.backwards === true
+  const page = !hasMore ? rooms : backwards ? rooms.slice(-limit) : rooms.slice(0, limit)
+  const [first, last] = [page[0], page.at(-1)]
+  // Where one came from there are rooms: those before a page that goes on, those after one that goes back.
+  const hasNext = backwards || hasMore
+  const hasPrevious = backwards ? hasMore : from !== undefined
+  return {
+    rooms: page,
+    next: hasNext && last ? formatToken('n', last) : undefined,
+    previous: hasPrevious && first ? formatToken('p', first) : undefined,
+  }
+}
+
+function toJson(room: ListedRoom): JsonObject {
+  return {
+    room_id: room.roomId,
+    num_joined_members: room.joinedMembers,
+    world_readable: room.worldReadable,
+    guest_can_join: room.guestCanJoin,
+    join_rule: room.joinRule,
+    ...(room.name !== undefined && { name: room.name }),
+    ...(room.topic !== undefined && { topic: room.topic }),
+    ...(room.canonicalAlias !== undefined && { canonical_alias: room.canonicalAlias }),
+    ...(room.avatarUrl !== undefined && { avatar_url: room.avatarUrl }),
+    ...(room.roomType !== undefined && { room_type: room.roomType }),
+  }
+}

@@ -1,0 +1,260 @@
+import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
+import { parseUserId, type RoomAlias, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
+import { getRoomVersionRules, type RoomVersionRules } from '../../protocol/room-versions.js'
+import type { Database } from '../../storage/database.js'
+import type { DirectoryStore } from '../../storage/stores/directory.js'
+import type { ProfilesStore } from '../../storage/stores/profiles.js'
+import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
+import type { Clock } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { Requester } from '../accounts/requester.js'
+import type { BatchDraft, EventSender } from '../events/event-sender.js'
+import { roomInUse, type Aliases } from './aliases.js'
+import { badAlias, newAliases } from './canonical-aliases.js'
+import type { DirectoryRules } from './directory-rules.js'
+import type { Invitations } from './invitations.js'
+import { memberContent } from './member-content.js'
+import {
+  initialPowerLevels,
+  PRESETS,
+  presetState,
+  topicContent,
+  type RoomPreset,
+  type StateDraft,
+} from './room-presets.js'
+import { checkNotSuspended } from './suspension.js'
+
+/** What somebody wants of a new room. */
+export interface RoomWish {
+  readonly visibility?: 'public' | 'private' | undefined
+  readonly preset?: RoomPreset | undefined
+  readonly roomVersion?: string | undefined
+  readonly roomAliasName?: string | undefined
+  readonly name?: string | undefined
+  readonly topic?: string | undefined
+  /** User IDs, not checked yet. */
+  readonly invite?: readonly string[] | undefined
+  readonly invitesThirdParties?: boolean | undefined
+  readonly isDirect?: boolean | undefined
+  readonly creationContent?: JsonObject | undefined
+  readonly initialState?: readonly StateDraft[] | undefined
+  readonly powerLevelContentOverride?: JsonObject | undefined
+}
+
+export interface RoomCreationOptions {
+  readonly serverName: ServerName
+  readonly defaultRoomVersion: string
+  /** `encryption_enabled_by_default_for_room_type`: rooms of which presets. */
+  readonly encryptedPresets: ReadonlySet<RoomPreset>
+  /** `default_power_level_content_override`: instead of what the preset has of its own. */
+  readonly presetPowerLevels: Readonly<Partial<Record<RoomPreset, JsonObject>>>
+  /** `room_list_publication_rules`. */
+  readonly publicationRules: DirectoryRules
+}
+
+export interface RoomCreationDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly sender: EventSender
+  readonly aliases: Aliases
+  readonly directory: DirectoryStore
+  readonly publicRooms: PublicRoomsStore
+  readonly profiles: ProfilesStore
+  readonly invitations: Invitations
+  readonly options: RoomCreationOptions
+}
+
+/** What has been checked of a wish. */
+interface Plan {
+  readonly rules: RoomVersionRules
+  readonly preset: RoomPreset
+  readonly alias: RoomAlias | undefined
+  readonly invited: readonly UserId[]
+  readonly createContent: JsonObject
+}
+
+const NAME_TYPE = 'm.room.name'
+const TOPIC_TYPE = 'm.room.topic'
+
+/** Makes rooms. https://spec.matrix.org/latest/client-server-api/#creation */
+export class RoomCreation {
+  readonly #deps: RoomCreationDependencies
+
+  constructor(deps: RoomCreationDependencies) {
+    this.#deps = deps
+  }
+
+  /**
+   * Makes a room with its first state and invitations, all at once or not at all. Throws `M_UNSUPPORTED_ROOM_VERSION`,
+   * `M_ROOM_IN_USE` for a taken alias, `M_INVALID_ROOM_STATE` where the room's own rules refuse its first events,
+   * `M_INVALID_PARAM`, `M_INVITE_BLOCKED`, `M_THREEPID_DENIED`, `M_FORBIDDEN`, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`.
+   */
+  async create(requester: Requester, wish: RoomWish): Promise<{ roomId: RoomId }> {
+    checkNotSuspended(requester)
+    const plan = await this.#plan(requester, wish)
+    const drafts = await this.#drafts(requester.userId, wish, plan)
+    const { sender, directory, clock } = this.#deps
+    const { alias } = plan
+    try {
+      const { roomId } = await sender.createRoom(requester.userId, {
+        rules: plan.rules,
+        createContent: plan.createContent,
+        drafts: () => drafts,
+        isPublic: false,
+        inTransaction: async (tx, room) => {
+          if (alias !== undefined) {
+            const own = { alias, roomNid: room.roomNid, creator: requester.userId }
+            if (!(await directory.insert(tx, own, clock.now()))) throw roomInUse()
+          }
+          const aliases = alias === undefined ? [] : [alias]
+          // Who may not publish gets the room nevertheless, unpublished.
+          const isPublished =
+            wish.visibility === 'public' &&
+            (requester.isAdmin ||
+              this.#deps.options.publicationRules.allows(requester.userId, room.roomId, aliases))
+          if (isPublished) await this.#deps.publicRooms.setPublished(tx, room.roomNid, true)
+        },
+      })
+      return { roomId }
+    } catch (error) {
+      if (error instanceof MatrixError && error.errcode === 'M_FORBIDDEN') {
+        throw new MatrixError('M_INVALID_ROOM_STATE', `The room's first state is invalid: ${error.message}`)
+      }
+      throw error
+    }
+  }
+
+  async #plan(requester: Requester, wish: RoomWish): Promise<Plan> {
+    const version = wish.roomVersion ?? this.#deps.options.defaultRoomVersion
+    const rules = getRoomVersionRules(version)
+    if (!rules) throw unsupportedRoomVersion()
+    if (wish.invitesThirdParties) throw thirdPartyInvitesDenied()
+    checkInitialState(wish.initialState ?? [])
+    const preset = wish.preset ?? (wish.visibility === 'public' ? 'public_chat' : 'private_chat')
+    const alias =
+      wish.roomAliasName === undefined
+        ? undefined
+        : await this.#deps.aliases.checkNew(requester, wish.roomAliasName)
+    checkCanonicalAlias(wish.initialState ?? [], alias)
+    const invited = requester.isShadowBanned ? [] : parseInvited(wish.invite ?? [])
+    await this.#deps.invitations.check(requester, invited)
+    await this.#deps.invitations.consumeRateLimits(requester, invited, undefined)
+    const createContent = createRoomContent(requester.userId, rules, {
+      content: wish.creationContent ?? {},
+      trusted: preset === 'trusted_private_chat' ? invited : [],
+    })
+    return { rules, preset, alias, invited, createContent }
+  }
+
+  /** The events after the create event, in the order that the specification gives. */
+  async #drafts(creator: UserId, wish: RoomWish, plan: Plan): Promise<BatchDraft[]> {
+    const { db, profiles, invitations } = this.#deps
+    const profile = await profiles.get(db.reader, creator)
+    const invites = await invitations.contents(plan.invited, wish.isDirect ? { is_direct: true } : {})
+    return [
+      { type: 'm.room.member', stateKey: creator, content: memberContent('join', {}, profile) },
+      ...this.#firstState(creator, wish, plan),
+      ...[...invites].map(([userId, content]) => ({ type: 'm.room.member', stateKey: userId, content })),
+    ]
+  }
+
+  #firstState(creator: UserId, wish: RoomWish, plan: Plan): StateDraft[] {
+    const { name, topic } = wish
+    const given = (wish.initialState ?? []).filter(
+      ({ type, stateKey }) =>
+        stateKey !== '' ||
+        !((type === NAME_TYPE && name !== undefined) || (type === TOPIC_TYPE && topic !== undefined)),
+    )
+    const isGiven = (type: string): boolean => given.some((one) => one.type === type && one.stateKey === '')
+    const defaults: StateDraft[] = [
+      { type: 'm.room.power_levels', stateKey: '', content: this.#powerLevels(creator, wish, plan) },
+      ...(plan.alias === undefined
+        ? []
+        : [{ type: 'm.room.canonical_alias', stateKey: '', content: { alias: plan.alias } }]),
+      ...presetState(plan.preset),
+      ...(this.#deps.options.encryptedPresets.has(plan.preset) ? [ENCRYPTION] : []),
+    ]
+    // Power levels of the requester's own come where the default ones would: what follows is judged by them.
+    const levels = given.filter(({ type, stateKey }) => type === 'm.room.power_levels' && stateKey === '')
+    return [
+      ...levels,
+      ...defaults.filter(({ type }) => !isGiven(type)),
+      ...given.filter((one) => !levels.includes(one)),
+      ...(name === undefined ? [] : [{ type: NAME_TYPE, stateKey: '', content: { name } }]),
+      ...(topic === undefined ? [] : [{ type: TOPIC_TYPE, stateKey: '', content: topicContent(topic) }]),
+    ]
+  }
+
+  #powerLevels(creator: UserId, wish: RoomWish, { rules, preset, invited }: Plan): JsonObject {
+    const { presetPowerLevels } = this.#deps.options
+    return initialPowerLevels({
+      rules,
+      creator,
+      trusted: preset === 'trusted_private_chat' ? invited : [],
+      overrides: [
+        presetPowerLevels[preset] ?? PRESETS[preset].powerLevels,
+        wish.powerLevelContentOverride ?? {},
+      ],
+    })
+  }
+}
+
+const ENCRYPTION: StateDraft = {
+  type: 'm.room.encryption',
+  stateKey: '',
+  content: { algorithm: 'm.megolm.v1.aes-sha2' },
+}
+
+export function unsupportedRoomVersion(): MatrixError {
+  return new MatrixError('M_UNSUPPORTED_ROOM_VERSION', 'This server does not support that room version')
+}
+
+/** This server knows no identity server that could tell who a third-party ID belongs to. */
+export function thirdPartyInvitesDenied(): MatrixError {
+  return new MatrixError('M_THREEPID_DENIED', 'Invitations by third-party identifiers are not allowed here')
+}
+
+/**
+ * The content of a create event: what the requester wants, with what the server knows better.
+ * `trusted`: who becomes a creator too, in room versions where there can be several.
+ */
+export function createRoomContent(
+  creator: UserId,
+  rules: RoomVersionRules,
+  { content, trusted }: { content: JsonObject; trusted: readonly UserId[] },
+): JsonObject {
+  const own = Object.fromEntries(Object.entries(content).filter(([key]) => key !== 'creator'))
+  const base = { ...own, room_version: rules.version }
+  if (!rules.implicitCreator) return { ...base, creator }
+  if (!rules.privilegedCreators || trusted.length === 0) return base
+  const listed = content['additional_creators'] ?? []
+  if (!Array.isArray(listed)) throw badJson('additional_creators must be a list of user IDs')
+  const additional = new Set([...listed, ...trusted.filter((userId) => userId !== creator)])
+  return { ...base, additional_creators: [...additional] }
+}
+
+function parseInvited(invite: readonly string[]): UserId[] {
+  const invited = new Set<UserId>()
+  for (const text of invite) {
+    const userId = parseUserId(text)
+    if (userId === undefined) throw invalidParam(`Invalid user ID to invite: ${text}`)
+    invited.add(userId)
+  }
+  return [...invited]
+}
+
+function checkInitialState(initialState: readonly StateDraft[]): void {
+  for (const { type } of initialState) {
+    if (type === 'm.room.create' || type === 'm.room.member') {
+      throw new MatrixError('M_INVALID_ROOM_STATE', `initial_state cannot contain ${type}`)
+    }
+  }
+}
+
+/** No other alias than the one that is made with the room can lead to it. */
+function checkCanonicalAlias(initialState: readonly StateDraft[], alias: RoomAlias | undefined): void {
+  for (const { type, stateKey, content } of initialState) {
+    if (type !== 'm.room.canonical_alias' || stateKey !== '') continue
+    if (newAliases(content, undefined).some((one) => one !== alias)) throw badAlias()
+  }
+}

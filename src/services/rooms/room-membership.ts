@@ -1,0 +1,380 @@
+import { forbidden, invalidParam, MatrixError, notFound } from '../../protocol/errors.js'
+import {
+  parseRoomAlias,
+  parseRoomId,
+  parseUserId,
+  type EventId,
+  type RoomId,
+  type UserId,
+} from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { ProfilesStore } from '../../storage/stores/profiles.js'
+import type { MemberRecord, Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
+import type { JsonObject } from '../../util/json.js'
+import type { RateLimits } from '../accounts/ratelimits.js'
+import type { Requester } from '../accounts/requester.js'
+import type { EventSender } from '../events/event-sender.js'
+import type { RoomState } from '../events/room-state.js'
+import type { Aliases } from './aliases.js'
+import type { GuestAccess } from './guest-access.js'
+import type { Invitations } from './invitations.js'
+import { givenContent, memberContent } from './member-content.js'
+import type { RestrictedJoins } from './restricted-joins.js'
+import { pretendedEventId } from './shadow-bans.js'
+import { checkNotSuspended } from './suspension.js'
+import type { ThirdPartyInvites } from './third-party-invites.js'
+
+export interface MembershipOptions {
+  /** `allow_per_room_profiles`. */
+  readonly perRoomProfiles: boolean
+  /** `forget_rooms_on_leave`. */
+  readonly forgetOnLeave: boolean
+}
+
+export interface RoomMembershipDependencies {
+  readonly db: Database
+  readonly rooms: RoomsStore
+  readonly members: RoomMembersStore
+  readonly profiles: ProfilesStore
+  readonly roomState: RoomState
+  readonly sender: EventSender
+  readonly aliases: Aliases
+  readonly invitations: Invitations
+  readonly restrictedJoins: RestrictedJoins
+  readonly guestAccess: GuestAccess
+  readonly thirdPartyInvites: ThirdPartyInvites
+  readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  /** Told of joins after they are committed; what it starts must not fail the request. */
+  readonly onJoined: (userId: UserId, room: RoomRecord) => void
+  readonly options: MembershipOptions
+}
+
+/** How somebody wants to enter a room. */
+export interface JoinWish {
+  /** What the membership shall say besides: `reason`, and keys of the client's own. */
+  readonly content?: JsonObject
+  /** The proof of an invitation by third-party ID. */
+  readonly thirdPartySigned?: JsonObject | undefined
+  /** False for joins that the server itself decides on. */
+  readonly isLimited?: boolean
+}
+
+/** Whose membership of which room somebody wants to change. */
+interface Change {
+  readonly room: RoomRecord
+  readonly target: UserId
+  readonly membership: Membership
+  /** The client's content, in which the membership means nothing. */
+  readonly given: JsonObject
+  readonly before: MemberRecord | undefined
+}
+
+/** Memberships of rooms. https://spec.matrix.org/latest/client-server-api/#room-membership */
+export class RoomMembership {
+  readonly #deps: RoomMembershipDependencies
+
+  constructor(deps: RoomMembershipDependencies) {
+    this.#deps = deps
+  }
+
+  /** The room that an ID or an alias names. Throws `M_INVALID_PARAM` for neither, `M_NOT_FOUND` for unknown aliases. */
+  async findRoomId(roomIdOrAlias: string): Promise<RoomId> {
+    const roomId = parseRoomId(roomIdOrAlias)
+    if (roomId !== undefined) return roomId
+    const alias = parseRoomAlias(roomIdOrAlias)
+    if (alias === undefined) throw invalidParam(`${roomIdOrAlias} was not legal room ID or room alias`)
+    return (await this.#deps.aliases.resolve(alias)).roomId
+  }
+
+  /**
+   * Enters a room. Who is in it already stays as they are, unless they bring content. Throws `M_NOT_FOUND` for rooms in
+   * which nobody of this server is, `M_FORBIDDEN`, `M_BAD_STATE` for the banned, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`.
+   */
+  async join(requester: Requester, roomId: RoomId, wish: JoinWish = {}): Promise<EventId> {
+    checkNotSuspended(requester)
+    const change = await this.#change(requester, {
+      roomId,
+      target: requester.userId,
+      membership: 'join',
+      content: wish.content ?? {},
+    })
+    if (wish.isLimited !== false) await this.#consumeJoinLimits(requester, change)
+    return this.#join(requester, change, wish.thirdPartySigned)
+  }
+
+  /** Asks to be let in. Throws as `join`; `M_FORBIDDEN` where one cannot knock. */
+  async knock(requester: Requester, roomId: RoomId, reason: string | undefined): Promise<EventId> {
+    checkNotSuspended(requester)
+    const change = await this.#change(requester, {
+      roomId,
+      target: requester.userId,
+      membership: 'knock',
+      content: reasonContent(reason),
+    })
+    await this.#checkReachable(change)
+    return this.#send(requester, change)
+  }
+
+  /** Leaves a room, declines an invitation, takes back a knock. Throws `M_NOT_FOUND`, `M_FORBIDDEN` for strangers. */
+  async leave(requester: Requester, roomId: RoomId, reason: string | undefined): Promise<void> {
+    const change = await this.#change(requester, {
+      roomId,
+      target: requester.userId,
+      membership: 'leave',
+      content: reasonContent(reason),
+    })
+    await this.#send(requester, change)
+  }
+
+  /** Throws `M_FORBIDDEN`, `M_INVITE_BLOCKED`, `M_BAD_STATE` for the banned, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`. */
+  async invite(
+    requester: Requester,
+    roomId: RoomId,
+    { userId, reason, isLimited }: { userId: string; reason: string | undefined; isLimited?: boolean },
+  ): Promise<void> {
+    checkNotSuspended(requester)
+    const content = reasonContent(reason)
+    const target = parseTarget(userId)
+    const change = await this.#change(requester, { roomId, target, membership: 'invite', content })
+    await this.#invite(requester, change, isLimited !== false)
+  }
+
+  /** Throws `M_FORBIDDEN`, also for people who are not in the room. */
+  async kick(
+    requester: Requester,
+    roomId: RoomId,
+    { userId, reason }: { userId: string; reason: string | undefined },
+  ): Promise<void> {
+    const content = reasonContent(reason)
+    const target = parseTarget(userId)
+    const change = await this.#change(requester, { roomId, target, membership: 'leave', content })
+    const { before } = change
+    if (before === undefined || before.membership === 'leave' || before.membership === 'ban') {
+      throw forbidden('The target user is not in the room')
+    }
+    await this.#send(requester, change)
+  }
+
+  /** Throws `M_FORBIDDEN`. */
+  async ban(
+    requester: Requester,
+    roomId: RoomId,
+    { userId, reason }: { userId: string; reason: string | undefined },
+  ): Promise<void> {
+    await this.setMembership(requester, roomId, {
+      userId,
+      content: { ...reasonContent(reason), membership: 'ban' },
+    })
+  }
+
+  /** Throws `M_FORBIDDEN`, 403 `M_BAD_STATE` for people who are not banned. */
+  async unban(
+    requester: Requester,
+    roomId: RoomId,
+    { userId, reason }: { userId: string; reason: string | undefined },
+  ): Promise<void> {
+    const content = reasonContent(reason)
+    const target = parseTarget(userId)
+    const change = await this.#change(requester, { roomId, target, membership: 'leave', content })
+    if (change.before?.membership !== 'ban') {
+      throw badState(
+        `Cannot unban user who was not banned (membership=${change.before?.membership ?? 'none'})`,
+      )
+    }
+    await this.#send(requester, change)
+  }
+
+  /**
+   * Sets a membership as clients do with `m.room.member` state. Throws `M_INVALID_PARAM` for memberships and users that
+   * are none, otherwise as the method for the membership does.
+   */
+  async setMembership(
+    requester: Requester,
+    roomId: RoomId,
+    { userId, content }: { userId: string; content: JsonObject },
+  ): Promise<EventId> {
+    const target = parseTarget(userId)
+    const membership = parseMembership(content['membership'])
+    if (membership !== 'leave' && membership !== 'ban') checkNotSuspended(requester)
+    if (requester.isSuspended && target !== requester.userId) checkNotSuspended(requester)
+    if (membership === 'join' && target === requester.userId) {
+      return this.join(requester, roomId, { content })
+    }
+    const change = await this.#change(requester, { roomId, target, membership, content })
+    if (membership === 'invite') return this.#invite(requester, change, true)
+    if (membership === 'knock') await this.#checkReachable(change)
+    return this.#send(requester, change)
+  }
+
+  /** Hides a room that the requester has left from them. Throws `M_NOT_FOUND`, 400 `M_UNKNOWN` while they are in it. */
+  async forget(requester: Requester, roomId: RoomId): Promise<void> {
+    const { db, members, roomState } = this.#deps
+    const { userId } = requester
+    const room = await roomState.requireRoom(roomId)
+    await db.write('forget_room', async (tx) => {
+      const member = await members.get(tx, room.roomNid, userId)
+      if (member === undefined) return
+      if (member.membership !== 'leave' && member.membership !== 'ban') {
+        throw new MatrixError('M_UNKNOWN', `User ${userId} is in room ${roomId}`, { status: 400 })
+      }
+      await members.setForgotten(tx, room.roomNid, userId)
+    })
+  }
+
+  /** Whether anybody may join without being invited. */
+  async isOpen(roomId: RoomId): Promise<boolean> {
+    const joinRules = await this.#deps.roomState.getStateEvent(roomId, 'm.room.join_rules', '')
+    return joinRules?.event.content['join_rule'] === 'public'
+  }
+
+  /** The rooms that somebody is in. */
+  async listJoined(userId: UserId): Promise<RoomId[]> {
+    const { db, members, rooms } = this.#deps
+    const joined = await members.listForUser(db.reader, userId, ['join'])
+    const records = await rooms.getByNids(
+      db.reader,
+      joined.map((member) => member.roomNid),
+    )
+    return [...records.values()].map((room) => room.roomId)
+  }
+
+  async #change(
+    requester: Requester,
+    wish: { roomId: RoomId; target: UserId; membership: Membership; content: JsonObject },
+  ): Promise<Change> {
+    const { db, members, options } = this.#deps
+    const room = await this.#requireRoom(wish)
+    const before = await members.get(db.reader, room.roomNid, wish.target)
+    const isOwn = wish.target === requester.userId
+    if (requester.isGuest && !(isOwn && (wish.membership === 'join' || wish.membership === 'leave'))) {
+      throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guest access not allowed')
+    }
+    if (before?.membership === 'ban' && wish.membership !== 'ban' && wish.membership !== 'leave') {
+      throw isOwn
+        ? forbidden('You are banned from the room')
+        : badState(`${wish.target} is banned from the room`)
+    }
+    const keepsProfile = options.perRoomProfiles && !requester.isShadowBanned
+    const given = givenContent(wish.content, { keepsProfile })
+    return { room, target: wish.target, membership: wish.membership, given, before }
+  }
+
+  async #requireRoom(wish: { roomId: RoomId; membership: Membership }): Promise<RoomRecord> {
+    const room = await this.#deps.roomState.findRoom(wish.roomId)
+    if (room) return room
+    throw wish.membership === 'join' || wish.membership === 'knock'
+      ? unreachable()
+      : notFound('Not a known room')
+  }
+
+  async #join(requester: Requester, change: Change, signed: JsonObject | undefined): Promise<EventId> {
+    const { guestAccess, profiles, restrictedJoins, thirdPartyInvites, db } = this.#deps
+    const { room, before, given, target } = change
+    const isIn = before?.membership === 'join'
+    if (isIn && Object.keys(given).length === 0) return this.#currentEventId(room, target)
+    if (!isIn) await this.#checkReachable(change)
+    if (requester.isGuest && !(await guestAccess.mayJoin(room.roomId)))
+      throw forbidden('Guest access not allowed')
+    let isInvited = before?.membership === 'invite'
+    if (!isIn && !isInvited && signed !== undefined) {
+      await thirdPartyInvites.exchange(room, target, signed)
+      isInvited = true
+    }
+    const authorising = isIn || isInvited ? undefined : await restrictedJoins.authorise(room, target)
+    const profile = await profiles.get(db.reader, target)
+    const content = {
+      ...memberContent('join', given, profile),
+      ...(authorising !== undefined && { join_authorised_via_users_server: authorising }),
+    }
+    const eventId = await this.#sendContent(requester, change, content)
+    if (!isIn) this.#deps.onJoined(target, room)
+    return eventId
+  }
+
+  async #invite(requester: Requester, change: Change, isLimited: boolean): Promise<EventId> {
+    const { invitations } = this.#deps
+    const { target, room, given } = change
+    if (change.before?.membership === 'join') throw forbidden(`${target} is already in the room.`)
+    if (requester.isShadowBanned) return pretendedEventId()
+    await invitations.check(requester, [target])
+    if (isLimited) await invitations.consumeRateLimits(requester, [target], room.roomId)
+    const contents = await invitations.contents([target], given)
+    return this.#sendContent(requester, change, contents.get(target)!)
+  }
+
+  async #send(requester: Requester, change: Change): Promise<EventId> {
+    const { membership, given, target, before } = change
+    const isOwn = target === requester.userId
+    const speaks = membership === 'knock' && isOwn
+    const profile = speaks ? await this.#deps.profiles.get(this.#deps.db.reader, target) : undefined
+    const eventId = await this.#sendContent(requester, change, memberContent(membership, given, profile))
+    const hasLeft = membership === 'leave' || membership === 'ban'
+    if (hasLeft && this.#deps.options.forgetOnLeave && before?.isLocal) {
+      await this.#forgetLeft(change)
+    }
+    return eventId
+  }
+
+  async #sendContent(requester: Requester, change: Change, content: JsonObject): Promise<EventId> {
+    const { room, target } = change
+    return this.#deps.sender.send(
+      { userId: requester.userId, deviceId: requester.deviceId },
+      { roomId: room.roomId, type: 'm.room.member', stateKey: target, content },
+    )
+  }
+
+  async #forgetLeft({ room, target }: Change): Promise<void> {
+    const { db, members } = this.#deps
+    await db.write('forget_left_room', async (tx) => {
+      const member = await members.get(tx, room.roomNid, target)
+      if (member?.membership === 'leave' || member?.membership === 'ban') {
+        await members.setForgotten(tx, room.roomNid, target)
+      }
+    })
+  }
+
+  async #currentEventId(room: RoomRecord, userId: UserId): Promise<EventId> {
+    const stored = await this.#deps.roomState.getStateEvent(room.roomId, 'm.room.member', userId)
+    if (!stored) throw new Error(`The membership of ${userId} in ${room.roomId} has no event`)
+    return stored.event.eventId
+  }
+
+  /** Where nobody of this server is in the room, what it knows of the room may be out of date. */
+  async #checkReachable({ room }: Change): Promise<void> {
+    const { db, members } = this.#deps
+    if (!(await members.hasLocalMember(db.reader, room.roomNid))) throw unreachable()
+  }
+
+  async #consumeJoinLimits(requester: Requester, { room, before }: Change): Promise<void> {
+    if (before?.membership === 'join') return
+    const { rateLimits } = this.#deps
+    await rateLimits.consumeFor(requester, 'joinsLocal')
+    await rateLimits.consumeFor(requester, 'joinsPerRoom', { key: room.roomId })
+  }
+}
+
+function reasonContent(reason: string | undefined): JsonObject {
+  return reason === undefined ? {} : { reason }
+}
+
+function badState(message: string): MatrixError {
+  return new MatrixError('M_BAD_STATE', message, { status: 403 })
+}
+
+function unreachable(): MatrixError {
+  return notFound('No known server is in the room')
+}
+
+function parseTarget(text: string): UserId {
+  const userId = parseUserId(text)
+  if (userId === undefined) throw invalidParam('user_id is not a valid user ID')
+  return userId
+}
+
+const MEMBERSHIPS: ReadonlySet<unknown> = new Set<Membership>(['join', 'invite', 'knock', 'leave', 'ban'])
+
+function parseMembership(value: unknown): Membership {
+  if (!MEMBERSHIPS.has(value)) throw invalidParam('Invalid membership')
+  return value as Membership
+}

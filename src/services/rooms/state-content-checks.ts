@@ -1,0 +1,53 @@
+import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
+import type { Event } from '../../protocol/event.js'
+import type { RoomId } from '../../protocol/ids.js'
+import { parseLevel, roomCreators } from '../../protocol/power-levels.js'
+import type { RoomVersionRules } from '../../protocol/room-versions.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+
+const LEVELS = [
+  'users_default',
+  'events_default',
+  'state_default',
+  'ban',
+  'redact',
+  'kick',
+  'invite',
+] as const
+const MAPS = ['users', 'events', 'notifications'] as const
+
+/**
+ * Power levels that are none, or give one to a creator who has them all, are a client's mistake rather than a lack of
+ * permission. Throws `M_BAD_JSON`, `M_INVALID_PARAM`.
+ */
+export function checkPowerLevelContent(
+  rules: RoomVersionRules,
+  content: JsonObject,
+  create: Event | undefined,
+): void {
+  const isLevel = (value: unknown): boolean => parseLevel(rules, value) !== undefined
+  for (const key of LEVELS) {
+    if (content[key] !== undefined && !isLevel(content[key])) throw badJson(`${key} must be an integer`)
+  }
+  for (const key of MAPS) {
+    const map = content[key]
+    if (map === undefined) continue
+    if (!isJsonObject(map) || !Object.values(map).every(isLevel)) throw badJson(`${key} must map to integers`)
+  }
+  const { users } = content
+  if (!rules.privilegedCreators || create === undefined || !isJsonObject(users)) return
+  const creator = roomCreators(rules, create).find((userId) => Object.hasOwn(users, userId))
+  if (creator !== undefined) throw invalidParam(`${creator} is a creator and cannot have a power level`)
+}
+
+/** A room does not replace itself. Throws `M_INVALID_PARAM`. */
+export function checkTombstoneContent(content: JsonObject, roomId: RoomId): void {
+  if (content['replacement_room'] === roomId) {
+    throw invalidParam('A tombstone cannot name the room that it is sent in')
+  }
+}
+
+/** The create event is made with the room. */
+export function createEventRefused(): MatrixError {
+  return new MatrixError('M_INVALID_PARAM', 'm.room.create can only be sent when a room is created')
+}
