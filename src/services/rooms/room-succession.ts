@@ -84,10 +84,10 @@ export class RoomSuccession {
 
 /** `m.direct` with the new room wherever the old one is listed; undefined where nothing changes. */
 function withSuccessor(direct: JsonObject, oldRoomId: RoomId, newRoomId: RoomId): JsonObject | undefined {
-  const changed = Object.entries(direct).flatMap(([userId, rooms]) =>
-    Array.isArray(rooms) && rooms.includes(oldRoomId) && !rooms.includes(newRoomId)
-      ? [[userId, [...rooms, newRoomId]] as const]
-      : [],
-  )
-  return changed.length > 0 ? { ...direct, ...Object.fromEntries(changed) } : undefined
+  const changed: JsonObject = {}
+  for (const [userId, rooms] of Object.entries(direct)) {
+    if (!Array.isArray(rooms) || !rooms.includes(oldRoomId) || rooms.includes(newRoomId)) continue
+    changed[userId] = [...rooms, newRoomId]
+  }
+  return Object.keys(changed).length > 0 ? { ...direct, ...changed } : undefined
 }
