@@ -24,27 +24,31 @@ export interface PlainEvent {
 
 /** An event with whatever ID a test likes: neither hashed nor signed. */
 export function plainEvent(rules: RoomVersionRules, plain: PlainEvent): Event {
-  const roomId = plain.roomId ?? roomIdFor(rules)
   const isCreate = plain.type === 'm.room.create'
-  const reference = (id: string): JsonValue => (rules.eventIdFormat === 'v1' ? [id, {}] : id)
-  const content = { ...plain.content }
-  if (plain.redacts !== undefined && rules.redactsInContent) content['redacts'] = plain.redacts
+  const roomId = plain.roomId ?? roomIdFor(rules)
   const json: PduJson = {
     type: plain.type,
     sender: plain.sender,
     ...(rules.roomIdIsCreateHash && isCreate ? {} : { room_id: roomId }),
     ...(plain.stateKey !== undefined && { state_key: plain.stateKey }),
-    ...(plain.redacts !== undefined && !rules.redactsInContent && { redacts: plain.redacts }),
-    content,
+    content: { ...plain.content },
     origin_server_ts: plain.originServerTs ?? 1,
     depth: plain.depth ?? 1,
-    prev_events: (plain.prevEvents ?? []).map(reference),
-    auth_events: (plain.authEvents ?? []).map(reference),
+    prev_events: references(rules, plain.prevEvents),
+    auth_events: references(rules, plain.authEvents),
     hashes: { sha256: '' },
     signatures: plain.signatures ?? {},
   }
+  if (plain.redacts !== undefined) {
+    if (rules.redactsInContent) json.content['redacts'] = plain.redacts
+    else json.redacts = plain.redacts
+  }
   const eventId = plain.eventId ?? (isCreate ? CREATE_ID : '$event:example.org')
   return new Event(rules, json, { eventId: eventId as EventId, roomId: roomId as RoomId })
+}
+
+function references(rules: RoomVersionRules, ids: readonly string[] = []): JsonValue[] {
+  return ids.map((id) => (rules.eventIdFormat === 'v1' ? [id, {}] : id))
 }
 
 const CREATE_ID = '$create:example.org'

@@ -28,8 +28,12 @@ function member(version: string, { room, sender, target, membership, content, ev
   })
 }
 
-function inAll(expected: string, given: MemberCase, [first, last] = [1, 12]): void {
-  for (const version of versions(first!, last!)) expect(member(version, given), version).to.equal(expected)
+function inAll(
+  expected: string,
+  given: MemberCase,
+  [first, last]: readonly [number, number] = [1, 12],
+): void {
+  for (const version of versions(first, last)) expect(member(version, given), version).to.equal(expected)
 }
 
 describe('checkMembership: form', () => {
@@ -113,7 +117,7 @@ describe('checkMembership: join (5.3)', () => {
     { joinRule: 'org.example.new', since: 13, refusal: '' },
   ]
   for (const { joinRule, since, refusal, open } of rules) {
-    it(`goes by the join rule ${String(joinRule)}`, () => {
+    it(`goes by the join rule ${JSON.stringify(joinRule)}`, () => {
       for (const version of versions(1, 12)) {
         const isKnown = Number(version) >= since
         for (const membership of ['invite', 'join', 'leave', 'knock', undefined]) {
@@ -144,7 +148,7 @@ describe('checkMembership: join (5.3)', () => {
       ['restricted', 8],
       ['knock_restricted', 10],
     ] as const) {
-      const upwards = [since, 12]
+      const upwards = [since, 12] as const
       inAll('allowed', authorised(joinRule, { [bob]: 'join' }, {}), upwards)
       inAll('allowed', authorised(joinRule, { [bob]: 'join' }, { invite: 50, users: { [bob]: 50 } }), upwards)
       inAll('5.3.5.2', authorised(joinRule, { [bob]: 'join' }, { invite: 50, users: { [bob]: 49 } }), upwards)
