@@ -4,7 +4,7 @@ import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/eve
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
-import { authEventKeys } from '../../protocol/auth-events.js'
+import { authStateKeys } from '../../protocol/auth-events.js'
 import type { Event } from '../../protocol/event.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
@@ -48,13 +48,13 @@ export class EventAssembler {
     this.#chainIds = chainIds
   }
 
-  /** The events that authorize a draft at a state. */
+  /** The events that authorize a draft at a state; in every room version with the create event. */
   authState(
     rules: RoomVersionRules,
     at: StatePoint,
     draft: EventDraft & { readonly sender: UserId },
   ): Promise<StateLookup> {
-    const keys = authEventKeys(rules, draft).map(([type, stateKey]) => stateKeyOf(type, stateKey))
+    const keys = authStateKeys(rules, draft).map(([type, stateKey]) => stateKeyOf(type, stateKey))
     return this.lookUp(at, keys)
   }
 
@@ -113,6 +113,12 @@ export class EventAssembler {
     if (this.#tips.size > 50_000) this.#tips.clear()
     this.#tips.set(chainNid, seq)
   }
+}
+
+/** What an event lists of the events that authorize it: from room version 12 on, not the create event. */
+export function listedAuthEvents(rules: RoomVersionRules, authState: StateLookup): StoredEvent[] {
+  const events = [...authState.values()]
+  return rules.roomIdIsCreateHash ? events.filter(({ event }) => event.type !== 'm.room.create') : events
 }
 
 /** State by key, as the authorization rules ask for it. */

@@ -1,17 +1,22 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Database } from '../../storage/database.js'
 import type { EventRelation, EventTxn, EventWrite } from '../../storage/stores/event-writer.js'
 import type { ForwardExtremity } from '../../storage/stores/event-graph.js'
-import type { StoredEvent } from '../../storage/stores/events.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
 import { forbidden } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import { checkEventAuth } from '../../protocol/event-auth.js'
-import { buildEvent, type EventSigner } from '../../protocol/event-builder.js'
+import { buildEvent, type EventReference, type EventSigner } from '../../protocol/event-builder.js'
+import { referenceHash } from '../../protocol/hashes.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
+import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import { stateKeyOf } from '../../protocol/state-map.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject } from '../../util/json.js'
 import {
   asAuthState,
+  listedAuthEvents,
   nextInGraph,
   type EventAssembler,
   type EventDraft,
@@ -42,6 +47,8 @@ export interface ComposeInput {
 }
 
 interface Parts {
+  readonly db: Database
+  readonly events: EventsStore
   readonly assembler: EventAssembler
   readonly interner: StateKeyInterner
   readonly builder: SnapshotBuilder
@@ -75,7 +82,7 @@ export class EventComposer {
     const at = { snapshot: end.state.snapshot, pending: end.pending }
     const current = (await this.#parts.assembler.lookUp(at, [key])).get(key)
     if (current?.event.sender !== sender) return undefined
-    return equalJson(current.event.content, draft.content) ? current : undefined
+    return isDeepStrictEqual(current.event.content, draft.content) ? current : undefined
   }
 
   /** The event and what is written of it, and the end of the graph after it. 403 `M_FORBIDDEN` when it is not allowed. */
@@ -94,7 +101,7 @@ export class EventComposer {
       { snapshot: before.snapshot, pending: end.pending },
       { ...draft, sender },
     )
-    const authEvents = [...authState.values()]
+    const authEvents = listedAuthEvents(rules, authState)
     const event = buildEvent(
       rules,
       {
@@ -121,7 +128,7 @@ export class EventComposer {
     const after = await this.#stateAfter(head, { before, event, eventNid })
     const current = await this.#currentState(head, { after, remaining })
     const push = await this.#parts.pushActions.judge(head.room, event, {
-      mayNotifyRoom: () => mayNotifyRoom(rules, event, authState),
+      mayNotifyRoom: () => mayNotifyRoom(rules, event, asAuthState(authState)),
     })
     const own: Omit<EventWrite, 'stateChanges'> = {
       event,

@@ -3,6 +3,9 @@ import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Event } from '../../protocol/event.js'
 import type { UserId } from '../../protocol/ids.js'
+import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
+import type { RoomVersionRules } from '../../protocol/room-versions.js'
+import type { AuthState } from '../../protocol/state-map.js'
 import { isJsonObject } from '../../util/json.js'
 
 /** Stands for everybody in the room but the sender. */
