@@ -22,6 +22,11 @@ export function randomToken(length = 24): string {
   return randomString(length)
 }
 
+/** 32 unguessable bytes: a private key of Ed25519. */
+export function randomSeed(): Uint8Array {
+  return randomBytes(32)
+}
+
 /** The part of a room ID before the server name. */
 export function randomRoomLocalpart(): string {
   return randomString(18)

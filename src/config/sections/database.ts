@@ -49,6 +49,11 @@ const postgresPort = value('a port', (raw) => {
     ? port
     : undefined
 })
+/** YAML takes `on` and `off` for true and false. */
+const synchronousMode = value<'normal' | 'full'>('normal or full (for PostgreSQL: on or off)', (raw) => {
+  if (raw === 'full' || raw === 'on' || raw === true) return 'full'
+  return raw === 'normal' || raw === 'off' || raw === false ? 'normal' : undefined
+})
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
 const args = group({
@@ -76,7 +81,7 @@ export const database = section(
     database: group({
       name: withDefault(choice('sqlite3', 'psycopg2'), 'sqlite3'),
       args,
-      synchronous: optional(choice('normal', 'full', 'on', 'off')),
+      synchronous: optional(synchronousMode),
     }),
   },
   ({ database: { name, args: given, synchronous } }, context): DatabaseConfig =>
@@ -84,14 +89,14 @@ export const database = section(
       ? {
           name: 'sqlite',
           path: given.database ?? 'homeserver.db',
-          synchronous: synchronous === 'full' ? 'full' : 'normal',
+          synchronous: synchronous ?? 'normal',
         }
       : {
           name: 'postgres',
           connection: connectionOf(given, context),
           poolMax: given.cp_max,
           applicationName: given.application_name ?? 'mxhs',
-          synchronousCommit: synchronous === 'off' ? 'off' : 'on',
+          synchronousCommit: synchronous === 'normal' ? 'off' : 'on',
         },
 )
 

@@ -26,6 +26,11 @@ const stateEventKind = value<StateEventKind>('an event type, or a list of a type
   return typeof type === 'string' && typeof stateKey === 'string' ? { type, stateKey } : undefined
 })
 
+/** YAML takes `off` for false. */
+const encryptedRooms = value<'off' | 'invite' | 'all'>('one of off, invite, all', (raw) =>
+  raw === 'off' || raw === false ? 'off' : raw === 'invite' || raw === 'all' ? raw : undefined,
+)
+
 const rule = group({
   user_id: withDefault(text, '*'),
   alias: withDefault(text, '*'),
@@ -56,7 +61,7 @@ const PREJOIN_TYPES = [
 /** What rooms are like, and who may do what with them. */
 export const rooms = section(
   {
-    encryption_enabled_by_default_for_room_type: withDefault(choice('off', 'invite', 'all'), 'off'),
+    encryption_enabled_by_default_for_room_type: withDefault(encryptedRooms, 'off'),
     default_power_level_content_override: withDefault(mapOf(jsonObject), {}),
     require_membership_for_aliases: withDefault(flag, true),
     alias_creation_rules: optional(listOf(rule, 'a list of rules')),

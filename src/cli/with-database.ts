@@ -1,0 +1,51 @@
+import type { DatabaseConfig } from '../config/sections/database.js'
+import type { Database } from '../storage/database.js'
+import { CommandFailure } from './base-command.js'
+
+/**
+ * Does something with the database of a configuration, by itself: the server need not run, and may. `name` is for
+ * people. Throws a `CommandFailure` when the database cannot be opened.
+ */
+export async function withDatabase<T>(
+  paths: readonly string[],
+  work: (db: Database, name: string) => Promise<T>,
+): Promise<T> {
+  const { loadConfig } = await import('../config/load.js')
+  const { config } = await loadConfig(paths)
+  const db = await open(config.database)
+  try {
+    return await work(db, describeDatabase(config.database))
+  } finally {
+    await db.close()
+  }
+}
+
+async function open(config: DatabaseConfig): Promise<Database> {
+  const [{ openDatabase }, { silentLogger }, { createMetrics }, { systemClock }] = await Promise.all([
+    import('../storage/open-database.js'),
+    import('../telemetry/logger.js'),
+    import('../telemetry/metrics.js'),
+    import('../util/clock.js'),
+  ])
+  try {
+    return await openDatabase(config, {
+      logger: silentLogger(),
+      metrics: createMetrics(),
+      clock: systemClock,
+    })
+  } catch (error) {
+    throw new CommandFailure((error as Error).message, { cause: error })
+  }
+}
+
+/** Where the database is, without its password. */
+export function describeDatabase(config: DatabaseConfig): string {
+  if (config.name === 'sqlite') return `SQLite, ${config.path}`
+  const { connection } = config
+  if ('url' in connection) {
+    const { host, pathname } = new URL(connection.url)
+    return `PostgreSQL, ${host}${pathname}`
+  }
+  const { host = 'localhost', port, database = '' } = connection
+  return `PostgreSQL, ${host}${port === undefined ? '' : `:${port}`}/${database}`
+}
