@@ -8,6 +8,7 @@ import { createLogger, type LogOutput } from '../telemetry/logger.js'
 import { createMetrics, type Metrics } from '../telemetry/metrics.js'
 import { systemClock, type Clock } from '../util/clock.js'
 import { randomFraction } from '../util/random.js'
+import { startBackground, stopBackground } from './lifecycle.js'
 import { loadSigningKey } from './load-signing-key.js'
 import { Listeners, type ListenerAddress } from './listeners.js'
 import { scheduleMaintenance } from './maintenance.js'
@@ -109,7 +110,7 @@ export class Homeserver implements AsyncDisposable {
       uiAuth: wired.services.uiAuth,
       clientIpsMaxAgeMs: config.retention.userIpsMs,
     })
-    await wired.services.presence.start()
+    await startBackground(wired)
     for (const listener of config.listeners.list) {
       if (listener.type === 'metrics' && !config.metrics.enabled) continue
       await this.#listeners.open(listener, createRequestListener(pipeline, listener))
@@ -155,10 +156,7 @@ export class Homeserver implements AsyncDisposable {
     this.#listeners.closeConnections()
     await closed
     await this.#tasks.stop()
-    await wired.eventPersister.drain()
-    wired.services.typing.stop()
-    await wired.services.presence.stop()
-    await wired.sightings.flush()
+    await stopBackground(wired)
     await storage.db.close()
     log.logger.info('The server has stopped')
     log.flush()

@@ -116,7 +116,7 @@ export function createEventServices(
     eventSender: new EventSender({
       ...shared,
       roomState,
-      composer: new EventComposer(shared),
+      composer: new EventComposer({ ...shared, db, events: stores.events }),
       registrar: new RoomRegistrar(stores.rooms, ids.rooms),
       transactions: new SentTransactions(db, stores.eventTxns, clock),
     }),

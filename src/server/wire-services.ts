@@ -2,8 +2,6 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { checkFilter } from '../protocol/event-filter.js'
 import { createSigner, type SigningKey } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
-import type { ClientSightings } from '../services/devices/client-sightings.js'
-import type { EventPersister } from '../services/events/event-persister.js'
 import type { Services } from '../services/services.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import { Notifier } from '../services/streams/notifier.js'
@@ -12,10 +10,14 @@ import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 import { BcryptHasher } from '../util/password-hash.js'
+import type { BackgroundServices } from './lifecycle.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
+import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
 import { createEphemeralServices, createEphemeralStores, createToDevice } from './wire-ephemeral.js'
 import { createEventServices, createEventStores } from './wire-events.js'
+import { createReadingServices, createReadingStores } from './wire-reading.js'
+import { createRoomServices, createRoomStores } from './wire-rooms.js'
 import type { Storage, Streams } from './wire-storage.js'
 
 export interface ServiceParts {
@@ -31,21 +33,22 @@ export interface ServiceParts {
 }
 
 /** The services, and what only the process has to do with. */
-export interface WiredServices {
+export interface WiredServices extends BackgroundServices {
   readonly services: Services
   readonly stores: Stores
   readonly notifier: Notifier
-  readonly sightings: ClientSightings
-  readonly eventPersister: EventPersister
 }
 
 export type Stores = ReturnType<typeof createStores>
 
 function createStores({ config, storage: { caches } }: ServiceParts) {
+  const events = createEventStores(caches, { eventCacheSize: config.caches.eventCacheSize })
   return {
+    ...events,
     ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
-    ...createEventStores(caches, { eventCacheSize: config.caches.eventCacheSize }),
     ...createEphemeralStores(caches),
+    ...createReadingStores(events.events),
+    ...createRoomStores(events),
   }
 }
 
@@ -79,10 +82,10 @@ export function createServices(parts: ServiceParts): WiredServices {
       }),
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
-      onProfileChanged: () => undefined,
+      onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
       deviceCleanups: [toDevice],
-      autoJoiner: { joinAutoJoinRooms: () => Promise.resolve() },
-      rooms: { leaveAllRooms: () => Promise.resolve() },
+      autoJoiner: { joinAutoJoinRooms: (userId) => autoJoin.joinAutoJoinRooms(userId) },
+      rooms: { leaveAllRooms: (userId) => departures.leaveAllRooms(userId) },
     },
     stores,
     toAccountOptions(config, version),
@@ -102,10 +105,26 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     toEphemeralOptions(config),
   )
+  const { autoJoin, departures, succession, ...rooms } = createRoomServices(
+    {
+      ...shared,
+      ...events,
+      eventStream: streams.events,
+      accountDataStream: streams.accountData,
+      rateLimits: parts.rateLimits,
+    },
+    stores,
+    toRoomOptions(config),
+  )
+  const { reading, ...readers } = createReadingServices(
+    { db, clock, eventsPosition: () => streams.events.position(), roomState: events.roomState },
+    stores,
+    stores,
+  )
   const notifier = new Notifier(clock, positionsOf(streams, ephemeral.typing))
   bus.subscribe(notifier)
-  const services = { ...accounts, ...ephemeral, toDevice, metrics }
-  return { services, stores, notifier, sightings, eventPersister }
+  const services = { ...accounts, ...ephemeral, ...rooms, ...readers, toDevice, metrics }
+  return { services, stores, notifier, succession, sightings, eventPersister }
 }
 
 function positionsOf(streams: Streams, typing: { position(): number }): StreamPositions {
