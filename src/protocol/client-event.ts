@@ -14,7 +14,7 @@ export function clientEventJson(
   format: ClientEventFormat = 'client',
 ): JsonObject {
   if (format === 'federation') {
-    return { ...event.json, event_id: event.eventId, room_id: event.roomId, unsigned } as JsonObject
+    return { ...event.json, event_id: event.eventId, room_id: event.roomId, unsigned }
   }
   return {
     type: event.type,

@@ -60,7 +60,7 @@ export function beyond(
   direction: Direction,
   row: { readonly depth: number; readonly stream_ordering: number | null } | undefined,
 ): TimelinePosition | undefined {
-  if (row?.stream_ordering == null) return undefined
+  if (row === undefined || row.stream_ordering === null) return undefined
   return { depth: row.depth, streamOrdering: row.stream_ordering - (direction === 'b' ? 1 : 0) }
 }
 

@@ -91,6 +91,10 @@ function mayRead(
   }))
   const [before, after = before] = states
   if (!before || !after) return false
+  // Whoever declines or loses an invite learns that it is gone, whatever history they may see.
+  if (before.membership === 'invite' || before.membership === 'knock') {
+    if (after.membership === 'leave' || after.membership === 'ban') return true
+  }
   return mayReadEvent({ before, after }, hasJoinedSince(stored, stay))
 }
 

@@ -88,7 +88,7 @@ export class RoomAccess {
     const leaving =
       (await this.#parts.events.getByNids(q, [eventNid])).get(eventNid) ??
       (await this.#parts.timeline.lastAt(q, room.roomNid, { streamOrdering }))
-    if (leaving?.stateAfter == null) return undefined
+    if (leaving === undefined || leaving.stateAfter === null) return undefined
     return { room, membership, stateAt: leaving.stateAfter, ceiling: streamOrdering }
   }
 

@@ -121,10 +121,7 @@ export class RelationsStore {
       [reader.userId ?? '', ...source.params, ...(ignored?.params ?? [])],
     )
     return new Map(
-      rows.map((row) => [
-        row.parent as EventId,
-        { count: Number(row.replies), participated: Number(row.own) > 0 },
-      ]),
+      rows.map((row) => [row.parent as EventId, { count: row.replies, participated: row.own > 0 }]),
     )
   }
 
