@@ -14,7 +14,12 @@ import type { BackgroundServices } from './lifecycle.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
-import { createEphemeralServices, createEphemeralStores, createToDevice } from './wire-ephemeral.js'
+import {
+  createEphemeralServices,
+  createEphemeralStores,
+  createToDevice,
+  followMemberships,
+} from './wire-ephemeral.js'
 import { createEventServices, createEventStores } from './wire-events.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
@@ -93,6 +98,7 @@ export function createServices(parts: ServiceParts): WiredServices {
   const ephemeral = createEphemeralServices(
     {
       ...shared,
+      caches: storage.caches,
       receiptStream: streams.receipts,
       presenceStream: streams.presence,
       events: stores.events,
@@ -116,13 +122,14 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     toRoomOptions(config),
   )
-  const { reading, ...readers } = createReadingServices(
+  const { reading: _reading, ...readers } = createReadingServices(
     { db, clock, eventsPosition: () => streams.events.position(), roomState: events.roomState },
     stores,
     stores,
   )
   const notifier = new Notifier(clock, positionsOf(streams, ephemeral.typing))
   bus.subscribe(notifier)
+  bus.subscribe(followMemberships(ephemeral.typing, onError))
   const services = { ...accounts, ...ephemeral, ...rooms, ...readers, toDevice, metrics }
   return { services, stores, notifier, succession, sightings, eventPersister }
 }

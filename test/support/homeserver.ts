@@ -5,7 +5,7 @@ import {
 } from '../../src/config/homeserver-config.js'
 import type { UserId } from '../../src/protocol/ids.js'
 import { createHomeserver, type Homeserver } from '../../src/server/homeserver.js'
-import { silentLogger, type LogOutput } from '../../src/telemetry/logger.js'
+import { createLogger, type LogOutput } from '../../src/telemetry/logger.js'
 import type { Clock } from '../../src/util/clock.js'
 import { createTestDatabase, startPostgres, type DatabaseKind, type TestDatabase } from './databases.js'
 import { MatrixClient } from './matrix-client.js'
@@ -19,6 +19,7 @@ export interface TestServerOptions {
   /** Keys of homeserver.yaml that differ from those of the test server. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly clock?: Clock
+  /** By default, errors go to standard error. */
   readonly log?: LogOutput
 }
 
@@ -80,7 +81,7 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
   const kind = options.database ?? 'sqlite'
   if (kind === 'postgres') await startPostgres()
   const database = await createTestDatabase(kind)
-  const log = options.log ?? silentLog()
+  const log = options.log ?? (await errorLog())
   const config = { ...testConfig(options.config), database: database.config as HomeserverConfig['database'] }
   try {
     const overrides = { log, ...(options.clock === undefined ? {} : { clock: options.clock }) }
@@ -160,6 +161,7 @@ export function forEachServerDatabase(title: string, define: (database: Database
   }
 }
 
-function silentLog(): LogOutput {
-  return { logger: silentLogger(), reopen: () => Promise.resolve(), flush: () => undefined }
+/** Errors only, where whoever runs the tests sees them. */
+async function errorLog(): Promise<LogOutput> {
+  return createLogger({ level: 'error', destination: { write: (line) => process.stderr.write(line) } })
 }
