@@ -10,7 +10,7 @@ import type { JsonObject } from '../../util/json.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import { randomRoomLocalpart } from '../../util/random.js'
 import type { EventDraft } from './event-assembler.js'
-import type { EventComposer, GraphEnd } from './event-composer.js'
+import type { ComposeInput, EventComposer, GraphEnd } from './event-composer.js'
 import { StaleHeadError, type EventPersister } from './event-persister.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { RoomState } from './room-state.js'
@@ -75,6 +75,8 @@ const MAX_ATTEMPTS = 3
  */
 export class EventSender {
   readonly #parts: Parts
+  /** When the last room was made. */
+  #lastRoomTs = 0
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -99,19 +101,9 @@ export class EventSender {
   async sendBatch(source: EventSource, roomId: RoomId, drafts: readonly BatchDraft[]): Promise<EventId[]> {
     const room = await this.#parts.roomState.requireRoom(roomId)
     return this.#retrying(async () => {
-      const stored = await this.#composeLocked(room, async (head) => {
-        const writes: EventWrite[] = []
-        let end: GraphEnd = head
-        for (const draft of drafts) {
-          const composed = await this.#parts.composer.compose(head, end, {
-            draft,
-            sender: draft.sender ?? source.userId,
-          })
-          writes.push(composed.write)
-          end = composed.end
-        }
-        return { writes, end }
-      })
+      const stored = await this.#composeLocked(room, (head) =>
+        this.#composeAll(head, drafts, (draft) => ({ draft, sender: draft.sender ?? source.userId })),
+      )
       return stored.map(({ event }) => event.eventId)
     })
   }
@@ -121,35 +113,28 @@ export class EventSender {
     creator: UserId,
     input: CreateRoomInput,
   ): Promise<{ roomId: RoomId; eventIds: EventId[] }> {
-    const originServerTs = this.#parts.clock.now()
+    const originServerTs = this.#roomTs()
     const room = await this.#newRoom(creator, input, originServerTs)
-    const empty = await this.#parts.builder.empty(room)
+    const empty = await this.#parts.builder.empty(room, { isNewRoom: true })
     const head: RoomHead = { room, extremities: [], state: empty, pending: new Map(), failed: false }
     const create = { type: 'm.room.create', stateKey: '', content: input.createContent }
     const drafts: readonly BatchDraft[] = [create, ...input.drafts(room.roomId)]
-    const writes: EventWrite[] = []
-    let end: GraphEnd = head
-    for (const draft of drafts) {
-      const sender = draft.sender ?? creator
-      const composed = await this.#parts.composer.compose(head, end, {
-        draft,
-        sender,
-        // The room ID of version 12 is the hash of the create event: it must come out the same again.
-        originServerTs: draft === create ? originServerTs : undefined,
-      })
-      writes.push(composed.write)
-      end = composed.end
-    }
-    advance(head, { writes, end })
+    const composed = await this.#composeAll(head, drafts, (draft) => ({
+      draft,
+      sender: draft.sender ?? creator,
+      // The room ID of version 12 is the hash of the create event: it must come out the same again.
+      originServerTs: draft === create ? originServerTs : undefined,
+    }))
+    // Before the commit, so that whoever finds the room after it finds this head too.
+    this.#advance(head, composed)
     const stored = await this.#parts.persister.persist({
       head,
-      writes,
+      writes: composed.writes,
       inTransaction: async (tx) => {
         await this.#parts.registrar.insert(tx, room, { isPublic: input.isPublic, createdTs: originServerTs })
         await input.inTransaction?.(tx, room)
       },
     })
-    this.#parts.heads.set(head)
     return { roomId: room.roomId, eventIds: stored.map(({ event }) => event.eventId) }
   }
 
@@ -180,13 +165,39 @@ export class EventSender {
       const head = await this.#parts.heads.get(room)
       const composed = await compose(head)
       if (!composed) return { stored: Promise.resolve([]) }
-      advance(head, composed)
+      this.#advance(head, composed)
       const stored = this.#parts.persister.persist({ head, writes: composed.writes })
       // The lock must not wait for the commit; whoever awaits below gets the failure.
       stored.catch(() => undefined)
       return { stored }
     })
     return committing.stored
+  }
+
+  /** Composes events, each after the one before. */
+  async #composeAll(
+    head: RoomHead,
+    drafts: readonly BatchDraft[],
+    toInput: (draft: BatchDraft) => ComposeInput,
+  ): Promise<Composed> {
+    await this.#parts.composer.prepare(drafts)
+    const writes: EventWrite[] = []
+    let end: GraphEnd = head
+    for (const draft of drafts) {
+      const composed = await this.#parts.composer.compose(head, end, toInput(draft))
+      writes.push(composed.write)
+      end = composed.end
+    }
+    return { writes, end }
+  }
+
+  /** Makes what was composed the room's end. What was committed in the meantime is no longer pending. */
+  #advance(head: RoomHead, { writes, end }: Composed): void {
+    const events = writes.flatMap(({ eventNid }) => {
+      const pending = end.pending.get(eventNid)
+      return pending ? [[eventNid, pending] as const] : []
+    })
+    this.#parts.heads.advance(head, end, events)
   }
 
   async #retrying<T>(send: () => Promise<T>): Promise<T> {
@@ -197,6 +208,15 @@ export class EventSender {
         if (!(error instanceof StaleHeadError) || attempt === MAX_ATTEMPTS) throw error
       }
     }
+  }
+
+  /**
+   * Now, or a little later: a room ID that is the hash of the create event is new only if the event is, and two rooms
+   * may be made alike in the same millisecond.
+   */
+  #roomTs(): number {
+    this.#lastRoomTs = Math.max(this.#parts.clock.now(), this.#lastRoomTs + 1)
+    return this.#lastRoomTs
   }
 
   async #newRoom(creator: UserId, input: CreateRoomInput, originServerTs: number): Promise<RoomRecord> {
@@ -233,14 +253,4 @@ export class EventSender {
 
 function draftOf({ type, content, stateKey }: SendInput): EventDraft {
   return { type, content, ...(stateKey !== undefined && { stateKey }) }
-}
-
-/** Makes what was composed the room's end. What was committed in the meantime is no longer pending. */
-function advance(head: RoomHead, { writes, end }: Composed): void {
-  head.extremities = end.extremities
-  head.state = end.state
-  for (const { eventNid } of writes) {
-    const stored = end.pending.get(eventNid)
-    if (stored) head.pending.set(eventNid, stored)
-  }
 }
