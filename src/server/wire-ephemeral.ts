@@ -30,6 +30,7 @@ export interface EphemeralOptions {
 /** What this part needs of the rest of the server. */
 export interface EphemeralParts {
   readonly db: Database
+  readonly caches: CacheRegistry
   readonly clock: Clock
   readonly positions: PositionSink
   readonly receiptStream: StreamIdGenerator
@@ -56,7 +57,7 @@ export function createEphemeralStores(caches: CacheRegistry) {
     inbox: new DeviceInboxStore(caches),
     presence: new PresenceStore(),
     pushActions: new EventPushActionsStore(),
-    receipts: new ReceiptsStore(),
+    receipts: new ReceiptsStore(caches),
   }
 }
 
@@ -103,6 +104,18 @@ export function createEphemeralServices(
       accountDataStore: parts.accountDataStore,
     }),
     typing: new Typing(shared),
-    unreadCounts: new UnreadCounts(stores.receipts, stores.pushActions),
+    unreadCounts: new UnreadCounts(stores.receipts, stores.pushActions, parts.caches),
+  }
+}
+
+/** Tells typing of those who leave rooms: to be subscribed to the bus. */
+export function followMemberships(
+  typing: Pick<Typing, 'onMembershipChange'>,
+  onError: (error: unknown) => void,
+): PositionSink {
+  return {
+    onNewPosition: (stream, hints) => {
+      if (stream === 'events') typing.onMembershipChange(hints).catch(onError)
+    },
   }
 }

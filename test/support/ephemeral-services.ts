@@ -1,4 +1,3 @@
-import type { AccountData } from '../../src/services/accounts/account-data.js'
 import type { Requester } from '../../src/services/accounts/requester.js'
 import { RoomState } from '../../src/services/events/room-state.js'
 import type { PositionHints } from '../../src/services/streams/notifier.js'
@@ -8,7 +7,7 @@ import {
   createEphemeralStores,
   createToDevice,
 } from '../../src/server/wire-ephemeral.js'
-import { AccountData as AccountDataService } from '../../src/services/accounts/account-data.js'
+import { AccountData } from '../../src/services/accounts/account-data.js'
 import { CacheRegistry } from '../../src/storage/cache-registry.js'
 import type { Database } from '../../src/storage/database.js'
 import { AccountDataStore } from '../../src/storage/stores/account-data.js'
@@ -60,7 +59,7 @@ export async function createEphemeralFixture(
       column: 'stream_id',
     }),
   }
-  const accountData: AccountData = new AccountDataService({
+  const accountData = new AccountData({
     db,
     accountData: accountDataStore,
     streamIds: streams.accountData,
@@ -78,6 +77,7 @@ export async function createEphemeralFixture(
   const services = createEphemeralServices(
     {
       db,
+      caches,
       clock,
       positions: sink,
       receiptStream: streams.receipts,
@@ -101,8 +101,13 @@ export async function createEphemeralFixture(
       },
     },
   )
+  const sentRemotely: { type: string; users: UserId[] }[] = []
   const toDevice = createToDevice(
     {
+      sendRemote: (_sender, type, messages) => {
+        sentRemotely.push({ type, users: [...messages.keys()] })
+        return Promise.resolve()
+      },
       db,
       devices,
       streamIds: streams.toDevice,
@@ -111,7 +116,18 @@ export async function createEphemeralFixture(
     },
     stores,
   )
-  return { db, clock, streams, stores, positions, devices, accountDataStore, ...services, toDevice }
+  return {
+    db,
+    clock,
+    streams,
+    stores,
+    positions,
+    devices,
+    accountDataStore,
+    ...services,
+    toDevice,
+    sentRemotely,
+  }
 }
 
 /** Somebody with one device. */

@@ -12,6 +12,11 @@ export class PresenceLog {
   readonly #positions = new Map<UserId, number>()
   #entries: Entry[] = []
 
+  /** How many changes are remembered. */
+  get size(): number {
+    return this.#entries.length
+  }
+
   /** Positions come in ascending order. */
   add(userId: UserId, position: number): void {
     this.#positions.set(userId, position)

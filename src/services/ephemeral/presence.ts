@@ -111,7 +111,12 @@ export class Presence implements ActivitySink {
   async stop(): Promise<void> {
     this.#stopped = true
     for (const user of this.#users.values()) user.timer?.cancel()
-    await this.#storing
+    await this.drain()
+  }
+
+  /** Resolves when everything that others are to see is stored. */
+  async drain(): Promise<void> {
+    while (this.#storing) await this.#storing
   }
 
   /**

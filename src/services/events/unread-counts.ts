@@ -1,11 +1,9 @@
+import type { BulkCache, CacheRegistry } from '../../storage/cache-registry.js'
 import type { Query } from '../../storage/database.js'
-import type {
-  EventPushActionsStore,
-  RoomFloor,
-  ThreadFloor,
-} from '../../storage/stores/event-push-actions.js'
-import type { ReadPosition, ReceiptsStore } from '../../storage/stores/receipts.js'
+import type { EventPushActionsStore, ThreadFloor } from '../../storage/stores/event-push-actions.js'
+import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
+import { UnreadTally } from './unread-tally.js'
 
 export interface UnreadCount {
   readonly notifications: number
@@ -17,62 +15,82 @@ export interface RoomUnreadCounts extends UnreadCount {
   readonly threads: ReadonlyMap<EventId, UnreadCount>
 }
 
-interface MutableCount {
-  notifications: number
-  highlights: number
-}
-
 /** The name of the main timeline among threads. https://spec.matrix.org/latest/client-server-api/#threaded-read-receipts */
 export const MAIN_TIMELINE = 'main'
 
+const NOBODY: ReadonlySet<UserId> = new Set()
+
 /**
  * Counts what somebody has not read yet: events of others that notify or highlight them, after their receipts, their
- * joining of the room, and their own last message.
+ * joining of the room, and their own last message. What was counted is remembered, so that the next time only what is
+ * new is looked at; an event that is redacted afterwards may count until the user reads on.
  * https://spec.matrix.org/latest/client-server-api/#receiving-notifications
  */
 export class UnreadCounts {
   readonly #receipts: ReceiptsStore
   readonly #pushActions: EventPushActionsStore
+  readonly #tallies: BulkCache<string, UnreadTally>
 
-  constructor(receipts: ReceiptsStore, pushActions: EventPushActionsStore) {
+  constructor(receipts: ReceiptsStore, pushActions: EventPushActionsStore, caches: CacheRegistry) {
     this.#receipts = receipts
     this.#pushActions = pushActions
+    this.#tallies = caches.create({ name: 'unread_counts', max: 50_000 })
   }
 
   /**
-   * The counts of each of these rooms, which the user is joined to, by nid: four statements however many rooms. Counts
-   * of the room are those of its main timeline; who does not ask for threads adds them up with `totalUnread`. At most
-   * about 1000 events of a room are counted.
+   * The counts of each of these rooms, which the user is joined to, by nid: three statements however many rooms (four
+   * at first). Counts of the room are those of its main timeline; who does not ask for threads adds them up with
+   * `totalUnread`. At first no more than about 1000 events of a room are counted. Events of `ignored` users are not.
    */
   async forRooms(
     q: Query,
     userId: UserId,
     roomNids: readonly number[],
+    { ignored = NOBODY }: { ignored?: ReadonlySet<UserId> } = {},
   ): Promise<Map<number, RoomUnreadCounts>> {
     if (roomNids.length === 0) return new Map()
     const [reads, joins] = await Promise.all([
-      this.#receipts.listReadPositions(q, userId, roomNids),
+      this.#receipts.getReadPositions(q, userId, roomNids),
       this.#pushActions.listJoinPositions(q, userId, roomNids),
     ])
-    const rooms = roomFloors(joins, reads)
-    const threads = threadFloors(reads)
+    const ignoredKey = [...ignored].sort().join(' ')
+    const tallies = joins.map(({ roomNid, position }) => {
+      const since = { reads: reads.get(roomNid)!, joined: position, ignored: ignoredKey }
+      const known = this.#tallies.peek(keyOf(userId, roomNid))
+      return known?.isSince(since) ? known : UnreadTally.begin(roomNid, since)
+    })
+    const updated = await this.#update(q, tallies, { userId, ignored: [...ignored] })
+    const counts = new Map(updated.map((tally) => [tally.roomNid, tally.counts()]))
+    return new Map(roomNids.map((roomNid) => [roomNid, counts.get(roomNid) ?? NOTHING_UNREAD]))
+  }
+
+  /** Adds to each tally what has come since. */
+  async #update(
+    q: Query,
+    tallies: readonly UnreadTally[],
+    { userId, ignored }: { userId: UserId; ignored: readonly UserId[] },
+  ): Promise<UnreadTally[]> {
     const [counts, highlights] = await Promise.all([
-      this.#pushActions.countNotifying(q, userId, { rooms, threads }),
-      this.#pushActions.listHighlights(q, userId, rooms),
+      this.#pushActions.countNotifying(q, {
+        userId,
+        ignored,
+        rooms: tallies.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo })),
+        threads: tallies.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads)),
+      }),
+      this.#pushActions.listHighlights(q, {
+        userId,
+        ignored,
+        rooms: tallies.map(({ roomNid, highlightedTo }) => ({ roomNid, position: highlightedTo })),
+      }),
     ])
-    const tally = new Tally(threads)
-    for (const { roomNid, threadRoot, notifications, ownPosition } of counts) {
-      tally.of(roomNid, threadRoot).notifications += notifications
-      tally.raiseFloor(roomNid, threadRoot, ownPosition)
-    }
-    for (const { roomNid, threadRoot, position, notifies } of highlights) {
-      if (position <= tally.floorOf(roomNid, threadRoot)) continue
-      const count = tally.of(roomNid, threadRoot)
-      count.highlights += 1
-      // What notifies everybody has been counted already.
-      if (!notifies) count.notifications += 1
-    }
-    return new Map(roomNids.map((roomNid) => [roomNid, tally.result(roomNid)]))
+    const countsOf = byRoom(counts)
+    const highlightsOf = byRoom(highlights)
+    return tallies.map((tally) => {
+      const { roomNid } = tally
+      const next = tally.plus(countsOf.get(roomNid) ?? [], highlightsOf.get(roomNid) ?? [])
+      this.#tallies.set(keyOf(userId, roomNid), next)
+      return next
+    })
   }
 }
 
@@ -86,57 +104,26 @@ export function totalUnread(counts: RoomUnreadCounts): UnreadCount {
   return { notifications, highlights }
 }
 
-/** An unthreaded receipt reads all threads; nothing from before joining is unread. Rooms not joined are left out. */
-function roomFloors(joins: readonly RoomFloor[], reads: readonly ReadPosition[]): RoomFloor[] {
-  const positions = new Map(joins.map(({ roomNid, position }) => [roomNid, position]))
-  for (const { roomNid, threadId, position } of reads) {
-    const floor = positions.get(roomNid)
-    if (threadId === undefined && floor !== undefined) positions.set(roomNid, Math.max(floor, position))
-  }
-  return [...positions].map(([roomNid, position]) => ({ roomNid, position }))
+const NOTHING_UNREAD: RoomUnreadCounts = { notifications: 0, highlights: 0, threads: new Map() }
+
+function keyOf(userId: UserId, roomNid: number): string {
+  return `${roomNid} ${userId}`
 }
 
-function threadFloors(reads: readonly ReadPosition[]): ThreadFloor[] {
-  return reads.flatMap(({ roomNid, threadId, position }) =>
-    threadId === undefined
-      ? []
-      : [{ roomNid, position, threadRoot: threadId === MAIN_TIMELINE ? undefined : (threadId as EventId) }],
-  )
+function threadFloors(roomNid: number, reads: ReadPositions): ThreadFloor[] {
+  return [...reads.threads].map(([threadId, position]) => ({
+    roomNid,
+    position,
+    threadRoot: threadId === MAIN_TIMELINE ? undefined : (threadId as EventId),
+  }))
 }
 
-/** Counts by room and thread as they add up. */
-class Tally {
-  readonly #counts = new Map<number, Map<EventId | undefined, MutableCount>>()
-  readonly #floors = new Map<string, number>()
-
-  constructor(threads: readonly ThreadFloor[]) {
-    for (const { roomNid, threadRoot, position } of threads) this.raiseFloor(roomNid, threadRoot, position)
+function byRoom<T extends { readonly roomNid: number }>(records: readonly T[]): Map<number, T[]> {
+  const rooms = new Map<number, T[]>()
+  for (const record of records) {
+    const room = rooms.get(record.roomNid)
+    if (room) room.push(record)
+    else rooms.set(record.roomNid, [record])
   }
-
-  of(roomNid: number, threadRoot: EventId | undefined): MutableCount {
-    const room = this.#counts.get(roomNid) ?? new Map<EventId | undefined, MutableCount>()
-    const count = room.get(threadRoot) ?? { notifications: 0, highlights: 0 }
-    this.#counts.set(roomNid, room.set(threadRoot, count))
-    return count
-  }
-
-  floorOf(roomNid: number, threadRoot: EventId | undefined): number {
-    return this.#floors.get(`${roomNid} ${threadRoot ?? ''}`) ?? 0
-  }
-
-  raiseFloor(roomNid: number, threadRoot: EventId | undefined, position: number): void {
-    if (position > this.floorOf(roomNid, threadRoot)) {
-      this.#floors.set(`${roomNid} ${threadRoot ?? ''}`, position)
-    }
-  }
-
-  result(roomNid: number): RoomUnreadCounts {
-    const threads = new Map<EventId, UnreadCount>()
-    let main: UnreadCount = { notifications: 0, highlights: 0 }
-    for (const [threadRoot, count] of this.#counts.get(roomNid) ?? []) {
-      if (threadRoot === undefined) main = count
-      else if (count.notifications > 0) threads.set(threadRoot, count)
-    }
-    return { ...main, threads }
-  }
+  return rooms
 }

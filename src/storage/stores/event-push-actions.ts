@@ -1,10 +1,10 @@
 import type { Query } from '../database.js'
+import { newestPerGroup } from '../newest-per-group.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 
-/** From where on a room's events may be unread. */
+/** From where on a room's events are looked at: after this position, whatever their thread. */
 export interface RoomFloor {
   readonly roomNid: number
-  /** Events up to this position count as read, whatever their thread. */
   readonly position: number
 }
 
@@ -18,8 +18,19 @@ export interface NotifyingCount {
   readonly roomNid: number
   readonly threadRoot: EventId | undefined
   readonly notifications: number
-  /** The user's own last notifying event there: what comes before it counts as read. */
+  /** The user's own last notifying event there, 0 for none: what comes before it counts as read. */
   readonly ownPosition: number
+  /** The last event that was looked at. */
+  readonly newestPosition: number
+}
+
+/** What is counted. */
+export interface CountInput {
+  readonly userId: UserId
+  readonly rooms: readonly RoomFloor[]
+  readonly threads: readonly ThreadFloor[]
+  /** Their events count for nothing. */
+  readonly ignored: readonly UserId[]
 }
 
 /** An event that highlights a user. */
@@ -60,66 +71,69 @@ export class EventPushActionsStore {
    * The notifying events of others by thread, after the room's floor, the thread's, and the user's own last event in
    * that thread; of each room at most the newest 1000 events are looked at. Index events_notifying alone.
    */
-  async countNotifying(
-    q: Query,
-    userId: UserId,
-    floors: { readonly rooms: readonly RoomFloor[]; readonly threads: readonly ThreadFloor[] },
-  ): Promise<NotifyingCount[]> {
-    if (floors.rooms.length === 0) return []
-    const rooms = q.dialect.rowsFrom({ room_nid: 'integer', position: 'integer' })
-    const threads = q.dialect.rowsFrom({ room_nid: 'integer', thread_root: 'text', position: 'integer' })
+  async countNotifying(q: Query, { userId, rooms, threads, ignored }: CountInput): Promise<NotifyingCount[]> {
+    if (rooms.length === 0) return []
+    const source = newestPerGroup(q.dialect, {
+      groups: q.dialect.rowsFrom({ room_nid: 'integer', position: 'integer' }),
+      table: 'events',
+      match: 't.room_nid = g.room_nid AND t.notifies = 1',
+      order: 'stream_ordering',
+      limit: MAX_COUNTED,
+    })
+    const threadRows = q.dialect.rowsFrom({ room_nid: 'integer', thread_root: 'text', position: 'integer' })
     const rows = await q.all<CountRow>(
-      `WITH newest AS MATERIALIZED (
-         SELECT f.room_nid, COALESCE((
-           SELECT l.stream_ordering FROM events l
-           WHERE l.room_nid = f.room_nid AND l.notifies = 1 AND l.stream_ordering > f.position
-           ORDER BY l.stream_ordering DESC LIMIT 1 OFFSET ${MAX_COUNTED}), f.position) AS floor
-         FROM ${rooms} AS f
-       ), candidates AS (
-         SELECT e.room_nid, COALESCE(e.thread_root, '${MAIN}') AS thread_root, e.stream_ordering,
-           CASE WHEN e.sender = ? THEN e.stream_ordering ELSE 0 END AS own
-         FROM newest n CROSS JOIN events e
-         WHERE e.room_nid = n.room_nid AND e.notifies = 1 AND e.stream_ordering > n.floor
+      `WITH candidates AS (
+         SELECT t.room_nid, COALESCE(t.thread_root, '${MAIN}') AS thread_root, t.stream_ordering,
+           CASE WHEN t.sender = ? THEN t.stream_ordering ELSE 0 END AS own
+         FROM ${source} WHERE NOT (${q.dialect.anyOf('t.sender', 'text')})
        ), unread AS (
          SELECT c.room_nid, c.thread_root, c.stream_ordering, c.own,
            MAX(c.own) OVER (PARTITION BY c.room_nid, c.thread_root) AS own_position,
            COALESCE(t.position, 0) AS read_position
-         FROM candidates c LEFT JOIN ${threads} AS t
+         FROM candidates c LEFT JOIN ${threadRows} AS t
            ON t.room_nid = c.room_nid AND t.thread_root = c.thread_root
        )
        SELECT room_nid, thread_root, MAX(own_position) AS own_position,
-         SUM(CASE WHEN own = 0 AND stream_ordering > own_position AND stream_ordering > read_position
+         MAX(stream_ordering) AS newest_position, SUM(CASE WHEN own = 0 AND stream_ordering > own_position AND stream_ordering > read_position
            THEN 1 ELSE 0 END) AS notifications
        FROM unread GROUP BY room_nid, thread_root`,
-      [q.dialect.rows(floors.rooms.map(floorRow)), userId, q.dialect.rows(floors.threads.map(threadRow))],
+      [
+        userId,
+        q.dialect.rows(rooms.map(floorRow)),
+        q.dialect.list(ignored),
+        q.dialect.rows(threads.map(threadRow)),
+      ],
     )
     return rows.map((row) => ({
       roomNid: row.room_nid,
       threadRoot: row.thread_root === MAIN ? undefined : (row.thread_root as EventId),
       notifications: row.notifications,
       ownPosition: row.own_position,
+      newestPosition: row.newest_position,
     }))
   }
 
   /** The newest 1000 events after each room's floor that highlight the user, by name or with everybody. By primary key. */
-  async listHighlights(q: Query, userId: UserId, rooms: readonly RoomFloor[]): Promise<HighlightRecord[]> {
+  async listHighlights(
+    q: Query,
+    { userId, rooms, ignored }: Omit<CountInput, 'threads'>,
+  ): Promise<HighlightRecord[]> {
     if (rooms.length === 0) return []
     const wanted = rooms.flatMap((floor) =>
       [userId, EVERYBODY].map((named) => ({ user_id: named, ...floorRow(floor) })),
     )
+    const source = newestPerGroup(q.dialect, {
+      groups: q.dialect.rowsFrom({ user_id: 'text', room_nid: 'integer', position: 'integer' }),
+      table: 'event_highlights',
+      match: 't.user_id = g.user_id AND t.room_nid = g.room_nid',
+      order: 'stream_ordering',
+      limit: MAX_COUNTED,
+    })
     const rows = await q.all<HighlightRow>(
-      `WITH newest AS MATERIALIZED (
-         SELECT f.user_id, f.room_nid, COALESCE((
-           SELECT l.stream_ordering FROM event_highlights l
-           WHERE l.user_id = f.user_id AND l.room_nid = f.room_nid AND l.stream_ordering > f.position
-           ORDER BY l.stream_ordering DESC LIMIT 1 OFFSET ${MAX_COUNTED}), f.position) AS floor
-         FROM ${q.dialect.rowsFrom({ user_id: 'text', room_nid: 'integer', position: 'integer' })} AS f
-       )
-       SELECT h.room_nid, h.stream_ordering, e.thread_root, e.notifies
-       FROM newest n CROSS JOIN event_highlights h CROSS JOIN events e
-       WHERE h.user_id = n.user_id AND h.room_nid = n.room_nid AND h.stream_ordering > n.floor
-         AND e.stream_ordering = h.stream_ordering AND e.sender <> ? AND e.redacted_by IS NULL`,
-      [q.dialect.rows(wanted), userId],
+      `SELECT t.room_nid, t.stream_ordering, e.thread_root, e.notifies FROM ${source} CROSS JOIN events e
+       WHERE e.stream_ordering = t.stream_ordering AND e.sender <> ? AND e.redacted_by IS NULL
+         AND NOT (${q.dialect.anyOf('e.sender', 'text')})`,
+      [q.dialect.rows(wanted), userId, q.dialect.list(ignored)],
     )
     return rows.map((row) => ({
       roomNid: row.room_nid,
@@ -134,6 +148,7 @@ interface CountRow {
   room_nid: number
   thread_root: string
   own_position: number
+  newest_position: number
   notifications: number
 }
 

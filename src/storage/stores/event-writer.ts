@@ -444,7 +444,7 @@ async function writeRedactions(tx: Tx, writes: readonly PlacedEventWrite[]): Pro
   if (applied.length === 0) return
   const source = tx.dialect.rowsFrom({ target_id: 'text', redaction_id: 'text' })
   await tx.execute(
-    `UPDATE events SET redacted_by = r.redaction_id FROM ${source} AS r
+    `UPDATE events SET redacted_by = r.redaction_id, notifies = 0 FROM ${source} AS r
      WHERE events.event_id = r.target_id AND events.redacted_by IS NULL`,
     [
       tx.dialect.rows(

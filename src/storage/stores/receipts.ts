@@ -1,4 +1,6 @@
+import type { CacheRegistry, RowCache } from '../cache-registry.js'
 import type { Query, Tx } from '../database.js'
+import { newestPerGroup } from '../newest-per-group.js'
 import type { SequenceOptions } from '../streams/sequences.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 
@@ -19,11 +21,12 @@ export interface ReceiptRecord extends ReceiptKey {
   readonly ts: number
 }
 
-/** Up to where somebody has read a room, or one thread of it. */
-export interface ReadPosition {
-  readonly roomNid: number
-  readonly threadId: string | undefined
-  readonly position: number
+/** Up to where somebody has read a room: event positions. */
+export interface ReadPositions {
+  /** By receipts without a thread, which count for all threads; 0 when there are none. */
+  readonly unthreaded: number
+  /** By thread ID: `main` or the ID of a thread's root. */
+  readonly threads: ReadonlyMap<string, number>
 }
 
 interface Row {
@@ -42,14 +45,21 @@ export const RECEIPTS_STREAM: SequenceOptions = {
   column: 'stream_id',
 }
 
-const COLUMNS = 'x.room_nid, x.user_id, x.receipt_type, x.thread_id, x.event_id, x.event_position, x.ts'
+const COLUMNS = 't.room_nid, t.user_id, t.receipt_type, t.thread_id, t.event_id, t.event_position, t.ts'
 const KEY = ['room_nid', 'user_id', 'receipt_type', 'thread_id'] as const
 const NO_THREAD = ''
 /** Receipts of one room, or of one user, that are read at most. */
 const MAX_READ = 2000
+const NOTHING_READ: ReadPositions = { unthreaded: 0, threads: new Map() }
 
 /** Receipts: of each user, type and thread of a room the last one. */
 export class ReceiptsStore {
+  readonly #reads: RowCache<string, ReadPositions>
+
+  constructor(caches: CacheRegistry) {
+    this.#reads = caches.createMutable({ name: 'read_positions', max: 50_000 })
+  }
+
   /** The receipts with these keys. By primary key. */
   async getMany(q: Query, keys: readonly ReceiptKey[]): Promise<ReceiptRecord[]> {
     const source = q.dialect.rowsFrom({
@@ -59,9 +69,9 @@ export class ReceiptsStore {
       thread_id: 'text',
     })
     const rows = await q.all<Row>(
-      `SELECT ${COLUMNS} FROM ${source} AS r CROSS JOIN receipts x
-       WHERE x.room_nid = r.room_nid AND x.user_id = r.user_id AND x.receipt_type = r.receipt_type
-         AND x.thread_id = r.thread_id`,
+      `SELECT ${COLUMNS} FROM ${source} AS r CROSS JOIN receipts t
+       WHERE t.room_nid = r.room_nid AND t.user_id = r.user_id AND t.receipt_type = r.receipt_type
+         AND t.thread_id = r.thread_id`,
       [q.dialect.rows(keys.map(keyRow))],
     )
     return rows.map(toRecord)
@@ -77,20 +87,17 @@ export class ReceiptsStore {
     { from, to, userId }: { from: number; to: number; userId: UserId },
   ): Promise<ReceiptRecord[]> {
     if (roomNids.length === 0 || from >= to) return []
-    // The floors are looked up once per room, not once per receipt.
+    const source = newestPerGroup(q.dialect, {
+      groups: q.dialect.rowsFrom({ room_nid: 'integer', position: 'integer', up_to: 'integer' }),
+      table: 'receipts',
+      match: 't.room_nid = g.room_nid AND t.stream_id <= g.up_to',
+      order: 'stream_id',
+      limit: MAX_READ,
+    })
     const rows = await q.all<Row>(
-      `WITH newest AS MATERIALIZED (
-         SELECT r.room_nid, COALESCE((
-           SELECT y.stream_id FROM receipts y
-           WHERE y.room_nid = r.room_nid AND y.stream_id > ? AND y.stream_id <= ?
-           ORDER BY y.stream_id DESC LIMIT 1 OFFSET ${MAX_READ}), ?) AS floor
-         FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r
-       )
-       SELECT ${COLUMNS} FROM newest n CROSS JOIN receipts x
-       WHERE x.room_nid = n.room_nid AND x.stream_id > n.floor AND x.stream_id <= ?
-         AND (x.receipt_type <> 'm.read.private' OR x.user_id = ?)
-       ORDER BY x.stream_id`,
-      [from, to, from, q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid }))), to, userId],
+      `SELECT ${COLUMNS} FROM ${source}
+       WHERE t.receipt_type <> 'm.read.private' OR t.user_id = ? ORDER BY t.stream_id`,
+      [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid, position: from, up_to: to }))), userId],
     )
     return rows.map(toRecord)
   }
@@ -99,29 +106,53 @@ export class ReceiptsStore {
   async listOwn(q: Query, userId: UserId, roomNids: readonly number[], to: number): Promise<ReceiptRecord[]> {
     if (roomNids.length === 0) return []
     const rows = await q.all<Row>(
-      `SELECT ${COLUMNS} FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r CROSS JOIN receipts x
-       WHERE x.room_nid = r.room_nid AND x.user_id = ? AND x.stream_id <= ?
-       ORDER BY x.stream_id DESC LIMIT ${MAX_READ}`,
+      `SELECT ${COLUMNS} FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r CROSS JOIN receipts t
+       WHERE t.room_nid = r.room_nid AND t.user_id = ? AND t.stream_id <= ?
+       ORDER BY t.stream_id DESC LIMIT ${MAX_READ}`,
       [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid }))), userId, to],
     )
     return rows.map(toRecord).reverse()
   }
 
-  /** Up to where the user has read each room and thread, by whichever type is ahead. By primary key prefix. */
-  async listReadPositions(q: Query, userId: UserId, roomNids: readonly number[]): Promise<ReadPosition[]> {
+  /**
+   * Up to where the user has read each of these rooms, by whichever type is ahead; every room has an entry. Mostly from
+   * memory, and the same object as long as nothing changes. By primary key prefix.
+   */
+  async getReadPositions(
+    q: Query,
+    userId: UserId,
+    roomNids: readonly number[],
+  ): Promise<Map<number, ReadPositions>> {
+    const keys = new Map(roomNids.map((roomNid) => [readKey(roomNid, userId), roomNid]))
+    const found = await this.#reads.getRows(q, [...keys.keys()], async (missing) => {
+      const nids = missing.map((key) => keys.get(key)!)
+      const positions = await this.#loadReadPositions(q, userId, nids)
+      return new Map(nids.map((nid) => [readKey(nid, userId), positions.get(nid) ?? NOTHING_READ]))
+    })
+    return new Map(roomNids.map((nid) => [nid, found.get(readKey(nid, userId)) ?? NOTHING_READ]))
+  }
+
+  async #loadReadPositions(
+    q: Query,
+    userId: UserId,
+    roomNids: readonly number[],
+  ): Promise<Map<number, ReadPositions>> {
     const rows = await q.all<{ room_nid: number; thread_id: string; position: number }>(
-      `SELECT x.room_nid, x.thread_id, MAX(x.event_position) AS position
-       FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r CROSS JOIN receipts x
-       WHERE x.room_nid = r.room_nid AND x.user_id = ? AND x.receipt_type IN ('m.read', 'm.read.private')
-         AND x.event_position IS NOT NULL
-       GROUP BY x.room_nid, x.thread_id`,
+      `SELECT t.room_nid, t.thread_id, MAX(t.event_position) AS position
+       FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r CROSS JOIN receipts t
+       WHERE t.room_nid = r.room_nid AND t.user_id = ? AND t.receipt_type IN ('m.read', 'm.read.private')
+         AND t.event_position IS NOT NULL
+       GROUP BY t.room_nid, t.thread_id`,
       [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid }))), userId],
     )
-    return rows.map((row) => ({
-      roomNid: row.room_nid,
-      threadId: row.thread_id === NO_THREAD ? undefined : row.thread_id,
-      position: row.position,
-    }))
+    const byRoom = new Map<number, { unthreaded: number; threads: Map<string, number> }>()
+    for (const { room_nid: roomNid, thread_id: threadId, position } of rows) {
+      const reads = byRoom.get(roomNid) ?? { unthreaded: 0, threads: new Map<string, number>() }
+      if (threadId === NO_THREAD) reads.unthreaded = position
+      else reads.threads.set(threadId, position)
+      byRoom.set(roomNid, reads)
+    }
+    return byRoom
   }
 
   /** `streamId`: the position of the change, different for each. */
@@ -149,7 +180,12 @@ export class ReceiptsStore {
         conflict: { key: KEY, update: ['event_id', 'event_position', 'ts', 'stream_id'] },
       },
     )
+    for (const { roomNid, userId } of receipts) this.#reads.invalidate(tx, readKey(roomNid, userId))
   }
+}
+
+function readKey(roomNid: number, userId: UserId): string {
+  return `${roomNid} ${userId}`
 }
 
 function keyRow({ roomNid, userId, type, threadId }: ReceiptKey) {
