@@ -250,7 +250,7 @@ forEachDatabase('answers of accounts', (open) => {
 
 /** What the endpoint answers to input that its schemas have read. */
 function handle(route: Route, input: Call, services: AccountFixture['services']): Promise<unknown> {
-  const definition = route as {
+  const definition = route as unknown as {
     query?: { parse(value: unknown): unknown }
     body?: { parse(value: unknown): unknown }
     handler(input: unknown, services: AccountFixture['services']): Promise<unknown>
