@@ -1,10 +1,13 @@
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
+import { AuthCover } from '../services/events/auth-cover.js'
 import { EventAssembler } from '../services/events/event-assembler.js'
 import { EventComposer } from '../services/events/event-composer.js'
+import { EventJudge } from '../services/events/event-judge.js'
 import { EventPersister } from '../services/events/event-persister.js'
 import { EventReceiver } from '../services/events/event-receiver.js'
 import { EventSender } from '../services/events/event-sender.js'
+import { EventLookup } from '../services/events/pending-events.js'
 import { PushActions } from '../services/events/push-actions.js'
 import { RedactionRules } from '../services/events/redaction-rules.js'
 import { RoomHeads } from '../services/events/room-heads.js'
@@ -82,7 +85,9 @@ export function createEventServices(
   const { serverName } = options
   const builder = new SnapshotBuilder(db, stores.snapshots, ids.snapshots)
   const interner = new StateKeyInterner(db, stores.stateKeys, ids.stateKeys)
-  const resolver = new StateResolver(db, stores, { interner, builder })
+  const lookup = new EventLookup(db, stores)
+  const cover = new AuthCover(db, { graph: stores.graph, lookup })
+  const resolver = new StateResolver(db, { stateKeys: stores.stateKeys, lookup, cover, interner, builder })
   const heads = new RoomHeads(db, stores.graph, resolver)
   const roomState = new RoomState(db, stores)
   const persister = new EventPersister(db, {
@@ -93,8 +98,11 @@ export function createEventServices(
     heads,
     positions,
   })
+  const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
   const shared = {
-    assembler: new EventAssembler(db, stores, ids.authChains),
+    assembler,
+    judge: new EventJudge({ assembler, resolver }),
+    lookup,
     interner,
     builder,
     resolver,
@@ -105,18 +113,18 @@ export function createEventServices(
     serverName,
     locks: new KeyedMutex(),
     eventIds: ids.events,
-    changes: new StateChangeDescriber(db, stores, { serverName }),
+    changes: new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName }),
     pushActions: new PushActions(db, stores.members, { enabled: options.countsUnread }),
-    redactions: new RedactionRules(db, stores.events),
+    redactions: new RedactionRules(lookup),
   }
   return {
     roomState,
     eventPersister: persister,
-    eventReceiver: new EventReceiver(db, { ...shared, ...stores }),
+    eventReceiver: new EventReceiver(shared),
     eventSender: new EventSender({
       ...shared,
       roomState,
-      composer: new EventComposer({ ...shared, db, events: stores.events }),
+      composer: new EventComposer(shared),
       registrar: new RoomRegistrar(stores.rooms, ids.rooms),
       transactions: new SentTransactions(db, stores.eventTxns, clock),
     }),

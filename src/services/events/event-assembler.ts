@@ -1,7 +1,7 @@
 import type { Database } from '../../storage/database.js'
 import { coverPosition, type AuthChainPosition } from '../../storage/auth-reach.js'
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
 import { authStateKeys } from '../../protocol/auth-events.js'
@@ -11,6 +11,7 @@ import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import { stateKeyOf, type AuthState, type StateKey } from '../../protocol/state-map.js'
 import type { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { JsonObject } from '../../util/json.js'
+import type { EventLookup, PendingEvents } from './pending-events.js'
 
 /** What somebody wants to happen in a room, before it is an event. */
 export interface EventDraft {
@@ -25,27 +26,26 @@ export type StateLookup = ReadonlyMap<StateKey, StoredEvent>
 /** A state, and the events of it that cannot be read yet. */
 export interface StatePoint {
   readonly snapshot: StateSnapshot
-  readonly pending: ReadonlyMap<number, StoredEvent>
+  readonly pending: PendingEvents
 }
 
-interface Stores {
-  readonly events: EventsStore
+interface Parts {
   readonly graph: EventGraphStore
   readonly stateKeys: StateKeysStore
+  readonly lookup: EventLookup
+  readonly chainIds: IdAllocator
 }
 
 /** Finds what an event needs of a room: previous events, state by key, the place in the auth chains. */
 export class EventAssembler {
   readonly #db: Database
-  readonly #stores: Stores
-  readonly #chainIds: IdAllocator
+  readonly #parts: Parts
   /** The last position of chains that this process has extended. */
   readonly #tips = new Map<number, number>()
 
-  constructor(db: Database, stores: Stores, chainIds: IdAllocator) {
+  constructor(db: Database, parts: Parts) {
     this.#db = db
-    this.#stores = stores
-    this.#chainIds = chainIds
+    this.#parts = parts
   }
 
   /** The events that authorize a draft at a state; in every room version with the create event. */
@@ -60,52 +60,55 @@ export class EventAssembler {
 
   /** Some pieces of a state. In memory for rooms that are written to often. */
   async lookUp({ snapshot, pending }: StatePoint, keys: readonly StateKey[]): Promise<StateLookup> {
-    const keyNids = await this.#stores.stateKeys.find(this.#db.reader, keys)
-    const found = new Map<StateKey, StoredEvent>()
+    const keyNids = await this.#parts.stateKeys.find(this.#db.reader, keys)
     const wanted = new Map<number, StateKey>()
     for (const [key, keyNid] of keyNids) {
       const nid = snapshot.get(keyNid)
-      if (nid === undefined) continue
-      const known = pending.get(nid) ?? this.#stores.events.peek(nid)
-      if (known) found.set(key, known)
-      else wanted.set(nid, key)
+      if (nid !== undefined) wanted.set(nid, key)
     }
-    if (wanted.size === 0) return found
-    const events = await this.#stores.events.getByNids(this.#db.reader, [...wanted.keys()])
-    for (const [nid, stored] of events) found.set(wanted.get(nid)!, stored)
-    return found
+    const events = await this.#parts.lookup.byNids([...wanted.keys()], pending)
+    return new Map([...events].map(([nid, stored]) => [wanted.get(nid)!, stored]))
   }
 
   /**
    * Where a state event stands in the auth chains. It extends the chain of the event that it replaces when that is the
    * chain's last, so that every event of a chain covers all before it.
    */
-  async authPosition(event: Event, authEvents: readonly StoredEvent[]): Promise<AuthChainPosition> {
-    const positions = await this.#stores.graph.getAuthPositions(
-      this.#db.reader,
-      authEvents.map((stored) => stored.eventNid),
-    )
+  async authPosition(
+    event: Event,
+    authEvents: readonly StoredEvent[],
+    pending: PendingEvents,
+  ): Promise<AuthChainPosition> {
+    const nids = authEvents.map((stored) => stored.eventNid)
+    const positions = await this.#parts.lookup.authPositions(nids, pending)
     const reach = new Map<number, number>()
-    for (const position of positions.values()) coverPosition(reach, position)
+    for (const nid of nids) {
+      const position = positions.get(nid)
+      if (!position) throw new Error(`Event ${nid} has no place in the auth chains`)
+      coverPosition(reach, position)
+    }
     const replaced = authEvents.find(
       ({ event: other }) => other.type === event.type && other.stateKey === event.stateKey,
     )
     const previous = replaced && positions.get(replaced.eventNid)
-    if (previous && (await this.#isTip(previous))) {
+    if (previous && (await this.#isTip(previous, pending))) {
       const position = { chainNid: previous.chainNid, seq: previous.seq + 1, reach }
       this.#tips.set(position.chainNid, position.seq)
       return position
     }
-    const chainNid = await this.#chainIds.next()
+    const chainNid = await this.#parts.chainIds.next()
     this.#setTip(chainNid, 1)
     return { chainNid, seq: 1, reach }
   }
 
-  async #isTip(position: AuthChainPosition): Promise<boolean> {
+  async #isTip(position: AuthChainPosition, pending: PendingEvents): Promise<boolean> {
     const known = this.#tips.get(position.chainNid)
     if (known !== undefined) return known === position.seq
-    const tips = await this.#stores.graph.getChainTips(this.#db.reader, [position.chainNid])
-    return tips.get(position.chainNid) === position.seq
+    for (const { authPosition } of pending.values()) {
+      if (authPosition?.chainNid === position.chainNid && authPosition.seq > position.seq) return false
+    }
+    const tips = await this.#parts.graph.getChainTips(this.#db.reader, [position.chainNid])
+    return (tips.get(position.chainNid) ?? 0) <= position.seq
   }
 
   #setTip(chainNid: number, seq: number): void {

@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Database } from '../../storage/database.js'
 import type { EventRelation, EventTxn, EventWrite } from '../../storage/stores/event-writer.js'
 import type { ForwardExtremity } from '../../storage/stores/event-graph.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
 import { forbidden } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
@@ -22,7 +21,7 @@ import {
   type EventDraft,
   type StateLookup,
 } from './event-assembler.js'
-import { toStored } from './event-persister.js'
+import { toPending, type EventLookup, type PendingEvents } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
 import type { RedactionRules } from './redaction-rules.js'
 import type { RoomHead } from './room-heads.js'
@@ -36,7 +35,7 @@ export interface GraphEnd {
   readonly extremities: readonly ForwardExtremity[]
   readonly state: SnapshotRef
   /** Events that cannot be read yet: those of the head, and those of this batch. */
-  readonly pending: ReadonlyMap<number, StoredEvent>
+  readonly pending: PendingEvents
 }
 
 export interface ComposeInput {
@@ -47,8 +46,7 @@ export interface ComposeInput {
 }
 
 interface Parts {
-  readonly db: Database
-  readonly events: EventsStore
+  readonly lookup: EventLookup
   readonly assembler: EventAssembler
   readonly interner: StateKeyInterner
   readonly builder: SnapshotBuilder
@@ -85,6 +83,14 @@ export class EventComposer {
     return isDeepStrictEqual(current.event.content, draft.content) ? current : undefined
   }
 
+  /** Names all state keys of a batch at once, so that composing its events need not. */
+  async prepare(drafts: readonly EventDraft[]): Promise<void> {
+    const keys = drafts.flatMap(({ type, stateKey }) =>
+      stateKey === undefined ? [] : [stateKeyOf(type, stateKey)],
+    )
+    await this.#parts.interner.intern(keys)
+  }
+
   /** The event and what is written of it, and the end of the graph after it. 403 `M_FORBIDDEN` when it is not allowed. */
   async compose(
     head: RoomHead,
@@ -93,44 +99,25 @@ export class EventComposer {
   ): Promise<{ write: EventWrite; end: GraphEnd }> {
     const { draft, sender } = input
     const { rules } = head.room
-    const { prev, depth } = nextInGraph(end.extremities)
+    const { prev } = nextInGraph(end.extremities)
     const remaining = end.extremities.slice(prev.length)
-    const before = remaining.length === 0 ? end.state : await this.#stateOf(head, prev)
-    const authState = await this.#parts.assembler.authState(
-      rules,
-      { snapshot: before.snapshot, pending: end.pending },
-      { ...draft, sender },
-    )
+    const before = remaining.length === 0 ? end.state : await this.#stateOf(head, prev, end.pending)
+    const at = { snapshot: before.snapshot, pending: end.pending }
+    const authState = await this.#parts.assembler.authState(rules, at, { ...draft, sender })
     const authEvents = listedAuthEvents(rules, authState)
-    const event = buildEvent(
-      rules,
-      {
-        ...(draft.type === 'm.room.create' && rules.roomIdIsCreateHash ? {} : { roomId: head.room.roomId }),
-        type: draft.type,
-        sender,
-        ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
-        content: draft.content,
-        prevEvents: await this.#references(rules, end, prev),
-        authEvents: await this.#references(
-          rules,
-          end,
-          authEvents.map(({ event, eventNid }) => ({ eventNid, eventId: event.eventId })),
-        ),
-        depth,
-        originServerTs: input.originServerTs ?? this.#parts.clock.now(),
-      },
-      this.#parts.signer,
-    )
+    const event = await this.#build(head, end, { input, prev, authEvents })
     const verdict = checkEventAuth(rules, event, asAuthState(authState))
     if (!verdict.allowed) throw forbidden(verdict.reason)
-    const redaction = await this.#parts.redactions.judgeLocal(head.room, event, authState)
+    const redaction = await this.#parts.redactions.judgeLocal(head.room, event, {
+      state: authState,
+      pending: end.pending,
+    })
     const eventNid = await this.#parts.eventIds.next()
     const after = await this.#stateAfter(head, { before, event, eventNid })
-    const current = await this.#currentState(head, { after, remaining })
     const push = await this.#parts.pushActions.judge(head.room, event, {
       mayNotifyRoom: () => mayNotifyRoom(rules, event, asAuthState(authState)),
     })
-    const own: Omit<EventWrite, 'stateChanges'> = {
+    const own: Omit<EventWrite, 'stateChanges' | 'snapshots'> = {
       event,
       eventNid,
       room: head.room,
@@ -139,10 +126,11 @@ export class EventComposer {
       prevNids: prev.map((extremity) => extremity.eventNid),
       stateBefore: before.nid,
       stateAfter: after.nid,
-      snapshots: [...before.rows, ...after.rows, ...current.rows],
       rejected: null,
       softFailed: false,
-      authPosition: event.isState() ? await this.#parts.assembler.authPosition(event, authEvents) : undefined,
+      authPosition: event.isState()
+        ? await this.#parts.assembler.authPosition(event, authEvents, end.pending)
+        : undefined,
       extremities: { becomesOne: true, removed: prev.map((extremity) => extremity.eventNid) },
       relation: relationOf(event),
       notifies: push.notifies,
@@ -150,21 +138,76 @@ export class EventComposer {
       txn: input.txn,
       redaction,
     }
-    const stored = toStored({ ...own, stateChanges: [] })
-    const pending = new Map(end.pending).set(eventNid, stored)
+    return this.#finish(head, end, { own, before, after, remaining })
+  }
+
+  /** The event itself, with its place in the graph. */
+  async #build(
+    head: RoomHead,
+    end: GraphEnd,
+    given: { input: ComposeInput; prev: readonly ForwardExtremity[]; authEvents: readonly StoredEvent[] },
+  ): Promise<Event> {
+    const { draft, sender, originServerTs } = given.input
+    const { roomId, rules } = head.room
+    const authEvents = given.authEvents.map(({ event: { eventId }, eventNid }) => ({ eventNid, eventId }))
+    return buildEvent(
+      rules,
+      {
+        ...(draft.type === 'm.room.create' && rules.roomIdIsCreateHash ? {} : { roomId }),
+        type: draft.type,
+        sender,
+        ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
+        content: draft.content,
+        prevEvents: await this.#references(rules, end, given.prev),
+        authEvents: await this.#references(rules, end, authEvents),
+        depth: nextInGraph(end.extremities).depth,
+        originServerTs: originServerTs ?? this.#parts.clock.now(),
+      },
+      this.#parts.signer,
+    )
+  }
+
+  /** What the event makes of the room. */
+  async #finish(
+    head: RoomHead,
+    end: GraphEnd,
+    given: {
+      own: Omit<EventWrite, 'stateChanges' | 'snapshots'>
+      before: SnapshotRef
+      after: SnapshotRef
+      remaining: readonly ForwardExtremity[]
+    },
+  ): Promise<{ write: EventWrite; end: GraphEnd }> {
+    const { own, before, after, remaining } = given
+    const pending = new Map(end.pending).set(own.eventNid, toPending({ ...own, snapshots: [] }))
+    const extremity = {
+      eventNid: own.eventNid,
+      eventId: own.event.eventId,
+      depth: own.event.depth,
+      stateAfter: after.nid,
+    }
+    const extremities = [extremity, ...remaining]
+    // The event's own state, unless there are extremities that it does not follow.
+    const current =
+      remaining.length === 0 ? { ...after, rows: [] } : await this.#stateOf(head, extremities, pending)
     const stateChanges = await this.#parts.changes.describe(end.state.snapshot, current.snapshot, pending)
-    const extremity = { eventNid, eventId: event.eventId, depth, stateAfter: after.nid }
+    const snapshots = [...before.rows, ...after.rows, ...current.rows]
     return {
-      write: { ...own, stateChanges },
-      end: { extremities: [extremity, ...remaining], state: { ...current, rows: [] }, pending },
+      write: { ...own, snapshots, stateChanges },
+      end: { extremities, state: { ...current, rows: [] }, pending },
     }
   }
 
   /** The state where branches meet. */
-  #stateOf(head: RoomHead, extremities: readonly ForwardExtremity[]): Promise<SnapshotRef> {
+  #stateOf(
+    head: RoomHead,
+    extremities: readonly ForwardExtremity[],
+    pending: PendingEvents,
+  ): Promise<SnapshotRef> {
     return this.#parts.resolver.resolve(
       head.room,
       extremities.map((extremity) => extremity.stateAfter),
+      pending,
     )
   }
 
@@ -176,17 +219,7 @@ export class EventComposer {
     const key = stateKeyOf(event.type, event.stateKey)
     const keyNid = (await this.#parts.interner.intern([key])).get(key)
     if (keyNid === undefined) throw new Error(`The state key of ${event.eventId} has no nid`)
-    return this.#parts.builder.build(head.room, before, new Map([[keyNid, eventNid]]))
-  }
-
-  /** The room's state after the event: the event's own, unless there are extremities that it does not follow. */
-  async #currentState(
-    head: RoomHead,
-    { after, remaining }: { after: SnapshotRef; remaining: readonly ForwardExtremity[] },
-  ): Promise<SnapshotRef> {
-    if (remaining.length === 0) return { ...after, rows: [] }
-    const branches = [after.nid, ...remaining.map((extremity) => extremity.stateAfter)]
-    return this.#parts.resolver.resolve(head.room, branches)
+    return this.#parts.builder.apply(head.room, before, { keyNid, eventNid })
   }
 
   /** How the room version refers to other events: by ID, and in the first versions by their hash as well. */
@@ -196,14 +229,14 @@ export class EventComposer {
     events: readonly { readonly eventNid: number; readonly eventId: EventId }[],
   ): Promise<EventReference[]> {
     if (rules.eventIdFormat !== 'v1') return events.map(({ eventId }) => ({ eventId }))
-    const unread = events.filter(({ eventNid }) => !end.pending.has(eventNid))
-    const read = await this.#parts.events.getByNids(
-      this.#parts.db.reader,
-      unread.map(({ eventNid }) => eventNid),
+    const stored = await this.#parts.lookup.byNids(
+      events.map(({ eventNid }) => eventNid),
+      end.pending,
     )
-    return events.flatMap(({ eventNid, eventId }) => {
-      const stored = end.pending.get(eventNid) ?? read.get(eventNid)
-      return stored ? [{ eventId, sha256: referenceHash(stored.event) }] : []
+    return events.map(({ eventNid, eventId }) => {
+      const referenced = stored.get(eventNid)
+      if (!referenced) throw new Error(`Event ${eventId} cannot be read`)
+      return { eventId, sha256: referenceHash(referenced.event) }
     })
   }
 }

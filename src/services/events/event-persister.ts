@@ -5,6 +5,7 @@ import type { EventWrite, EventWriter, PlacedEventWrite } from '../../storage/st
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { PositionSink } from '../streams/notifier.js'
+import { toStored } from './pending-events.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { SnapshotBuilder } from './snapshot-builder.js'
 
@@ -60,7 +61,7 @@ export class EventPersister {
   persist(batch: EventBatch): Promise<readonly StoredEvent[]> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ batch, resolve, reject })
-      this.#running ??= this.#run().finally(() => (this.#running = undefined))
+      this.#running ??= this.#run()
     })
   }
 
@@ -81,6 +82,8 @@ export class EventPersister {
         else await this.#commitOneByOne(group)
       }
     }
+    // In the same turn as the last look at the queue: whoever comes later must find nobody running.
+    this.#running = undefined
   }
 
   #takeGroup(): Waiting[] {
@@ -172,7 +175,12 @@ export class EventPersister {
         if (change.member?.isLocal) users.add(change.stateKey as UserId)
       }
     }
-    for (const { batch } of group) for (const write of batch.writes) batch.head.pending.delete(write.eventNid)
+    for (const { batch } of group) {
+      this.#parts.heads.settle(
+        batch.head,
+        batch.writes.map((write) => write.eventNid),
+      )
+    }
     this.#parts.positions.onNewPosition('events', { rooms: [...rooms], users: [...users] })
     for (const { batch, resolve } of group) {
       resolve(batch.writes.map((write) => stored.get(write.eventNid)!))
@@ -183,25 +191,5 @@ export class EventPersister {
     this.#parts.heads.fail(waiting.batch.head)
     for (const write of waiting.batch.writes) this.#parts.builder.abandoned(write.snapshots)
     waiting.reject(error)
-  }
-}
-
-/** How an event will read once its row is committed. */
-export function toStored(write: EventWrite & { readonly streamOrdering?: number | null }): StoredEvent {
-  return {
-    event: write.event,
-    eventNid: write.eventNid,
-    roomNid: write.room.roomNid,
-    streamOrdering: write.streamOrdering ?? null,
-    receivedTs: write.receivedTs,
-    stateBefore: write.stateBefore,
-    stateAfter: write.stateAfter,
-    rejected: write.rejected,
-    softFailed: write.softFailed,
-    redactedBy: null,
-    relatesTo: write.relation.relatesTo,
-    relType: write.relation.relType,
-    threadRoot: write.relation.threadRoot,
-    notifies: write.notifies,
   }
 }

@@ -1,19 +1,18 @@
-import type { Database } from '../../storage/database.js'
-import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
+import type { ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { EventWrite } from '../../storage/stores/event-writer.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
-import { authStateKeys } from '../../protocol/auth-events.js'
 import type { Event } from '../../protocol/event.js'
-import { checkEventAuth } from '../../protocol/event-auth.js'
 import type { EventId } from '../../protocol/ids.js'
-import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import { stateKeyOf } from '../../protocol/state-map.js'
 import type { Clock } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
-import { asAuthState, type EventAssembler, type StateLookup } from './event-assembler.js'
+import { asAuthState, type EventAssembler } from './event-assembler.js'
 import { relationOf } from './event-composer.js'
-import { toStored, type EventPersister } from './event-persister.js'
+import type { EventJudge, Judgement } from './event-judge.js'
+import type { EventPersister } from './event-persister.js'
+import { toPending, type EventLookup } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
 import type { RedactionRules } from './redaction-rules.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
@@ -35,8 +34,8 @@ export type Reception =
     }
 
 interface Parts {
-  readonly events: EventsStore
-  readonly graph: EventGraphStore
+  readonly judge: EventJudge
+  readonly lookup: EventLookup
   readonly assembler: EventAssembler
   readonly interner: StateKeyInterner
   readonly builder: SnapshotBuilder
@@ -51,13 +50,13 @@ interface Parts {
   readonly clock: Clock
 }
 
-/** What the checks on receipt came to. */
-interface Judgement {
-  readonly rejected: string | null
-  readonly softFailed: boolean
-  readonly before: SnapshotRef
+/** An event from elsewhere with all that it refers to. */
+interface Received {
+  readonly event: Event
+  /** As an outlier. */
+  readonly known: StoredEvent | undefined
+  readonly prevEvents: readonly StoredEvent[]
   readonly authEvents: readonly StoredEvent[]
-  readonly stateLookup: StateLookup
 }
 
 /**
@@ -66,64 +65,67 @@ interface Judgement {
  * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 export class EventReceiver {
-  readonly #db: Database
   readonly #parts: Parts
 
-  constructor(db: Database, parts: Parts) {
-    this.#db = db
+  constructor(parts: Parts) {
     this.#parts = parts
   }
 
   /** Judges and stores one event of a room that we are in. Nothing is stored while events are missing. */
   async receive(room: RoomRecord, event: Event): Promise<Reception> {
-    const committing = await this.#parts.locks.run(String(room.roomNid), async () => {
-      // What waits for its commit cannot be read, and an event may name it.
-      await this.#parts.persister.drain()
-      const known = await this.#parts.events.get(this.#db.reader, event.eventId)
-      if (known?.stateBefore != null) return { done: { outcome: 'known', stored: known } as Reception }
-      const references = [...event.prevEventIds, ...event.authEventIds]
-      const held = await this.#parts.events.getByIds(this.#db.reader, references)
-      const missingPrev = event.prevEventIds.filter((id) => held.get(id)?.stateAfter == null)
-      const missingAuth = event.authEventIds.filter((id) => !held.has(id))
-      if (missingPrev.length + missingAuth.length > 0) {
-        return { done: { outcome: 'missing', prevEvents: missingPrev, authEvents: missingAuth } as Reception }
-      }
-      return { write: await this.#compose(room, event, held) }
+    const decided = await this.#parts.locks.run(String(room.roomNid), async () => {
+      const head = await this.#parts.heads.get(room)
+      const found = await this.#find(head, event)
+      if ('outcome' in found) return { reception: found }
+      const { write, to, judgement } = await this.#compose(head, found)
+      this.#parts.heads.advance(head, to, [[write.eventNid, toPending(write)]])
+      const stored = this.#parts.persister.persist({ head, writes: [write] })
+      // The lock must not wait for the commit; whoever awaits below gets the failure.
+      stored.catch(() => undefined)
+      return { stored, judgement }
     })
-    if ('done' in committing) return committing.done
-    const { write, judgement } = committing.write
-    const [stored] = await write
-    if (judgement.rejected !== null)
-      return { outcome: 'rejected', stored: stored!, reason: judgement.rejected }
-    return { outcome: judgement.softFailed ? 'softFailed' : 'accepted', stored: stored! }
+    if (decided.reception) return decided.reception
+    const [stored] = await decided.stored
+    const { rejected, softFailed } = decided.judgement
+    if (rejected !== null) return { outcome: 'rejected', stored: stored!, reason: rejected }
+    return { outcome: softFailed ? 'softFailed' : 'accepted', stored: stored! }
   }
 
+  /** What the event refers to, or why it cannot be judged now or need not be. */
+  async #find(head: RoomHead, event: Event): Promise<Received | Reception> {
+    const references = [event.eventId, ...event.prevEventIds, ...event.authEventIds]
+    const held = await this.#parts.lookup.byIds(references, head.pending)
+    const known = held.get(event.eventId)
+    if (known?.stateBefore != null) return { outcome: 'known', stored: known }
+    const prevEvents = event.prevEventIds.filter((id) => held.get(id)?.stateAfter == null)
+    const authEvents = event.authEventIds.filter((id) => !held.has(id))
+    if (prevEvents.length + authEvents.length > 0) return { outcome: 'missing', prevEvents, authEvents }
+    const all = (ids: readonly EventId[]): StoredEvent[] => ids.flatMap((id) => held.get(id) ?? [])
+    return { event, known, prevEvents: all(event.prevEventIds), authEvents: all(event.authEventIds) }
+  }
+
+  /** Decides everything that is written of the event, and where it leads the room. Writes nothing. */
   async #compose(
-    room: RoomRecord,
-    event: Event,
-    held: ReadonlyMap<EventId, StoredEvent>,
-  ): Promise<{ write: Promise<readonly StoredEvent[]>; judgement: Judgement }> {
-    const head = await this.#parts.heads.get(room)
-    const judgement = await this.#judge(head, event, held)
-    const eventNid = await this.#parts.eventIds.next()
-    const accepted = judgement.rejected === null
-    const after = accepted
-      ? await this.#stateAfter(room, judgement.before, { event, eventNid })
-      : { ...judgement.before, rows: [] }
-    const joinsGraph = accepted && !judgement.softFailed
-    const prevNids = event.prevEventIds.flatMap((id) => held.get(id)?.eventNid ?? [])
-    const extremities = joinsGraph
-      ? [
-          { eventNid, eventId: event.eventId, depth: event.depth, stateAfter: after.nid },
-          ...head.extremities.filter((extremity) => !prevNids.includes(extremity.eventNid)),
-        ]
-      : head.extremities
-    const current = joinsGraph ? await this.#stateOf(room, extremities) : { ...head.state, rows: [] }
+    head: RoomHead,
+    received: Received,
+  ): Promise<{ write: EventWrite; to: Pick<RoomHead, 'extremities' | 'state'>; judgement: Judgement }> {
+    const { event, known, prevEvents, authEvents } = received
+    const { room } = head
+    const judgement = await this.#parts.judge.judge(head, received)
+    const { before, rejected, softFailed } = judgement
+    const eventNid = known?.eventNid ?? (await this.#parts.eventIds.next())
+    const after =
+      rejected === null ? await this.#stateAfter(room, before, { event, eventNid }) : { ...before, rows: [] }
+    const joinsGraph = rejected === null && !softFailed
+    const prevNids = prevEvents.map((prev) => prev.eventNid)
     const push = joinsGraph
       ? await this.#parts.pushActions.judge(room, event, {
-          mayNotifyRoom: () => mayNotifyRoom(room.rules, event, asAuthState(judgement.stateLookup)),
+          mayNotifyRoom: () => mayNotifyRoom(room.rules, event, asAuthState(judgement.state)),
         })
       : { notifies: false, highlights: [] }
+    const removed = joinsGraph
+      ? head.extremities.flatMap(({ eventNid: nid }) => (prevNids.includes(nid) ? nid : []))
+      : []
     const own = {
       event,
       eventNid,
@@ -131,65 +133,52 @@ export class EventReceiver {
       receivedTs: this.#parts.clock.now(),
       kind: 'live' as const,
       prevNids,
-      stateBefore: judgement.before.nid,
+      stateBefore: before.nid,
       stateAfter: after.nid,
-      snapshots: [...judgement.before.rows, ...after.rows, ...current.rows],
-      rejected: judgement.rejected,
-      softFailed: judgement.softFailed,
-      authPosition: event.isState()
-        ? await this.#parts.assembler.authPosition(event, judgement.authEvents)
-        : undefined,
-      extremities: {
-        becomesOne: joinsGraph,
-        removed: head.extremities
-          .filter((extremity) => joinsGraph && prevNids.includes(extremity.eventNid))
-          .map((extremity) => extremity.eventNid),
-      },
+      snapshots: [...before.rows, ...after.rows],
+      rejected,
+      softFailed,
+      // An outlier has its place already.
+      authPosition:
+        event.isState() && !known
+          ? await this.#parts.assembler.authPosition(event, authEvents, head.pending)
+          : undefined,
+      extremities: { becomesOne: joinsGraph, removed },
       relation: relationOf(event),
       notifies: push.notifies,
       highlights: push.highlights,
       txn: undefined,
-      redaction: joinsGraph ? await this.#redaction(event, judgement.stateLookup) : undefined,
+      redaction: joinsGraph ? await this.#redaction(head, event, judgement) : undefined,
     }
-    const pending = new Map([[eventNid, toStored({ ...own, stateChanges: [] })]])
-    const stateChanges = await this.#parts.changes.describe(head.state.snapshot, current.snapshot, pending)
-    const write: EventWrite = { ...own, stateChanges }
-    head.extremities = extremities
-    head.state = { ...current, rows: [] }
-    head.pending.set(eventNid, toStored(write))
-    const stored = this.#parts.persister.persist({ head, writes: [write] })
-    stored.catch(() => undefined)
-    return { write: stored, judgement }
+    const to = joinsGraph
+      ? await this.#advanced(head, own)
+      : { extremities: head.extremities, state: head.state }
+    const pending = new Map(head.pending).set(eventNid, toPending(own))
+    const stateChanges = await this.#parts.changes.describe(head.state.snapshot, to.state.snapshot, pending)
+    const snapshots = [...own.snapshots, ...to.state.rows]
+    return { write: { ...own, snapshots, stateChanges }, to, judgement }
   }
 
-  /** Checks 4 to 6 on receipt: against its auth events, the state before it, and the current state. */
-  async #judge(head: RoomHead, event: Event, held: ReadonlyMap<EventId, StoredEvent>): Promise<Judgement> {
-    const prev = event.prevEventIds.flatMap((id) => held.get(id) ?? [])
-    const before = await this.#parts.resolver.resolve(
+  /** The end of the graph with the event. */
+  async #advanced(
+    head: RoomHead,
+    own: Omit<EventWrite, 'stateChanges'>,
+  ): Promise<Pick<RoomHead, 'extremities' | 'state'>> {
+    const extremity: ForwardExtremity = {
+      eventNid: own.eventNid,
+      eventId: own.event.eventId,
+      depth: own.event.depth,
+      stateAfter: own.stateAfter!,
+    }
+    const others = head.extremities.filter(({ eventNid }) => !own.extremities.removed.includes(eventNid))
+    const extremities = [extremity, ...others].sort((a, b) => b.depth - a.depth)
+    const pending = new Map(head.pending).set(own.eventNid, toPending(own))
+    const state = await this.#parts.resolver.resolve(
       head.room,
-      prev.flatMap((stored) => stored.stateAfter ?? []),
+      extremities.map(({ stateAfter }) => stateAfter),
+      pending,
     )
-    const authEvents = event.authEventIds.flatMap((id) => held.get(id) ?? [])
-    const draft = {
-      type: event.type,
-      sender: event.sender,
-      content: event.content,
-      ...(event.stateKey !== undefined && { stateKey: event.stateKey }),
-    }
-    const keys = authStateKeys(event.rules, draft).map(([type, stateKey]) => stateKeyOf(type, stateKey))
-    const lookUp = (snapshot: SnapshotRef): Promise<StateLookup> =>
-      this.#parts.assembler.lookUp({ snapshot: snapshot.snapshot, pending: head.pending }, keys)
-    const stateLookup = await lookUp(before)
-    const judgement = { before, authEvents, stateLookup, softFailed: false }
-    const rejectedAuth = authEvents.find((stored) => stored.rejected !== null)
-    if (rejectedAuth)
-      return { ...judgement, rejected: `Auth event ${rejectedAuth.event.eventId} was rejected` }
-    for (const state of [byKey(authEvents, stateLookup), stateLookup]) {
-      const verdict = checkEventAuth(event.rules, event, asAuthState(state))
-      if (!verdict.allowed) return { ...judgement, rejected: `${verdict.rule}: ${verdict.reason}` }
-    }
-    const now = checkEventAuth(event.rules, event, asAuthState(await lookUp(head.state)))
-    return { ...judgement, rejected: null, softFailed: !now.allowed }
+    return { extremities, state }
   }
 
   async #stateAfter(
@@ -204,31 +193,9 @@ export class EventReceiver {
     return this.#parts.builder.build(room, before, new Map([[keyNid, eventNid]]))
   }
 
-  #stateOf(room: RoomRecord, extremities: readonly ForwardExtremity[]): Promise<SnapshotRef> {
-    return this.#parts.resolver.resolve(
-      room,
-      extremities.map((extremity) => extremity.stateAfter),
-    )
-  }
-
-  async #redaction(event: Event, state: StateLookup): Promise<EventWrite['redaction']> {
+  async #redaction(head: RoomHead, event: Event, { state }: Judgement): Promise<EventWrite['redaction']> {
     if (event.redacts === undefined) return undefined
-    const target = await this.#parts.events.get(this.#db.reader, event.redacts)
+    const target = (await this.#parts.lookup.byIds([event.redacts], head.pending)).get(event.redacts)
     return this.#parts.redactions.judgeRemote(target, event, state)
   }
-}
-
-/**
- * Auth events by what they hold. Room version 12 lists no create event: the room's own stands in.
- */
-function byKey(authEvents: readonly StoredEvent[], state: StateLookup): StateLookup {
-  const lookup = new Map<StateKey, StoredEvent>()
-  const createKey = stateKeyOf('m.room.create', '')
-  const create = state.get(createKey)
-  if (create?.event.rules.roomIdIsCreateHash) lookup.set(createKey, create)
-  for (const stored of authEvents) {
-    const { type, stateKey } = stored.event
-    if (stateKey !== undefined) lookup.set(stateKeyOf(type, stateKey), stored)
-  }
-  return lookup
 }

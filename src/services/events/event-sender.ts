@@ -183,10 +183,16 @@ export class EventSender {
     await this.#parts.composer.prepare(drafts)
     const writes: EventWrite[] = []
     let end: GraphEnd = head
-    for (const draft of drafts) {
-      const composed = await this.#parts.composer.compose(head, end, toInput(draft))
-      writes.push(composed.write)
-      end = composed.end
+    try {
+      for (const draft of drafts) {
+        const composed = await this.#parts.composer.compose(head, end, toInput(draft))
+        writes.push(composed.write)
+        end = composed.end
+      }
+    } catch (error) {
+      const named = writes.flatMap(({ snapshots }) => snapshots)
+      this.#parts.builder.abandoned(named.filter((row) => !head.state.rows.includes(row)))
+      throw error
     }
     return { writes, end }
   }

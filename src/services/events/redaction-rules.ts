@@ -1,5 +1,4 @@
-import type { Database } from '../../storage/database.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
@@ -7,6 +6,7 @@ import { serverNameOf, type EventId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import type { StateLookup } from './event-assembler.js'
 import { asAuthState } from './event-assembler.js'
+import type { EventLookup, PendingEvents } from './pending-events.js'
 
 /** What is stored of a redaction: its target, and whether it takes the target's content away. */
 export interface RedactionVerdict {
@@ -19,12 +19,10 @@ export interface RedactionVerdict {
  * https://spec.matrix.org/latest/rooms/v11/#handling-redactions
  */
 export class RedactionRules {
-  readonly #db: Database
-  readonly #events: EventsStore
+  readonly #lookup: EventLookup
 
-  constructor(db: Database, events: EventsStore) {
-    this.#db = db
-    this.#events = events
+  constructor(lookup: EventLookup) {
+    this.#lookup = lookup
   }
 
   /**
@@ -34,13 +32,13 @@ export class RedactionRules {
   async judgeLocal(
     room: RoomRecord,
     event: Event,
-    state: StateLookup,
+    { state, pending }: { state: StateLookup; pending: PendingEvents },
   ): Promise<RedactionVerdict | undefined> {
     if (event.type !== 'm.room.redaction') return undefined
     const targetId = event.redacts
     if (targetId === undefined)
       throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts')
-    const target = await this.#events.get(this.#db.reader, targetId)
+    const target = (await this.#lookup.byIds([targetId], pending)).get(targetId)
     const mayRedact = this.#hasPower(event, state)
     if (!target) {
       if (!mayRedact) throw forbidden("You don't have permission to redact events")

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../storage/database.js'
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
-import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
+import { forbidden } from '../../protocol/errors.js'
+import type { PendingEvent } from './pending-events.js'
 import type { SnapshotRef } from './snapshot-builder.js'
 import type { StateResolver } from './state-resolver.js'
 
@@ -12,11 +13,12 @@ import type { StateResolver } from './state-resolver.js'
  */
 export interface RoomHead {
   readonly room: RoomRecord
+  /** Deepest first. */
   extremities: readonly ForwardExtremity[]
   /** The current state: that at the extremities. */
   state: SnapshotRef
   /** Events that are not committed yet, by nid: their rows cannot be read. */
-  readonly pending: Map<number, StoredEvent>
+  readonly pending: Map<number, PendingEvent>
   /** Set when an event of this head was not committed: nothing may be built on it any more. */
   failed: boolean
 }
@@ -27,6 +29,8 @@ export class RoomHeads {
   readonly #graph: EventGraphStore
   readonly #resolver: StateResolver
   readonly #heads = new LRUCache<number, RoomHead>({ max: 5_000 })
+  /** Those ahead of the database, which cannot be read anew. */
+  readonly #busy = new Map<number, RoomHead>()
 
   constructor(db: Database, graph: EventGraphStore, resolver: StateResolver) {
     this.#db = db
@@ -34,11 +38,15 @@ export class RoomHeads {
     this.#resolver = resolver
   }
 
-  /** The room's head, read from the database when this process has not written to the room lately. */
+  /**
+   * The room's head, read from the database when this process has not written to the room lately. 403 `M_FORBIDDEN` for
+   * a room that this server knows but has never been in.
+   */
   async get(room: RoomRecord): Promise<RoomHead> {
-    const known = this.#heads.get(room.roomNid)
-    if (known && !known.failed) return known
+    const known = this.#busy.get(room.roomNid) ?? this.#heads.get(room.roomNid)
+    if (known) return known
     const extremities = await this.#graph.listForwardExtremities(this.#db.reader, room.roomNid)
+    if (extremities.length === 0) throw forbidden('This server is not in the room')
     const state = await this.#resolver.resolve(
       room,
       extremities.map((extremity) => extremity.stateAfter),
@@ -48,14 +56,34 @@ export class RoomHeads {
     return head
   }
 
-  /** Takes the head of a room that has just been created. */
-  set(head: RoomHead): void {
+  /** Makes a head go on to where events lead that will be committed next. */
+  advance(
+    head: RoomHead,
+    to: Pick<RoomHead, 'extremities' | 'state'>,
+    events: Iterable<readonly [number, PendingEvent]>,
+  ): void {
+    head.extremities = to.extremities
+    // Its rows are written with the events.
+    head.state = { ...to.state, rows: [] }
+    for (const [nid, event] of events) head.pending.set(nid, event)
     this.#heads.set(head.room.roomNid, head)
+    this.#busy.set(head.room.roomNid, head)
+  }
+
+  /** Events have been committed. */
+  settle(head: RoomHead, nids: readonly number[]): void {
+    for (const nid of nids) head.pending.delete(nid)
+    if (head.pending.size === 0) this.#release(head)
   }
 
   /** Nothing more may be built on this head: the next writer reads the room anew. */
   fail(head: RoomHead): void {
     head.failed = true
+    this.#release(head)
     if (this.#heads.get(head.room.roomNid) === head) this.#heads.delete(head.room.roomNid)
+  }
+
+  #release(head: RoomHead): void {
+    if (this.#busy.get(head.room.roomNid) === head) this.#busy.delete(head.room.roomNid)
   }
 }

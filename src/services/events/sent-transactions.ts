@@ -82,8 +82,11 @@ export class SentTransactions {
     const sinceTs = this.#clock.now() - EVENT_TXN_LIFETIME_MS
     const limit = MAX_PER_DEVICE / 2
     const rows = await this.#store.listForDevice(this.#db.reader, device, { sinceTs, limit })
+    // The oldest first, so that it is the first to be forgotten.
     const sent = new Map(
-      rows.map((row) => [`${row.roomNid}\u0000${row.txnId}`, Promise.resolve(row.eventId)] as const),
+      rows
+        .reverse()
+        .map((row) => [`${row.roomNid}\u0000${row.txnId}`, Promise.resolve(row.eventId)] as const),
     )
     return { sent, complete: rows.length < limit }
   }

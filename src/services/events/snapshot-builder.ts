@@ -25,7 +25,9 @@ export class SnapshotBuilder {
   readonly #store: StateSnapshotsStore
   readonly #ids: IdAllocator
   /** Named, but not committed yet: room and hash to nid. */
-  readonly #pending = new Map<string, number>()
+  readonly #pendingNids = new Map<string, number>()
+  /** What those are: the store's cache may forget what it cannot read. */
+  readonly #pending = new Map<number, { row: SnapshotRow; snapshot: StateSnapshot }>()
 
   constructor(db: Database, store: StateSnapshotsStore, ids: IdAllocator) {
     this.#db = db
@@ -33,32 +35,28 @@ export class SnapshotBuilder {
     this.#ids = ids
   }
 
+  /** The state that `base` becomes by an event which is in no state yet, with the rows that it needs beyond those of `base`. */
+  apply(
+    room: RoomRecord,
+    base: SnapshotRef,
+    change: { keyNid: number; eventNid: number },
+  ): Promise<SnapshotRef> {
+    const changes = new Map([[change.keyNid, change.eventNid]])
+    return this.#name(room, base, { changes, snapshot: base.snapshot.with(changes) })
+  }
+
   /** The state that `base` becomes by `changes`, with the rows that it needs beyond those of `base`. */
   async build(room: RoomRecord, base: SnapshotRef, changes: StateChanges): Promise<SnapshotRef> {
     const snapshot = base.snapshot.with(changes)
     if (snapshot === base.snapshot) return { ...base, rows: [] }
-    const hash = snapshot.hashText
-    const existing =
-      this.#pending.get(pendingKey(room.roomNid, hash)) ??
-      (await this.#store.findByHash(this.#db.reader, room.roomNid, hash))
-    if (existing !== undefined) return { nid: existing, snapshot, rows: [] }
-    const hops = (await this.#store.hops(this.#db.reader, base.nid)) + 1
-    const whole = hops > MAX_SNAPSHOT_HOPS || changes.size * 2 > snapshot.size
-    const row: SnapshotRow = {
-      snapshotNid: await this.#ids.next(),
-      roomNid: room.roomNid,
-      hash,
-      baseNid: whole ? undefined : base.nid,
-      hops: whole ? 0 : hops,
-      entries: snapshot.size,
-      delta: encodeChanges(whole ? new Map(snapshot.entries()) : changes),
-    }
-    this.#remember(row, snapshot)
-    return { nid: row.snapshotNid, snapshot, rows: [row] }
+    const existing = await this.#find(room, snapshot)
+    return existing ?? this.#name(room, base, { changes, snapshot })
   }
 
-  /** The state before the first event of a new room. */
-  async empty(room: RoomRecord): Promise<SnapshotRef> {
+  /** The state before any event of a room. */
+  async empty(room: RoomRecord, options: { isNewRoom: boolean }): Promise<SnapshotRef> {
+    const existing = options.isNewRoom ? undefined : await this.#find(room, StateSnapshot.empty)
+    if (existing) return existing
     const row: SnapshotRow = {
       snapshotNid: await this.#ids.next(),
       roomNid: room.roomNid,
@@ -68,13 +66,26 @@ export class SnapshotBuilder {
       entries: 0,
       delta: encodeChanges(new Map()),
     }
-    this.#remember(row, StateSnapshot.empty)
-    return { nid: row.snapshotNid, snapshot: StateSnapshot.empty, rows: [row] }
+    return this.#remember(row, StateSnapshot.empty)
+  }
+
+  /** Snapshots that are committed or about to be. Throws when one is missing. */
+  async load(nids: readonly number[]): Promise<StateSnapshot[]> {
+    const unread = nids.filter((nid) => !this.#pending.has(nid))
+    const read = unread.length === 0 ? undefined : await this.#store.getMany(this.#db.reader, unread)
+    return nids.map((nid) => {
+      const snapshot = this.#pending.get(nid)?.snapshot ?? read?.get(nid)
+      if (!snapshot) throw new Error(`State snapshot ${nid} is missing`)
+      return snapshot
+    })
   }
 
   /** After the rows have been committed: they are found in the database from now on. */
   committed(rows: readonly SnapshotRow[]): void {
-    for (const row of rows) this.#pending.delete(pendingKey(row.roomNid, row.hash))
+    for (const row of rows) {
+      this.#pendingNids.delete(pendingKey(row.roomNid, row.hash))
+      this.#pending.delete(row.snapshotNid)
+    }
   }
 
   /** After the rows have not been committed: their names mean nothing. */
@@ -83,9 +94,44 @@ export class SnapshotBuilder {
     for (const row of rows) this.#store.forget(row.snapshotNid)
   }
 
-  #remember(row: SnapshotRow, snapshot: StateSnapshot): void {
-    this.#pending.set(pendingKey(row.roomNid, row.hash), row.snapshotNid)
+  async #find(room: RoomRecord, snapshot: StateSnapshot): Promise<SnapshotRef | undefined> {
+    const hash = snapshot.hashText
+    const pendingNid = this.#pendingNids.get(pendingKey(room.roomNid, hash))
+    const pending = pendingNid === undefined ? undefined : this.#pending.get(pendingNid)
+    // With its row: whoever it was named for may never come to be written.
+    if (pending) return { nid: pending.row.snapshotNid, snapshot, rows: [pending.row] }
+    const nid = await this.#store.findByHash(this.#db.reader, room.roomNid, hash)
+    return nid === undefined ? undefined : { nid, snapshot, rows: [] }
+  }
+
+  async #name(
+    room: RoomRecord,
+    base: SnapshotRef,
+    { changes, snapshot }: { changes: StateChanges; snapshot: StateSnapshot },
+  ): Promise<SnapshotRef> {
+    const hops = (await this.#hops(base.nid)) + 1
+    const whole = hops > MAX_SNAPSHOT_HOPS || changes.size * 2 > snapshot.size
+    const row: SnapshotRow = {
+      snapshotNid: await this.#ids.next(),
+      roomNid: room.roomNid,
+      hash: snapshot.hashText,
+      baseNid: whole ? undefined : base.nid,
+      hops: whole ? 0 : hops,
+      entries: snapshot.size,
+      delta: encodeChanges(whole ? new Map(snapshot.entries()) : changes),
+    }
+    return this.#remember(row, snapshot)
+  }
+
+  async #hops(nid: number): Promise<number> {
+    return this.#pending.get(nid)?.row.hops ?? this.#store.hops(this.#db.reader, nid)
+  }
+
+  #remember(row: SnapshotRow, snapshot: StateSnapshot): SnapshotRef {
+    this.#pendingNids.set(pendingKey(row.roomNid, row.hash), row.snapshotNid)
+    this.#pending.set(row.snapshotNid, { row, snapshot })
     this.#store.remember(row, snapshot)
+    return { nid: row.snapshotNid, snapshot, rows: [row] }
   }
 }
 

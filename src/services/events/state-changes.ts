@@ -1,30 +1,30 @@
 import type { Database } from '../../storage/database.js'
 import type { CurrentStateChange, MemberChange } from '../../storage/stores/event-writer.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { Membership } from '../../storage/stores/room-members.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { Event } from '../../protocol/event.js'
 import { serverNameOf, type ServerName } from '../../protocol/ids.js'
 import { splitStateKey } from '../../protocol/state-map.js'
+import type { EventLookup, PendingEvents } from './pending-events.js'
 
 const MEMBERSHIPS: ReadonlySet<string> = new Set<Membership>(['join', 'invite', 'knock', 'leave', 'ban'])
 
 /** Puts the difference of two states into the words of the flat tables. */
 export class StateChangeDescriber {
   readonly #db: Database
-  readonly #events: EventsStore
+  readonly #lookup: EventLookup
   readonly #stateKeys: StateKeysStore
   readonly #serverName: ServerName
 
   constructor(
     db: Database,
-    stores: { events: EventsStore; stateKeys: StateKeysStore },
+    parts: { lookup: EventLookup; stateKeys: StateKeysStore },
     options: { serverName: ServerName },
   ) {
     this.#db = db
-    this.#events = stores.events
-    this.#stateKeys = stores.stateKeys
+    this.#lookup = parts.lookup
+    this.#stateKeys = parts.stateKeys
     this.#serverName = options.serverName
   }
 
@@ -32,16 +32,15 @@ export class StateChangeDescriber {
   async describe(
     before: StateSnapshot,
     after: StateSnapshot,
-    pending: ReadonlyMap<number, StoredEvent>,
+    pending: PendingEvents,
   ): Promise<CurrentStateChange[]> {
     if (before === after) return []
     const changes = before.changesTo(after)
     const names = await this.#stateKeys.names(this.#db.reader, [...changes.keys()])
     const involved = [...changes].flatMap(([key, nid]) => [nid ?? [], before.get(key) ?? []].flat())
-    const unread = involved.filter((nid) => !pending.has(nid))
-    const read = await this.#events.getByNids(this.#db.reader, unread)
+    const events = await this.#lookup.byNids(involved, pending)
     const eventOf = (nid: number | undefined): Event | undefined =>
-      nid === undefined ? undefined : (pending.get(nid) ?? read.get(nid))?.event
+      nid === undefined ? undefined : events.get(nid)?.event
     const described: CurrentStateChange[] = []
     for (const [key, nid] of changes) {
       const name = names.get(key)

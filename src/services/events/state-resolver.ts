@@ -1,32 +1,42 @@
-import type { Database, Query } from '../../storage/database.js'
-import { covers, coverPosition, type AuthChainPosition } from '../../storage/auth-reach.js'
-import type { EventGraphStore } from '../../storage/stores/event-graph.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { Database } from '../../storage/database.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
-import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { StateSnapshot } from '../../storage/state-snapshot.js'
-import type { Event } from '../../protocol/event.js'
+import { authStateKeys } from '../../protocol/auth-events.js'
 import type { EventId } from '../../protocol/ids.js'
-import { splitStateKey, stateKeyOf, type StateKey, type StateMap } from '../../protocol/state-map.js'
+import { stateKeyOf, type StateKey, type StateMap } from '../../protocol/state-map.js'
 import { resolveState } from '../../protocol/state-resolution.js'
+import type { AuthCover, ConflictCover } from './auth-cover.js'
+import { NOTHING_PENDING, type EventLookup, type PendingEvents } from './pending-events.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
 import type { StateKeyInterner } from './state-key-interner.js'
 
-interface Stores {
-  readonly events: EventsStore
-  readonly graph: EventGraphStore
-  readonly snapshots: StateSnapshotsStore
+interface Parts {
   readonly stateKeys: StateKeysStore
+  readonly lookup: EventLookup
+  readonly cover: AuthCover
+  readonly interner: StateKeyInterner
+  readonly builder: SnapshotBuilder
 }
 
-/** State that the authorization rules may read whatever the event: what a narrowed state must keep. */
-const AUTH_TYPES = new Set([
-  'm.room.create',
-  'm.room.power_levels',
-  'm.room.join_rules',
-  'm.room.third_party_invite',
-])
+/** What branches disagree about. */
+interface Conflict {
+  readonly room: RoomRecord
+  readonly snapshots: readonly StateSnapshot[]
+  readonly keys: ReadonlySet<number>
+  readonly nids: ReadonlySet<number>
+  readonly pending: PendingEvents
+}
+
+/** Events by both their names. */
+interface KnownEvents {
+  readonly byNid: Map<number, StoredEvent>
+  readonly byId: Map<EventId, StoredEvent>
+}
+
+const POWER_LEVELS_KEY = stateKeyOf('m.room.power_levels', '')
+const CREATE_KEY = stateKeyOf('m.room.create', '')
 
 /**
  * Gives the state that several branches of a room's graph come to. Runs the room version's algorithm on what the
@@ -35,127 +45,91 @@ const AUTH_TYPES = new Set([
  */
 export class StateResolver {
   readonly #db: Database
-  readonly #stores: Stores
-  readonly #interner: StateKeyInterner
-  readonly #builder: SnapshotBuilder
+  readonly #parts: Parts
 
-  constructor(db: Database, stores: Stores, parts: { interner: StateKeyInterner; builder: SnapshotBuilder }) {
+  constructor(db: Database, parts: Parts) {
     this.#db = db
-    this.#stores = stores
-    this.#interner = parts.interner
-    this.#builder = parts.builder
+    this.#parts = parts
   }
 
-  /** The state of the room where branches with these states (at least one) meet. */
-  async resolve(room: RoomRecord, snapshotNids: readonly number[]): Promise<SnapshotRef> {
-    const distinct = [...new Set(snapshotNids)]
-    const [first, ...others] = distinct
-    if (first === undefined) throw new Error(`No state to resolve in ${room.roomId}`)
-    const q = this.#db.reader
-    if (others.length === 0) {
-      return { nid: first, snapshot: await this.#stores.snapshots.get(q, first), rows: [] }
-    }
-    const loaded = await this.#stores.snapshots.getMany(q, distinct)
-    const snapshots = distinct.map((nid) => {
-      const snapshot = loaded.get(nid)
-      if (!snapshot) throw new Error(`State snapshot ${nid} is missing`)
-      return snapshot
-    })
-    const base = { nid: first, snapshot: snapshots[0]!, rows: [] }
-    const changes = await this.#resolveConflicts(q, room, snapshots)
-    return this.#builder.build(room, base, changes)
-  }
-
-  async #resolveConflicts(
-    q: Query,
+  /** The state of the room where branches with these states meet. `pending`: events that cannot be read yet. */
+  async resolve(
     room: RoomRecord,
-    snapshots: readonly StateSnapshot[],
-  ): Promise<Map<number, number | undefined>> {
-    const base = snapshots[0]!
-    const conflictedKeys = new Set<number>()
-    for (const other of snapshots.slice(1)) {
-      for (const key of base.changesTo(other).keys()) conflictedKeys.add(key)
-    }
-    const conflictedNids = new Set<number>()
-    for (const snapshot of snapshots) {
-      for (const key of conflictedKeys) {
-        const nid = snapshot.get(key)
-        if (nid !== undefined) conflictedNids.add(nid)
-      }
-    }
-    const cover = await this.#coverConflicts(q, snapshots, conflictedNids)
-    const known = await this.#loadEvents(q, [...conflictedNids, ...cover.everything.keys()])
-    const sets = await this.#narrowedSets(q, snapshots, { conflictedKeys, events: known.byNid })
-    const idsOf = (nids: Iterable<number>): Set<EventId> => {
-      const ids = [...nids].flatMap((nid) => known.byNid.get(nid)?.event.eventId ?? [])
-      return new Set(ids)
-    }
+    snapshotNids: readonly number[],
+    pending: PendingEvents = NOTHING_PENDING,
+  ): Promise<SnapshotRef> {
+    // In one order, so that the same branches give the same deltas.
+    const distinct = [...new Set(snapshotNids)].sort((a, b) => a - b)
+    const snapshots = await this.#parts.builder.load(distinct)
+    const [snapshot] = snapshots
+    if (snapshot === undefined) return this.#parts.builder.empty(room, { isNewRoom: false })
+    const base: SnapshotRef = { nid: distinct[0]!, snapshot, rows: [] }
+    if (snapshots.length === 1) return base
+    const conflict = findConflict(room, snapshots, pending)
+    return this.#parts.builder.build(room, base, await this.#changesTo(snapshot, conflict))
+  }
+
+  /** What resolution changes about one of the states. */
+  async #changesTo(base: StateSnapshot, conflict: Conflict): Promise<Map<number, number | undefined>> {
+    const cover = await this.#cover(conflict)
+    const known: KnownEvents = { byNid: new Map(), byId: new Map() }
+    await this.#know(known, [...conflict.nids, ...cover.difference, ...cover.subgraph], conflict.pending)
+    const judged = [...known.byNid.values()]
+    const sets = await this.#narrowedSets(conflict, judged, known)
+    await this.#knowAuthEvents(known, judged, conflict.pending)
+    const idsOf = (nids: readonly number[]): Set<EventId> =>
+      new Set(nids.flatMap((nid) => known.byNid.get(nid)?.event.eventId ?? []))
     const resolved = resolveState({
-      rules: room.rules,
-      stateSets: sets.maps,
+      rules: conflict.room.rules,
+      stateSets: sets,
       authDifference: idsOf(cover.difference),
       conflictedSubgraph: idsOf(cover.subgraph),
-      getEvent: (id) => known.byId.get(id)?.event ?? sets.extra.get(id),
-      isRejected: (id) => known.byId.get(id)?.rejected !== null && known.byId.has(id),
+      getEvent: (id) => known.byId.get(id)?.event,
+      isRejected: (id) => (known.byId.get(id)?.rejected ?? null) !== null,
     })
-    return this.#toChanges(base, resolved, {
-      conflictedKeys,
-      nidOf: (id) => sets.nids.get(id) ?? known.byId.get(id)?.eventNid,
-    })
+    return this.#toChanges(base, resolved, { conflict, known })
+  }
+
+  /** Nothing for version 1, whose algorithm looks at the states alone. */
+  async #cover({ room, snapshots, nids, pending }: Conflict): Promise<ConflictCover> {
+    const { stateResolution } = room.rules
+    if (stateResolution === 'v1') return { difference: [], subgraph: [] }
+    const difference = await this.#parts.cover.difference(snapshots, nids, pending)
+    const subgraph = stateResolution === 'v2.1' ? await this.#parts.cover.subgraph(nids, pending) : []
+    return { difference, subgraph }
+  }
+
+  async #know(known: KnownEvents, nids: readonly number[], pending: PendingEvents): Promise<void> {
+    const missing = [...new Set(nids)].filter((nid) => !known.byNid.has(nid))
+    for (const stored of (await this.#parts.lookup.byNids(missing, pending)).values()) add(known, stored)
   }
 
   /**
-   * The auth difference, the conflicted subgraph and all that the conflicted events' auth chains cover, by nid. Here a
-   * state set's auth chain includes the events of the set themselves, as in every implementation; those in which it
-   * makes a difference are conflicted anyway.
+   * The auth events of events, and of power levels all power levels before them: what the orders are made of. One
+   * replaces the other in most rooms, so that they are one chain, read with one statement.
    */
-  async #coverConflicts(
-    q: Query,
-    snapshots: readonly StateSnapshot[],
-    conflictedNids: ReadonlySet<number>,
-  ): Promise<{ difference: number[]; subgraph: number[]; everything: Map<number, AuthChainPosition> }> {
-    const shared: number[] = []
-    for (const nid of snapshots[0]!.events) if (!conflictedNids.has(nid)) shared.push(nid)
-    const positions = await this.#stores.graph.getAuthPositions(q, [...conflictedNids, ...shared])
-    const sharedReach = new Map<number, number>()
-    for (const nid of shared) {
-      const position = positions.get(nid)
-      if (position) coverPosition(sharedReach, position)
+  async #knowAuthEvents(
+    known: KnownEvents,
+    judged: readonly StoredEvent[],
+    pending: PendingEvents,
+  ): Promise<void> {
+    const done = new Set<number>()
+    let citing = judged
+    while (citing.length > 0) {
+      const cited = citing.flatMap(({ event }) => event.authEventIds)
+      const missing = [...new Set(cited)].filter((id) => !known.byId.has(id))
+      for (const stored of (await this.#parts.lookup.byIds(missing, pending)).values()) add(known, stored)
+      const levels = [...known.byNid.values()].filter(
+        (stored) => isPowerLevels(stored) && !done.has(stored.eventNid),
+      )
+      const tops = levels.map(({ eventNid }) => eventNid)
+      const chain = tops.length === 0 ? [] : await this.#parts.cover.chainsUpTo(tops, pending)
+      await this.#know(known, chain, pending)
+      citing = [...known.byNid.values()].filter(
+        (stored) => isPowerLevels(stored) && !done.has(stored.eventNid),
+      )
+      for (const { eventNid } of citing) done.add(eventNid)
     }
-    const reaches = snapshots.map((snapshot) => {
-      const reach = new Map(sharedReach)
-      for (const nid of snapshot.events) {
-        const position = conflictedNids.has(nid) ? positions.get(nid) : undefined
-        if (position) coverPosition(reach, position)
-      }
-      return reach
-    })
-    const conflictedReach = new Map<number, number>()
-    for (const nid of conflictedNids) {
-      const position = positions.get(nid)
-      if (position) coverPosition(conflictedReach, position)
-    }
-    const ranges = [...conflictedReach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
-    const everything = await this.#stores.graph.listChainRanges(q, ranges)
-    const conflictedPositions = [...conflictedNids].flatMap((nid) => positions.get(nid) ?? [])
-    const difference: number[] = []
-    const subgraph: number[] = []
-    for (const [nid, position] of everything) {
-      const inSome = reaches.some((reach) => covers(reach, position))
-      if (inSome && !reaches.every((reach) => covers(reach, position))) difference.push(nid)
-      // On a path between conflicted events: below one of them, and with one of them below.
-      const descends = conflictedPositions.some((ancestor) => covers(position.reach, ancestor))
-      if (descends || conflictedNids.has(nid)) subgraph.push(nid)
-    }
-    return { difference, subgraph, everything }
-  }
-
-  async #loadEvents(
-    q: Query,
-    nids: readonly number[],
-  ): Promise<{ byNid: Map<number, StoredEvent>; byId: Map<EventId, StoredEvent> }> {
-    const byNid = await this.#stores.events.getByNids(q, [...new Set(nids)])
-    return { byNid, byId: new Map([...byNid.values()].map((stored) => [stored.event.eventId, stored])) }
   }
 
   /**
@@ -163,70 +137,65 @@ export class StateResolver {
    * may ask: in a room with 10,000 members a fork touches a handful of them.
    */
   async #narrowedSets(
-    q: Query,
-    snapshots: readonly StateSnapshot[],
-    conflict: { conflictedKeys: ReadonlySet<number>; events: ReadonlyMap<number, StoredEvent> },
-  ): Promise<{ maps: StateMap[]; nids: Map<EventId, number>; extra: Map<EventId, Event> }> {
-    const base = snapshots[0]!
-    const wantedKeys = new Set(conflict.conflictedKeys)
-    const people = [...conflict.events.values()].flatMap((stored) => membersAskedFor(stored.event))
-    const memberKeys = [...new Set(people)].map((userId) => stateKeyOf('m.room.member', userId))
-    for (const nid of (await this.#stores.stateKeys.find(q, memberKeys)).values()) wantedKeys.add(nid)
-    for (const nid of await this.#authKeys(q, base)) wantedKeys.add(nid)
-    const names = await this.#stores.stateKeys.names(q, [...wantedKeys])
-    const wantedNids = snapshots.flatMap((snapshot) =>
-      [...wantedKeys].flatMap((key) => snapshot.get(key) ?? []),
-    )
-    const events = await this.#stores.events.getByNids(q, [...new Set(wantedNids)])
-    const nids = new Map<EventId, number>()
-    const extra = new Map<EventId, Event>()
-    for (const [nid, stored] of events) {
-      nids.set(stored.event.eventId, nid)
-      extra.set(stored.event.eventId, stored.event)
+    { room, snapshots, keys, pending }: Conflict,
+    judged: readonly StoredEvent[],
+    known: KnownEvents,
+  ): Promise<StateMap[]> {
+    const asked = new Set([POWER_LEVELS_KEY, CREATE_KEY])
+    for (const { event } of judged) {
+      for (const [type, stateKey] of authStateKeys(room.rules, event)) asked.add(stateKeyOf(type, stateKey))
+      if (event.stateKey !== undefined) asked.add(stateKeyOf(event.type, event.stateKey))
     }
-    const maps = snapshots.map((snapshot) => {
+    const q = this.#db.reader
+    const names = new Map<number, StateKey>(await this.#parts.stateKeys.names(q, [...keys]))
+    for (const [name, nid] of await this.#parts.stateKeys.find(q, [...asked])) names.set(nid, name)
+    const held = snapshots.flatMap((snapshot) => [...names.keys()].flatMap((key) => snapshot.get(key) ?? []))
+    await this.#know(known, held, pending)
+    return snapshots.map((snapshot) => {
       const map = new Map<StateKey, EventId>()
-      for (const key of wantedKeys) {
+      for (const [key, name] of names) {
         const nid = snapshot.get(key)
-        const name = names.get(key)
-        const stored = nid === undefined ? undefined : events.get(nid)
-        if (name !== undefined && stored) map.set(name, stored.event.eventId)
+        const stored = nid === undefined ? undefined : known.byNid.get(nid)
+        if (stored) map.set(name, stored.event.eventId)
       }
       return map
     })
-    return { maps, nids, extra }
-  }
-
-  /** The keys of a state that rules for any event may read. */
-  async #authKeys(q: Query, snapshot: StateSnapshot): Promise<number[]> {
-    const names = await this.#stores.stateKeys.names(q, [...snapshot.keys])
-    return [...names].flatMap(([nid, name]) => (AUTH_TYPES.has(splitStateKey(name)[0]) ? [nid] : []))
   }
 
   async #toChanges(
     base: StateSnapshot,
     resolved: StateMap,
-    known: { conflictedKeys: ReadonlySet<number>; nidOf: (id: EventId) => number | undefined },
+    { conflict, known }: { conflict: Conflict; known: KnownEvents },
   ): Promise<Map<number, number | undefined>> {
-    const keyNids = await this.#interner.intern([...resolved.keys()])
+    const keyNids = await this.#parts.interner.intern([...resolved.keys()])
     const changes = new Map<number, number | undefined>()
     // A key about which the branches disagreed may end up unset.
-    for (const key of known.conflictedKeys) if (base.get(key) !== undefined) changes.set(key, undefined)
+    for (const key of conflict.keys) if (base.get(key) !== undefined) changes.set(key, undefined)
     for (const [name, id] of resolved) {
       const key = keyNids.get(name)
-      const nid = known.nidOf(id)
+      const nid = known.byId.get(id)?.eventNid
       if (key !== undefined && nid !== undefined) changes.set(key, nid)
     }
     return changes
   }
 }
 
-/** Whose membership the rules for an event may ask: the sender's, the target's, the authorising user's. */
-function membersAskedFor(event: Event): string[] {
-  const authorising = event.content['join_authorised_via_users_server']
-  return [
-    event.sender,
-    ...(event.type === 'm.room.member' && event.stateKey !== undefined ? [event.stateKey] : []),
-    ...(typeof authorising === 'string' ? [authorising] : []),
-  ]
+function findConflict(
+  room: RoomRecord,
+  snapshots: readonly StateSnapshot[],
+  pending: PendingEvents,
+): Conflict {
+  const [base, ...others] = snapshots
+  const keys = new Set(others.flatMap((other) => [...base!.changesTo(other).keys()]))
+  const nids = new Set(snapshots.flatMap((snapshot) => [...keys].flatMap((key) => snapshot.get(key) ?? [])))
+  return { room, snapshots, keys, nids, pending }
+}
+
+function add(known: KnownEvents, stored: StoredEvent): void {
+  known.byNid.set(stored.eventNid, stored)
+  known.byId.set(stored.event.eventId, stored)
+}
+
+function isPowerLevels({ event }: StoredEvent): boolean {
+  return event.type === 'm.room.power_levels' && event.stateKey === ''
 }

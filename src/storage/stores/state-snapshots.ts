@@ -120,6 +120,7 @@ export class StateSnapshotsStore {
     this.#hops.delete(snapshotNid)
   }
 
+  /** Those that are there already stay as they are. */
   async insert(tx: Tx, rows: readonly SnapshotRow[]): Promise<void> {
     await tx.insertMany(
       'state_snapshots',
@@ -142,6 +143,7 @@ export class StateSnapshotsStore {
           entries: 'integer',
           delta: 'blob',
         },
+        conflict: 'ignore',
       },
     )
   }

@@ -1,0 +1,111 @@
+import type { StoredEvent } from '../../storage/stores/events.js'
+import { authStateKeys } from '../../protocol/auth-events.js'
+import { ALLOWED, refuse, type AuthVerdict } from '../../protocol/auth-verdict.js'
+import type { Event } from '../../protocol/event.js'
+import { checkAuthEvents, checkEventAuth } from '../../protocol/event-auth.js'
+import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import { asAuthState, type EventAssembler, type StateLookup } from './event-assembler.js'
+import type { RoomHead } from './room-heads.js'
+import type { SnapshotRef } from './snapshot-builder.js'
+import type { StateResolver } from './state-resolver.js'
+
+/** An event and all that it refers to. */
+export interface JudgedEvent {
+  readonly event: Event
+  readonly prevEvents: readonly StoredEvent[]
+  readonly authEvents: readonly StoredEvent[]
+}
+
+/** What the checks on receipt came to. */
+export interface Judgement {
+  /** The rule that refused the event and why. */
+  readonly rejected: string | null
+  readonly softFailed: boolean
+  /** The state before the event. */
+  readonly before: SnapshotRef
+  /** What the rules read of it. */
+  readonly state: StateLookup
+}
+
+interface Parts {
+  readonly assembler: EventAssembler
+  readonly resolver: StateResolver
+}
+
+/**
+ * Judges events from elsewhere three times: by their auth events, by the state before them, and by the current state.
+ * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+export class EventJudge {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** Checks 4 to 6 on receipt. Everything that the event refers to is there. */
+  async judge(head: RoomHead, { event, prevEvents, authEvents }: JudgedEvent): Promise<Judgement> {
+    const before = await this.#parts.resolver.resolve(
+      head.room,
+      prevEvents.flatMap((stored) => stored.stateAfter ?? []),
+      head.pending,
+    )
+    const keys = authStateKeys(event.rules, event).map(([type, stateKey]) => stateKeyOf(type, stateKey))
+    const lookUp = ({ snapshot }: SnapshotRef): Promise<StateLookup> =>
+      this.#parts.assembler.lookUp({ snapshot, pending: head.pending }, keys)
+    const state = await lookUp(before)
+    const verdict = firstRefusal(
+      () => checkOrigin(event, prevEvents),
+      // 4: by its auth events
+      () => judgeByAuthEvents(event, authEvents, state),
+      // 5: by the state before it
+      () => checkEventAuth(event.rules, event, asAuthState(state)),
+    )
+    if (!verdict.allowed) {
+      return { before, state, softFailed: false, rejected: `${verdict.rule}: ${verdict.reason}` }
+    }
+    // 6: by the current state
+    const now = checkEventAuth(event.rules, event, asAuthState(await lookUp(head.state)))
+    return { before, state, rejected: null, softFailed: !now.allowed }
+  }
+}
+
+/** Check 4 alone: whether an event's auth events allow it. `state`: where room version 12 finds the create event. */
+export function judgeByAuthEvents(
+  event: Event,
+  authEvents: readonly StoredEvent[],
+  state: StateLookup,
+): AuthVerdict {
+  const entries = authEvents.map((stored) => ({ event: stored.event, rejected: stored.rejected !== null }))
+  return firstRefusal(
+    () => checkAuthEvents(event.rules, event, entries),
+    () => checkEventAuth(event.rules, event, asAuthState(byKey(authEvents, state))),
+  )
+}
+
+/** The rules let create events pass whatever the state; a room that is there has one already. */
+function checkOrigin(event: Event, prevEvents: readonly StoredEvent[]): AuthVerdict {
+  if (event.type === 'm.room.create') return refuse('1', 'The room has a create event')
+  return prevEvents.length > 0 ? ALLOWED : refuse('2', 'The event has no previous events')
+}
+
+function firstRefusal(...checks: readonly (() => AuthVerdict)[]): AuthVerdict {
+  for (const check of checks) {
+    const verdict = check()
+    if (!verdict.allowed) return verdict
+  }
+  return ALLOWED
+}
+
+/** Auth events by what they hold. Room version 12 lists no create event: the room's own stands in. */
+function byKey(authEvents: readonly StoredEvent[], state: StateLookup): StateLookup {
+  const lookup = new Map<StateKey, StoredEvent>()
+  const createKey = stateKeyOf('m.room.create', '')
+  const create = state.get(createKey)
+  if (create?.event.rules.roomIdIsCreateHash) lookup.set(createKey, create)
+  for (const stored of authEvents) {
+    const { type, stateKey } = stored.event
+    if (stateKey !== undefined) lookup.set(stateKeyOf(type, stateKey), stored)
+  }
+  return lookup
+}
