@@ -31,6 +31,7 @@ export default class RegisterUser extends BaseCommand {
 
   static override args = {
     url: Args.string({
+      ignoreStdin: true,
       description: 'the server; that of the configuration on this machine, or http://localhost:8008',
     }),
   }

@@ -29,6 +29,7 @@ export default class KeysExport extends BaseCommand {
 
   static override args = {
     files: Args.string({
+      ignoreStdin: true,
       description: 'key files (several may be given), instead of that of the configuration',
     }),
   }

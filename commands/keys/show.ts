@@ -21,7 +21,7 @@ export default class KeysShow extends BaseCommand {
   static override enableJsonFlag = true
 
   static override args = {
-    file: Args.string({ description: 'a key file, instead of that of the configuration' }),
+    file: Args.string({ ignoreStdin: true, description: 'a key file, instead of that of the configuration' }),
   }
 
   static override flags = { config: configFlag }
