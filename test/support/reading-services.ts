@@ -106,7 +106,7 @@ export class ReadingFixture {
 
   /** A room that everybody may join. */
   async createRoom(options: TestRoomOptions = {}): Promise<RoomId> {
-    const { creator = ALICE, version = '11', historyVisibility } = options
+    const { creator = ALICE, version = '12', historyVisibility } = options
     const state = (type: string, content: JsonObject, stateKey = '') => ({ type, stateKey, content })
     const { roomId } = await this.sender.createRoom(creator, {
       rules: getRoomVersionRules(version)!,
