@@ -1,4 +1,5 @@
 import type { RoomAlias, RoomId, UserId } from '../../protocol/ids.js'
+import { compileGlob, type GlobMatcher } from '../../util/glob.js'
 
 /** An entry of `alias_creation_rules` or `room_list_publication_rules`. Parts are globs; `*` matches anything. */
 export interface DirectoryRule {
@@ -9,10 +10,10 @@ export interface DirectoryRule {
 }
 
 interface CompiledRule {
-  readonly userId: RegExp
+  readonly userId: GlobMatcher
   /** Undefined for `*`, which also matches rooms without an alias. */
-  readonly alias: RegExp | undefined
-  readonly roomId: RegExp
+  readonly alias: GlobMatcher | undefined
+  readonly roomId: GlobMatcher
   readonly allows: boolean
 }
 
@@ -33,21 +34,10 @@ export class DirectoryRules {
   allows(userId: UserId, roomId: RoomId, aliases: readonly RoomAlias[]): boolean {
     const rule = this.#rules.find(
       (one) =>
-        one.userId.test(userId) &&
-        one.roomId.test(roomId) &&
-        (one.alias === undefined || aliases.some((alias) => one.alias?.test(alias))),
+        one.userId(userId) &&
+        one.roomId(roomId) &&
+        (one.alias === undefined || aliases.some((alias) => one.alias?.(alias))),
     )
     return rule?.allows ?? false
   }
-}
-
-/** A glob for the whole of an ID: `*` any characters, `?` one. */
-function compileGlob(glob: string): RegExp {
-  // Runs of stars are one: the expression must not backtrack without end.
-  const source = glob
-    .replace(/\*+/g, '*')
-    .replace(/[\\^$.+()|[\]{}]/g, '\\$&')
-    .replace(/\*/g, '.*')
-    .replace(/\?/g, '.')
-  return new RegExp(`^${source}$`, 'su')
 }

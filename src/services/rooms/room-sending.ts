@@ -1,5 +1,5 @@
 import { badJson, MatrixError } from '../../protocol/errors.js'
-import { parseEventId, type EventId, type RoomId } from '../../protocol/ids.js'
+import { parseEventId, type EventId, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
 import type { EventsStore } from '../../storage/stores/events.js'
@@ -15,7 +15,12 @@ import type { GuestAccess } from './guest-access.js'
 import type { RelationChecks } from './relation-checks.js'
 import type { RoomMembership } from './room-membership.js'
 import { pretendedEventId } from './shadow-bans.js'
-import { checkPowerLevelContent, checkTombstoneContent, createEventRefused } from './state-content-checks.js'
+import {
+  checkPowerLevelContent,
+  checkServerAclContent,
+  checkTombstoneContent,
+  createEventRefused,
+} from './state-content-checks.js'
 import { checkNotSuspended } from './suspension.js'
 
 export interface RoomSendingDependencies {
@@ -29,6 +34,7 @@ export interface RoomSendingDependencies {
   readonly relations: RelationChecks
   readonly guestAccess: GuestAccess
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  readonly serverName: ServerName
   /** Called with what fails after an event is sent. */
   readonly onError: (error: unknown) => void
 }
@@ -161,6 +167,8 @@ export class RoomSending {
       checkPowerLevelContent(room.rules, content, create?.event)
     } else if (type === 'm.room.tombstone') {
       checkTombstoneContent(content, roomId)
+    } else if (type === 'm.room.server_acl') {
+      checkServerAclContent(content, this.#deps.serverName)
     }
   }
 

@@ -1,8 +1,9 @@
 import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
-import type { RoomId } from '../../protocol/ids.js'
+import type { RoomId, ServerName } from '../../protocol/ids.js'
 import { parseLevel, roomCreators } from '../../protocol/power-levels.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
+import { ServerAcl } from '../../protocol/server-acl.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 
 const LEVELS = [
@@ -44,6 +45,13 @@ export function checkPowerLevelContent(
 export function checkTombstoneContent(content: JsonObject, roomId: RoomId): void {
   if (content['replacement_room'] === roomId) {
     throw invalidParam('A tombstone cannot name the room that it is sent in')
+  }
+}
+
+/** Nobody of this server could lift an ACL that shuts it out. Throws `M_INVALID_PARAM`. */
+export function checkServerAclContent(content: JsonObject, serverName: ServerName): void {
+  if (!new ServerAcl(content).isAllowed(serverName)) {
+    throw invalidParam('The access control list shuts out this server')
   }
 }
 

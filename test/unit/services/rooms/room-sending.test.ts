@@ -91,6 +91,8 @@ forEachDatabase('sending into rooms', (open) => {
     await refused(setState('m.room.power_levels', { events: [] }), 'M_BAD_JSON', 400)
     await refused(setState('m.room.power_levels', { ban: 0 }, { by: bob }), 'M_FORBIDDEN', 403)
     await setState('m.room.power_levels', { users: { [bob.userId]: 100 } })
+    await refused(setState('m.room.server_acl', { allow: ['example.org'] }), 'M_INVALID_PARAM', 400)
+    await setState('m.room.server_acl', { allow: ['*'], deny: ['evil.example'] })
     await refused(setState('m.room.tombstone', { replacement_room: roomId }), 'M_INVALID_PARAM', 400)
   })
 
