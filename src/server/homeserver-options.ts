@@ -9,7 +9,7 @@ const HASHING_CONCURRENCY = 2
 
 /** The sections of the configuration as the services of accounts want them. `version`: of the program. */
 export function toAccountOptions(config: HomeserverConfig, version: string): AccountOptions {
-  const { server, sessions, registration, rateLimits } = config
+  const { server, sessions, registration } = config
   const { serverName } = server
   return {
     registration: {
@@ -40,7 +40,6 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
     },
     passwords: { policy: sessions.passwords.policy, concurrency: HASHING_CONCURRENCY },
     description: toDescription(config, version),
-    loginRates: { account: rateLimits.loginAccount, failedAttempts: rateLimits.loginFailedAttempts },
     sharedSecret: registration.sharedSecret,
     userTypes: server.userTypes,
     uiAuthReuseMs: sessions.uiAuthReuseMs,

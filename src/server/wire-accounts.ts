@@ -1,6 +1,5 @@
 import { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountData } from '../services/accounts/account-data.js'
-import { BucketAttemptLimiter, type AttemptRate } from '../services/accounts/attempt-limiter.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { Login, type LoginOptions } from '../services/accounts/login.js'
 import { Logout } from '../services/accounts/logout.js'
@@ -8,6 +7,7 @@ import { PasswordChanges } from '../services/accounts/password-changes.js'
 import { Passwords, type PasswordHasher, type PasswordsOptions } from '../services/accounts/passwords.js'
 import { Profiles, type ProfileOptions, type ProfilesDependencies } from '../services/accounts/profiles.js'
 import { PushRules } from '../services/accounts/push-rules.js'
+import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
 import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
@@ -51,8 +51,6 @@ export interface AccountOptions {
   readonly profiles: ProfileOptions
   readonly passwords: PasswordsOptions
   readonly description: ServerDescriptionOptions
-  /** `rc_login.account` and `rc_login.failed_attempts`. */
-  readonly loginRates: { readonly account: AttemptRate; readonly failedAttempts: AttemptRate }
   /** `registration_shared_secret`. */
   readonly sharedSecret: string | undefined
   /** `bot`, `support` and the operator's own. */
@@ -72,6 +70,8 @@ export interface AccountParts {
   readonly deviceListStream: Pick<StreamIdGenerator, 'allocate'>
   readonly pushRulesStream: Pick<StreamIdGenerator, 'allocate'>
   readonly hasher: PasswordHasher
+  /** `rc_login.account` and `rc_login.failed_attempts`. */
+  readonly rateLimits: Pick<RateLimits, 'limiter'>
   readonly checkFilter: FiltersDependencies['check']
   readonly shareRoom: ProfilesDependencies['shareRoom']
   readonly onProfileChanged: ProfilesDependencies['onProfileChanged']
@@ -214,8 +214,8 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     devices,
     tokenIssuer,
     passwords,
-    accountLimiter: new BucketAttemptLimiter(clock, options.loginRates.account),
-    failureLimiter: new BucketAttemptLimiter(clock, options.loginRates.failedAttempts),
+    accountLimiter: parts.rateLimits.limiter('loginAccount'),
+    failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
     options: options.login,
   })
   const uiAuth = new UiAuth({

@@ -5,7 +5,8 @@ import {
   type AccountServices,
   type AccountStores,
 } from '../../src/server/wire-accounts.js'
-import type { AttemptRate } from '../../src/services/accounts/attempt-limiter.js'
+import { RateLimits } from '../../src/services/accounts/ratelimits.js'
+import type { BucketRate } from '../../src/util/leaky-bucket.js'
 import type { ProfileChange } from '../../src/services/accounts/profiles.js'
 import type { Requester } from '../../src/services/accounts/requester.js'
 import type { PositionHints } from '../../src/services/streams/notifier.js'
@@ -18,6 +19,8 @@ import { ManualClock } from './manual-clock.js'
 
 export const SERVER_NAME = 'hs.test' as ServerName
 export const SHARED_SECRET = 'a shared secret'
+const UNLIMITED = { perSecond: 1000, burstCount: 1000 }
+
 export const CLIENT = { ip: '127.0.0.1', userAgent: 'test' }
 
 /** What a test wants to be different from the defaults. */
@@ -29,7 +32,7 @@ export interface AccountOptions {
   readonly policy?: Partial<WiredOptions['passwords']['policy']>
   readonly sharedSecret?: string | undefined
   readonly uiAuthReuseMs?: number
-  readonly failedAttempts?: AttemptRate
+  readonly failedAttempts?: BucketRate
 }
 
 /** The services of accounts on a database, with a clock that stands still and what they have told others. */
@@ -75,6 +78,10 @@ export async function createAccountServices(
       deviceListStream: await openStream(db, 'device_lists_stream_seq', 'device_list_changes'),
       pushRulesStream: await openStream(db, 'push_rules_stream_seq', 'push_rules'),
       hasher: countingHasher(hashing),
+      rateLimits: new RateLimits(clock, {
+        loginAccount: UNLIMITED,
+        loginFailedAttempts: options.failedAttempts ?? UNLIMITED,
+      }),
       checkFilter: () => undefined,
       shareRoom: () => Promise.resolve(false),
       onProfileChanged: (change) => profileChanges.push(change),
@@ -118,7 +125,6 @@ async function createUser(
 }
 
 function withDefaults(options: AccountOptions): WiredOptions {
-  const unlimited = { perSecond: 1000, burstCount: 1000 }
   return {
     registration: {
       serverName: SERVER_NAME,
@@ -178,7 +184,6 @@ function withDefaults(options: AccountOptions): WiredOptions {
       servesServerWellKnown: false,
       configuredFeatures: {},
     },
-    loginRates: { account: unlimited, failedAttempts: options.failedAttempts ?? unlimited },
     sharedSecret: 'sharedSecret' in options ? options.sharedSecret : SHARED_SECRET,
     userTypes: ['bot', 'support'],
     uiAuthReuseMs: options.uiAuthReuseMs ?? 0,
