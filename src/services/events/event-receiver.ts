@@ -122,7 +122,7 @@ export class EventReceiver {
       ? await this.#parts.pushActions.judge(room, event, {
           mayNotifyRoom: () => mayNotifyRoom(room.rules, event, asAuthState(judgement.state)),
         })
-      : { notifies: false, highlights: [] }
+      : { notifies: false, highlights: [], exceptions: [] }
     const removed = joinsGraph
       ? head.extremities.flatMap(({ eventNid: nid }) => (prevNids.includes(nid) ? nid : []))
       : []
@@ -132,6 +132,7 @@ export class EventReceiver {
       room,
       receivedTs: this.#parts.clock.now(),
       kind: 'live' as const,
+      wasOutlier: known !== undefined,
       prevNids,
       stateBefore: before.nid,
       stateAfter: after.nid,
@@ -147,6 +148,7 @@ export class EventReceiver {
       relation: relationOf(event),
       notifies: push.notifies,
       highlights: push.highlights,
+      pushExceptions: push.exceptions,
       txn: undefined,
       redaction: joinsGraph ? await this.#redaction(head, event, judgement) : undefined,
     }

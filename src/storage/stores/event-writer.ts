@@ -34,6 +34,8 @@ export interface EventWrite {
   readonly receivedTs: number
   /** `live` events get the next position; `backfilled` ones negative positions; `outlier`s none. */
   readonly kind: 'live' | 'backfilled' | 'outlier'
+  /** It has a row already, as an outlier; the nid is that row's. */
+  readonly wasOutlier?: boolean
   readonly prevNids: readonly number[]
   readonly stateBefore: number | null
   readonly stateAfter: number | null
@@ -47,8 +49,19 @@ export interface EventWrite {
   readonly relation: EventRelation
   readonly notifies: boolean
   readonly highlights: readonly UserId[]
+  /** For whom it counts otherwise than `notifies` and `highlights` say. */
+  readonly pushExceptions?: readonly PushException[]
   readonly txn: EventTxn | undefined
   readonly redaction: { readonly targetId: EventId; readonly applied: boolean } | undefined
+}
+
+/** What an event adds to a user's unread counts beyond what it does for everybody: -1, 0 or 1. */
+export interface PushException {
+  readonly userId: UserId
+  /** The room does not notify the user in general: nothing of what the event does for everybody counts. */
+  readonly quiet: boolean
+  readonly notifications: number
+  readonly highlights: number
 }
 
 export interface EventRelation {
@@ -90,6 +103,7 @@ export class EventWriter {
       writeCurrentState(tx, writes),
       insertTxns(tx, writes),
       insertHighlights(tx, writes),
+      insertPushExceptions(tx, writes),
       writeRedactions(tx, writes),
     ])
   }
@@ -141,8 +155,22 @@ async function insertEvents(tx: Tx, writes: readonly PlacedEventWrite[]): Promis
       notifies: 'integer',
       json: 'text',
     },
+    ...(writes.some((write) => write.wasOutlier) && {
+      conflict: { key: ['event_nid'], update: LEARNT_OF_OUTLIERS },
+    }),
   })
 }
+
+/** What is not known of an event before its place in the graph is. */
+const LEARNT_OF_OUTLIERS = [
+  'stream_ordering',
+  'received_ts',
+  'state_before',
+  'state_after',
+  'rejected',
+  'soft_failed',
+  'notifies',
+]
 
 async function insertEdges(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {
   const rows = writes.flatMap((write) =>
@@ -422,6 +450,31 @@ async function insertHighlights(tx: Tx, writes: readonly PlacedEventWrite[]): Pr
   if (rows.length === 0) return
   await tx.insertMany('event_highlights', rows, {
     columns: { user_id: 'text', room_nid: 'integer', stream_ordering: 'integer' },
+    conflict: 'ignore',
+  })
+}
+
+async function insertPushExceptions(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {
+  const rows = writes.flatMap((write) =>
+    (write.pushExceptions ?? []).map((exception) => ({
+      user_id: exception.userId,
+      room_nid: write.room.roomNid,
+      stream_ordering: write.streamOrdering ?? 0,
+      quiet: exception.quiet ? 1 : 0,
+      notifications: exception.notifications,
+      highlights: exception.highlights,
+    })),
+  )
+  if (rows.length === 0) return
+  await tx.insertMany('event_push_exceptions', rows, {
+    columns: {
+      user_id: 'text',
+      room_nid: 'integer',
+      stream_ordering: 'integer',
+      quiet: 'integer',
+      notifications: 'integer',
+      highlights: 'integer',
+    },
     conflict: 'ignore',
   })
 }
