@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '../util/json.js'
 import { badJson } from './errors.js'
+import { endOfString, ExactNumber, formatFraction } from './exact-json.js'
 
 /**
  * Deeper values are refused, before recursion runs out of stack. Nobody nests like that in good faith, and others
@@ -13,14 +14,13 @@ const UNSORTED = 1
 const INEXACT = 2
 
 /**
- * The shortest JSON with keys in the order of their code points. Numbers that canonical JSON does not have (fractions,
- * integers beyond ±(2^53 − 1)), which room versions before 6 allow, are written as JavaScript writes them; negative zero
- * as zero. Members that are `undefined` are left out. Throws 400 `M_BAD_JSON` where there is no such form: infinite
+ * The shortest JSON with keys in the order of their code points. Takes `ExactNumber`s, and writes fractions, which room
+ * versions before 6 allow, as they do; negative zero as zero. Members that are `undefined` are left out. Throws 400 `M_BAD_JSON` where there is no such form: infinite
  * numbers, lone surrogates, more than 1000 levels.
  * https://spec.matrix.org/latest/appendices/#canonical-json
  */
 export function canonicalJson(value: JsonValue): string {
-  if ((inspect(value, 0) & UNSORTED) !== 0) return write(value)
+  if (inspect(value, 0) !== 0) return write(value)
   // What is in order already, as events that we made or have read once are, is written by the engine: in half the time.
   const text = JSON.stringify(value)
   if (!isAscii(text) && hasKeyBeyondBmp(value)) return write(value)
@@ -69,23 +69,10 @@ const DOT = 46
 const E = 101
 const MINUS = 45
 const ZERO = 48
-const BACKSLASH = 92
 const LOWER_CASE = 32
 
 function isDigit(char: number): boolean {
   return char >= 48 && char <= 57
-}
-
-/** The index after the closing quote of the string that opens at `quote`; the text's end when it does not close. */
-function endOfString(text: string, quote: number): number {
-  let end = quote
-  for (;;) {
-    end = text.indexOf('"', end + 1)
-    if (end === -1) return text.length
-    let backslashes = 0
-    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1
-    if (backslashes % 2 === 0) return end + 1
-  }
 }
 
 /** Everything that must be known of a value, in one walk: a union of `UNSORTED` and `INEXACT`. */
@@ -93,6 +80,7 @@ function inspect(value: JsonValue, level: number): number {
   if (typeof value === 'number') return inspectNumber(value)
   if (typeof value !== 'object' || value === null) return 0
   if (level > MAX_NESTING) throw badJson('The JSON is nested too deeply')
+  if (value instanceof ExactNumber) return INEXACT
   let found = 0
   if (Array.isArray(value)) {
     for (const item of value) if (typeof item !== 'string') found |= inspect(item, level + 1)
@@ -143,7 +131,10 @@ function checkWellFormed(value: JsonValue): void {
 
 function write(value: JsonValue): string {
   if (typeof value === 'string') return writeString(value)
+  if (typeof value === 'number')
+    return Number.isInteger(value) ? JSON.stringify(value) : formatFraction(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (value instanceof ExactNumber) return value.text
   let text = ''
   if (Array.isArray(value)) {
     for (const item of value) text += (text === '' ? '' : ',') + write(item)
@@ -185,6 +176,7 @@ function rank(unit: number): number {
 
 function sorted(value: JsonValue): JsonValue {
   if (typeof value !== 'object' || value === null) return value
+  if (value instanceof ExactNumber) return value
   if (Array.isArray(value)) return value.map(sorted)
   // Not by assignment: that would take a key `__proto__` for the prototype.
   return Object.fromEntries(

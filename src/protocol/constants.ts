@@ -7,3 +7,5 @@ export const MAX_PREV_EVENTS = 20
 export const MAX_AUTH_EVENTS = 10
 /** The last depth of room versions with strict canonical JSON: deeper events keep it. */
 export const MAX_DEPTH = Number.MAX_SAFE_INTEGER
+/** The last depth of room versions without. */
+export const MAX_DEPTH_V1 = 2 ** 63

@@ -1,34 +1,60 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { canonicalJson, hasOnlyIntegers, isStrictJson, sortKeys } from './canonical-json.js'
-import { MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_EVENT_FIELD_BYTES, MAX_PREV_EVENTS } from './constants.js'
+import {
+  MAX_AUTH_EVENTS,
+  MAX_DEPTH_V1,
+  MAX_EVENT_BYTES,
+  MAX_EVENT_FIELD_BYTES,
+  MAX_PREV_EVENTS,
+} from './constants.js'
 import { badJson, tooLarge } from './errors.js'
 import { Event, type PduJson } from './event.js'
+import { parseExactJson } from './exact-json.js'
 import { eventIdOf, roomIdOfCreate } from './hashes.js'
-import { fitsBytes, parseEventId, parseRoomId, parseUserId, type RoomId } from './ids.js'
+import { fitsBytes, parseEventId, parseRoomId, parseUserId, type EventId, type RoomId } from './ids.js'
 import type { RoomVersionRules } from './room-versions.js'
 
 /**
  * Takes an event from another server: the first check on receipt. Hashes and signatures are not checked. `unsigned`,
  * which nobody vouches for, is dropped.
- * @param source the event's JSON text; or what it was parsed to, where `hasOnlyIntegers` was asked of the text before,
- *   which only strict room versions need
+ * @param source the event's JSON text; or what it was parsed to, where `hasOnlyIntegers` was true of the text
  * @throws 400 `M_BAD_JSON` when it is not in the format of the room version, 413 `M_TOO_LARGE` beyond the limits of size
  * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 export function parseEvent(rules: RoomVersionRules, source: string | JsonObject): Event {
-  const { unsigned: _unsigned, ...received } = typeof source === 'string' ? parseText(rules, source) : source
-  const json = sortKeys(received)
-  if (rules.strictCanonicalJson && !isStrictJson(json)) throw notStrict()
+  const { json: parsed, isExact } =
+    typeof source === 'string' ? parseText(source) : { json: source, isExact: true }
+  const json = sortKeys(withoutUnsigned(parsed))
+  const hasExactNumbers = isExact && isStrictJson(json)
+  if (rules.strictCanonicalJson && !hasExactNumbers) {
+    throw badJson('The event has a number that is not an integer within ±(2^53 − 1)')
+  }
   checkFields(rules, json)
   const pdu = json as PduJson
-  const eventId = eventIdOf(rules, pdu)
+  const exact =
+    hasExactNumbers || typeof source !== 'string'
+      ? undefined
+      : withoutUnsigned(parseExactJson(source) as JsonObject)
+  const eventId = eventIdOf(rules, (exact as PduJson | undefined) ?? pdu)
   if (eventId === undefined) throw malformed('event_id')
   const event = new Event(rules, pdu, {
     eventId,
     roomId: pdu.room_id === undefined ? roomIdOfCreate(eventId) : (pdu.room_id as RoomId),
+    exactText: exact && canonicalJson(exact),
   })
   checkEventSize(event)
   return event
+}
+
+/** The event of a text that `toText` gave. It is not checked again. */
+export function restoreEvent(
+  rules: RoomVersionRules,
+  text: string,
+  ids: { readonly eventId: EventId; readonly roomId: RoomId },
+): Event {
+  const json = JSON.parse(text) as PduJson
+  const isExact = rules.strictCanonicalJson || (hasOnlyIntegers(text) && isStrictJson(json as JsonObject))
+  return new Event(rules, json, { ...ids, exactText: isExact ? undefined : text })
 }
 
 /**
@@ -44,14 +70,14 @@ export function checkEventSize(event: Event, bytes?: number): void {
       throw tooLarge(`The event's ${key} has more than ${MAX_EVENT_FIELD_BYTES} bytes`)
     }
   }
-  if ((bytes ?? Buffer.byteLength(canonicalJson(json as JsonObject))) > MAX_EVENT_BYTES) {
+  if ((bytes ?? Buffer.byteLength(event.exactText ?? canonicalJson(json as JsonObject))) > MAX_EVENT_BYTES) {
     throw tooLarge(`The event has more than ${MAX_EVENT_BYTES} bytes`)
   }
 }
 
 const LIMITED_FIELDS = ['event_id', 'room_id', 'sender', 'state_key', 'type'] as const
 
-function parseText(rules: RoomVersionRules, text: string): JsonObject {
+function parseText(text: string): { json: JsonObject; isExact: boolean } {
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -59,8 +85,12 @@ function parseText(rules: RoomVersionRules, text: string): JsonObject {
     throw badJson('The event is not JSON')
   }
   if (!isJsonObject(json)) throw badJson('The event is not a JSON object')
-  if (rules.strictCanonicalJson && !hasOnlyIntegers(text)) throw notStrict()
-  return json
+  return { json, isExact: hasOnlyIntegers(text) }
+}
+
+function withoutUnsigned(json: JsonObject): JsonObject {
+  const { unsigned: _unsigned, ...signed } = json
+  return signed
 }
 
 /** https://spec.matrix.org/latest/rooms/v12/#event-format-1 and the same of earlier versions. */
@@ -69,7 +99,9 @@ function checkFields(rules: RoomVersionRules, json: JsonObject): void {
   if (!isJsonObject(json['content'])) throw malformed('content')
   const { depth, origin_server_ts: originServerTs } = json
   if (!Number.isInteger(originServerTs)) throw malformed('origin_server_ts')
-  if (!Number.isInteger(depth) || (depth as number) < 0) throw malformed('depth')
+  if (!Number.isInteger(depth) || (depth as number) < 0 || (depth as number) > MAX_DEPTH_V1) {
+    throw malformed('depth')
+  }
   checkReferences(rules, json['prev_events'], { name: 'prev_events', max: MAX_PREV_EVENTS })
   checkReferences(rules, json['auth_events'], { name: 'auth_events', max: MAX_AUTH_EVENTS })
   if (!isJsonObject(json['hashes']) || typeof json['hashes']['sha256'] !== 'string') throw malformed('hashes')
@@ -128,8 +160,4 @@ function isObjectOfStrings(value: JsonValue): boolean {
 
 function malformed(field: string): Error {
   return badJson(`The event's ${field} is missing or malformed`)
-}
-
-function notStrict(): Error {
-  return badJson('The event has a number that is not an integer within ±(2^53 − 1)')
 }

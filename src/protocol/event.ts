@@ -32,15 +32,25 @@ export interface PduJson {
 export class Event {
   readonly rules: RoomVersionRules
   readonly json: Readonly<PduJson>
+  /**
+   * The event as canonical JSON where it has numbers that `json` had to round, which hashes and signatures do not
+   * forgive. Only in room versions 1 to 5, and rarely there.
+   */
+  readonly exactText: string | undefined
   readonly eventId: EventId
   readonly roomId: RoomId
   readonly prevEventIds: readonly EventId[]
   /** As listed in the event: without the create event in room version 12. */
   readonly authEventIds: readonly EventId[]
 
-  constructor(rules: RoomVersionRules, json: Readonly<PduJson>, ids: { eventId: EventId; roomId: RoomId }) {
+  constructor(
+    rules: RoomVersionRules,
+    json: Readonly<PduJson>,
+    ids: { eventId: EventId; roomId: RoomId; exactText?: string | undefined },
+  ) {
     this.rules = rules
     this.json = json
+    this.exactText = ids.exactText
     this.eventId = ids.eventId
     this.roomId = ids.roomId
     this.prevEventIds = referencedIds(json.prev_events)
@@ -60,11 +70,13 @@ export class Event {
   get content(): JsonObject {
     return this.json.content
   }
+  /** At most 2^53 − 1, whatever the event says. */
   get depth(): number {
-    return this.json.depth
+    return toSafeInteger(this.json.depth)
   }
+  /** Within ±(2^53 − 1), whatever the event says. */
   get originServerTs(): number {
-    return this.json.origin_server_ts
+    return toSafeInteger(this.json.origin_server_ts)
   }
   isState(): boolean {
     return this.json.state_key !== undefined
@@ -74,6 +86,16 @@ export class Event {
     const target = this.rules.redactsInContent ? this.content['redacts'] : this.json.redacts
     return typeof target === 'string' ? (target as EventId) : undefined
   }
+
+  /** The event as JSON text, to be stored and sent to servers. */
+  toText(): string {
+    return this.exactText ?? JSON.stringify(this.json)
+  }
+}
+
+/** Room versions 1 to 5 allow more than databases and arithmetic do. */
+function toSafeInteger(value: number): number {
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER))
 }
 
 function referencedIds(references: readonly JsonValue[]): EventId[] {

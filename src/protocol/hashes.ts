@@ -3,6 +3,7 @@ import { decodeBase64, stripPadding } from '../util/base64.js'
 import { isJsonObject, type JsonObject } from '../util/json.js'
 import { canonicalJson } from './canonical-json.js'
 import type { Event, PduJson } from './event.js'
+import { parseExactJson } from './exact-json.js'
 import type { EventId, RoomId } from './ids.js'
 import { redactPdu } from './redaction.js'
 import type { RoomVersionRules } from './room-versions.js'
@@ -26,7 +27,8 @@ export function contentHash(json: Readonly<PduJson>): string {
  * Whether the event is whole: `hashes.sha256` is its content hash. An event of which it is not must be taken for its
  * redacted form.
  */
-export function hasValidContentHash(json: Readonly<PduJson>): boolean {
+export function hasValidContentHash(event: Event): boolean {
+  const json = exactJson(event)
   const { hashes } = json as { hashes: unknown }
   const claimed = isJsonObject(hashes) ? hashes['sha256'] : undefined
   if (typeof claimed !== 'string') return false
@@ -35,7 +37,12 @@ export function hasValidContentHash(json: Readonly<PduJson>): boolean {
   return decodeBase64(claimed)?.equals(Buffer.from(expected, 'base64')) ?? false
 }
 
-/** The text that a server signs for an event and that the event's reference hash is of. */
+/** The text of which the signatures of an event are. */
+export function signedText(event: Event): string {
+  return essentialText(event.rules, exactJson(event))
+}
+
+/** What redaction leaves of an event, without signatures: servers sign it, and the reference hash is of it. */
 export function essentialText(rules: RoomVersionRules, json: Readonly<PduJson>): string {
   return signableText(redactPdu(rules, json) as JsonObject)
 }
@@ -46,7 +53,7 @@ export function essentialText(rules: RoomVersionRules, json: Readonly<PduJson>):
  * https://spec.matrix.org/latest/server-server-api/#calculating-the-reference-hash-for-an-event
  */
 export function referenceHash(event: Event): string {
-  return sha256(essentialText(event.rules, event.json))
+  return sha256(signedText(event))
 }
 
 /**
@@ -67,6 +74,12 @@ export function hashEventId(rules: RoomVersionRules, essential: string): EventId
 /** The ID of the room that a create event of version 12 creates. https://spec.matrix.org/latest/rooms/v12/ */
 export function roomIdOfCreate(eventId: EventId): RoomId {
   return `!${eventId.slice(1)}` as RoomId
+}
+
+/** With the numbers that the event was hashed with. */
+function exactJson(event: Event): Readonly<PduJson> {
+  if (event.exactText === undefined) return event.json
+  return parseExactJson(event.exactText) as JsonObject & PduJson
 }
 
 /** Of the UTF-8 of a text, in unpadded Base64. */

@@ -1,5 +1,7 @@
 import { isJsonObject, type JsonObject } from '../util/json.js'
+import { canonicalJson } from './canonical-json.js'
 import { Event, type PduJson } from './event.js'
+import { parseExactJson } from './exact-json.js'
 import type { RoomVersionRules } from './room-versions.js'
 
 /** In the order of canonical JSON. */
@@ -38,9 +40,12 @@ const POWER_LEVEL_KEYS_V11 = [...POWER_LEVEL_KEYS, 'invite'].sort()
  * https://spec.matrix.org/latest/client-server-api/#redactions
  */
 export function redactEvent(event: Event): Event {
-  return new Event(event.rules, redactPdu(event.rules, event.json), {
-    eventId: event.eventId,
-    roomId: event.roomId,
+  const { eventId, exactText, roomId, rules } = event
+  const exact = exactText === undefined ? undefined : (parseExactJson(exactText) as JsonObject & PduJson)
+  return new Event(rules, redactPdu(rules, event.json), {
+    eventId,
+    roomId,
+    exactText: exact && canonicalJson(redactPdu(rules, exact) as JsonObject),
   })
 }
 

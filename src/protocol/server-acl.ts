@@ -2,7 +2,7 @@ import { compileGlob, type GlobMatcher } from '../util/glob.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
 import type { ServerName } from './ids.js'
 
-const IPV4_LITERAL = /^(?:[0-9]{1,3}\.){3}[0-9]{1,3}$/
+const IPV4_LITERAL = /^(?:(?:[01]?[0-9]{1,2}|2[0-4][0-9]|25[0-5])(?:\.(?!$)|$)){4}$/
 
 /**
  * Which servers may take part in a room, compiled from the content of its `m.room.server_acl` event. A room without that

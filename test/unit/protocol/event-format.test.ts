@@ -78,8 +78,8 @@ describe('the format of events', () => {
       it('keeps the content hash as it was', () => {
         const json = valid(rules, { unsigned: { age: 1 } }) as unknown as PduJson
         const hashed = { ...json, hashes: { sha256: contentHash(json) } } as unknown as JsonObject
-        expect(hasValidContentHash(parseEvent(rules, hashed).json)).to.equal(true)
-        expect(hasValidContentHash(parseEvent(rules, { ...hashed, depth: 8 }).json)).to.equal(false)
+        expect(hasValidContentHash(parseEvent(rules, hashed))).to.equal(true)
+        expect(hasValidContentHash(parseEvent(rules, { ...hashed, depth: 8 }))).to.equal(false)
       })
 
       const required = [

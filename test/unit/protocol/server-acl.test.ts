@@ -38,8 +38,8 @@ describe('server ACL', () => {
     { content: { allow: ['a.org:8448'] }, denied: ['a.org', 'a.org:8448'] },
     {
       content: { ...EVERYBODY, allow_ip_literals: false },
-      allowed: ['example.org', '1.2.3.4.example.org', '1.2.3'],
-      denied: ['1.2.3.4', '1.2.3.4:80', '[::1]', '[1234::abcd]:8448'],
+      allowed: ['example.org', '1.2.3.4.example.org', '1.2.3', '1.2.3.256', '1.2.3.4.5', '1.2.3.4.'],
+      denied: ['1.2.3.4', '255.249.199.0', '1.2.3.4:80', '[::1]', '[1234::abcd]:8448'],
     },
     { content: { ...EVERYBODY, allow_ip_literals: 'false' }, allowed: ['1.2.3.4'] },
     { content: { ...EVERYBODY, allow_ip_literals: null }, allowed: ['[::1]'] },
