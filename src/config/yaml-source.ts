@@ -1,4 +1,13 @@
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
+import {
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type ScalarTag,
+  type Tags,
+} from 'yaml'
 import { isJsonObject, type JsonObject } from '../util/json.js'
 import { ConfigError, type KeyPath, type SourceLocation } from './config-error.js'
 
@@ -20,6 +29,7 @@ export class YamlSource {
       version: '1.1',
       lineCounter: this.#lines,
       uniqueKeys: false,
+      customTags: likePython,
       prettyErrors: false,
     })
     this.values = this.#read()
@@ -67,4 +77,16 @@ export class YamlSource {
     const { line, col } = this.#lines.linePos(offset)
     return { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1) }
   }
+}
+
+const TRUE = /^(?:[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/
+const FALSE = /^(?:[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/
+
+/** To Python's YAML, other than to the standard, `y` and `n` are texts. */
+function likePython(tags: Tags): Tags {
+  return tags.map((tag): Tags[number] => {
+    if (typeof tag !== 'object' || tag.tag !== 'tag:yaml.org,2002:bool') return tag
+    const { test } = tag as ScalarTag
+    return { ...(tag as ScalarTag), test: test?.test('true') ? TRUE : FALSE }
+  })
 }
