@@ -3,7 +3,16 @@ import type { EventTxn, EventWrite } from '../../storage/stores/event-writer.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { buildEvent, type EventSigner } from '../../protocol/event-builder.js'
-import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../protocol/ids.js'
+import { badJson, tooLarge } from '../../protocol/errors.js'
+import {
+  fitsBytes,
+  MAX_ID_BYTES,
+  type DeviceId,
+  type EventId,
+  type RoomId,
+  type ServerName,
+  type UserId,
+} from '../../protocol/ids.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
@@ -144,6 +153,7 @@ export class EventSender {
     { input, txn }: { input: SendInput; txn?: EventTxn },
   ): Promise<EventId> {
     const compose = { draft: draftOf(input), sender, originServerTs: input.ts, txn }
+    checkNames(compose.draft)
     return this.#retrying(async () => {
       let identical: StoredEvent | undefined
       const stored = await this.#composeLocked(room, async (head) => {
@@ -180,6 +190,7 @@ export class EventSender {
     drafts: readonly BatchDraft[],
     toInput: (draft: BatchDraft) => ComposeInput,
   ): Promise<Composed> {
+    for (const draft of drafts) checkNames(draft)
     await this.#parts.composer.prepare(drafts)
     const writes: EventWrite[] = []
     let end: GraphEnd = head
@@ -259,4 +270,14 @@ export class EventSender {
 
 function draftOf({ type, content, stateKey }: SendInput): EventDraft {
   return { type, content, ...(stateKey !== undefined && { stateKey }) }
+}
+
+/** Before anything is looked up by them: no column holds NUL, and no event has longer names. */
+function checkNames({ type, stateKey = '' }: EventDraft): void {
+  if (type.includes('\u0000') || stateKey.includes('\u0000')) {
+    throw badJson('The type or state key of an event has a NUL character')
+  }
+  if (!fitsBytes(type, MAX_ID_BYTES) || !fitsBytes(stateKey, MAX_ID_BYTES)) {
+    throw tooLarge('The type or state key of an event is too long')
+  }
 }

@@ -31,7 +31,10 @@ export class StateKeysStore {
          JOIN state_keys k ON k.type = r.type AND k.state_key = r.state_key`,
         [q.dialect.rows(pairs)],
       )
-      return new Map(rows.map((row) => [stateKeyOf(row.type, row.state_key), row.key_nid]))
+      const found = new Map(rows.map((row) => [stateKeyOf(row.type, row.state_key), row.key_nid]))
+      // Whoever asks for a key's nid will soon ask for the name of that.
+      for (const [key, nid] of found) this.#names.set(nid, key)
+      return found
     })
   }
 
