@@ -33,6 +33,8 @@ export interface RoomFixtureOptions {
 
 export type RoomFixture = Awaited<ReturnType<typeof createRoomFixture>>
 
+const EVENTS = { table: 'events', column: 'stream_ordering' }
+const ACCOUNT_DATA = { sequence: 'account_data_stream_seq', table: 'account_data', column: 'stream_id' }
 const UNLIMITED = { perSecond: 1e6, burstCount: 1e6 }
 const ALLOW_ALL = [{ userId: '*', alias: '*', roomId: '*', action: 'allow' }] as const
 const SECTIONS = [
@@ -58,9 +60,9 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
     users: new UsersStore(),
   }
   const streams = {
-    events: await openStream(db, 'events_stream_seq', 'events', 'stream_ordering'),
-    backfill: await openStream(db, 'events_backfill_seq', 'events', 'stream_ordering', true),
-    accountData: await openStream(db, 'account_data_stream_seq', 'account_data', 'stream_id'),
+    events: await StreamIdGenerator.open(db, { ...EVENTS, sequence: 'events_stream_seq' }),
+    backfill: await StreamIdGenerator.open(db, { ...EVENTS, sequence: 'events_backfill_seq', negated: true }),
+    accountData: await StreamIdGenerator.open(db, ACCOUNT_DATA),
   }
   const positions = { onNewPosition: () => undefined }
   const errors: unknown[] = []
@@ -161,16 +163,6 @@ function withDefaults(options: RoomFixtureOptions): RoomOptions {
       ...options.autoJoin,
     },
   }
-}
-
-function openStream(
-  db: Database,
-  sequence: string,
-  table: string,
-  column: string,
-  negated = false,
-): Promise<StreamIdGenerator> {
-  return StreamIdGenerator.open(db, { sequence, table, column, negated })
 }
 
 async function openIds(db: Database) {

@@ -29,7 +29,7 @@ forEachServerDatabase('upgrading rooms', (database) => {
       const old = await alice.createRoom({ room_version: from, preset: 'public_chat', name: 'Cats' })
       await bob.join(old)
       const { body } = await upgrade(alice, old, { new_version: to })
-      const next = String(body['replacement_room'])
+      const next = body['replacement_room'] as string
       expect((await alice.state(old, 'm.room.tombstone'))['replacement_room']).to.equal(next)
       const create = await alice.state(next, 'm.room.create')
       expect(create['room_version']).to.equal(to)

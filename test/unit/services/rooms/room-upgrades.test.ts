@@ -25,8 +25,8 @@ forEachDatabase('room upgrades', (open) => {
     newVersion: string,
     { by = alice, additionalCreators = [] }: { by?: Requester } & Partial<UpgradeInput> = {},
   ) => fixture.services.roomUpgrades.upgrade(by, roomId, { newVersion, additionalCreators })
-  const setState = (roomId: RoomId, type: string, content: JsonObject, stateKey = '', by = alice) =>
-    fixture.services.roomSending.setState(by, { roomId, type, stateKey, content })
+  const setState = (roomId: RoomId, type: string, content: JsonObject) =>
+    fixture.services.roomSending.setState(alice, { roomId, type, stateKey: '', content })
   const levelsOf = async (roomId: RoomId) => (await fixture.state(roomId, 'm.room.power_levels'))!
 
   it('move state, aliases, publication and bans, and close the old room', async () => {
