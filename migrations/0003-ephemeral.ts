@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 
-/** What passes by: receipts, presence, and messages that wait for a device. */
+/** What passes by: receipts, exceptions to what events notify, presence, and messages that wait for a device. */
 export const name = '0003-ephemeral'
 
 const SEQUENCES = ['receipts_stream_seq', 'presence_stream_seq', 'to_device_stream_seq']
@@ -24,6 +24,18 @@ export async function up(knex: Knex): Promise<void> {
     )${clustered}`,
     `CREATE INDEX receipts_room_stream ON receipts (room_nid, stream_id)`,
     `CREATE INDEX receipts_stream ON receipts (stream_id)`,
+
+    // Where the rules of a user come to something else than the default rules: what to add to the counts of those. quiet:
+    // the room's messages did not notify the user anyway, so that nothing of the default counts.
+    `CREATE TABLE event_push_exceptions (
+      user_id TEXT NOT NULL,
+      room_nid BIGINT NOT NULL,
+      stream_ordering BIGINT NOT NULL,
+      quiet SMALLINT NOT NULL,
+      notifications SMALLINT NOT NULL,
+      highlights SMALLINT NOT NULL,
+      PRIMARY KEY (user_id, room_nid, stream_ordering)
+    )${clustered}`,
 
     // The last presence that others were told of.
     `CREATE TABLE presence (
@@ -53,7 +65,8 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  for (const table of ['device_inbox', 'presence', 'receipts']) await knex.raw(`DROP TABLE ${table}`)
+  for (const table of ['device_inbox', 'presence', 'event_push_exceptions', 'receipts'])
+    await knex.raw(`DROP TABLE ${table}`)
   if (knex.client.config.client === 'sqlite3') return
   for (const sequence of SEQUENCES) await knex.raw(`DROP SEQUENCE ${sequence}`)
 }

@@ -1,4 +1,5 @@
 import type { AccountData } from '../services/accounts/account-data.js'
+import type { PushRules } from '../services/accounts/push-rules.js'
 import { DeviceLists } from '../services/devices/device-lists.js'
 import { ToDevice, type ToDeviceDependencies } from '../services/devices/to-device.js'
 import { Presence, type PresenceOptions } from '../services/ephemeral/presence.js'
@@ -6,6 +7,7 @@ import { ReadMarkers } from '../services/ephemeral/read-markers.js'
 import { Receipts } from '../services/ephemeral/receipts.js'
 import { Typing } from '../services/ephemeral/typing.js'
 import type { RoomState } from '../services/events/room-state.js'
+import { PushAudience } from '../services/events/push-audience.js'
 import { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
 import type { PositionSink } from '../services/streams/notifier.js'
@@ -19,6 +21,7 @@ import type { EventsStore } from '../storage/stores/events.js'
 import { PresenceStore } from '../storage/stores/presence.js'
 import { ReceiptsStore } from '../storage/stores/receipts.js'
 import type { RoomMembersStore } from '../storage/stores/room-members.js'
+import type { RoomsStore } from '../storage/stores/rooms.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 import type { Clock } from '../util/clock.js'
 
@@ -35,17 +38,23 @@ export interface EphemeralParts {
   readonly positions: PositionSink
   readonly receiptStream: StreamIdGenerator
   readonly presenceStream: StreamIdGenerator
-  readonly events: EventsStore
-  readonly members: RoomMembersStore
-  readonly devices: DevicesStore
   readonly accountDataStore: AccountDataStore
   readonly accountData: AccountData
+  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
   readonly roomState: RoomState
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
 
 export type EphemeralStores = ReturnType<typeof createEphemeralStores>
+
+/** Stores of other parts. */
+export interface SharedStores {
+  readonly devices: DevicesStore
+  readonly events: EventsStore
+  readonly members: RoomMembersStore
+  readonly rooms: RoomsStore
+}
 
 export type EphemeralServices = Pick<
   Services,
@@ -75,10 +84,11 @@ export function createToDevice(
  */
 export function createEphemeralServices(
   parts: EphemeralParts,
-  stores: EphemeralStores,
+  stores: EphemeralStores & SharedStores,
   options: EphemeralOptions,
 ): EphemeralServices {
-  const { db, clock, positions, roomState, events, members } = parts
+  const { db, clock, positions, roomState } = parts
+  const { events, members } = stores
   const presence = new Presence({
     db,
     clock,
@@ -92,7 +102,7 @@ export function createEphemeralServices(
   const shared = { db, clock, positions, roomState, events, activity: presence }
   const receipts = new Receipts({ ...shared, receipts: stores.receipts, streamIds: parts.receiptStream })
   return {
-    deviceLists: new DeviceLists(parts.devices),
+    deviceLists: new DeviceLists(stores.devices),
     presence,
     receipts,
     readMarkers: new ReadMarkers({
@@ -104,8 +114,17 @@ export function createEphemeralServices(
       accountDataStore: parts.accountDataStore,
     }),
     typing: new Typing(shared),
-    unreadCounts: new UnreadCounts(stores.receipts, stores.pushActions, parts.caches),
+    unreadCounts: new UnreadCounts({ ...stores, ...parts }),
   }
+}
+
+/** Who has push rules of their own: for the write path, and to be subscribed to the bus. */
+export function createPushAudience(
+  { db }: Pick<EphemeralParts, 'db'>,
+  stores: Pick<EphemeralStores, 'pushActions'> & { readonly caches: CacheRegistry },
+  pushRules: EphemeralParts['pushRules'],
+): PushAudience {
+  return new PushAudience({ db, pushRules, caches: stores.caches, pushActions: stores.pushActions })
 }
 
 /** Tells typing of those who leave rooms: to be subscribed to the bus. */

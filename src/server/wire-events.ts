@@ -9,6 +9,7 @@ import { EventReceiver } from '../services/events/event-receiver.js'
 import { EventSender } from '../services/events/event-sender.js'
 import { EventLookup } from '../services/events/pending-events.js'
 import { PushActions } from '../services/events/push-actions.js'
+import type { PushAudience } from '../services/events/push-audience.js'
 import { RedactionRules } from '../services/events/redaction-rules.js'
 import { RoomHeads } from '../services/events/room-heads.js'
 import { RoomRegistrar } from '../services/events/room-registrar.js'
@@ -45,6 +46,8 @@ export interface EventParts {
   readonly clock: Clock
   readonly positions: PositionSink
   readonly signer: EventSigner
+  /** Without it, everybody has the default push rules. */
+  readonly pushAudience?: PushAudience
 }
 
 export type EventStores = ReturnType<typeof createEventStores>
@@ -114,7 +117,10 @@ export function createEventServices(
     locks: new KeyedMutex(),
     eventIds: ids.events,
     changes: new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName }),
-    pushActions: new PushActions(db, stores.members, { enabled: options.countsUnread }),
+    pushActions: new PushActions(db, stores.members, {
+      enabled: options.countsUnread,
+      ...(parts.pushAudience && { audience: parts.pushAudience }),
+    }),
     redactions: new RedactionRules(lookup),
   }
   return {

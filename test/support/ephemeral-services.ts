@@ -1,5 +1,7 @@
+import { PushRules } from '../../src/services/accounts/push-rules.js'
 import type { Requester } from '../../src/services/accounts/requester.js'
 import { RoomState } from '../../src/services/events/room-state.js'
+import { UnreadCounts } from '../../src/services/events/unread-counts.js'
 import type { PositionHints } from '../../src/services/streams/notifier.js'
 import type { DeviceId, ServerName, UserId } from '../../src/protocol/ids.js'
 import {
@@ -16,7 +18,8 @@ import { TO_DEVICE_STREAM } from '../../src/storage/stores/device-inbox.js'
 import { DevicesStore } from '../../src/storage/stores/devices.js'
 import { EventsStore } from '../../src/storage/stores/events.js'
 import { PRESENCE_STREAM } from '../../src/storage/stores/presence.js'
-import { RECEIPTS_STREAM } from '../../src/storage/stores/receipts.js'
+import { RECEIPTS_STREAM, ReceiptsStore } from '../../src/storage/stores/receipts.js'
+import { PUSH_RULES_STREAM, PushRulesStore } from '../../src/storage/stores/push-rules.js'
 import { RoomMembersStore } from '../../src/storage/stores/room-members.js'
 import { RoomsStore } from '../../src/storage/stores/rooms.js'
 import { StateKeysStore } from '../../src/storage/stores/state-keys.js'
@@ -73,6 +76,12 @@ export async function createEphemeralFixture(
     stateKeys: new StateKeysStore(caches),
     snapshots: new StateSnapshotsStore(caches),
   })
+  const pushRules = new PushRules({
+    db,
+    pushRules: new PushRulesStore(caches, { cacheSize: 100 }),
+    streamIds: await StreamIdGenerator.open(db, PUSH_RULES_STREAM),
+    positions: sink,
+  })
   const stores = createEphemeralStores(caches)
   const services = createEphemeralServices(
     {
@@ -82,17 +91,15 @@ export async function createEphemeralFixture(
       positions: sink,
       receiptStream: streams.receipts,
       presenceStream: streams.presence,
-      events,
-      members,
-      devices,
       accountDataStore,
       accountData,
+      pushRules,
       roomState,
       onError: (error) => {
         throw error
       },
     },
-    stores,
+    { ...stores, devices, events, members, rooms },
     {
       presence: {
         enabled: options.presence?.enabled ?? true,
@@ -117,16 +124,25 @@ export async function createEphemeralFixture(
     stores,
   )
   return {
+    ...services,
     db,
     clock,
+    caches,
     streams,
     stores,
-    positions,
+    members,
     devices,
     accountDataStore,
-    ...services,
+    pushRules,
     toDevice,
+    positions,
     sentRemotely,
+    /** Counts that remember nothing yet. */
+    forgetfulCounts: () => {
+      const forgetful = new CacheRegistry(createMetrics())
+      const receipts = new ReceiptsStore(forgetful)
+      return new UnreadCounts({ ...stores, receipts, rooms, pushRules, caches: forgetful })
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import { Event, type PduJson } from '../../src/protocol/event.js'
 import type { EventId, RoomId, UserId } from '../../src/protocol/ids.js'
 import { getRoomVersionRules } from '../../src/protocol/room-versions.js'
 import type { Database } from '../../src/storage/database.js'
+import type { PushException } from '../../src/storage/stores/event-writer.js'
 import type { Membership } from '../../src/storage/stores/room-members.js'
 import type { JsonObject } from '../../src/util/json.js'
 
@@ -12,6 +13,7 @@ export interface TestEvent {
   readonly notifies?: boolean
   /** Whom it highlights; `*` for everybody. */
   readonly highlights?: readonly string[]
+  readonly exceptions?: readonly PushException[]
   readonly relation?: { readonly relType: string; readonly eventId: EventId }
 }
 
@@ -74,13 +76,23 @@ export class RoomRows {
         stream_ordering,
       })),
     )
+    const exceptions = rows.flatMap(({ stream_ordering }, index) =>
+      (inputs[index]?.exceptions ?? []).map(({ userId, quiet, ...added }) => ({
+        user_id: userId,
+        room_nid: this.roomNid,
+        stream_ordering,
+        quiet: quiet ? 1 : 0,
+        ...added,
+      })),
+    )
     await this.#db.write('test', async (tx) => {
       await tx.insertMany('events', rows, { columns: EVENT_COLUMNS })
+      await tx.insertMany('event_push_exceptions', exceptions, { columns: EXCEPTION_COLUMNS })
       await tx.insertMany('event_highlights', highlights, {
         columns: { user_id: 'text', room_nid: 'integer', stream_ordering: 'integer' },
       })
     })
-    return rows.map((row) => row.event_id as EventId)
+    return rows.map((row) => row.event_id)
   }
 
   #row({ sender, type = 'm.room.message', content = {}, relation, notifies = true }: TestEvent) {
@@ -117,6 +129,15 @@ export class RoomRows {
     }
   }
 }
+
+const EXCEPTION_COLUMNS = {
+  user_id: 'text',
+  room_nid: 'integer',
+  stream_ordering: 'integer',
+  quiet: 'integer',
+  notifications: 'integer',
+  highlights: 'integer',
+} as const
 
 const EVENT_COLUMNS = {
   event_nid: 'integer',

@@ -135,6 +135,7 @@ export class EventComposer {
       relation: relationOf(event),
       notifies: push.notifies,
       highlights: push.highlights,
+      pushExceptions: push.exceptions,
       txn: input.txn,
       redaction,
     }

@@ -1,4 +1,5 @@
 import type { Database } from '../../storage/database.js'
+import type { PushException } from '../../storage/stores/event-writer.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Event } from '../../protocol/event.js'
@@ -7,6 +8,7 @@ import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import type { AuthState } from '../../protocol/state-map.js'
 import { isJsonObject } from '../../util/json.js'
+import type { PushAudience } from './push-audience.js'
 
 /** Stands for everybody in the room but the sender. */
 export const EVERYBODY = '*' as UserId
@@ -15,32 +17,37 @@ export const EVERYBODY = '*' as UserId
 export interface PushVerdict {
   /** The default push rules notify all joined members but the sender. */
   readonly notifies: boolean
-  /** Whom it highlights: local members by name, or `EVERYBODY`. */
+  /** Whom it highlights, and by that notifies: local members by name, or `EVERYBODY`. */
   readonly highlights: readonly UserId[]
+  /** For whom it counts otherwise. */
+  readonly exceptions: readonly PushException[]
 }
 
-const NOTIFYING_TYPES = new Set([
-  'm.room.message',
-  'm.room.encrypted',
-  'm.room.tombstone',
-  'm.call.invite',
-  'm.poll.start',
-  'org.matrix.msc3381.poll.start',
-])
+type DefaultVerdict = Omit<PushVerdict, 'exceptions'>
+
+export interface PushActionsOptions {
+  /** `push.enabled`. */
+  readonly enabled: boolean
+  /** Knows who has rules of their own; without it all have the default ones. */
+  readonly audience?: Pick<PushAudience, 'exceptions'>
+}
+
+/** What the default underride rules notify of. */
+const NOTIFYING_TYPES = new Set(['m.room.message', 'm.room.encrypted', 'm.call.invite'])
 
 /**
- * Judges events by the default push rules, once per event: no row per member and message.
- * https://spec.matrix.org/latest/client-server-api/#default-override-rules
+ * Judges events by the default push rules, once per event, and by their own rules for those who have some: no row per
+ * member and message. https://spec.matrix.org/latest/client-server-api/#predefined-rules
  */
 export class PushActions {
   readonly #db: Database
   readonly #members: RoomMembersStore
-  readonly #enabled: boolean
+  readonly #options: PushActionsOptions
 
-  constructor(db: Database, members: RoomMembersStore, options: { enabled: boolean }) {
+  constructor(db: Database, members: RoomMembersStore, options: PushActionsOptions) {
     this.#db = db
     this.#members = members
-    this.#enabled = options.enabled
+    this.#options = options
   }
 
   /** `mayNotifyRoom`: the sender's power level reaches `notifications.room`. */
@@ -49,20 +56,39 @@ export class PushActions {
     event: Event,
     options: { mayNotifyRoom: () => boolean },
   ): Promise<PushVerdict> {
-    if (!this.#enabled || isEdit(event) || event.content['msgtype'] === 'm.notice') return SILENT
-    if (event.type === 'm.room.tombstone' && event.stateKey === '') {
-      return { notifies: true, highlights: [EVERYBODY] }
-    }
-    const mentions = event.content['m.mentions']
-    const notifies = NOTIFYING_TYPES.has(event.type) && !event.isState()
-    if (!isJsonObject(mentions)) return notifies ? NOTIFYING : SILENT
-    if (mentions['room'] === true && options.mayNotifyRoom())
-      return { notifies: true, highlights: [EVERYBODY] }
-    const highlights = await this.#mentionedMembers(room, event, mentions['user_ids'])
-    return { notifies, highlights }
+    const { enabled, audience } = this.#options
+    if (!enabled) return { ...SILENT, exceptions: [] }
+    const verdict = await this.#judgeByDefault(room, event, options)
+    if (audience === undefined) return { ...verdict, exceptions: [] }
+    const { notifies, highlights } = verdict
+    const exceptions = await audience.exceptions(room, event, {
+      defaultFor: (userId) => {
+        const highlight = highlights.includes(EVERYBODY) || highlights.includes(userId)
+        return { notify: notifies || highlight, highlight }
+      },
+      mayNotify: (key) => key === 'room' && options.mayNotifyRoom(),
+    })
+    return { notifies, highlights, exceptions }
   }
 
-  async #mentionedMembers(room: RoomRecord, event: Event, userIds: unknown): Promise<UserId[]> {
+  /** The default rules in their order, for members who have joined. */
+  async #judgeByDefault(
+    room: RoomRecord,
+    event: Event,
+    options: { mayNotifyRoom: () => boolean },
+  ): Promise<DefaultVerdict> {
+    const type = event.type.toLowerCase()
+    if (isText(event.content['msgtype'], 'm.notice') || type === 'm.room.member') return SILENT
+    const mentions = event.content['m.mentions']
+    if (isJsonObject(mentions) && mentions['room'] === true && options.mayNotifyRoom()) return HIGHLIGHTING
+    if (type === 'm.room.tombstone' && event.stateKey === '') return HIGHLIGHTING
+    return {
+      notifies: NOTIFYING_TYPES.has(type) && !isEdit(event),
+      highlights: isJsonObject(mentions) ? await this.#mentioned(room, event, mentions['user_ids']) : [],
+    }
+  }
+
+  async #mentioned(room: RoomRecord, event: Event, userIds: unknown): Promise<UserId[]> {
     if (!Array.isArray(userIds)) return []
     const named = [
       ...new Set(userIds.filter((id): id is string => typeof id === 'string' && id !== event.sender)),
@@ -75,8 +101,13 @@ export class PushActions {
   }
 }
 
-const SILENT: PushVerdict = { notifies: false, highlights: [] }
-const NOTIFYING: PushVerdict = { notifies: true, highlights: [] }
+const SILENT: DefaultVerdict = { notifies: false, highlights: [] }
+const HIGHLIGHTING: DefaultVerdict = { notifies: true, highlights: [EVERYBODY] }
+
+/** Push rules compare text without regard to case. */
+function isText(value: unknown, wanted: string): boolean {
+  return typeof value === 'string' && value.toLowerCase() === wanted
+}
 
 function isEdit(event: Event): boolean {
   const relation = event.content['m.relates_to']

@@ -1,9 +1,17 @@
 import type { BulkCache, CacheRegistry } from '../../storage/cache-registry.js'
 import type { Query } from '../../storage/database.js'
-import type { EventPushActionsStore, ThreadFloor } from '../../storage/stores/event-push-actions.js'
+import type {
+  EventPushActionsStore,
+  RoomFloor,
+  ThreadFloor,
+} from '../../storage/stores/event-push-actions.js'
 import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
+import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
-import { UnreadTally } from './unread-tally.js'
+import type { PushEvaluator } from '../../protocol/push-evaluator.js'
+import type { PushRules } from '../accounts/push-rules.js'
+import { isQuietRoom } from './quiet-rooms.js'
+import { UnreadTally, type TallyPositions } from './unread-tally.js'
 
 export interface UnreadCount {
   readonly notifications: number
@@ -19,6 +27,24 @@ export interface RoomUnreadCounts extends UnreadCount {
 export const MAIN_TIMELINE = 'main'
 
 const NOBODY: ReadonlySet<UserId> = new Set()
+const NO_ROOMS: ReadonlySet<number> = new Set()
+
+export interface UnreadCountsDependencies {
+  readonly receipts: ReceiptsStore
+  readonly pushActions: EventPushActionsStore
+  readonly rooms: Pick<RoomsStore, 'getByNids'>
+  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
+  readonly caches: CacheRegistry
+}
+
+/** For whom counts are made. */
+interface Counted {
+  readonly userId: UserId
+  readonly ignored: readonly UserId[]
+  /** The user has changed their push rules. */
+  readonly hasRules: boolean
+  readonly quiet: ReadonlySet<number>
+}
 
 /**
  * Counts what somebody has not read yet: events of others that notify or highlight them, after their receipts, their
@@ -27,20 +53,19 @@ const NOBODY: ReadonlySet<UserId> = new Set()
  * https://spec.matrix.org/latest/client-server-api/#receiving-notifications
  */
 export class UnreadCounts {
-  readonly #receipts: ReceiptsStore
-  readonly #pushActions: EventPushActionsStore
+  readonly #deps: UnreadCountsDependencies
   readonly #tallies: BulkCache<string, UnreadTally>
 
-  constructor(receipts: ReceiptsStore, pushActions: EventPushActionsStore, caches: CacheRegistry) {
-    this.#receipts = receipts
-    this.#pushActions = pushActions
-    this.#tallies = caches.create({ name: 'unread_counts', max: 50_000 })
+  constructor(deps: UnreadCountsDependencies) {
+    this.#deps = deps
+    this.#tallies = deps.caches.create({ name: 'unread_counts', max: 50_000 })
   }
 
   /**
    * The counts of each of these rooms, which the user is joined to, by nid: three statements however many rooms (four
-   * at first). Counts of the room are those of its main timeline; who does not ask for threads adds them up with
-   * `totalUnread`. At first no more than about 1000 events of a room are counted. Events of `ignored` users are not.
+   * at first, and one more for users who have changed their push rules). Counts of the room are those of its main
+   * timeline; who does not ask for threads adds them up with `totalUnread`. At first no more than about 1000 events of
+   * a room are counted. Events of `ignored` users are not.
    */
   async forRooms(
     q: Query,
@@ -49,17 +74,27 @@ export class UnreadCounts {
     { ignored = NOBODY }: { ignored?: ReadonlySet<UserId> } = {},
   ): Promise<Map<number, RoomUnreadCounts>> {
     if (roomNids.length === 0) return new Map()
-    const [reads, joins] = await Promise.all([
-      this.#receipts.getReadPositions(q, userId, roomNids),
-      this.#pushActions.listJoinPositions(q, userId, roomNids),
+    const { receipts, pushActions, pushRules } = this.#deps
+    const [reads, joins, evaluators] = await Promise.all([
+      receipts.getReadPositions(q, userId, roomNids),
+      pushActions.listJoinPositions(q, userId, roomNids),
+      pushRules.evaluatorsOfChanged([userId]),
     ])
+    const evaluator = evaluators.get(userId)
+    const quiet = evaluator ? await this.#quietRooms(q, evaluator, roomNids) : NO_ROOMS
     const ignoredKey = [...ignored].sort().join(' ')
     const tallies = joins.map(({ roomNid, position }) => {
-      const since = { reads: reads.get(roomNid)!, joined: position, ignored: ignoredKey }
+      const since = {
+        reads: reads.get(roomNid)!,
+        joined: position,
+        ignored: ignoredKey,
+        quiet: quiet.has(roomNid),
+      }
       const known = this.#tallies.peek(keyOf(userId, roomNid))
       return known?.isSince(since) ? known : UnreadTally.begin(roomNid, since)
     })
-    const updated = await this.#update(q, tallies, { userId, ignored: [...ignored] })
+    const who = { userId, ignored: [...ignored], hasRules: evaluator !== undefined, quiet }
+    const updated = await this.#update(q, tallies, who)
     const counts = new Map(updated.map((tally) => [tally.roomNid, tally.counts()]))
     return new Map(roomNids.map((roomNid) => [roomNid, counts.get(roomNid) ?? NOTHING_UNREAD]))
   }
@@ -68,29 +103,43 @@ export class UnreadCounts {
   async #update(
     q: Query,
     tallies: readonly UnreadTally[],
-    { userId, ignored }: { userId: UserId; ignored: readonly UserId[] },
+    { userId, ignored, hasRules, quiet }: Counted,
   ): Promise<UnreadTally[]> {
-    const [counts, highlights] = await Promise.all([
-      this.#pushActions.countNotifying(q, {
-        userId,
-        ignored,
-        rooms: tallies.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo })),
-        threads: tallies.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads)),
-      }),
-      this.#pushActions.listHighlights(q, {
-        userId,
-        ignored,
-        rooms: tallies.map(({ roomNid, highlightedTo }) => ({ roomNid, position: highlightedTo })),
-      }),
+    const { pushActions } = this.#deps
+    const after = (
+      kind: keyof TallyPositions,
+    ): { userId: UserId; ignored: readonly UserId[]; rooms: RoomFloor[] } => ({
+      userId,
+      ignored,
+      rooms: tallies.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo[kind] })),
+    })
+    const threads = tallies.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads))
+    const [counts, highlights, exceptions] = await Promise.all([
+      pushActions.countNotifying(q, { ...after('notifying'), threads }),
+      pushActions.listHighlights(q, after('highlights')),
+      hasRules ? pushActions.listExceptions(q, after('exceptions'), quiet) : [],
     ])
-    const countsOf = byRoom(counts)
-    const highlightsOf = byRoom(highlights)
+    const news = { counts: byRoom(counts), highlights: byRoom(highlights), exceptions: byRoom(exceptions) }
     return tallies.map((tally) => {
       const { roomNid } = tally
-      const next = tally.plus(countsOf.get(roomNid) ?? [], highlightsOf.get(roomNid) ?? [])
+      const next = tally.plus({
+        counts: news.counts.get(roomNid) ?? [],
+        highlights: news.highlights.get(roomNid) ?? [],
+        exceptions: news.exceptions.get(roomNid) ?? [],
+      })
       this.#tallies.set(keyOf(userId, roomNid), next)
       return next
     })
+  }
+
+  async #quietRooms(
+    q: Query,
+    evaluator: PushEvaluator,
+    roomNids: readonly number[],
+  ): Promise<ReadonlySet<number>> {
+    const rooms = await this.#deps.rooms.getByNids(q, roomNids)
+    const quiet = [...rooms.values()].filter((room) => isQuietRoom(evaluator, room))
+    return new Set(quiet.map(({ roomNid }) => roomNid))
   }
 }
 

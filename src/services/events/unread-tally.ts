@@ -1,4 +1,4 @@
-import type { HighlightRecord, NotifyingCount } from '../../storage/stores/event-push-actions.js'
+import type { CountAdjustment, NotifyingCount } from '../../storage/stores/event-push-actions.js'
 import type { ReadPositions } from '../../storage/stores/receipts.js'
 import type { EventId } from '../../protocol/ids.js'
 import type { RoomUnreadCounts, UnreadCount } from './unread-counts.js'
@@ -11,74 +11,94 @@ export interface TallySince {
   readonly joined: number
   /** Whom the user ignores. */
   readonly ignored: string
+  /** The user's push rules keep the room's messages quiet: only exceptions count. */
+  readonly quiet: boolean
+}
+
+/** Up to which positions events have been counted. */
+export interface TallyPositions {
+  /** Those that notify everybody. */
+  readonly notifying: number
+  readonly highlights: number
+  readonly exceptions: number
+}
+
+/** What has come since. */
+export interface TallyNews {
+  readonly counts: readonly NotifyingCount[]
+  readonly highlights: readonly CountAdjustment[]
+  readonly exceptions: readonly CountAdjustment[]
 }
 
 interface ThreadTally {
-  /** Events that notify everybody. */
-  readonly notifying: number
-  /** Events that notify only those whom they highlight. */
-  readonly extra: number
+  readonly notifications: number
   readonly highlights: number
   /** The user's own last message: nothing before it is unread. */
   readonly ownPosition: number
 }
 
-const NOTHING: ThreadTally = { notifying: 0, extra: 0, highlights: 0, ownPosition: 0 }
+const NOTHING: ThreadTally = { notifications: 0, highlights: 0, ownPosition: 0 }
 
 /** The unread counts of one user in one room, up to some position, from where counting goes on. Immutable. */
 export class UnreadTally {
   readonly roomNid: number
   readonly since: TallySince
-  /** Up to where events that notify everybody have been counted. */
-  readonly countedTo: number
-  /** Up to where highlights have been counted. */
-  readonly highlightedTo: number
+  readonly countedTo: TallyPositions
   readonly #threads: ReadonlyMap<EventId | undefined, ThreadTally>
 
   private constructor(
     roomNid: number,
     since: TallySince,
-    upTo: { readonly counted: number; readonly highlighted: number },
+    countedTo: TallyPositions,
     threads: ReadonlyMap<EventId | undefined, ThreadTally>,
   ) {
     this.roomNid = roomNid
     this.since = since
-    this.countedTo = upTo.counted
-    this.highlightedTo = upTo.highlighted
+    this.countedTo = countedTo
     this.#threads = threads
   }
 
   /** Nothing counted yet. */
   static begin(roomNid: number, since: TallySince): UnreadTally {
     const floor = Math.max(since.joined, since.reads.unthreaded)
-    return new UnreadTally(roomNid, since, { counted: floor, highlighted: floor }, new Map())
+    const countedTo = { notifying: floor, highlights: floor, exceptions: floor }
+    return new UnreadTally(roomNid, since, countedTo, new Map())
   }
 
   /** Whether it rests on the same. */
-  isSince({ reads, joined, ignored }: TallySince): boolean {
-    return this.since.reads === reads && this.since.joined === joined && this.since.ignored === ignored
+  isSince({ reads, joined, ignored, quiet }: TallySince): boolean {
+    const { since } = this
+    return (
+      since.reads === reads && since.joined === joined && since.ignored === ignored && since.quiet === quiet
+    )
   }
 
-  /** With what has come after `countedTo` and `highlightedTo`; itself when that is nothing. */
-  plus(counts: readonly NotifyingCount[], highlights: readonly HighlightRecord[]): UnreadTally {
-    if (counts.length === 0 && highlights.length === 0) return this
+  /** With what has come after `countedTo`; itself when that is nothing. */
+  plus({ counts, highlights, exceptions }: TallyNews): UnreadTally {
+    if (counts.length + highlights.length + exceptions.length === 0) return this
+    const { quiet } = this.since
     const threads = new Map(this.#threads)
-    let counted = this.countedTo
-    let highlighted = this.highlightedTo
-    for (const { threadRoot, notifications, ownPosition, newestPosition } of counts) {
+    for (const { threadRoot, notifications, ownPosition } of counts) {
       // An own message makes everything before it read.
       const before = ownPosition > 0 ? { ...NOTHING, ownPosition } : (threads.get(threadRoot) ?? NOTHING)
-      threads.set(threadRoot, { ...before, notifying: before.notifying + notifications })
-      counted = Math.max(counted, newestPosition)
+      const added = quiet ? 0 : notifications
+      threads.set(threadRoot, { ...before, notifications: before.notifications + added })
     }
-    for (const { threadRoot, position, notifies } of highlights) {
-      highlighted = Math.max(highlighted, position)
+    for (const { threadRoot, position, ...added } of quiet ? exceptions : [...highlights, ...exceptions]) {
       const before = threads.get(threadRoot) ?? NOTHING
       if (position <= Math.max(before.ownPosition, this.#readTo(threadRoot))) continue
-      const extra = before.extra + (notifies ? 0 : 1)
-      threads.set(threadRoot, { ...before, extra, highlights: before.highlights + 1 })
+      threads.set(threadRoot, {
+        ...before,
+        notifications: before.notifications + added.notifications,
+        highlights: before.highlights + added.highlights,
+      })
     }
-    return new UnreadTally(this.roomNid, this.since, { counted, highlighted }, threads)
+    const countedTo = {
+      notifying: Math.max(this.countedTo.notifying, ...counts.map((count) => count.newestPosition)),
+      highlights: Math.max(this.countedTo.highlights, ...highlights.map(({ position }) => position)),
+      exceptions: Math.max(this.countedTo.exceptions, ...exceptions.map(({ position }) => position)),
+    }
+    return new UnreadTally(this.roomNid, this.since, countedTo, threads)
   }
 
   counts(): RoomUnreadCounts {
@@ -95,6 +115,7 @@ export class UnreadTally {
   }
 }
 
-function countOf({ notifying, extra, highlights }: ThreadTally): UnreadCount {
-  return { notifications: notifying + extra, highlights }
+/** Exceptions of events that are not counted (there are too many) must not make it less than nothing. */
+function countOf({ notifications, highlights }: ThreadTally): UnreadCount {
+  return { notifications: Math.max(0, notifications), highlights: Math.max(0, highlights) }
 }

@@ -33,22 +33,28 @@ export interface CountInput {
   readonly ignored: readonly UserId[]
 }
 
-/** An event that highlights a user. */
-export interface HighlightRecord {
+/** What an event adds to somebody's counts beside notifying everybody. */
+export interface CountAdjustment {
   readonly roomNid: number
   readonly threadRoot: EventId | undefined
   readonly position: number
-  /** It notifies everybody, not only the highlighted. */
-  readonly notifies: boolean
+  readonly notifications: number
+  readonly highlights: number
+}
+
+/** A local member of a room who has changed their push rules. */
+export interface MemberWithRules {
+  readonly userId: UserId
+  readonly displayName: string | undefined
 }
 
 /** Stands for everybody but the sender in `event_highlights`. */
 const EVERYBODY = '*'
 const MAIN = ''
-/** Per room, the newest notifying events that are counted, and the newest highlights. */
+/** Per room, the newest notifying events that are counted; the newest highlights; the newest exceptions. */
 const MAX_COUNTED = 1000
 
-/** What notifies whom: `events.notifies` and `event_highlights`. */
+/** What notifies whom: `events.notifies`, `event_highlights` and `event_push_exceptions`. */
 export class EventPushActionsStore {
   /**
    * When the user joined each of these rooms that they are joined to: the position of the first membership after the
@@ -117,7 +123,7 @@ export class EventPushActionsStore {
   async listHighlights(
     q: Query,
     { userId, rooms, ignored }: Omit<CountInput, 'threads'>,
-  ): Promise<HighlightRecord[]> {
+  ): Promise<CountAdjustment[]> {
     if (rooms.length === 0) return []
     const wanted = rooms.flatMap((floor) =>
       [userId, EVERYBODY].map((named) => ({ user_id: named, ...floorRow(floor) })),
@@ -139,8 +145,75 @@ export class EventPushActionsStore {
       roomNid: row.room_nid,
       threadRoot: (row.thread_root as EventId | null) ?? undefined,
       position: row.stream_ordering,
-      notifies: row.notifies === 1,
+      // What notifies everybody is counted already.
+      notifications: row.notifies === 1 ? 0 : 1,
+      highlights: 1,
     }))
+  }
+
+  /**
+   * The newest 1000 events after each room's floor that the user's own rules judge otherwise, as seen from a room that
+   * is or is not quiet for the user. By primary key.
+   */
+  async listExceptions(
+    q: Query,
+    { userId, rooms, ignored }: Omit<CountInput, 'threads'>,
+    quiet: ReadonlySet<number>,
+  ): Promise<CountAdjustment[]> {
+    if (rooms.length === 0) return []
+    const source = newestPerGroup(q.dialect, {
+      groups: q.dialect.rowsFrom({
+        user_id: 'text',
+        room_nid: 'integer',
+        position: 'integer',
+        quiet: 'integer',
+      }),
+      table: 'event_push_exceptions',
+      match: 't.user_id = g.user_id AND t.room_nid = g.room_nid AND t.quiet = g.quiet',
+      order: 'stream_ordering',
+      limit: MAX_COUNTED,
+    })
+    const wanted = rooms.map((floor) => ({
+      user_id: userId,
+      ...floorRow(floor),
+      quiet: quiet.has(floor.roomNid) ? 1 : 0,
+    }))
+    const rows = await q.all<ExceptionRow>(
+      `SELECT t.room_nid, t.stream_ordering, t.notifications, t.highlights, e.thread_root
+       FROM ${source} CROSS JOIN events e
+       WHERE e.stream_ordering = t.stream_ordering AND e.redacted_by IS NULL
+         AND NOT (${q.dialect.anyOf('e.sender', 'text')})`,
+      [q.dialect.rows(wanted), q.dialect.list(ignored)],
+    )
+    return rows.map((row) => ({
+      roomNid: row.room_nid,
+      threadRoot: (row.thread_root as EventId | null) ?? undefined,
+      position: row.stream_ordering,
+      notifications: row.notifications,
+      highlights: row.highlights,
+    }))
+  }
+
+  /** Members of a room, of this server, who have changed their push rules. Index room_members_membership. */
+  async listMembersWithRules(q: Query, roomNid: number): Promise<MemberWithRules[]> {
+    const rows = await q.all<{ user_id: string; display_name: string | null }>(
+      `SELECT m.user_id, m.display_name FROM room_members m JOIN push_rules p ON p.user_id = m.user_id
+       WHERE m.room_nid = ? AND m.membership = 'join' AND m.is_local = 1`,
+      [roomNid],
+    )
+    return rows.map((row) => ({
+      userId: row.user_id as UserId,
+      displayName: row.display_name ?? undefined,
+    }))
+  }
+
+  /** How many have joined a room. By primary key. */
+  async countMembers(q: Query, roomNid: number): Promise<number> {
+    const row = await q.first<{ joined_members: number }>(
+      'SELECT joined_members FROM rooms WHERE room_nid = ?',
+      [roomNid],
+    )
+    return row?.joined_members ?? 0
   }
 }
 
@@ -157,6 +230,14 @@ interface HighlightRow {
   stream_ordering: number
   thread_root: string | null
   notifies: number
+}
+
+interface ExceptionRow {
+  room_nid: number
+  stream_ordering: number
+  notifications: number
+  highlights: number
+  thread_root: string | null
 }
 
 function floorRow(floor: RoomFloor) {

@@ -132,8 +132,8 @@ forEachDatabase('UnreadCounts', (open) => {
   it('goes on counting from where it was, and begins anew with a receipt', async () => {
     const sent: EventId[] = []
     const expectSame = async () => {
-      const fresh = await createEphemeralFixture(fixture.db)
-      const anew = await fresh.unreadCounts.forRooms(fixture.db.reader, bob.userId, [room.roomNid])
+      const forgetful = fixture.forgetfulCounts()
+      const anew = await forgetful.forRooms(fixture.db.reader, bob.userId, [room.roomNid])
       const before = await fixture.unreadCounts.forRooms(fixture.db.reader, bob.userId, [room.roomNid])
       expect(before).to.deep.equal(anew)
       return totalUnread(before.get(room.roomNid)!)

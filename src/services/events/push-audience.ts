@@ -1,0 +1,89 @@
+import type { Event } from '../../protocol/event.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
+import type { PushEvaluator, PushOutcome } from '../../protocol/push-evaluator.js'
+import type { BulkCache, CacheRegistry } from '../../storage/cache-registry.js'
+import type { Database } from '../../storage/database.js'
+import type { EventPushActionsStore, MemberWithRules } from '../../storage/stores/event-push-actions.js'
+import type { PushException } from '../../storage/stores/event-writer.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { StreamName } from '../../storage/streams/stream-names.js'
+import type { PushRules } from '../accounts/push-rules.js'
+import type { PositionHints, PositionSink } from '../streams/notifier.js'
+import { isQuietRoom } from './quiet-rooms.js'
+
+export interface PushAudienceDependencies {
+  readonly db: Database
+  readonly pushActions: EventPushActionsStore
+  readonly caches: CacheRegistry
+  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
+}
+
+/** What an event does for a user by the default rules. */
+export interface DefaultOutcome {
+  readonly notify: boolean
+  readonly highlight: boolean
+}
+
+const QUIET: DefaultOutcome = { notify: false, highlight: false }
+
+/** The members of rooms whose push rules are not the default ones, and where that makes a difference. */
+export class PushAudience implements PositionSink {
+  readonly #deps: PushAudienceDependencies
+  /** By room, those who have changed their rules. */
+  readonly #members: BulkCache<RoomId, readonly MemberWithRules[]>
+
+  constructor(deps: PushAudienceDependencies) {
+    this.#deps = deps
+    this.#members = deps.caches.create({ name: 'members_with_push_rules', max: 20_000 })
+  }
+
+  /**
+   * For whom an event counts otherwise than by the default rules, whose outcome for a user `defaultFor` gives. Asks the
+   * database nothing in rooms where nobody has changed their rules, once it is known.
+   */
+  async exceptions(
+    room: RoomRecord,
+    event: Event,
+    {
+      defaultFor,
+      mayNotify,
+    }: { defaultFor: (userId: UserId) => DefaultOutcome; mayNotify: (key: string) => boolean },
+  ): Promise<PushException[]> {
+    const members = (await this.#membersOf(room)).filter(({ userId }) => userId !== event.sender)
+    if (members.length === 0) return []
+    const evaluators = await this.#deps.pushRules.evaluatorsOfChanged(members.map(({ userId }) => userId))
+    const memberCount = await this.#deps.pushActions.countMembers(this.#deps.db.reader, room.roomNid)
+    return members.flatMap(({ userId, displayName }) => {
+      const evaluator = evaluators.get(userId)
+      if (evaluator === undefined) return []
+      const outcome = evaluator.evaluate(event, { memberCount, displayName, mayNotify })
+      return exceptionOf(userId, { room, evaluator, outcome, usual: defaultFor(userId) })
+    })
+  }
+
+  /** Forgets what others have changed: who is in a room, and who has rules of their own. */
+  onNewPosition(stream: StreamName, { rooms = [], users = [] }: PositionHints): void {
+    if (stream === 'push_rules') this.#members.clear()
+    else if (stream === 'events' && users.length > 0) for (const roomId of rooms) this.#members.delete(roomId)
+  }
+
+  async #membersOf(room: RoomRecord): Promise<readonly MemberWithRules[]> {
+    const { db, pushActions } = this.#deps
+    const members = await this.#members.get(room.roomId, () =>
+      pushActions.listMembersWithRules(db.reader, room.roomNid),
+    )
+    return members ?? []
+  }
+}
+
+function exceptionOf(
+  userId: UserId,
+  found: { room: RoomRecord; evaluator: PushEvaluator; outcome: PushOutcome; usual: DefaultOutcome },
+): PushException[] {
+  const quiet = isQuietRoom(found.evaluator, found.room)
+  const expected = quiet ? QUIET : found.usual
+  const { notify, highlight } = found.outcome
+  const notifications = Number(notify) - Number(expected.notify)
+  const highlights = Number(highlight) - Number(expected.highlight)
+  return notifications === 0 && highlights === 0 ? [] : [{ userId, quiet, notifications, highlights }]
+}
