@@ -6,13 +6,12 @@ import {
   missingParam,
   notFound,
 } from '../../protocol/errors.js'
-import type { ServerName, UserId } from '../../protocol/ids.js'
+import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { ProfileRecord, ProfilesStore } from '../../storage/stores/profiles.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
 import type { Requester } from './requester.js'
-import { serverNameOf } from './usernames.js'
 
 export interface ProfileOptions {
   readonly serverName: ServerName

@@ -1,9 +1,8 @@
 import { MatrixError } from '../../protocol/errors.js'
-import type { ServerName, UserId } from '../../protocol/ids.js'
+import { fitsBytes, MAX_ID_BYTES, userIdOf, type ServerName, type UserId } from '../../protocol/ids.js'
 
 /** https://spec.matrix.org/latest/appendices/#user-identifiers */
 const LOCALPART = /^[a-z0-9._=\-/+]+$/
-const MAX_USER_ID_BYTES = 255
 
 export interface UsernameRules {
   readonly serverName: ServerName
@@ -24,17 +23,12 @@ export function userIdForUsername(username: string, rules: UsernameRules): UserI
   }
   if (/^[0-9]+$/.test(localpart)) throw invalidUsername('Numeric user names are reserved for guest users')
   const userId = userIdOf(localpart, rules.serverName)
-  if (Buffer.byteLength(userId) > MAX_USER_ID_BYTES) {
+  if (!fitsBytes(userId, MAX_ID_BYTES)) {
     throw invalidUsername(
-      `User names may not be longer than ${MAX_USER_ID_BYTES} characters, server name included`,
+      `User names may not be longer than ${MAX_ID_BYTES} characters, server name included`,
     )
   }
   return userId
-}
-
-/** The user ID with this localpart. */
-export function userIdOf(localpart: string, serverName: ServerName): UserId {
-  return `@${localpart}:${serverName}` as UserId
 }
 
 /**
@@ -48,18 +42,8 @@ export function userIdsForLogin(user: string, serverName: ServerName): UserId[] 
     if (colon === -1 || user.slice(colon + 1) !== serverName) return []
     localpart = user.slice(1, colon)
   }
-  if (localpart === '' || Buffer.byteLength(userIdOf(localpart, serverName)) > MAX_USER_ID_BYTES) return []
+  if (localpart === '' || !fitsBytes(userIdOf(localpart, serverName), MAX_ID_BYTES)) return []
   return [...new Set([localpart, lowerCaseAscii(localpart)])].map((part) => userIdOf(part, serverName))
-}
-
-/** Of a user ID: what stands between `@` and the first colon. */
-export function localpartOf(userId: UserId): string {
-  return userId.slice(1, userId.indexOf(':'))
-}
-
-/** The server that the user belongs to. */
-export function serverNameOf(userId: UserId): ServerName {
-  return userId.slice(userId.indexOf(':') + 1) as ServerName
 }
 
 function lowerCaseAscii(text: string): string {

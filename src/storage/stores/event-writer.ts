@@ -130,7 +130,7 @@ async function insertEvents(tx: Tx, writes: readonly PlacedEventWrite[]): Promis
     rel_type: write.relation.relType,
     thread_root: write.relation.threadRoot,
     notifies: write.notifies ? 1 : 0,
-    json: JSON.stringify(write.event.json),
+    json: write.event.toText(),
   }))
   await tx.insertMany('events', rows, {
     columns: {

@@ -1,7 +1,8 @@
 import type { BulkCache, CacheRegistry } from '../cache-registry.js'
 import type { Query } from '../database.js'
 import type { EventId, RoomId } from '../../protocol/ids.js'
-import { Event, type PduJson } from '../../protocol/event.js'
+import type { Event } from '../../protocol/event.js'
+import { restoreEvent } from '../../protocol/event-format.js'
 import { redactEvent } from '../../protocol/redaction.js'
 import type { RoomRecord, RoomsStore } from './rooms.js'
 
@@ -128,9 +129,8 @@ export class EventsStore {
 }
 
 function toStoredEvent(room: RoomRecord, row: EventRow): StoredEvent {
-  const json = JSON.parse(row.json) as PduJson
-  const ids = { eventId: row.event_id as EventId, roomId: room.roomId as RoomId }
-  const event = new Event(room.rules, json, ids)
+  const ids = { eventId: row.event_id as EventId, roomId: room.roomId }
+  const event = restoreEvent(room.rules, row.json, ids)
   return {
     event: row.redacted_by === null ? event : redactEvent(event),
     eventNid: row.event_nid,

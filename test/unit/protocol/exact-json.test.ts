@@ -1,11 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import {
-  canonicalJson,
-  hasOnlyIntegers,
-  isStrictJson,
-  sortKeys,
-} from '../../../src/protocol/canonical-json.js'
+import { canonicalJson, isStrictJson, sortKeys } from '../../../src/protocol/canonical-json.js'
 import { parseEvent, restoreEvent } from '../../../src/protocol/event-format.js'
 import { ExactNumber, formatFraction, parseExactJson } from '../../../src/protocol/exact-json.js'
 import { hasValidContentHash, referenceHash, sha256, signedText } from '../../../src/protocol/hashes.js'

@@ -1,12 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import type { ServerName, UserId } from '../../../../src/protocol/ids.js'
-import {
-  localpartOf,
-  serverNameOf,
-  userIdForUsername,
-  userIdsForLogin,
-} from '../../../../src/services/accounts/usernames.js'
+import type { ServerName } from '../../../../src/protocol/ids.js'
+import { userIdForUsername, userIdsForLogin } from '../../../../src/services/accounts/usernames.js'
 
 const serverName = 'hs.test:8448' as ServerName
 const rules = { serverName, allowUnderscorePrefix: false }
@@ -49,11 +44,5 @@ describe('user names', () => {
     for (const user of ['@alice:hs.test', '@alice', '', '@:hs.test:8448', 'x'.repeat(250)]) {
       expect(userIdsForLogin(user, serverName), user).to.deep.equal([])
     }
-  })
-
-  it('come apart again', () => {
-    const userId = '@a/b:hs.test:8448' as UserId
-    expect(localpartOf(userId)).to.equal('a/b')
-    expect(serverNameOf(userId)).to.equal(serverName)
   })
 })
