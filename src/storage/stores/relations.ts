@@ -47,8 +47,11 @@ export interface ThreadsRequest {
   readonly limit: number
 }
 
-/** What counts as a child `e` of `r.parent`: the same room, and not taken back. */
-const CHILD = `e.relates_to = r.parent AND e.room_nid = r.room_nid AND e.stream_ordering <= r.ceiling
+/**
+ * What counts as a child `e` of `r.parent`: the same room, and not taken back. The plus keeps SQLite from walking
+ * through the room by an index on it.
+ */
+const CHILD = `e.relates_to = r.parent AND +e.room_nid = r.room_nid AND e.stream_ordering <= r.ceiling
   AND e.relates_to IS NOT NULL AND e.redacted_by IS NULL AND e.rejected IS NULL AND e.soft_failed = 0`
 
 /** More references than this are not listed with an event. */
@@ -176,7 +179,7 @@ export class RelationsStore {
   ): Promise<{ events: StoredEvent[]; end: TimelinePosition | undefined }> {
     const { direction, limit } = request
     const where = joinSql(
-      { sql: 'e.room_nid = ? AND e.redacted_by IS NULL', params: [request.roomNid] },
+      { sql: '+e.room_nid = ? AND e.redacted_by IS NULL', params: [request.roomNid] },
       rangeSql(request),
       request.relType === undefined ? undefined : { sql: 'e.rel_type = ?', params: [request.relType] },
       request.eventType === undefined ? undefined : { sql: 'e.type = ?', params: [request.eventType] },
@@ -187,8 +190,8 @@ export class RelationsStore {
          SELECT CAST(? AS TEXT), 0
          UNION
          SELECT c.event_id, related.level + 1 FROM related
-         JOIN events c ON c.relates_to = related.event_id
-         WHERE related.level < ? AND c.room_nid = ? AND c.redacted_by IS NULL
+         JOIN events c ON c.relates_to = related.event_id AND c.relates_to IS NOT NULL
+         WHERE related.level < ? AND +c.room_nid = ? AND c.redacted_by IS NULL
        )
        SELECT ${EVENT_COLUMNS}, e.depth FROM events e
        WHERE e.event_id IN (SELECT event_id FROM related WHERE level > 0) AND ${where.sql}
@@ -205,13 +208,13 @@ export class RelationsStore {
     const replies = joinSql(
       {
         sql: `e.room_nid = ? AND e.thread_root IS NOT NULL AND e.redacted_by IS NULL AND e.rejected IS NULL
-              AND e.soft_failed = 0 AND e.stream_ordering <= ?`,
+              AND e.soft_failed = 0 AND +e.stream_ordering <= ?`,
         params: [request.roomNid, request.ceiling],
       },
       notIgnored(q, request.ignored),
     )
     const roots = joinSql(
-      { sql: 'p.room_nid = ?', params: [request.roomNid] },
+      { sql: '+p.room_nid = ?', params: [request.roomNid] },
       request.before === undefined ? undefined : { sql: 't.latest < ?', params: [request.before] },
       request.participant === undefined
         ? undefined

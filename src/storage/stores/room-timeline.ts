@@ -175,8 +175,8 @@ function likePattern(type: string): string {
 function relatedBySql(q: Query, filter: TimelineFilter): Sql {
   const { relatedByRelTypes: relTypes, relatedBySenders: senders } = filter
   const params: SqlValue[] = []
-  let sql = `EXISTS (SELECT 1 FROM events c WHERE c.relates_to = e.event_id AND c.room_nid = e.room_nid
-    AND c.redacted_by IS NULL AND c.rejected IS NULL AND c.soft_failed = 0`
+  let sql = `EXISTS (SELECT 1 FROM events c WHERE c.relates_to = e.event_id AND c.relates_to IS NOT NULL
+    AND +c.room_nid = e.room_nid AND c.redacted_by IS NULL AND c.rejected IS NULL AND c.soft_failed = 0`
   if (relTypes) {
     sql += ` AND ${q.dialect.anyOf('c.rel_type', 'text')}`
     params.push(q.dialect.list(relTypes))
