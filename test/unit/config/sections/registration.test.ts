@@ -1,0 +1,51 @@
+import { expect } from 'chai'
+import { errorsOf, loadKeys, warningsOf } from '../../../support/load-config.js'
+
+const LISTENERS = { listeners: [{ port: 8008 }] }
+
+describe('registration', () => {
+  it('is closed unless it is opened', async () => {
+    const { config } = await loadKeys({})
+    expect(config.registration.enabled).to.equal(false)
+    expect(config.registration.sharedSecret).to.equal(undefined)
+  })
+
+  it('is not opened to everybody by mistake', async () => {
+    expect((await errorsOf({ enable_registration: true }))[0]).to.match(
+      /^enable_registration: registration without verification attracts spammers/,
+    )
+    const { config } = await loadKeys({
+      enable_registration: true,
+      enable_registration_without_verification: true,
+    })
+    expect(config.registration.enabled).to.equal(true)
+  })
+
+  it('may need tokens', async () => {
+    const { config } = await loadKeys({ enable_registration: true, registration_requires_token: true })
+    expect(config.registration).to.include({
+      enabled: true,
+      requiresToken: true,
+      unavailableStage: undefined,
+    })
+  })
+
+  it('says that nobody can register where a stage is demanded that is not there', async () => {
+    const keys = { ...LISTENERS, enable_registration: true, registrations_require_3pid: ['email'] }
+    expect((await loadKeys(keys)).config.registration.unavailableStage).to.equal('m.login.email.identity')
+    expect((await warningsOf(keys)).join('\n')).to.contain('nobody can register')
+  })
+
+  it('needs somebody who invites to rooms that are not public', async () => {
+    const keys = { auto_join_rooms: ['#a:example.org'], autocreate_auto_join_room_preset: 'private_chat' }
+    expect((await errorsOf(keys))[0]).to.contain('auto_join_mxid_localpart')
+    const { config } = await loadKeys({ ...keys, auto_join_mxid_localpart: 'host' })
+    expect(config.registration.autoJoin).to.include({ preset: 'private_chat', inviterLocalpart: 'host' })
+  })
+
+  it('joins only rooms', async () => {
+    expect(await errorsOf({ auto_join_rooms: ['#a:example.org', 'welcome'] })).to.deep.equal([
+      'auto_join_rooms[1]: expected a room alias or room ID, got "welcome"',
+    ])
+  })
+})

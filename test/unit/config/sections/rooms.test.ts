@@ -1,0 +1,35 @@
+import { expect } from 'chai'
+import { loadKeys } from '../../../support/load-config.js'
+
+describe('rooms', () => {
+  it('shows those who are invited the usual state, and more if told', async () => {
+    const { config } = await loadKeys({
+      room_prejoin_state: { additional_event_types: ['org.example.a', ['org.example.b', 'key']] },
+    })
+    expect(config.rooms.prejoinState).to.deep.include({ type: 'm.room.name', stateKey: '' })
+    expect(config.rooms.prejoinState.slice(-2)).to.deep.equal([
+      { type: 'org.example.a', stateKey: undefined },
+      { type: 'org.example.b', stateKey: 'key' },
+    ])
+  })
+
+  it("takes YAML's false for off", async () => {
+    const encrypted = async (value: unknown) =>
+      (await loadKeys({ encryption_enabled_by_default_for_room_type: value })).config.rooms.encryptedByDefault
+    expect(await encrypted(false)).to.equal('off')
+    expect(await encrypted('invite')).to.equal('invite')
+  })
+
+  it('lets everybody name rooms and nobody publish them, without rules', async () => {
+    const { config } = await loadKeys({})
+    expect(config.rooms.aliasCreationRules).to.have.length(1)
+    expect(config.rooms.publicationRules).to.deep.equal([])
+  })
+
+  it('completes rules with globs for all', async () => {
+    const { config } = await loadKeys({ room_list_publication_rules: [{ user_id: '@a:*', action: 'deny' }] })
+    expect(config.rooms.publicationRules).to.deep.equal([
+      { userId: '@a:*', alias: '*', roomId: '*', action: 'deny' },
+    ])
+  })
+})
