@@ -1,6 +1,6 @@
 import type { BulkCache, CacheRegistry } from '../cache-registry.js'
 import type { Query } from '../database.js'
-import type { EventId, RoomId } from '../../protocol/ids.js'
+import type { EventId } from '../../protocol/ids.js'
 import type { Event } from '../../protocol/event.js'
 import { restoreEvent } from '../../protocol/event-format.js'
 import { redactEvent } from '../../protocol/redaction.js'
