@@ -11,7 +11,8 @@ export const sendMessage = route({
   allowNul: true,
   query: z.looseObject({ ts: z.coerce.number().int().optional() }),
   body: jsonObject,
-  async handler({ params, query, requester, body }, { roomSending }) {
+  async handler({ params, query, requester, body }, { roomSending, presence }) {
+    presence.onActivity(requester)
     const { roomId, eventType: type, txnId } = params
     const eventId = await roomSending.sendMessage(requester, {
       roomId,

@@ -1,0 +1,77 @@
+import { expect } from 'chai'
+import { forEachServerDatabase, startHomeserver } from '../../support/homeserver.js'
+import { dig, eventsAt, path, type MatrixClient, type SyncCheck } from '../../support/matrix-client.js'
+
+function statusPath(client: MatrixClient): string {
+  return path`/_matrix/client/v3/presence/${client.userId}/status`
+}
+
+function syncPresenceHas(of: MatrixClient, presence: string, statusMsg?: string): SyncCheck {
+  return (response) =>
+    eventsAt(response, 'presence', 'events').some(
+      (event) =>
+        event['type'] === 'm.presence' &&
+        event['sender'] === of.userId &&
+        dig(event, 'content', 'presence') === presence &&
+        dig(event, 'content', 'status_msg') === statusMsg,
+    )
+}
+
+forEachServerDatabase('presence', (database) => {
+  it('is set, read, and told to those in the same room', async () => {
+    await using hs = await startHomeserver({ database })
+    const [alice, bob, carol] = (await Promise.all(
+      ['alice', 'bob', 'carol'].map((name) => hs.register(name)),
+    )) as [MatrixClient, MatrixClient, MatrixClient]
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    await bob.join(roomId)
+    expect(await alice.must('GET', statusPath(alice))).to.have.property('presence')
+    const since = await bob.syncToken()
+    const carolSince = await carol.syncToken()
+    const body = { presence: 'online', status_msg: 'Testing something' }
+    expect(await alice.must('PUT', statusPath(alice), { body })).to.deep.equal({})
+    expect(await bob.must('GET', statusPath(alice))).to.deep.include(body)
+    const later = await bob.mustSyncUntil(syncPresenceHas(alice, 'online', 'Testing something'), { since })
+    await alice.must('PUT', statusPath(alice), { body: { presence: 'unavailable' } })
+    await bob.mustSyncUntil(syncPresenceHas(alice, 'unavailable'), { since: later })
+    const refused = await carol.request('GET', statusPath(alice))
+    expect([refused.status, refused.body['errcode']]).to.deep.equal([403, 'M_FORBIDDEN'])
+    const seen = JSON.stringify(await carol.sync({ since: carolSince }))
+    expect(seen).not.to.include(alice.userId)
+  })
+
+  it('follows the syncs of a client', async () => {
+    await using hs = await startHomeserver({ database })
+    const alice = await hs.register('alice')
+    const bob = await hs.register('bob')
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    await bob.join(roomId)
+    const since = await bob.syncToken()
+    await alice.sync({ setPresence: 'unavailable' })
+    const later = await bob.mustSyncUntil(syncPresenceHas(alice, 'unavailable'), { since })
+    await alice.sync()
+    await bob.mustSyncUntil(syncPresenceHas(alice, 'online'), { since: later })
+    expect(await bob.must('GET', statusPath(alice))).to.include({
+      presence: 'online',
+      currently_active: true,
+    })
+  })
+
+  it('refuses what is none', async () => {
+    await using hs = await startHomeserver({ database })
+    const alice = await hs.register('alice')
+    const bob = await hs.register('bob')
+    const put = (of: MatrixClient, presence: string) =>
+      alice.request('PUT', statusPath(of), { body: { presence } })
+    expect((await put(alice, 'asleep')).body['errcode']).to.equal('M_INVALID_PARAM')
+    expect((await put(bob, 'online')).body['errcode']).to.equal('M_FORBIDDEN')
+  })
+
+  it('is nothing where it is switched off', async () => {
+    await using hs = await startHomeserver({ database, config: { presence: { enabled: false } } })
+    const alice = await hs.register('alice')
+    await alice.must('PUT', statusPath(alice), { body: { presence: 'online' } })
+    expect(await alice.must('GET', statusPath(alice))).to.deep.equal({ presence: 'offline' })
+    expect(eventsAt(await alice.sync(), 'presence', 'events')).to.deep.equal([])
+  })
+})
