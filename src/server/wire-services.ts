@@ -4,8 +4,7 @@ import { createSigner, type SigningKey } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
 import { LocalBus } from '../services/streams/local-bus.js'
-import { Notifier } from '../services/streams/notifier.js'
-import { StreamPositions } from '../services/streams/stream-positions.js'
+import type { Notifier } from '../services/streams/notifier.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
@@ -17,13 +16,15 @@ import { createAccountServices, createAccountStores } from './wire-accounts.js'
 import {
   createEphemeralServices,
   createEphemeralStores,
+  createPushAudience,
   createToDevice,
   followMemberships,
 } from './wire-ephemeral.js'
-import { createEventServices, createEventStores } from './wire-events.js'
+import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
-import type { Storage, Streams } from './wire-storage.js'
+import type { Storage } from './wire-storage.js'
+import { createSyncServices } from './wire-sync.js'
 
 export interface ServiceParts {
   readonly config: HomeserverConfig
@@ -66,11 +67,11 @@ export function createServices(parts: ServiceParts): WiredServices {
   const stores = createStores(parts)
   const bus = new LocalBus(onError)
   const shared = { db, clock, positions: bus, onError }
-  const { eventPersister, ...events } = createEventServices(
-    { storage, clock, positions: bus, signer: createSigner(serverName, parts.signingKey) },
+  const { eventPersister, ...events } = createWritePath(parts, {
     stores,
-    { serverName, countsUnread: config.push.enabled },
-  )
+    bus,
+    pushRules: { evaluatorsOfChanged: (userIds) => accounts.pushRules.evaluatorsOfChanged(userIds) },
+  })
   const toDevice = createToDevice(
     { ...shared, serverName, devices: stores.devices, streamIds: streams.toDevice },
     stores,
@@ -81,10 +82,8 @@ export function createServices(parts: ServiceParts): WiredServices {
       accountDataStream: streams.accountData,
       deviceListStream: streams.deviceLists,
       pushRulesStream: streams.pushRules,
-      hasher: new BcryptHasher({
-        rounds: config.sessions.passwords.bcryptRounds,
-        pepper: config.sessions.passwords.pepper,
-      }),
+      rateLimits: parts.rateLimits,
+      hasher: createHasher(config),
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
@@ -101,11 +100,9 @@ export function createServices(parts: ServiceParts): WiredServices {
       caches: storage.caches,
       receiptStream: streams.receipts,
       presenceStream: streams.presence,
-      events: stores.events,
-      members: stores.members,
-      devices: stores.devices,
       accountDataStore: stores.accountData,
       accountData: accounts.accountData,
+      pushRules: accounts.pushRules,
       roomState: events.roomState,
     },
     stores,
@@ -117,32 +114,47 @@ export function createServices(parts: ServiceParts): WiredServices {
       ...events,
       eventStream: streams.events,
       accountDataStream: streams.accountData,
+      pushRules: accounts.pushRules,
       rateLimits: parts.rateLimits,
     },
     stores,
     toRoomOptions(config),
   )
-  const { reading: _reading, ...readers } = createReadingServices(
+  const { reading, ...readers } = createReadingServices(
     { db, clock, eventsPosition: () => streams.events.position(), roomState: events.roomState },
     stores,
     stores,
   )
-  const notifier = new Notifier(clock, positionsOf(streams, ephemeral.typing))
-  bus.subscribe(notifier)
   bus.subscribe(followMemberships(ephemeral.typing, onError))
-  const services = { ...accounts, ...ephemeral, ...rooms, ...readers, toDevice, metrics }
+  const { notifier, ...syncs } = createSyncServices(
+    { ...accounts, ...ephemeral, ...reading, storage, clock, bus, toDevice },
+    stores,
+    { serverName, maxLimit: config.server.filterTimelineLimit },
+  )
+  const services = { ...accounts, ...ephemeral, ...rooms, ...readers, ...syncs, toDevice, metrics }
   return { services, stores, notifier, succession, sightings, eventPersister }
 }
 
-function positionsOf(streams: Streams, typing: { position(): number }): StreamPositions {
-  return new StreamPositions({
-    events: streams.events,
-    receipts: streams.receipts,
-    account_data: streams.accountData,
-    presence: streams.presence,
-    typing,
-    to_device: streams.toDevice,
-    device_lists: streams.deviceLists,
-    push_rules: streams.pushRules,
-  })
+/** What makes and commits events, with those who count what is unread of them. */
+function createWritePath(
+  { config, storage, clock, signingKey }: ServiceParts,
+  shared: { stores: Stores; bus: LocalBus; pushRules: Parameters<typeof createPushAudience>[2] },
+): EventServices {
+  const { stores, bus } = shared
+  const { serverName } = config.server
+  const pushAudience = createPushAudience(
+    { db: storage.db },
+    { ...stores, caches: storage.caches },
+    shared.pushRules,
+  )
+  bus.subscribe(pushAudience)
+  return createEventServices(
+    { storage, clock, positions: bus, signer: createSigner(serverName, signingKey), pushAudience },
+    stores,
+    { serverName, countsUnread: config.push.enabled },
+  )
+}
+
+function createHasher({ sessions }: HomeserverConfig): BcryptHasher {
+  return new BcryptHasher({ rounds: sessions.passwords.bcryptRounds, pepper: sessions.passwords.pepper })
 }

@@ -37,6 +37,8 @@ import type { RoomStateViews } from './rooms/room-state-views.js'
 import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
 import type { Threads } from './rooms/threads.js'
+import type { Sync } from './sync/sync.js'
+import type { SyncFilters } from './sync/sync-filters.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /**
@@ -78,6 +80,8 @@ export interface Services {
   readonly serverDescription: ServerDescription
   readonly sharedSecretRegistration: SharedSecretRegistration
   readonly singleEvents: SingleEvents
+  readonly sync: Sync
+  readonly syncFilters: SyncFilters
   readonly threads: Threads
   readonly toDevice: ToDevice
   readonly tokenIssuer: TokenIssuer

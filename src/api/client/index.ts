@@ -3,6 +3,7 @@ import { accountsRoutes } from './accounts-routes.js'
 import { ephemeralRoutes } from './ephemeral-routes.js'
 import { readingRoutes } from './reading-routes.js'
 import { roomsRoutes } from './rooms-routes.js'
+import { syncRoutes } from './sync-routes.js'
 
 /** All endpoints of the client-server API. */
 export const clientRoutes: readonly Route[] = [
@@ -10,4 +11,5 @@ export const clientRoutes: readonly Route[] = [
   ...ephemeralRoutes,
   ...readingRoutes,
   ...roomsRoutes,
+  ...syncRoutes,
 ]

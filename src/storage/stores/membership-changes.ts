@@ -35,22 +35,28 @@ export class MembershipChangesStore {
     return rows.map(toChange)
   }
 
-  /** The memberships that the user had in rooms at a position; nothing for rooms they had none in. */
+  /**
+   * The memberships that the user had in rooms at a position of each; nothing for rooms they had none in. Index
+   * local_memberships_room, then the primary key.
+   */
   async listAt(
     q: Query,
     userId: UserId,
-    roomNids: readonly number[],
-    position: number,
+    rooms: readonly { readonly roomNid: number; readonly position: number }[],
   ): Promise<Map<number, MembershipChange>> {
-    if (roomNids.length === 0) return new Map()
+    if (rooms.length === 0) return new Map()
     const rows = await q.all<Row>(
-      `SELECT ${COLUMNS} FROM
-         (SELECT m.room_nid, MAX(m.stream_ordering) AS changed_at FROM local_memberships m
-          WHERE ${q.dialect.anyOf('m.room_nid', 'integer')} AND m.user_id = ? AND m.stream_ordering <= ?
-          GROUP BY m.room_nid) AS n
-       CROSS JOIN local_memberships l
-       WHERE l.user_id = ? AND l.stream_ordering = n.changed_at AND l.room_nid = n.room_nid`,
-      [q.dialect.list(roomNids), userId, position, userId],
+      `SELECT ${COLUMNS}
+       FROM ${q.dialect.rowsFrom({ room_nid: 'integer', position: 'integer' })} AS r
+         CROSS JOIN local_memberships l
+       WHERE l.user_id = ? AND l.room_nid = r.room_nid AND l.stream_ordering = (
+         SELECT MAX(m.stream_ordering) FROM local_memberships m
+         WHERE m.room_nid = r.room_nid AND m.user_id = ? AND m.stream_ordering <= r.position)`,
+      [
+        q.dialect.rows(rooms.map(({ roomNid, position }) => ({ room_nid: roomNid, position }))),
+        userId,
+        userId,
+      ],
     )
     return new Map(rows.map((row) => [row.room_nid, toChange(row)]))
   }

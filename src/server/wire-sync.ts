@@ -1,0 +1,134 @@
+import type { Filters } from '../services/accounts/filters.js'
+import type { PushRules } from '../services/accounts/push-rules.js'
+import type { ToDevice } from '../services/devices/to-device.js'
+import type { Presence } from '../services/ephemeral/presence.js'
+import type { Receipts } from '../services/ephemeral/receipts.js'
+import type { Typing } from '../services/ephemeral/typing.js'
+import type { ClientEvents } from '../services/events/client-events.js'
+import type { EventVisibility } from '../services/events/event-visibility.js'
+import type { UnreadCounts } from '../services/events/unread-counts.js'
+import type { Services } from '../services/services.js'
+import type { LocalBus } from '../services/streams/local-bus.js'
+import { Notifier } from '../services/streams/notifier.js'
+import { StreamPositions } from '../services/streams/stream-positions.js'
+import { EventTail } from '../services/sync/event-tail.js'
+import { LazyMembers } from '../services/sync/lazy-members.js'
+import { MemberMovements } from '../services/sync/member-movements.js'
+import { RoomContents } from '../services/sync/room-contents.js'
+import { RoomStateLoader } from '../services/sync/room-state-loader.js'
+import { RoomSummaries } from '../services/sync/room-summaries.js'
+import { AccountDataSection } from '../services/sync/sections/account-data.js'
+import { DeviceListsSection } from '../services/sync/sections/device-lists.js'
+import { EphemeralSection } from '../services/sync/sections/ephemeral.js'
+import { InvitesSection } from '../services/sync/sections/invites.js'
+import { JoinedRoomsSection } from '../services/sync/sections/joined-rooms.js'
+import { LeftRoomsSection } from '../services/sync/sections/left-rooms.js'
+import { PresenceSection } from '../services/sync/sections/presence.js'
+import { ToDeviceSection } from '../services/sync/sections/to-device.js'
+import { Sync } from '../services/sync/sync.js'
+import { SyncBuilder } from '../services/sync/sync-builder.js'
+import { SyncFilters } from '../services/sync/sync-filters.js'
+import { SyncFrames } from '../services/sync/sync-frame.js'
+import { TimelineLoader, type TimelineOptions } from '../services/sync/timeline-loader.js'
+import { UserRoomsCache } from '../services/sync/user-rooms.js'
+import type { AccountDataStore } from '../storage/stores/account-data.js'
+import { LazyStateStore } from '../storage/stores/lazy-state.js'
+import { MembershipChangesStore } from '../storage/stores/membership-changes.js'
+import { RoomSummariesStore } from '../storage/stores/room-summaries.js'
+import { SharedRoomsStore } from '../storage/stores/shared-rooms.js'
+import { StateDeltasStore } from '../storage/stores/state-deltas.js'
+import { TimelinesStore } from '../storage/stores/timelines.js'
+import type { Clock } from '../util/clock.js'
+import type { EventStores } from './wire-events.js'
+import type { Storage, Streams } from './wire-storage.js'
+
+/** What syncs need of the rest of the server. */
+export interface SyncParts {
+  readonly storage: Pick<Storage, 'db' | 'caches' | 'streams'>
+  readonly clock: Clock
+  /** Where writers report new positions. */
+  readonly bus: LocalBus
+  readonly clientEvents: ClientEvents
+  readonly visibility: EventVisibility
+  readonly unreadCounts: Pick<UnreadCounts, 'forRooms'>
+  readonly receipts: Receipts
+  readonly typing: Typing
+  readonly presence: Presence
+  readonly toDevice: ToDevice
+  readonly pushRules: PushRules
+  readonly filters: Filters
+}
+
+export type SyncStores = Pick<
+  EventStores,
+  'rooms' | 'events' | 'snapshots' | 'stateKeys' | 'currentState' | 'members'
+> & { readonly accountData: AccountDataStore }
+
+export type SyncServices = Pick<Services, 'sync' | 'syncFilters'> & {
+  /** To be closed when the server stops. */
+  readonly notifier: Notifier
+}
+
+/** Constructs what tells clients of news. */
+export function createSyncServices(
+  parts: SyncParts,
+  stores: SyncStores,
+  options: TimelineOptions,
+): SyncServices {
+  const { clock, presence } = parts
+  const { db, caches, streams } = parts.storage
+  const notifier = new Notifier(clock, positionsOf(streams, parts.typing))
+  parts.bus.subscribe(notifier)
+  const reads = {
+    ...stores,
+    changes: new MembershipChangesStore(),
+    deltas: new StateDeltasStore(),
+    lazyState: new LazyStateStore(),
+    shared: new SharedRoomsStore(),
+    summaries: new RoomSummariesStore(),
+    timelines: new TimelinesStore(),
+  }
+  const tail = new EventTail(db, reads)
+  const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
+  const contents = new RoomContents({
+    timelines: new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options),
+    states: new RoomStateLoader(db, reads),
+    clientEvents: parts.clientEvents,
+  })
+  const builder = new SyncBuilder(
+    new SyncFrames(db, { ...reads, userRooms, tail, lazyMembers: new LazyMembers() }),
+    new MemberMovements(db, reads),
+    {
+      accountData: new AccountDataSection(db, { ...reads, pushRules: parts.pushRules }),
+      deviceLists: new DeviceListsSection(db, reads.shared),
+      ephemeral: new EphemeralSection(db, parts),
+      invites: new InvitesSection(db, { ...reads, clientEvents: parts.clientEvents }),
+      joinedRooms: new JoinedRoomsSection(db, {
+        contents,
+        summaries: new RoomSummaries(reads),
+        unread: parts.unreadCounts,
+      }),
+      leftRooms: new LeftRoomsSection(db, { ...reads, contents }),
+      presence: new PresenceSection(db, presence),
+      toDevice: new ToDeviceSection(db, parts.toDevice),
+    },
+  )
+  return {
+    notifier,
+    sync: new Sync({ builder, userRooms, notifier, presence, clock }),
+    syncFilters: new SyncFilters(parts.filters),
+  }
+}
+
+function positionsOf(streams: Streams, typing: Typing): StreamPositions {
+  return new StreamPositions({
+    events: streams.events,
+    receipts: streams.receipts,
+    account_data: streams.accountData,
+    presence: streams.presence,
+    typing,
+    to_device: streams.toDevice,
+    device_lists: streams.deviceLists,
+    push_rules: streams.pushRules,
+  })
+}

@@ -1,0 +1,68 @@
+import type { Database } from '../../storage/database.js'
+import type { EventsStore } from '../../storage/stores/events.js'
+import type { SharedRoomsStore } from '../../storage/stores/shared-rooms.js'
+import type { StateDelta, StateDeltasStore } from '../../storage/stores/state-deltas.js'
+import type { UserId } from '../../protocol/ids.js'
+import type { SyncFrame } from './sync-frame.js'
+
+/** Other people with whom a user has come together in a room, or who have parted, since the client last looked. */
+export interface Movements {
+  readonly come: ReadonlySet<UserId>
+  readonly gone: ReadonlySet<UserId>
+}
+
+interface Parts {
+  readonly shared: SharedRoomsStore
+  readonly deltas: StateDeltasStore
+  readonly events: EventsStore
+}
+
+const NOBODY: Movements = { come: new Set(), gone: new Set() }
+
+/** Finds who has come to the rooms of a user and who has gone, themselves or because the user has. */
+export class MemberMovements {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  async load(frame: SyncFrame): Promise<Movements> {
+    const { since, now, joined, newlyJoined, left, request } = frame
+    if (since === undefined || since.events >= now.events) return NOBODY
+    const q = this.#db.reader
+    const leftRooms = left.filter(({ stay }) => stay !== undefined).map(({ room }) => room.roomNid)
+    const come = new Set(await this.#parts.shared.listJoined(q, [...newlyJoined]))
+    const gone = new Set(await this.#parts.shared.listJoined(q, leftRooms))
+    const deltas = await this.#memberDeltas(frame, [...joined.keys(), ...leftRooms], since.events)
+    const nids = deltas.flatMap(({ eventNid, prevEventNid }) => [eventNid, prevEventNid])
+    const events = await this.#parts.events.getByNids(
+      q,
+      nids.filter((nid) => nid !== null),
+    )
+    const isJoin = (nid: number | null): boolean =>
+      nid !== null && events.get(nid)?.event.content['membership'] === 'join'
+    for (const { roomNid, stateKey, eventNid, prevEventNid } of deltas) {
+      const isIn = isJoin(eventNid)
+      if (isIn === isJoin(prevEventNid)) continue
+      if (!isIn) gone.add(stateKey as UserId)
+      else if (joined.has(roomNid)) come.add(stateKey as UserId)
+    }
+    come.delete(request.viewer.userId)
+    gone.delete(request.viewer.userId)
+    return { come, gone }
+  }
+
+  async #memberDeltas(
+    { tail, now }: SyncFrame,
+    roomNids: readonly number[],
+    after: number,
+  ): Promise<StateDelta[]> {
+    const windows = roomNids.map((roomNid) => ({ roomNid, after, upTo: now.events }))
+    const deltas = tail?.deltas ?? (await this.#parts.deltas.listForRooms(this.#db.reader, windows))
+    const followed = new Set(roomNids)
+    return deltas.filter(({ type, roomNid }) => type === 'm.room.member' && followed.has(roomNid))
+  }
+}

@@ -1,0 +1,52 @@
+import type { Database, Query } from '../../../storage/database.js'
+import type { SharedRoomsStore } from '../../../storage/stores/shared-rooms.js'
+import type { UserId } from '../../../protocol/ids.js'
+import type { Movements } from '../member-movements.js'
+import type { SyncFrame } from '../sync-frame.js'
+
+export interface SyncDeviceLists {
+  readonly changed: readonly UserId[]
+  readonly left: readonly UserId[]
+}
+
+const NOTHING: SyncDeviceLists = { changed: [], left: [] }
+
+/**
+ * Whose devices the client has to look at anew, and whose it need not follow any more.
+ * https://spec.matrix.org/latest/client-server-api/#extensions-to-sync-1
+ */
+export class DeviceListsSection {
+  readonly #db: Database
+  readonly #shared: SharedRoomsStore
+
+  constructor(db: Database, shared: SharedRoomsStore) {
+    this.#db = db
+    this.#shared = shared
+  }
+
+  async load({ since, now, request }: SyncFrame, movements: Movements): Promise<SyncDeviceLists> {
+    if (since === undefined) return NOTHING
+    const { userId } = request.viewer
+    const range = { after: since.deviceLists, upTo: now.deviceLists }
+    const hasMoved = range.after < range.upTo
+    if (!hasMoved && movements.come.size === 0 && movements.gone.size === 0) return NOTHING
+    return this.#db.read('sync_device_lists', async (q) => {
+      const changed = hasMoved ? await this.#shared.listDeviceListChanges(q, userId, range) : []
+      const { met, parted } = await this.#compare(q, userId, movements)
+      return { changed: [...new Set([...changed, ...met])], left: parted }
+    })
+  }
+
+  /** Who of those that have moved shares a room with the user now, and who does not. */
+  async #compare(
+    q: Query,
+    userId: UserId,
+    { come, gone }: Movements,
+  ): Promise<{ met: UserId[]; parted: UserId[] }> {
+    const sharing = await this.#shared.listSharing(q, userId, [...new Set([...come, ...gone])])
+    return {
+      met: [...come].filter((other) => sharing.has(other)),
+      parted: [...gone].filter((other) => !sharing.has(other)),
+    }
+  }
+}
