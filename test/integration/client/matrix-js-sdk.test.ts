@@ -26,7 +26,9 @@ forEachServerDatabase('matrix-js-sdk', (database) => {
   before(async function () {
     this.timeout(60_000)
     // Parts of the library do not ask which logger the client has.
-    ;(logger as unknown as { disableAll(): void }).disableAll()
+    for (const chatty of [logger, logger.getChild('[MatrixRTCSessionManager]')]) {
+      ;(chatty as unknown as { disableAll(): void }).disableAll()
+    }
     hs = await startHomeserver({ database })
     alice = await register(hs.url, 'alice')
     bob = await register(hs.url, 'bob')
