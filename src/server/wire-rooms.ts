@@ -1,5 +1,6 @@
 import type { ServerName } from '../protocol/ids.js'
 import { AccountData } from '../services/accounts/account-data.js'
+import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { EventSender } from '../services/events/event-sender.js'
 import type { RoomState } from '../services/events/room-state.js'
@@ -60,6 +61,7 @@ export interface RoomParts {
   readonly roomState: RoomState
   readonly eventSender: EventSender
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  readonly pushRules: PushRules
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -161,6 +163,7 @@ export function createRoomServices(
       ...shared,
       aliases,
       guestAccess,
+      succession,
       membership: roomMembership,
       relations: new RelationChecks(shared),
       transactions: stores.eventTxns,

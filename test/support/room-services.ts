@@ -1,6 +1,7 @@
 import { createEventServices, createEventStores } from '../../src/server/wire-events.js'
 import { createRoomServices, createRoomStores, type RoomOptions } from '../../src/server/wire-rooms.js'
 import { RateLimits, type RateLimitSettings } from '../../src/services/accounts/ratelimits.js'
+import { PushRules } from '../../src/services/accounts/push-rules.js'
 import type { Requester } from '../../src/services/accounts/requester.js'
 import type { RoomWish } from '../../src/services/rooms/room-creation.js'
 import type { DeviceId, RoomId, ServerName, UserId } from '../../src/protocol/ids.js'
@@ -9,6 +10,7 @@ import { CacheRegistry } from '../../src/storage/cache-registry.js'
 import type { Database } from '../../src/storage/database.js'
 import { AccountDataStore } from '../../src/storage/stores/account-data.js'
 import { ProfilesStore } from '../../src/storage/stores/profiles.js'
+import { PUSH_RULES_STREAM, PushRulesStore } from '../../src/storage/stores/push-rules.js'
 import { UsersStore } from '../../src/storage/stores/users.js'
 import { IdAllocator, type SequenceOptions } from '../../src/storage/streams/sequences.js'
 import { StreamIdGenerator } from '../../src/storage/streams/stream-id-generator.js'
@@ -76,6 +78,12 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
     eventStores,
     { serverName: ROOMS_SERVER, countsUnread: true },
   )
+  const pushRules = new PushRules({
+    db,
+    pushRules: new PushRulesStore(caches, { cacheSize: 100 }),
+    streamIds: await StreamIdGenerator.open(db, PUSH_RULES_STREAM),
+    positions,
+  })
   const limits = Object.fromEntries(SECTIONS.map((section) => [section, UNLIMITED]))
   const services = createRoomServices(
     {
@@ -84,6 +92,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
       positions,
       eventStream: streams.events,
       accountDataStream: streams.accountData,
+      pushRules,
       roomState: written.roomState,
       eventSender: written.eventSender,
       rateLimits: new RateLimits(clock, { ...limits, ...options.limits }),
@@ -92,7 +101,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
     stores,
     withDefaults(options),
   )
-  const fixture = { db, clock, stores, services, roomState: written.roomState, errors }
+  const fixture = { db, clock, stores, services, pushRules, roomState: written.roomState, errors }
   return {
     ...fixture,
     sender: written.eventSender,

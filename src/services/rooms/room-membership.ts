@@ -140,12 +140,13 @@ export class RoomMembership {
     await this.#invite(requester, change, isLimited !== false)
   }
 
-  /** Throws `M_FORBIDDEN`, also for people who are not in the room. */
+  /** Throws `M_FORBIDDEN`, also for people who are not in the room; `M_USER_SUSPENDED`. */
   async kick(
     requester: Requester,
     roomId: RoomId,
     { userId, reason }: { userId: string; reason: string | undefined },
   ): Promise<void> {
+    checkNotSuspended(requester)
     const content = reasonContent(reason)
     const target = parseTarget(userId)
     const change = await this.#change(requester, { roomId, target, membership: 'leave', content })
@@ -174,6 +175,7 @@ export class RoomMembership {
     roomId: RoomId,
     { userId, reason }: { userId: string; reason: string | undefined },
   ): Promise<void> {
+    checkNotSuspended(requester)
     const content = reasonContent(reason)
     const target = parseTarget(userId)
     const change = await this.#change(requester, { roomId, target, membership: 'leave', content })
@@ -281,8 +283,10 @@ export class RoomMembership {
       await thirdPartyInvites.exchange(room, target, signed)
       isInvited = true
     }
-    const authorising = isIn || isInvited ? undefined : await restrictedJoins.authorise(room, target)
-    const profile = await profiles.get(db.reader, target)
+    const [authorising, profile] = await Promise.all([
+      isIn || isInvited ? undefined : restrictedJoins.authorise(room, target),
+      profiles.get(db.reader, target),
+    ])
     const content = {
       ...memberContent('join', given, profile),
       ...(authorising !== undefined && { join_authorised_via_users_server: authorising }),

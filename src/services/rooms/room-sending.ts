@@ -14,6 +14,7 @@ import { badAlias, newAliases } from './canonical-aliases.js'
 import type { GuestAccess } from './guest-access.js'
 import type { RelationChecks } from './relation-checks.js'
 import type { RoomMembership } from './room-membership.js'
+import type { RoomSuccession } from './room-succession.js'
 import { pretendedEventId } from './shadow-bans.js'
 import {
   checkPowerLevelContent,
@@ -33,6 +34,7 @@ export interface RoomSendingDependencies {
   readonly aliases: Aliases
   readonly relations: RelationChecks
   readonly guestAccess: GuestAccess
+  readonly succession: RoomSuccession
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   readonly serverName: ServerName
   /** Called with what fails after an event is sent. */
@@ -119,6 +121,9 @@ export class RoomSending {
       { roomId, type, stateKey, content, ts: timestampOf(requester, input) },
     )
     if (type === 'm.room.guest_access') this.#follow(this.#deps.guestAccess.enforce(roomId))
+    if (type === 'm.room.tombstone' && stateKey === '') {
+      this.#deps.succession.onTombstone(requester.userId, roomId, content['replacement_room'])
+    }
     return eventId
   }
 

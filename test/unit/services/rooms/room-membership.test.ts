@@ -175,6 +175,10 @@ forEachDatabase('room membership', (open) => {
     await refused(members().knock(suspended, openRoom, undefined), 'M_USER_SUSPENDED')
     await members().join(bob, openRoom)
     await refused(invite(openRoom, carol.userId, suspended), 'M_USER_SUSPENDED')
+    const other = { userId: carol.userId, ...NO_REASON }
+    await refused(members().kick(suspended, openRoom, other), 'M_USER_SUSPENDED')
+    await refused(members().ban(suspended, openRoom, other), 'M_USER_SUSPENDED')
+    await refused(members().unban(suspended, openRoom, other), 'M_USER_SUSPENDED')
     await members().leave(suspended, openRoom, undefined)
     expect(await fixture.membership(openRoom, bob.userId)).to.equal('leave')
   })

@@ -164,9 +164,18 @@ forEachDatabase('room upgrades', (open) => {
       await put(userId, old, 'm.tag', tags)
       await put(userId, undefined, 'm.direct', { '@x:y': [old], '@z:y': ['!other:y'] })
     }
+    const rule = { kind: 'room', ruleId: old } as const
+    for (const { userId } of [alice, bob]) {
+      await fixture.pushRules.putRule(userId, rule, { body: { actions: [] }, place: {} })
+    }
+    await fixture.pushRules.setEnabled(bob.userId, rule, false)
     const next = await upgrade(old, '12')
     await fixture.services.roomMembership.join(bob, next)
     await fixture.services.succession.settle()
+    for (const { userId } of [alice, bob]) {
+      const copied = await fixture.pushRules.getRule(userId, { kind: 'room', ruleId: next })
+      expect(copied).to.deep.include({ actions: [], enabled: userId === alice.userId })
+    }
     const get = (userId: Requester['userId'], roomId: RoomId | undefined, type: string) =>
       fixture.stores.accountData.get(fixture.db.reader, userId, roomId, type)
     for (const { userId } of [alice, bob]) {
@@ -184,6 +193,23 @@ forEachDatabase('room upgrades', (open) => {
     await fixture.services.roomMembership.join(bob, impostor)
     await fixture.services.succession.settle()
     expect(await get(bob.userId, impostor, 'm.tag')).to.equal(undefined)
+  })
+
+  it('by hand carry settings over too', async () => {
+    const old = await fixture.createRoom(alice)
+    const tags = { tags: { 'm.favourite': {} } }
+    await fixture.db.write('test', (tx) =>
+      fixture.stores.accountData.put(tx, alice.userId, { roomId: old, type: 'm.tag', content: tags }, 1),
+    )
+    const next = await fixture.createRoom(alice, { creationContent: { predecessor: { room_id: old } } })
+    const other = await fixture.createRoom(alice)
+    const tagsOf = (roomId: RoomId) =>
+      fixture.stores.accountData.get(fixture.db.reader, alice.userId, roomId, 'm.tag')
+    await setState(old, 'm.room.tombstone', { replacement_room: other })
+    await setState(old, 'm.room.tombstone', { replacement_room: next })
+    await fixture.services.succession.settle()
+    expect(await tagsOf(next)).to.deep.equal(tags)
+    expect(await tagsOf(other)).to.equal(undefined)
   })
 
   it('move the children of spaces', async () => {
