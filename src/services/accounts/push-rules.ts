@@ -67,8 +67,11 @@ export class PushRules {
   /**
    * The compiled rules of those of the users who have changed theirs; the others have the default rules.
    */
-  async evaluatorsOfChanged(userIds: readonly UserId[]): Promise<Map<UserId, PushEvaluator>> {
-    const stored = await this.#deps.pushRules.getMany(this.#deps.db.reader, userIds)
+  async evaluatorsOfChanged(
+    userIds: readonly UserId[],
+    q: Query = this.#deps.db.reader,
+  ): Promise<Map<UserId, PushEvaluator>> {
+    const stored = await this.#deps.pushRules.getMany(q, userIds)
     const evaluators = new Map<UserId, PushEvaluator>()
     for (const [userId, changes] of stored) {
       if (changes === NO_PUSH_RULE_CHANGES) continue

@@ -78,7 +78,7 @@ export class UnreadCounts {
     const [reads, joins, evaluators] = await Promise.all([
       receipts.getReadPositions(q, userId, roomNids),
       pushActions.listJoinPositions(q, userId, roomNids),
-      pushRules.evaluatorsOfChanged([userId]),
+      pushRules.evaluatorsOfChanged([userId], q),
     ])
     const evaluator = evaluators.get(userId)
     const quiet = evaluator ? await this.#quietRooms(q, evaluator, roomNids) : NO_ROOMS

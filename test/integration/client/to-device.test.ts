@@ -12,7 +12,7 @@ async function received(client: MatrixClient, since: string) {
   const response = await client.sync({ since })
   return {
     contents: eventsAt(response, 'to_device', 'events').map((event) => event['content']),
-    next: String(response['next_batch']),
+    next: response['next_batch'] as string,
   }
 }
 

@@ -179,6 +179,19 @@ forEachDatabase('UnreadCounts', (open) => {
     expect(await count()).to.deep.equal({ notifications: 1, highlights: 1 })
   })
 
+  it('takes no second connection within a transaction', async () => {
+    await say()
+    const users = Array.from({ length: 40 }, (_, n) => requesterOf(`user${n}`).userId)
+    for (const userId of users) await room.setMembership(userId, 'join')
+    await say()
+    const all = await Promise.all(
+      users.map((userId) =>
+        fixture.db.read('test', (q) => fixture.unreadCounts.forRooms(q, userId, [room.roomNid])),
+      ),
+    )
+    for (const counted of all) expect(counted.get(room.roomNid)?.notifications).to.equal(1)
+  })
+
   it('counts many rooms at once, each for itself', async () => {
     const other = await RoomRows.create(fixture.db, { value: 1000 })
     await other.setMembership(bob.userId, 'join')
