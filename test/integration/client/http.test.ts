@@ -113,6 +113,22 @@ describe('a server over HTTP', () => {
     expect((await alice.request('GET', '/health').catch(() => undefined))?.status).to.equal(undefined)
   })
 
+  it('answers those who wait for news when it stops', async () => {
+    await using hs = await startHomeserver()
+    const alice = await hs.register('alice')
+    const since = await alice.syncToken()
+    const waiting = alice.request('GET', '/_matrix/client/v3/sync', { query: { since, timeout: 60_000 } })
+    // The request for metrics is one of the two.
+    while (
+      !(await hs.client().request('GET', '/_synapse/metrics')).text.includes('in_flight_requests_count 2')
+    )
+      continue
+    await hs.server.stop()
+    const answer = await waiting
+    expect(answer.status).to.equal(200)
+    expect(answer.body['next_batch']).to.be.a('string')
+  })
+
   it('has its name and version for administrators', async () => {
     await using hs = await startHomeserver()
     const { server_version: version } = await hs.client().must('GET', '/_synapse/admin/v1/server_version')
