@@ -45,6 +45,7 @@ export interface PublicRoomsQuery {
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 500
+const MAX_TERM_LENGTH = 1_000
 const TOKEN = /^([np])([0-9]{1,15})_([0-9]{1,15})$/
 
 /** The published rooms of this server. https://spec.matrix.org/latest/client-server-api/#published-room-directory */
@@ -98,9 +99,9 @@ export class PublicRooms {
       return { chunk: [], total_room_count_estimate: 0 }
     }
     await entries.catchUp()
-    const term = query.searchTerm?.toLowerCase().replaceAll('\u0000', '')
+    const term = searchTerm(query.searchTerm)
     const rooms = await publicRooms.list(db.reader, {
-      searchTerm: term === '' ? undefined : term,
+      searchTerm: term,
       roomTypes: query.roomTypes,
       // One more than asked for shows whether there is another page.
       limit: limit + 1,
@@ -128,6 +129,13 @@ function pageSize(limit: number | undefined): number {
   if (limit === undefined) return DEFAULT_LIMIT
   if (limit < 0) throw invalidParam('limit must not be negative')
   return Math.min(limit, MAX_LIMIT)
+}
+
+/** What databases take for a pattern is bounded, and so are names. */
+function searchTerm(text = ''): string | undefined {
+  if (text.length > MAX_TERM_LENGTH) throw invalidParam('generic_search_term is too long')
+  const term = text.toLowerCase().replaceAll('\u0000', '')
+  return term === '' ? undefined : term
 }
 
 interface From {

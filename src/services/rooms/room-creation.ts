@@ -223,6 +223,9 @@ export function createRoomContent(
   rules: RoomVersionRules,
   { content, trusted }: { content: JsonObject; trusted: readonly UserId[] },
 ): JsonObject {
+  const { type } = content
+  // The type of a room has a column of its own, and no column holds NUL.
+  if (typeof type === 'string' && type.includes('\u0000')) throw badJson('A room type has no NUL character')
   const own = Object.fromEntries(Object.entries(content).filter(([key]) => key !== 'creator'))
   const base = { ...own, room_version: rules.version }
   if (!rules.implicitCreator) return { ...base, creator }

@@ -1,5 +1,5 @@
 import { badJson, forbidden } from '../../protocol/errors.js'
-import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
+import { fitsBytes, MAX_ID_BYTES, serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { EventSender } from '../events/event-sender.js'
@@ -26,7 +26,9 @@ export class ThirdPartyInvites {
    */
   async exchange(room: RoomRecord, userId: UserId, signed: JsonObject): Promise<void> {
     const { token } = signed
-    if (typeof token !== 'string') throw badJson('third_party_signed.token must be a string')
+    if (typeof token !== 'string' || !isStateKey(token)) {
+      throw badJson('third_party_signed.token must be a state key')
+    }
     const invite = await this.#deps.roomState.getStateEvent(room.roomId, 'm.room.third_party_invite', token)
     if (!invite) throw forbidden('There is no such third-party invite')
     const { content, sender: inviter } = invite.event
@@ -52,6 +54,11 @@ export class ThirdPartyInvites {
       },
     )
   }
+}
+
+/** What no event has for a state key need not be looked for, and some of it cannot be. */
+function isStateKey(text: string): boolean {
+  return fitsBytes(text, MAX_ID_BYTES) && !text.includes('\u0000')
 }
 
 function needsValidityCheck(content: JsonObject): boolean {

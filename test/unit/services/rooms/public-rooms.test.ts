@@ -120,7 +120,12 @@ forEachDatabase('public rooms', (open) => {
     expect((start['chunk'] as JsonObject[]).map((room) => room['room_id'])).to.deep.equal(order.slice(0, 2))
     expect(start).not.to.have.property('prev_batch')
     expect(await list({ limit: 0 })).to.deep.equal({ chunk: [], total_room_count_estimate: 0 })
-    for (const query of [{ since: 'cat' }, { since: 'n1' }, { limit: -1 }]) {
+    for (const query of [
+      { searchTerm: 'x'.repeat(60_000) },
+      { since: 'cat' },
+      { since: 'n1' },
+      { limit: -1 },
+    ]) {
       expect(await rejection(list(query))).to.have.property('errcode', 'M_INVALID_PARAM')
     }
   })

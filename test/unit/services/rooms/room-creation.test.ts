@@ -126,11 +126,17 @@ forEachDatabase('room creation', (open) => {
       },
       'M_BAD_JSON',
     )
+    await refused({ creationContent: { type: 'a\u0000' } }, 'M_BAD_JSON')
     await refused({ roomVersion: 'cat' }, 'M_UNSUPPORTED_ROOM_VERSION')
     await refused({ invite: ['bob'] }, 'M_INVALID_PARAM')
     await refused({ invite: ['@bob:example.org'] }, 'M_FORBIDDEN')
     await refused({ invitesThirdParties: true }, 'M_THREEPID_DENIED')
     await refused({}, 'M_USER_SUSPENDED', { ...alice, isSuspended: true })
+  })
+
+  it('takes any text that is only content', async () => {
+    const roomId = await fixture.createRoom(alice, { name: 'Cats\u0000', topic: '\u0000' })
+    expect(await fixture.state(roomId, 'm.room.name')).to.deep.equal({ name: 'Cats\u0000' })
   })
 
   it('makes an alias with the room, which nobody else can have', async () => {

@@ -51,6 +51,7 @@ forEachDatabase('third-party invites', (open) => {
     ]) {
       expect(await rejection(join(forged))).to.have.property('errcode', 'M_FORBIDDEN')
     }
+    expect(await rejection(join({ ...signed, token: '\u0000' }))).to.have.property('errcode', 'M_BAD_JSON')
     expect(await rejection(join({ ...signed, token: 7 }))).to.have.property('errcode', 'M_BAD_JSON')
     expect(await fixture.membership(roomId, bob.userId)).to.equal(undefined)
   })
