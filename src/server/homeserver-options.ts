@@ -48,14 +48,14 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
 }
 
 function toDescription(
-  { server, sessions }: HomeserverConfig,
+  { server, sessions, rooms }: HomeserverConfig,
   version: string,
 ): AccountOptions['description'] {
   return {
     serverName: server.serverName,
     version,
     defaultRoomVersion: server.defaultRoomVersion,
-    forgetsRoomsOnLeave: false,
+    forgetsRoomsOnLeave: rooms.forgetOnLeave,
     threepidChanges: false,
     loginTokens: sessions.loginTokens,
     wellKnown: {
