@@ -117,6 +117,15 @@ describe('canonical JSON', () => {
     )
   })
 
+  it('sorts the keys of small objects and of large ones', () => {
+    for (const size of [2, 31, 32, 33, 200]) {
+      const keys = Array.from({ length: size }, (_, index) => `k${(index * 7919) % 1009}`)
+      const value = Object.fromEntries(keys.map((key) => [key, 0]))
+      expect(canonicalJson(value)).to.equal(slowCanonicalJson(value))
+      expect(Object.keys(sortKeys(value))).to.deep.equal([...keys].sort())
+    }
+  })
+
   it('leaves out members that are undefined', () => {
     const value = { b: undefined, a: 1, A: [{ d: undefined, c: 2 }] } as unknown as JsonValue
     expect(canonicalJson(value)).to.equal('{"A":[{"c":2}],"a":1}')
