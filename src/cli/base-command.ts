@@ -1,5 +1,5 @@
 import { Command, Flags } from '@oclif/core'
-import { ConfigError, formatNotice, type ConfigNotice } from '../config/config-error.js'
+import { formatNotice, type ConfigNotice } from '../config/config-error.js'
 
 /** `-c`, which may repeat. */
 export const configFlag = Flags.string({
@@ -14,6 +14,8 @@ export const configFlag = Flags.string({
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure'
 }
+
+type CommandError = Error & { oclif?: { exit?: number }; code?: string }
 
 /** Something about how the command was called. The process ends with exit code 2. */
 export class UsageError extends Error {
@@ -34,7 +36,7 @@ export abstract class BaseCommand extends Command {
     for (const warning of warnings) this.note(`warning: ${formatNotice(warning)}`)
   }
 
-  protected override async catch(error: Error & { oclif?: { exit?: number }; code?: string }): Promise<void> {
+  protected override async catch(error: CommandError): Promise<void> {
     // Thrown by `exit()`.
     if (error.code === 'EEXIT') throw error
     const exitCode = exitCodeOf(error)
@@ -48,24 +50,33 @@ export abstract class BaseCommand extends Command {
   }
 
   protected override toErrorJson(error: unknown): unknown {
-    const { name, message } = error as Error
-    return { error: { name, message, ...(error instanceof ConfigError ? { issues: error.issues } : {}) } }
+    const { name, message } = error as CommandError
+    return { error: { name, message, ...issuesOf(error as CommandError) } }
   }
 }
 
-function exitCodeOf(error: Error & { oclif?: { exit?: number } }): number {
-  if (error instanceof UsageError) return 2
-  // oclif's errors about flags and arguments.
-  return error.oclif?.exit === 2 ? 2 : 1
+function exitCodeOf(error: CommandError): number {
+  // Flags and arguments that oclif refuses are as wrong as those that we do.
+  return error.name === 'UsageError' || error.oclif?.exit === 2 ? 2 : 1
 }
 
-/** What the person at the terminal can do something about; everything else is ours, and comes with its stack. */
-function isExpected(error: Error & { oclif?: { exit?: number } }): boolean {
-  return (
-    error instanceof CommandFailure ||
-    error instanceof UsageError ||
-    error instanceof ConfigError ||
-    error.oclif !== undefined ||
-    ['ExitPromptError', 'IncompatibleSchemaError'].includes(error.name)
-  )
+/**
+ * What the person at the terminal can do something about; everything else is ours, and comes with its stack. By name,
+ * so that errors count that come from code which is loaded later.
+ */
+function isExpected(error: CommandError): boolean {
+  return error.oclif !== undefined || EXPECTED.has(error.name)
+}
+
+const EXPECTED: ReadonlySet<string> = new Set([
+  'CommandFailure',
+  'ConfigError',
+  'ExitPromptError',
+  'IncompatibleSchemaError',
+  'UsageError',
+])
+
+/** Those of a `ConfigError`. */
+function issuesOf(error: object): { issues?: readonly ConfigNotice[] } {
+  return 'issues' in error ? { issues: error.issues as readonly ConfigNotice[] } : {}
 }
