@@ -5,7 +5,10 @@ import type { Services } from '../services/services.js'
 
 /** Services that do something while nobody asks. */
 export interface BackgroundServices {
-  readonly services: Pick<Services, 'presence' | 'profileUpdates' | 'typing'>
+  readonly services: Pick<
+    Services,
+    'accountDeactivation' | 'presence' | 'profileUpdates' | 'roomSending' | 'typing'
+  >
   readonly succession: RoomSuccession
   readonly eventPersister: EventPersister
   readonly sightings: ClientSightings
@@ -15,6 +18,7 @@ export interface BackgroundServices {
 export async function startBackground({ services }: BackgroundServices): Promise<void> {
   await services.presence.start()
   await services.profileUpdates.resume()
+  await services.accountDeactivation.resume()
 }
 
 /** Lets what writes come to its end, each before what it writes through. */
@@ -23,6 +27,8 @@ export async function stopBackground(background: BackgroundServices): Promise<vo
   services.typing.stop()
   await services.presence.stop()
   await services.profileUpdates.stop()
+  await services.accountDeactivation.settle()
+  await services.roomSending.settle()
   await succession.settle()
   await eventPersister.drain()
   await sightings.flush()
