@@ -159,16 +159,27 @@ function notAmong(q: Query, column: string, values: readonly string[]): Sql {
   return { sql: `NOT (${q.dialect.anyOf(column, 'text')})`, params: [q.dialect.list(values)] }
 }
 
-/** `LIKE` may be blind to case: what it lets through is looked at again. */
-function typesSql(q: Query, types: readonly string[]): Sql {
+/** More patterns than this are left to the caller. */
+const MAX_PATTERNS = 20
+
+/**
+ * Of patterns only what comes before the first `*`; and `LIKE` may be blind to case. What that lets through is looked at
+ * again.
+ */
+function typesSql(q: Query, types: readonly string[]): Sql | undefined {
   const exact = types.filter((type) => !type.includes('*'))
-  const patterns = types.filter((type) => type.includes('*')).map(likePattern)
+  const patterns = types.filter((type) => type.includes('*'))
+  if (patterns.length > MAX_PATTERNS || patterns.some((type) => type.startsWith('*'))) return undefined
   const conditions = [q.dialect.anyOf('e.type', 'text'), ...patterns.map(() => "e.type LIKE ? ESCAPE '~'")]
-  return { sql: `(${conditions.join(' OR ')})`, params: [q.dialect.list(exact), ...patterns] }
+  return {
+    sql: `(${conditions.join(' OR ')})`,
+    params: [q.dialect.list(exact), ...patterns.map(prefixPattern)],
+  }
 }
 
-function likePattern(type: string): string {
-  return type.replace(/[%_~]/g, (character) => `~${character}`).replace(/\*+/g, '%')
+function prefixPattern(type: string): string {
+  const prefix = type.slice(0, type.indexOf('*'))
+  return `${prefix.replace(/[%_~]/g, (character) => `~${character}`)}%`
 }
 
 /** Index events_relations. */

@@ -102,6 +102,8 @@ forEachDatabase('Pagination', (open) => {
       await filtered({ types: ['m.room.me*'], not_types: ['m.room.member'], contains_url: false }),
     ).to.deep.equal([reply, fromBob])
     expect(await filtered({ contains_url: true })).to.deep.equal([image])
+    expect(await filtered({ types: ['*.m*ss*e'], contains_url: true })).to.deep.equal([image])
+    expect(await filtered({ types: ['M.ROOM.*'] })).to.deep.equal([])
     expect(await filtered({ related_by_rel_types: ['m.thread'] })).to.deep.equal([fromBob])
     expect(await filtered({ related_by_rel_types: ['m.thread'], related_by_senders: [BOB] })).to.deep.equal(
       [],
