@@ -1,17 +1,13 @@
 import type { BulkCache, CacheRegistry } from '../../storage/cache-registry.js'
 import type { Query } from '../../storage/database.js'
-import type {
-  EventPushActionsStore,
-  RoomFloor,
-  ThreadFloor,
-} from '../../storage/stores/event-push-actions.js'
+import type { EventPushActionsStore, ThreadFloor } from '../../storage/stores/event-push-actions.js'
 import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import type { PushEvaluator } from '../../protocol/push-evaluator.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from './quiet-rooms.js'
-import { UnreadTally, type TallyPositions } from './unread-tally.js'
+import { UnreadTally } from './unread-tally.js'
 
 export interface UnreadCount {
   readonly notifications: number
@@ -37,15 +33,6 @@ export interface UnreadCountsDependencies {
   readonly caches: CacheRegistry
 }
 
-/** For whom counts are made. */
-interface Counted {
-  readonly userId: UserId
-  readonly ignored: readonly UserId[]
-  /** The user has changed their push rules. */
-  readonly hasRules: boolean
-  readonly quiet: ReadonlySet<number>
-}
-
 /**
  * Counts what somebody has not read yet: events of others that notify or highlight them, after their receipts, their
  * joining of the room, and their own last message. What was counted is remembered, so that the next time only what is
@@ -62,8 +49,8 @@ export class UnreadCounts {
   }
 
   /**
-   * The counts of each of these rooms, which the user is joined to, by nid: three statements however many rooms (four
-   * at first, and one more for users who have changed their push rules). Counts of the room are those of its main
+   * The counts of each of these rooms, which the user is joined to, by nid: two statements however many rooms, a few
+   * more at first. Counts of the room are those of its main
    * timeline; who does not ask for threads adds them up with `totalUnread`. At first no more than about 1000 events of
    * a room are counted. Events of `ignored` users are not.
    */
@@ -93,43 +80,22 @@ export class UnreadCounts {
       const known = this.#tallies.peek(keyOf(userId, roomNid))
       return known?.isSince(since) ? known : UnreadTally.begin(roomNid, since)
     })
-    const who = { userId, ignored: [...ignored], hasRules: evaluator !== undefined, quiet }
-    const updated = await this.#update(q, tallies, who)
-    const counts = new Map(updated.map((tally) => [tally.roomNid, tally.counts()]))
-    return new Map(roomNids.map((roomNid) => [roomNid, counts.get(roomNid) ?? NOTHING_UNREAD]))
-  }
-
-  /** Adds to each tally what has come since. */
-  async #update(
-    q: Query,
-    tallies: readonly UnreadTally[],
-    { userId, ignored, hasRules, quiet }: Counted,
-  ): Promise<UnreadTally[]> {
-    const { pushActions } = this.#deps
-    const after = (
-      kind: keyof TallyPositions,
-    ): { userId: UserId; ignored: readonly UserId[]; rooms: RoomFloor[] } => ({
+    const news = await pushActions.listNews(q, {
       userId,
-      ignored,
-      rooms: tallies.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo[kind] })),
+      ignored: [...ignored],
+      quiet: evaluator && quiet,
+      rooms: tallies.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo })),
+      threads: tallies.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads)),
     })
-    const threads = tallies.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads))
-    const [counts, highlights, exceptions] = await Promise.all([
-      pushActions.countNotifying(q, { ...after('notifying'), threads }),
-      pushActions.listHighlights(q, after('highlights')),
-      hasRules ? pushActions.listExceptions(q, after('exceptions'), quiet) : [],
-    ])
-    const news = { counts: byRoom(counts), highlights: byRoom(highlights), exceptions: byRoom(exceptions) }
-    return tallies.map((tally) => {
+    const newsOf = byRoom(news)
+    const counts = new Map<number, RoomUnreadCounts>()
+    for (const tally of tallies) {
       const { roomNid } = tally
-      const next = tally.plus({
-        counts: news.counts.get(roomNid) ?? [],
-        highlights: news.highlights.get(roomNid) ?? [],
-        exceptions: news.exceptions.get(roomNid) ?? [],
-      })
+      const next = tally.plus(newsOf.get(roomNid) ?? [])
       this.#tallies.set(keyOf(userId, roomNid), next)
-      return next
-    })
+      counts.set(roomNid, next.counts())
+    }
+    return new Map(roomNids.map((roomNid) => [roomNid, counts.get(roomNid) ?? NOTHING_UNREAD]))
   }
 
   async #quietRooms(

@@ -1,4 +1,4 @@
-import type { CountAdjustment, NotifyingCount } from '../../storage/stores/event-push-actions.js'
+import type { PushNews } from '../../storage/stores/event-push-actions.js'
 import type { ReadPositions } from '../../storage/stores/receipts.js'
 import type { EventId } from '../../protocol/ids.js'
 import type { RoomUnreadCounts, UnreadCount } from './unread-counts.js'
@@ -15,21 +15,6 @@ export interface TallySince {
   readonly quiet: boolean
 }
 
-/** Up to which positions events have been counted. */
-export interface TallyPositions {
-  /** Those that notify everybody. */
-  readonly notifying: number
-  readonly highlights: number
-  readonly exceptions: number
-}
-
-/** What has come since. */
-export interface TallyNews {
-  readonly counts: readonly NotifyingCount[]
-  readonly highlights: readonly CountAdjustment[]
-  readonly exceptions: readonly CountAdjustment[]
-}
-
 interface ThreadTally {
   readonly notifications: number
   readonly highlights: number
@@ -43,13 +28,14 @@ const NOTHING: ThreadTally = { notifications: 0, highlights: 0, ownPosition: 0 }
 export class UnreadTally {
   readonly roomNid: number
   readonly since: TallySince
-  readonly countedTo: TallyPositions
+  /** Up to where events have been counted. */
+  readonly countedTo: number
   readonly #threads: ReadonlyMap<EventId | undefined, ThreadTally>
 
   private constructor(
     roomNid: number,
     since: TallySince,
-    countedTo: TallyPositions,
+    countedTo: number,
     threads: ReadonlyMap<EventId | undefined, ThreadTally>,
   ) {
     this.roomNid = roomNid
@@ -60,9 +46,7 @@ export class UnreadTally {
 
   /** Nothing counted yet. */
   static begin(roomNid: number, since: TallySince): UnreadTally {
-    const floor = Math.max(since.joined, since.reads.unthreaded)
-    const countedTo = { notifying: floor, highlights: floor, exceptions: floor }
-    return new UnreadTally(roomNid, since, countedTo, new Map())
+    return new UnreadTally(roomNid, since, Math.max(since.joined, since.reads.unthreaded), new Map())
   }
 
   /** Whether it rests on the same. */
@@ -73,18 +57,21 @@ export class UnreadTally {
     )
   }
 
-  /** With what has come after `countedTo`; itself when that is nothing. */
-  plus({ counts, highlights, exceptions }: TallyNews): UnreadTally {
-    if (counts.length + highlights.length + exceptions.length === 0) return this
-    const { quiet } = this.since
+  /** With what has come after `countedTo`, all of it; itself when that is nothing. */
+  plus(news: readonly PushNews[]): UnreadTally {
+    if (news.length === 0) return this
     const threads = new Map(this.#threads)
-    for (const { threadRoot, notifications, ownPosition } of counts) {
+    let countedTo = this.countedTo
+    for (const { kind, threadRoot, notifications, ownPosition, position } of news) {
+      countedTo = Math.max(countedTo, position)
+      if (kind !== 'everybody') continue
       // An own message makes everything before it read.
       const before = ownPosition > 0 ? { ...NOTHING, ownPosition } : (threads.get(threadRoot) ?? NOTHING)
-      const added = quiet ? 0 : notifications
+      const added = this.since.quiet ? 0 : notifications
       threads.set(threadRoot, { ...before, notifications: before.notifications + added })
     }
-    for (const { threadRoot, position, ...added } of quiet ? exceptions : [...highlights, ...exceptions]) {
+    for (const { kind, threadRoot, position, ...added } of news) {
+      if (kind === 'everybody' || (kind === 'highlight' && this.since.quiet)) continue
       const before = threads.get(threadRoot) ?? NOTHING
       if (position <= Math.max(before.ownPosition, this.#readTo(threadRoot))) continue
       threads.set(threadRoot, {
@@ -92,11 +79,6 @@ export class UnreadTally {
         notifications: before.notifications + added.notifications,
         highlights: before.highlights + added.highlights,
       })
-    }
-    const countedTo = {
-      notifying: Math.max(this.countedTo.notifying, ...counts.map((count) => count.newestPosition)),
-      highlights: Math.max(this.countedTo.highlights, ...highlights.map(({ position }) => position)),
-      exceptions: Math.max(this.countedTo.exceptions, ...exceptions.map(({ position }) => position)),
     }
     return new UnreadTally(this.roomNid, this.since, countedTo, threads)
   }

@@ -1,4 +1,5 @@
-import type { Query } from '../database.js'
+import type { Query, SqlValue } from '../database.js'
+import type { Dialect } from '../dialect.js'
 import { newestPerGroup } from '../newest-per-group.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 
@@ -13,33 +14,31 @@ export interface ThreadFloor extends RoomFloor {
   readonly threadRoot: EventId | undefined
 }
 
-/** How many events of one thread notify somebody. */
-export interface NotifyingCount {
-  readonly roomNid: number
-  readonly threadRoot: EventId | undefined
-  readonly notifications: number
-  /** The user's own last notifying event there, 0 for none: what comes before it counts as read. */
-  readonly ownPosition: number
-  /** The last event that was looked at. */
-  readonly newestPosition: number
-}
-
-/** What is counted. */
-export interface CountInput {
+/** Whose news are wanted. */
+export interface PushNewsInput {
   readonly userId: UserId
+  /** From where each room is looked at. */
   readonly rooms: readonly RoomFloor[]
   readonly threads: readonly ThreadFloor[]
   /** Their events count for nothing. */
   readonly ignored: readonly UserId[]
+  /** Rooms that the user's own rules keep quiet; undefined for users without rules of their own. */
+  readonly quiet: ReadonlySet<number> | undefined
 }
 
-/** What an event adds to somebody's counts beside notifying everybody. */
-export interface CountAdjustment {
+/** What has come to one thread of a room. */
+export interface PushNews {
+  /** `everybody`: a thread's events that notify everybody, together; else one event that counts otherwise. */
+  readonly kind: 'everybody' | 'highlight' | 'exception'
   readonly roomNid: number
   readonly threadRoot: EventId | undefined
+  /** Of the event, or of the last of them. */
   readonly position: number
+  /** What it adds to the counts. */
   readonly notifications: number
   readonly highlights: number
+  /** The user's own last notifying event there, 0 for none: what comes before it counts as read. */
+  readonly ownPosition: number
 }
 
 /** A local member of a room who has changed their push rules. */
@@ -74,123 +73,27 @@ export class EventPushActionsStore {
   }
 
   /**
-   * The notifying events of others by thread, after the room's floor, the thread's, and the user's own last event in
-   * that thread; of each room at most the newest 1000 events are looked at. Index events_notifying alone.
+   * What notifies or highlights the user after each room's floor, in one statement: events of others that notify
+   * everybody, counted by thread after the thread's floor and the user's own last event there; events that highlight the
+   * user, by name or with everybody; and those that the user's own rules judge otherwise. Of each kind the newest 1000 of
+   * a room. Index events_notifying alone for the first, by primary key for the others.
    */
-  async countNotifying(q: Query, { userId, rooms, threads, ignored }: CountInput): Promise<NotifyingCount[]> {
-    if (rooms.length === 0) return []
-    const source = newestPerGroup(q.dialect, {
-      groups: q.dialect.rowsFrom({ room_nid: 'integer', position: 'integer' }),
-      table: 'events',
-      match: 't.room_nid = g.room_nid AND t.notifies = 1',
-      order: 'stream_ordering',
-      limit: MAX_COUNTED,
-    })
-    const threadRows = q.dialect.rowsFrom({ room_nid: 'integer', thread_root: 'text', position: 'integer' })
-    const rows = await q.all<CountRow>(
-      `WITH candidates AS (
-         SELECT t.room_nid, COALESCE(t.thread_root, '${MAIN}') AS thread_root, t.stream_ordering,
-           CASE WHEN t.sender = ? THEN t.stream_ordering ELSE 0 END AS own
-         FROM ${source} WHERE NOT (${q.dialect.anyOf('t.sender', 'text')})
-       ), unread AS (
-         SELECT c.room_nid, c.thread_root, c.stream_ordering, c.own,
-           MAX(c.own) OVER (PARTITION BY c.room_nid, c.thread_root) AS own_position,
-           COALESCE(t.position, 0) AS read_position
-         FROM candidates c LEFT JOIN ${threadRows} AS t
-           ON t.room_nid = c.room_nid AND t.thread_root = c.thread_root
-       )
-       SELECT room_nid, thread_root, MAX(own_position) AS own_position,
-         MAX(stream_ordering) AS newest_position, SUM(CASE WHEN own = 0 AND stream_ordering > own_position AND stream_ordering > read_position
-           THEN 1 ELSE 0 END) AS notifications
-       FROM unread GROUP BY room_nid, thread_root`,
-      [
-        userId,
-        q.dialect.rows(rooms.map(floorRow)),
-        q.dialect.list(ignored),
-        q.dialect.rows(threads.map(threadRow)),
-      ],
+  async listNews(q: Query, input: PushNewsInput): Promise<PushNews[]> {
+    if (input.rooms.length === 0) return []
+    const parts = [notifying(q.dialect, input), highlights(q.dialect, input)]
+    if (input.quiet !== undefined) parts.push(exceptions(q.dialect, input, input.quiet))
+    const rows = await q.all<NewsRow>(
+      parts.map(({ sql }) => sql).join(' UNION ALL '),
+      parts.flatMap(({ params }) => params),
     )
     return rows.map((row) => ({
+      kind: row.kind,
       roomNid: row.room_nid,
       threadRoot: row.thread_root === MAIN ? undefined : (row.thread_root as EventId),
-      notifications: row.notifications,
-      ownPosition: row.own_position,
-      newestPosition: row.newest_position,
-    }))
-  }
-
-  /** The newest 1000 events after each room's floor that highlight the user, by name or with everybody. By primary key. */
-  async listHighlights(
-    q: Query,
-    { userId, rooms, ignored }: Omit<CountInput, 'threads'>,
-  ): Promise<CountAdjustment[]> {
-    if (rooms.length === 0) return []
-    const wanted = rooms.flatMap((floor) =>
-      [userId, EVERYBODY].map((named) => ({ user_id: named, ...floorRow(floor) })),
-    )
-    const source = newestPerGroup(q.dialect, {
-      groups: q.dialect.rowsFrom({ user_id: 'text', room_nid: 'integer', position: 'integer' }),
-      table: 'event_highlights',
-      match: 't.user_id = g.user_id AND t.room_nid = g.room_nid',
-      order: 'stream_ordering',
-      limit: MAX_COUNTED,
-    })
-    const rows = await q.all<HighlightRow>(
-      `SELECT t.room_nid, t.stream_ordering, e.thread_root, e.notifies FROM ${source} CROSS JOIN events e
-       WHERE e.stream_ordering = t.stream_ordering AND e.sender <> ? AND e.redacted_by IS NULL
-         AND NOT (${q.dialect.anyOf('e.sender', 'text')})`,
-      [q.dialect.rows(wanted), userId, q.dialect.list(ignored)],
-    )
-    return rows.map((row) => ({
-      roomNid: row.room_nid,
-      threadRoot: (row.thread_root as EventId | null) ?? undefined,
-      position: row.stream_ordering,
-      // What notifies everybody is counted already.
-      notifications: row.notifies === 1 ? 0 : 1,
-      highlights: 1,
-    }))
-  }
-
-  /**
-   * The newest 1000 events after each room's floor that the user's own rules judge otherwise, as seen from a room that
-   * is or is not quiet for the user. By primary key.
-   */
-  async listExceptions(
-    q: Query,
-    { userId, rooms, ignored }: Omit<CountInput, 'threads'>,
-    quiet: ReadonlySet<number>,
-  ): Promise<CountAdjustment[]> {
-    if (rooms.length === 0) return []
-    const source = newestPerGroup(q.dialect, {
-      groups: q.dialect.rowsFrom({
-        user_id: 'text',
-        room_nid: 'integer',
-        position: 'integer',
-        quiet: 'integer',
-      }),
-      table: 'event_push_exceptions',
-      match: 't.user_id = g.user_id AND t.room_nid = g.room_nid AND t.quiet = g.quiet',
-      order: 'stream_ordering',
-      limit: MAX_COUNTED,
-    })
-    const wanted = rooms.map((floor) => ({
-      user_id: userId,
-      ...floorRow(floor),
-      quiet: quiet.has(floor.roomNid) ? 1 : 0,
-    }))
-    const rows = await q.all<ExceptionRow>(
-      `SELECT t.room_nid, t.stream_ordering, t.notifications, t.highlights, e.thread_root
-       FROM ${source} CROSS JOIN events e
-       WHERE e.stream_ordering = t.stream_ordering AND e.redacted_by IS NULL
-         AND NOT (${q.dialect.anyOf('e.sender', 'text')})`,
-      [q.dialect.rows(wanted), q.dialect.list(ignored)],
-    )
-    return rows.map((row) => ({
-      roomNid: row.room_nid,
-      threadRoot: (row.thread_root as EventId | null) ?? undefined,
-      position: row.stream_ordering,
+      position: row.position,
       notifications: row.notifications,
       highlights: row.highlights,
+      ownPosition: row.own_position,
     }))
   }
 
@@ -217,27 +120,106 @@ export class EventPushActionsStore {
   }
 }
 
-interface CountRow {
+interface NewsRow {
+  kind: PushNews['kind']
   room_nid: number
   thread_root: string
-  own_position: number
-  newest_position: number
-  notifications: number
-}
-
-interface HighlightRow {
-  room_nid: number
-  stream_ordering: number
-  thread_root: string | null
-  notifies: number
-}
-
-interface ExceptionRow {
-  room_nid: number
-  stream_ordering: number
+  position: number
   notifications: number
   highlights: number
-  thread_root: string | null
+  own_position: number
+}
+
+/** A SELECT with the columns of `NewsRow`. */
+interface NewsQuery {
+  readonly sql: string
+  readonly params: readonly SqlValue[]
+}
+
+function notifying(dialect: Dialect, { userId, rooms, threads, ignored }: PushNewsInput): NewsQuery {
+  const source = newestPerGroup(dialect, {
+    groups: dialect.rowsFrom({ room_nid: 'integer', position: 'integer' }),
+    table: 'events',
+    match: 't.room_nid = g.room_nid AND t.notifies = 1',
+    order: 'stream_ordering',
+    limit: MAX_COUNTED,
+  })
+  const threadRows = dialect.rowsFrom({ room_nid: 'integer', thread_root: 'text', position: 'integer' })
+  return {
+    sql: `SELECT 'everybody' AS kind, room_nid, thread_root, MAX(stream_ordering) AS position,
+        SUM(CASE WHEN own = 0 AND stream_ordering > own_position AND stream_ordering > read_position
+          THEN 1 ELSE 0 END) AS notifications,
+        0 AS highlights, MAX(own_position) AS own_position
+      FROM (
+        SELECT c.room_nid, c.thread_root, c.stream_ordering, c.own, COALESCE(t.position, 0) AS read_position,
+          MAX(c.own) OVER (PARTITION BY c.room_nid, c.thread_root) AS own_position
+        FROM (
+          SELECT t.room_nid, COALESCE(t.thread_root, '${MAIN}') AS thread_root, t.stream_ordering,
+            CASE WHEN t.sender = ? THEN t.stream_ordering ELSE 0 END AS own
+          FROM ${source} WHERE NOT (${dialect.anyOf('t.sender', 'text')})
+        ) AS c LEFT JOIN ${threadRows} AS t ON t.room_nid = c.room_nid AND t.thread_root = c.thread_root
+      ) AS unread GROUP BY room_nid, thread_root`,
+    params: [
+      userId,
+      dialect.rows(rooms.map(floorRow)),
+      dialect.list(ignored),
+      dialect.rows(threads.map(threadRow)),
+    ],
+  }
+}
+
+function highlights(dialect: Dialect, { userId, rooms, ignored }: PushNewsInput): NewsQuery {
+  const source = newestPerGroup(dialect, {
+    groups: dialect.rowsFrom({ user_id: 'text', room_nid: 'integer', position: 'integer' }),
+    table: 'event_highlights',
+    match: 't.user_id = g.user_id AND t.room_nid = g.room_nid',
+    order: 'stream_ordering',
+    limit: MAX_COUNTED,
+  })
+  const wanted = rooms.flatMap((floor) =>
+    [userId, EVERYBODY].map((named) => ({ user_id: named, ...floorRow(floor) })),
+  )
+  return {
+    // What notifies everybody is counted already.
+    sql: `SELECT 'highlight' AS kind, t.room_nid, COALESCE(e.thread_root, '${MAIN}') AS thread_root,
+        t.stream_ordering AS position, 1 - e.notifies AS notifications, 1 AS highlights, 0 AS own_position
+      FROM ${source} CROSS JOIN events e
+      WHERE e.stream_ordering = t.stream_ordering AND e.sender <> ? AND e.redacted_by IS NULL
+        AND NOT (${dialect.anyOf('e.sender', 'text')})`,
+    params: [dialect.rows(wanted), userId, dialect.list(ignored)],
+  }
+}
+
+function exceptions(
+  dialect: Dialect,
+  { userId, rooms, ignored }: PushNewsInput,
+  quiet: ReadonlySet<number>,
+): NewsQuery {
+  const source = newestPerGroup(dialect, {
+    groups: dialect.rowsFrom({
+      user_id: 'text',
+      room_nid: 'integer',
+      position: 'integer',
+      quiet: 'integer',
+    }),
+    table: 'event_push_exceptions',
+    match: 't.user_id = g.user_id AND t.room_nid = g.room_nid AND t.quiet = g.quiet',
+    order: 'stream_ordering',
+    limit: MAX_COUNTED,
+  })
+  const wanted = rooms.map((floor) => ({
+    user_id: userId,
+    ...floorRow(floor),
+    quiet: quiet.has(floor.roomNid) ? 1 : 0,
+  }))
+  return {
+    sql: `SELECT 'exception' AS kind, t.room_nid, COALESCE(e.thread_root, '${MAIN}') AS thread_root,
+        t.stream_ordering AS position, t.notifications, t.highlights, 0 AS own_position
+      FROM ${source} CROSS JOIN events e
+      WHERE e.stream_ordering = t.stream_ordering AND e.redacted_by IS NULL
+        AND NOT (${dialect.anyOf('e.sender', 'text')})`,
+    params: [dialect.rows(wanted), dialect.list(ignored)],
+  }
 }
 
 function floorRow(floor: RoomFloor) {
