@@ -71,7 +71,6 @@ function isExpected(error: CommandError): boolean {
 const EXPECTED: ReadonlySet<string> = new Set([
   'CommandFailure',
   'ConfigError',
-  'ExitPromptError',
   'IncompatibleSchemaError',
   'UsageError',
 ])

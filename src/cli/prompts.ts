@@ -1,4 +1,4 @@
-import { UsageError } from './base-command.js'
+import { CommandFailure, UsageError } from './base-command.js'
 
 /** Whether somebody is there to be asked: never in pipelines and scripts. */
 export function isInteractive(): boolean {
@@ -9,8 +9,13 @@ export function isInteractive(): boolean {
 async function ask(question: Readonly<Record<string, unknown>>): Promise<unknown> {
   const { default: inquirer } = await import('inquirer')
   const prompt = inquirer.createPromptModule({ output: process.stderr })
-  const answers = await prompt<{ answer: unknown }>([{ ...question, name: 'answer' } as never])
-  return answers.answer
+  try {
+    const { answer } = await prompt<{ answer: unknown }>([{ ...question, name: 'answer' } as never])
+    return answer
+  } catch (error) {
+    if ((error as Error).name === 'ExitPromptError') throw new CommandFailure('Cancelled', { cause: error })
+    throw error
+  }
 }
 
 export interface TextQuestion {
