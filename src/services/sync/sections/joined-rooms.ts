@@ -50,7 +50,9 @@ export class JoinedRoomsSection {
     if (shown.size === 0) return {}
     const [written, unread] = await Promise.all([
       this.#parts.contents.serialize(frame, shown),
-      this.#db.read('sync_unread_counts', (q) => this.#parts.unread.forRooms(q, userId, [...shown.keys()])),
+      this.#db.read('sync_unread_counts', (q) =>
+        this.#parts.unread.forRooms(q, userId, [...shown.keys()], { ignored: frame.ignored }),
+      ),
     ])
     const rooms: JsonObject = {}
     for (const roomNid of shown.keys()) {
