@@ -1,5 +1,4 @@
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
-import sodium from 'libsodium-wrappers'
 import { decodeBase64, encodeBase64 } from '../util/base64.js'
 
 /** A private key of Ed25519, ready to sign. */
@@ -41,6 +40,8 @@ const SMALL_ORDER_POINTS: ReadonlySet<string> = new Set([
 /** The key pair of a 32-byte seed. Throws a RangeError for other lengths. */
 export async function createSigningKey(seed: Uint8Array): Promise<Ed25519SigningKey> {
   if (seed.length !== SEED_BYTES) throw new RangeError(`A signing key's seed has ${SEED_BYTES} bytes`)
+  // Loading it takes longer than everything else here, and most commands have no key to make.
+  const { default: sodium } = await import('libsodium-wrappers')
   await sodium.ready
   const { publicKey } = sodium.crypto_sign_seed_keypair(seed)
   const keyObject = createPrivateKey({
