@@ -11,6 +11,7 @@ import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
 import { Notifier } from '../services/streams/notifier.js'
 import { StreamPositions } from '../services/streams/stream-positions.js'
+import { DeviceListWakeups } from '../services/sync/device-list-wakeups.js'
 import { EventTail } from '../services/sync/event-tail.js'
 import { LazyMembers } from '../services/sync/lazy-members.js'
 import { MemberMovements } from '../services/sync/member-movements.js'
@@ -90,6 +91,7 @@ export function createSyncServices(
   }
   const tail = new EventTail(db, reads)
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
+  parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
   const contents = new RoomContents({
     timelines: new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options),
     states: new RoomStateLoader(db, reads),
