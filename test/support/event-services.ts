@@ -47,8 +47,8 @@ export interface EventFixture {
   readonly eventStream: StreamIdGenerator
   readonly positions: PositionHints[]
   readonly counts: StatementCounts
-  /** Makes the next transactions of a name fail; the number is how many. */
-  readonly failing: Map<string, number>
+  /** Whether the next transactions of a name fail, one after the other. */
+  readonly failing: Map<string, boolean[]>
   /** A second process on the same database: empty caches, ids of its own. */
   restart(): Promise<EventFixture>
   /** The events of a room in the order of the stream, without outliers. */
@@ -60,7 +60,7 @@ export interface EventFixture {
 /** The write path on a database, as a server has it, with counters and failures on demand. */
 export async function createEventFixture(inner: Database): Promise<EventFixture> {
   const counts: StatementCounts = { reads: 0, transactions: 0, writes: 0 }
-  const failing = new Map<string, number>()
+  const failing = new Map<string, boolean[]>()
   const db = observed(inner, counts, failing)
   const clock = new ManualClock()
   const stores = createEventStores(new CacheRegistry(createMetrics()), { eventCacheSize: 10_000 })
@@ -154,7 +154,7 @@ export interface RemoteDraft {
   readonly type: string
   readonly sender: UserId
   readonly stateKey?: string
-  readonly content?: JsonObject
+  readonly content: JsonObject
   readonly ts?: number
   /** Instead of what the selection says. */
   readonly authEvents?: readonly Event[]
@@ -181,8 +181,7 @@ export class RemoteServer {
   /** An event after others, with auth events from the state after the first of those. */
   async make(after: readonly Event[], draft: RemoteDraft): Promise<Event> {
     const { rules, roomId } = this.#room
-    const input = { ...draft, content: draft.content ?? {} }
-    const authEvents = draft.authEvents ?? (await this.#authEvents(after[0]!, input))
+    const authEvents = draft.authEvents ?? (await this.#authEvents(after[0]!, draft))
     const event = buildEvent(
       rules,
       {
@@ -190,7 +189,7 @@ export class RemoteServer {
         type: draft.type,
         sender: draft.sender,
         ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
-        content: draft.content ?? {},
+        content: draft.content,
         prevEvents: after.map(reference),
         authEvents: authEvents.map(reference),
         depth: Math.max(0, ...after.map((event) => event.depth)) + 1,
@@ -213,10 +212,10 @@ export class RemoteServer {
     return event
   }
 
-  async #authEvents(after: Event, input: RemoteDraft & { content: JsonObject }): Promise<Event[]> {
+  async #authEvents(after: Event, input: RemoteDraft): Promise<Event[]> {
     const q = this.#fixture.db.reader
     const stored = await this.#fixture.stores.events.get(q, after.eventId)
-    if (stored?.stateAfter == null) throw new Error(`There is no state after ${after.eventId}`)
+    if (typeof stored?.stateAfter !== 'number') throw new Error(`There is no state after ${after.eventId}`)
     const state = await this.#fixture.stores.snapshots.get(q, stored.stateAfter)
     const keys = authEventKeys(this.#room.rules, input).map(([type, key]) => stateKeyOf(type, key))
     const keyNids = await this.#fixture.stores.stateKeys.find(q, keys)
@@ -249,7 +248,7 @@ async function openIds(
 }
 
 /** A database that counts what it is asked, and fails where a test wants it to. */
-function observed(db: Database, counts: StatementCounts, failing: Map<string, number>): Database {
+function observed(db: Database, counts: StatementCounts, failing: Map<string, boolean[]>): Database {
   const counting = <T extends Query>(query: T, count: () => void): T =>
     new Proxy(query, {
       get(target, name) {
@@ -271,10 +270,8 @@ function observed(db: Database, counts: StatementCounts, failing: Map<string, nu
     write: (name, fn) => {
       counts.transactions++
       return db.write(name, async (tx: Tx) => {
-        const left = failing.get(name) ?? 0
         const result = await fn(counting(tx, () => counts.writes++))
-        if (left <= 0) return result
-        failing.set(name, left - 1)
+        if (failing.get(name)?.shift() !== true) return result
         throw new Error(`${name} fails as the test wants`)
       })
     },

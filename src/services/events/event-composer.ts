@@ -19,7 +19,6 @@ import {
   nextInGraph,
   type EventAssembler,
   type EventDraft,
-  type StateLookup,
 } from './event-assembler.js'
 import { toPending, type EventLookup, type PendingEvents } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'

@@ -96,8 +96,8 @@ export class EventReceiver {
     const references = [event.eventId, ...event.prevEventIds, ...event.authEventIds]
     const held = await this.#parts.lookup.byIds(references, head.pending)
     const known = held.get(event.eventId)
-    if (known?.stateBefore != null) return { outcome: 'known', stored: known }
-    const prevEvents = event.prevEventIds.filter((id) => held.get(id)?.stateAfter == null)
+    if (known && known.stateBefore !== null) return { outcome: 'known', stored: known }
+    const prevEvents = event.prevEventIds.filter((id) => typeof held.get(id)?.stateAfter !== 'number')
     const authEvents = event.authEventIds.filter((id) => !held.has(id))
     if (prevEvents.length + authEvents.length > 0) return { outcome: 'missing', prevEvents, authEvents }
     const all = (ids: readonly EventId[]): StoredEvent[] => ids.flatMap((id) => held.get(id) ?? [])

@@ -4,8 +4,7 @@ import { forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import { serverNameOf, type EventId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
-import type { StateLookup } from './event-assembler.js'
-import { asAuthState } from './event-assembler.js'
+import { asAuthState, type StateLookup } from './event-assembler.js'
 import type { EventLookup, PendingEvents } from './pending-events.js'
 
 /** What is stored of a redaction: its target, and whether it takes the target's content away. */
