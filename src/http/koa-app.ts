@@ -1,3 +1,5 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import Koa from 'koa'
 import { CORS_HEADERS } from './cors.js'
 import type { ListenerView, Pipeline } from './pipeline.js'
@@ -10,6 +12,7 @@ export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
     const response = await pipeline.answer(ctx, view)
     if (ctx.res.destroyed) abandon(ctx, response)
     else write(ctx, response)
+    if (view.compresses) await compress(ctx)
     if (pipeline.isStopping) ctx.set('Connection', 'close')
   })
   // Only connections that break while an answer is sent end here: everything else has become an answer.
@@ -29,6 +32,21 @@ function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void 
   else ctx.body = body.stream
   // After the body, whose setter guesses a type and a length.
   ctx.set(headers)
+}
+
+const gzipAsync = promisify(gzip)
+/** Shorter answers fit into one packet anyway. */
+const MIN_COMPRESSED_LENGTH = 1400
+const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))/i
+
+/** Packs text, for clients that want it. */
+async function compress(ctx: Koa.Context): Promise<void> {
+  const { body } = ctx
+  if (typeof body !== 'string' || body.length < MIN_COMPRESSED_LENGTH) return
+  ctx.vary('Accept-Encoding')
+  if (!ACCEPTS_GZIP.test(ctx.get('Accept-Encoding'))) return
+  ctx.body = await gzipAsync(body)
+  ctx.set('Content-Encoding', 'gzip')
 }
 
 /** There is nobody to answer any more. */

@@ -42,6 +42,8 @@ export interface ListenerView {
   readonly trustsForwardedFor: boolean
   /** `request_id_header`: the proxy in front names requests. */
   readonly requestIdHeader: string | undefined
+  /** `compress`: long answers are packed for clients that want it. */
+  readonly compresses: boolean
 }
 
 /** What becomes known of a request while it is answered. */

@@ -55,6 +55,7 @@ export function createRequestListener(pipeline: Pipeline, listener: ListenerConf
     router: new Router(buildRouteTable(routesOfResources(names))),
     trustsForwardedFor: listener.xForwarded,
     requestIdHeader: listener.requestIdHeader,
+    compresses: listener.resources.some(({ compress }) => compress),
   })
   const callback = app.callback()
   return (req, res) => void callback(req, res)

@@ -58,7 +58,9 @@ class TestServer implements AsyncDisposable {
   /** What the handler of `act` waits for. */
   gate: Promise<unknown> = Promise.resolve()
 
-  static async start(options: { trustsForwardedFor?: boolean; debug?: boolean } = {}): Promise<TestServer> {
+  static async start(
+    options: { trustsForwardedFor?: boolean; debug?: boolean; compresses?: boolean } = {},
+  ): Promise<TestServer> {
     const server = new TestServer()
     const log = await createLogger({
       level: options.debug === true ? 'debug' : 'info',
@@ -87,6 +89,7 @@ class TestServer implements AsyncDisposable {
       router: new Router(buildRouteTable(server.#routes(log.logger.info.bind(log.logger)))),
       trustsForwardedFor: options.trustsForwardedFor ?? false,
       requestIdHeader: 'X-Request-ID',
+      compresses: options.compresses ?? false,
     })
     const handle = app.callback()
     server.#server.on('request', (req, res) => void handle(req, res))
@@ -182,6 +185,7 @@ class TestServer implements AsyncDisposable {
         handler: ({ params, request }) => {
           this.seen = { request }
           if (params.kind === 'none') return Promise.resolve(noContent())
+          if (params.kind === 'long') return Promise.resolve({ text: 'x'.repeat(5000) })
           if (params.kind === 'redirect') return Promise.resolve(redirect('https://x.test/é'))
           if (params.kind === 'file') {
             const meta = { contentType: 'image/png', headers: { ETag: '"x"' } }
@@ -401,6 +405,22 @@ describe('http/pipeline', () => {
     expect([none.text, none.headers.get('content-type')]).to.deep.equal(['', null])
     const json = await client.request('POST', '/empty')
     expect(json.headers.get('content-type')).to.equal('application/json')
+  })
+
+  it('packs long answers where it is told to, for those who want it', async () => {
+    const ask = async (server: TestServer, kind: string, accepted: string): Promise<unknown[]> => {
+      const { headers, text } = await server
+        .client()
+        .request('GET', `/answers/${kind}`, { headers: { 'Accept-Encoding': accepted } })
+      return [headers.get('content-encoding'), headers.get('content-type'), text.length]
+    }
+    await using plain = await TestServer.start()
+    expect(await ask(plain, 'long', 'gzip')).to.deep.equal([null, 'application/json', 5011])
+    await using packing = await TestServer.start({ compresses: true })
+    expect(await ask(packing, 'long', 'br, gzip;q=0.5')).to.deep.equal(['gzip', 'application/json', 5011])
+    expect(await ask(packing, 'long', 'gzip;q=0')).to.deep.equal([null, 'application/json', 5011])
+    expect(await ask(packing, 'long', 'br')).to.deep.equal([null, 'application/json', 5011])
+    expect(await ask(packing, 'file', 'gzip')).to.deep.equal([null, 'image/png', 3])
   })
 
   it('lets those who wait answer when the server stops, and closes their connections', async () => {
