@@ -87,7 +87,7 @@ export class EventComposer {
     const keys = drafts.flatMap(({ type, stateKey }) =>
       stateKey === undefined ? [] : [stateKeyOf(type, stateKey)],
     )
-    await this.#parts.interner.intern(keys)
+    if (keys.length > 0) await this.#parts.interner.intern(keys)
   }
 
   /** The event and what is written of it, and the end of the graph after it. 403 `M_FORBIDDEN` when it is not allowed. */

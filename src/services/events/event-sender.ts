@@ -109,6 +109,7 @@ export class EventSender {
   /** Sends several events, each after the one before, all or none of them. */
   async sendBatch(source: EventSource, roomId: RoomId, drafts: readonly BatchDraft[]): Promise<EventId[]> {
     const room = await this.#parts.roomState.requireRoom(roomId)
+    await this.#prepare(drafts)
     return this.#retrying(async () => {
       const stored = await this.#composeLocked(room, (head) =>
         this.#composeAll(head, drafts, (draft) => ({ draft, sender: draft.sender ?? source.userId })),
@@ -128,6 +129,7 @@ export class EventSender {
     const head: RoomHead = { room, extremities: [], state: empty, pending: new Map(), failed: false }
     const create = { type: 'm.room.create', stateKey: '', content: input.createContent }
     const drafts: readonly BatchDraft[] = [create, ...input.drafts(room.roomId)]
+    await this.#prepare(drafts)
     const composed = await this.#composeAll(head, drafts, (draft) => ({
       draft,
       sender: draft.sender ?? creator,
@@ -153,7 +155,7 @@ export class EventSender {
     { input, txn }: { input: SendInput; txn?: EventTxn },
   ): Promise<EventId> {
     const compose = { draft: draftOf(input), sender, originServerTs: input.ts, txn }
-    checkNames(compose.draft)
+    await this.#prepare([compose.draft])
     return this.#retrying(async () => {
       let identical: StoredEvent | undefined
       const stored = await this.#composeLocked(room, async (head) => {
@@ -164,6 +166,12 @@ export class EventSender {
       })
       return (identical ?? stored[0]!).event.eventId
     })
+  }
+
+  /** Outside of the room's lock: naming new state keys is a commit, which others who send then share. */
+  async #prepare(drafts: readonly EventDraft[]): Promise<void> {
+    for (const draft of drafts) checkNames(draft)
+    await this.#parts.composer.prepare(drafts)
   }
 
   /** Composes under the room's lock and commits outside of it. */
@@ -190,8 +198,6 @@ export class EventSender {
     drafts: readonly BatchDraft[],
     toInput: (draft: BatchDraft) => ComposeInput,
   ): Promise<Composed> {
-    for (const draft of drafts) checkNames(draft)
-    await this.#parts.composer.prepare(drafts)
     const writes: EventWrite[] = []
     let end: GraphEnd = head
     try {

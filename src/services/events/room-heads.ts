@@ -28,7 +28,11 @@ export class RoomHeads {
   readonly #db: Database
   readonly #graph: EventGraphStore
   readonly #resolver: StateResolver
-  readonly #heads = new LRUCache<number, RoomHead>({ max: 5_000 })
+  readonly #heads = new LRUCache<number, RoomHead>({
+    max: 5_000,
+    maxSize: 48 * 1024 * 1024,
+    sizeCalculation: ({ state }) => 1_000 + 12 * state.snapshot.size,
+  })
   /** Those ahead of the database, which cannot be read anew. */
   readonly #busy = new Map<number, RoomHead>()
 

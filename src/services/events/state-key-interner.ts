@@ -12,7 +12,10 @@ export class StateKeyInterner {
   readonly #store: StateKeysStore
   readonly #ids: IdAllocator
   #waiting = new Set<StateKey>()
-  #flush: Promise<void> | undefined
+  /** The transaction that those who come now will share. */
+  #next: Promise<void> | undefined
+  /** Settles when no transaction is running; never rejects. */
+  #idle: Promise<void> = Promise.resolve()
 
   constructor(db: Database, store: StateKeysStore, ids: IdAllocator) {
     this.#db = db
@@ -26,16 +29,23 @@ export class StateKeyInterner {
     const missing = keys.filter((key) => !found.has(key))
     if (missing.length === 0) return found
     for (const key of missing) this.#waiting.add(key)
-    this.#flush ??= Promise.resolve().then(() => this.#insertWaiting())
-    await this.#flush
+    await this.#flush()
     found = await this.#store.find(this.#db.reader, keys)
     return found
+  }
+
+  #flush(): Promise<void> {
+    if (this.#next === undefined) {
+      this.#next = this.#idle.then(() => this.#insertWaiting())
+      this.#idle = this.#next.catch(() => undefined)
+    }
+    return this.#next
   }
 
   async #insertWaiting(): Promise<void> {
     const keys = [...this.#waiting]
     this.#waiting = new Set()
-    this.#flush = undefined
+    this.#next = undefined
     const rows: { nid: number; key: StateKey }[] = []
     for (const key of keys) rows.push({ nid: await this.#ids.next(), key })
     await this.#db.write('intern_state_keys', (tx) => this.#store.insertMissing(tx, rows))
