@@ -85,15 +85,17 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
   const config = { ...testConfig(options.config), database: database.config as HomeserverConfig['database'] }
   try {
     const overrides = { log, ...(options.clock === undefined ? {} : { clock: options.clock }) }
-    const server = await createHomeserver(config, overrides)
-    const running = new TestHomeserver(server, { config, database })
-    try {
-      await server.start()
-    } catch (error) {
-      await running[Symbol.asyncDispose]()
-      throw error
+    const start = async (): Promise<Homeserver> => {
+      const server = await createHomeserver(config, overrides)
+      try {
+        await server.start()
+      } catch (error) {
+        await server.stop()
+        throw error
+      }
+      return server
     }
-    return running
+    return new TestHomeserver(await start(), { config, database, start })
   } catch (error) {
     await database.remove()
     throw error
@@ -102,14 +104,29 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
 
 /** A server that runs until it is disposed of, together with its database. */
 export class TestHomeserver implements AsyncDisposable {
-  readonly server: Homeserver
   readonly config: HomeserverConfig
   readonly #database: TestDatabase
+  readonly #start: () => Promise<Homeserver>
+  #server: Homeserver
 
-  constructor(server: Homeserver, parts: { config: HomeserverConfig; database: TestDatabase }) {
-    this.server = server
+  constructor(
+    server: Homeserver,
+    parts: { config: HomeserverConfig; database: TestDatabase; start: () => Promise<Homeserver> },
+  ) {
+    this.#server = server
     this.config = parts.config
     this.#database = parts.database
+    this.#start = parts.start
+  }
+
+  get server(): Homeserver {
+    return this.#server
+  }
+
+  /** Stops the server and starts another on the same database, at another port. */
+  async restart(): Promise<void> {
+    await this.#server.stop()
+    this.#server = await this.#start()
   }
 
   /** As in `http://127.0.0.1:12345`, without a slash. */
