@@ -13,6 +13,7 @@ import { Notifier } from '../services/streams/notifier.js'
 import { StreamPositions } from '../services/streams/stream-positions.js'
 import { DeviceListWakeups } from '../services/sync/device-list-wakeups.js'
 import { EventTail } from '../services/sync/event-tail.js'
+import { IgnoredUsers } from '../services/sync/ignored-users.js'
 import { LazyMembers } from '../services/sync/lazy-members.js'
 import { MemberMovements } from '../services/sync/member-movements.js'
 import { RoomContents } from '../services/sync/room-contents.js'
@@ -79,6 +80,9 @@ export function createSyncServices(
   const { clock, presence } = parts
   const { db, caches, streams } = parts.storage
   const notifier = new Notifier(clock, positionsOf(streams, parts.typing))
+  const ignored = new IgnoredUsers(db, caches, stores.accountData)
+  // Before those who wait are woken.
+  parts.bus.subscribe(ignored)
   parts.bus.subscribe(notifier)
   const reads = {
     ...stores,
@@ -93,12 +97,14 @@ export function createSyncServices(
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
   const contents = new RoomContents({
+    db,
+    events: stores.events,
     timelines: new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options),
     states: new RoomStateLoader(db, reads),
     clientEvents: parts.clientEvents,
   })
   const builder = new SyncBuilder(
-    new SyncFrames(db, { ...reads, userRooms, tail, lazyMembers: new LazyMembers() }),
+    new SyncFrames(db, { ...reads, userRooms, tail, ignored, lazyMembers: new LazyMembers() }),
     new MemberMovements(db, reads),
     {
       accountData: new AccountDataSection(db, { ...reads, pushRules: parts.pushRules }),

@@ -1,4 +1,5 @@
-import type { StoredEvent } from '../../storage/stores/events.js'
+import type { Database } from '../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { ClientEventFormat } from '../../protocol/client-event.js'
 import { selectFields } from '../../protocol/event-fields.js'
@@ -31,12 +32,16 @@ export interface RoomContent {
 }
 
 interface Parts {
+  readonly db: Database
+  readonly events: EventsStore
   readonly timelines: TimelineLoader
   readonly states: RoomStateLoader
   readonly clientEvents: ClientEvents
 }
 
 const MEMBER = 'm.room.member'
+/** Beyond this many events the database is the faster one to ask. */
+const MAX_LOOKED_THROUGH = 500
 
 /** Timelines and state of many rooms at once, and how they are written. */
 export class RoomContents {
@@ -107,18 +112,34 @@ export class RoomContents {
     )
   }
 
+  /**
+   * Whether anything can relate to these events: what does comes after them. Where the end of the stream is in memory,
+   * that is known without asking the database.
+   */
+  async #mayBeRelatedTo({ tail }: SyncFrame, events: readonly StoredEvent[]): Promise<boolean> {
+    if (tail === undefined) return true
+    const start = tail.events[0]?.streamOrdering ?? Infinity
+    if (events.some(({ streamOrdering }) => (streamOrdering ?? 0) < start)) return true
+    const rooms = new Set(events.map(({ roomNid }) => roomNid))
+    const nids = tail.events.filter(({ roomNid }) => rooms.has(roomNid)).map(({ eventNid }) => eventNid)
+    if (nids.length > MAX_LOOKED_THROUGH) return true
+    const candidates = await this.#parts.events.getByNids(this.#parts.db.reader, nids)
+    const ids = new Set(events.map(({ event }) => event.eventId))
+    return [...candidates.values()].some(({ relatesTo }) => relatesTo !== null && ids.has(relatesTo))
+  }
+
   /** Many lists of events in one go. */
   async #write(
-    { request }: SyncFrame,
+    frame: SyncFrame,
     lists: readonly (readonly StoredEvent[])[],
     purpose: 'timeline' | 'state',
   ): Promise<JsonObject[][]> {
-    const { eventFormat, eventFields } = request.filter
+    const { viewer, filter } = frame.request
+    const { eventFormat, eventFields } = filter
     const format: ClientEventFormat = eventFormat === 'federation' ? 'federation' : 'sync'
-    const written = await this.#parts.clientEvents.serialize(request.viewer, lists.flat(), {
-      format,
-      purpose,
-    })
+    const all = lists.flat()
+    const bundle = purpose === 'timeline' && (await this.#mayBeRelatedTo(frame, all))
+    const written = await this.#parts.clientEvents.serialize(viewer, all, { format, purpose, bundle })
     const events = eventFields ? written.map((event) => selectFields(event, eventFields)) : written
     let start = 0
     return lists.map(({ length }) => events.slice(start, (start += length)))

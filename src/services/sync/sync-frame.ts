@@ -1,5 +1,4 @@
 import type { Database } from '../../storage/database.js'
-import type { AccountDataStore } from '../../storage/stores/account-data.js'
 import type { MembershipChange, MembershipChangesStore } from '../../storage/stores/membership-changes.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
@@ -7,6 +6,7 @@ import { selectsRoom } from '../../protocol/event-filter.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { StreamToken } from '../../protocol/stream-token.js'
 import type { EventTail, TailSlice } from './event-tail.js'
+import type { IgnoredUsers } from './ignored-users.js'
 import type { LazyMembers, LazyMemberSession } from './lazy-members.js'
 import type { SyncRequest } from './sync-request.js'
 import type { UserRoom, UserRoomsCache } from './user-rooms.js'
@@ -56,7 +56,7 @@ interface Parts {
   readonly changes: MembershipChangesStore
   readonly members: RoomMembersStore
   readonly rooms: RoomsStore
-  readonly accountData: AccountDataStore
+  readonly ignored: IgnoredUsers
   readonly lazyMembers: LazyMembers
 }
 
@@ -86,7 +86,7 @@ export class SyncFrames {
       this.#parts.userRooms.at(userId, now.events),
       since ? this.#ownChanges(userId, since.events, now.events) : NO_CHANGES,
       since ? this.#parts.tail.between(since.events, now.events) : undefined,
-      this.#parts.accountData.getIgnoredUsers(this.#db.reader, userId),
+      this.#parts.ignored.of(userId),
     ])
     const present = [...userRooms.rooms].filter(([, { room }]) => selectsRoom(filter.room, room.roomId))
     const isFull = since === undefined || fullState
