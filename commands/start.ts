@@ -24,7 +24,7 @@ export default class Start extends BaseCommand {
     const { flags } = await this.parse(Start)
     const paths = configPaths(flags.config)
     const { readCheckedConfig } = await import('../src/cli/check-config.js')
-    const checked = await readCheckedConfig(paths)
+    const checked = await readCheckedConfig(paths, { makeSecrets: !flags.check })
     this.noteWarnings(checked.warnings)
     if (flags.check) {
       this.log(`The configuration of ${checked.config.server.serverName} is valid.`)

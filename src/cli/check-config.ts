@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { ConfigError, type ConfigNotice } from '../config/config-error.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
-import { loadConfig } from '../config/load.js'
+import { loadConfig, type LoadOptions } from '../config/load.js'
 import { loadLogConfig, type LogConfig } from '../config/log-config.js'
 import { loadSigningKeys } from '../config/signing-key-file.js'
 
@@ -20,8 +20,11 @@ export interface ConfigReport {
 }
 
 /** Reads a configuration and the files that it names. Throws a `ConfigError` when a server could not run with it. */
-export async function readCheckedConfig(paths: readonly string[]): Promise<CheckedConfig> {
-  const { config, warnings } = await loadConfig(paths)
+export async function readCheckedConfig(
+  paths: readonly string[],
+  options: LoadOptions = {},
+): Promise<CheckedConfig> {
+  const { config, warnings } = await loadConfig(paths, options)
   const log = await loadLogConfig(config.logging.configPath)
   await loadSigningKeys(config.signingKeys)
   checkCertificate(config.listeners)

@@ -1,7 +1,8 @@
 import { isJsonObject } from '../util/json.js'
 import { nearestOf } from '../util/edit-distance.js'
 import type { KeyPath } from './config-error.js'
-import { KNOWN_KEYS, type KeyTable, type KeyUse } from './known-keys.js'
+import type { KeyTable, KeyUse } from './key-use.js'
+import { KNOWN_KEYS } from './known-keys.js'
 
 /** What is to be said of a key. */
 export interface KeyFinding {

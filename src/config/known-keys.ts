@@ -1,35 +1,8 @@
-/**
- * Every key of Synapse's configuration and what becomes of it here. Values are checked by the sections' schemas; this
- * table only tells keys that mean something from those that do not.
- */
-export type KeyUse =
-  | { readonly kind: 'served' }
-  /** Means something, but nothing here yet. */
-  | { readonly kind: 'later' }
-  /** Means nothing here, and nothing is lost. */
-  | { readonly kind: 'noEffect'; readonly reason: string }
-  /** The server would not do what the key is there for, so it must not start. */
-  | { readonly kind: 'refused'; readonly reason: string }
-  /** A map whose keys are known one by one. */
-  | { readonly kind: 'map'; readonly keys: KeyTable }
-  | { readonly kind: 'list'; readonly of: KeyUse }
-
-export type KeyTable = Readonly<Record<string, KeyUse>>
-
-const served: KeyUse = { kind: 'served' }
-const later: KeyUse = { kind: 'later' }
-const noEffect = (reason: string): KeyUse => ({ kind: 'noEffect', reason })
-const refused = (reason: string): KeyUse => ({ kind: 'refused', reason })
-const map = (keys: KeyTable): KeyUse => ({ kind: 'map', keys })
-const list = (of: KeyUse): KeyUse => ({ kind: 'list', of })
-const all = (use: KeyUse, ...names: readonly string[]): KeyTable =>
-  Object.fromEntries(names.map((name) => [name, use]))
+import { all, later, list, map, noEffect, refused, replacedBy, served, type KeyTable } from './key-use.js'
+import { USER_KEYS } from './known-user-keys.js'
 
 const python = noEffect('it is about the Python interpreter')
 const oneProcess = noEffect('mxhs is one process')
-const instead = (key: string): KeyUse => refused(`it is out of date: use ${key}`)
-
-const rate = map(all(served, 'per_second', 'burst_count'))
 
 const SERVER: KeyTable = {
   ...all(
@@ -137,7 +110,7 @@ const LISTENERS: KeyTable = {
   ),
   ...all(served, 'tls_certificate_path', 'tls_private_key_path'),
   ...all(
-    instead('listeners'),
+    replacedBy('listeners'),
     'bind_port',
     'bind_host',
     'unsecure_port',
@@ -147,11 +120,60 @@ const LISTENERS: KeyTable = {
   ),
 }
 
+/** Those of psycopg2 and libpq, of Twisted's pool (`cp_...`), and of sqlite3. */
+const DATABASE_ARGS: KeyTable = {
+  ...all(
+    served,
+    'database',
+    'dbname',
+    'dsn',
+    'host',
+    'hostaddr',
+    'port',
+    'user',
+    'password',
+    'sslmode',
+    'sslrootcert',
+    'sslcert',
+    'sslkey',
+    'application_name',
+    'cp_max',
+    // What happens anyway: connections come when they are needed and again when they are lost; text is UTF-8.
+    'cp_min',
+    'cp_reconnect',
+    'cp_noisy',
+    'cp_openfun',
+    'check_same_thread',
+    'client_encoding',
+    'keepalives',
+  ),
+  ...all(
+    noEffect('the times are those of the system'),
+    'keepalives_idle',
+    'keepalives_interval',
+    'keepalives_count',
+    'tcp_user_timeout',
+    'connect_timeout',
+  ),
+  ...all(
+    later,
+    'options',
+    'passfile',
+    'service',
+    'sslcrl',
+    'sslpassword',
+    'channel_binding',
+    'gssencmode',
+    'krbsrvname',
+    'target_session_attrs',
+    'fallback_application_name',
+  ),
+}
+
 const STORAGE: KeyTable = {
   database: map({
     name: served,
-    // The driver's own; those that are not used are named by the section.
-    args: served,
+    args: map(DATABASE_ARGS),
     synchronous: served,
     txn_limit: noEffect('connections may be used for as long as they work'),
     allow_unsafe_locale: noEffect('any locale will do'),
@@ -169,208 +191,16 @@ const STORAGE: KeyTable = {
     ),
     cache_autotuning: later,
   }),
-  ...all(instead('caches.global_factor'), 'synctl_cache_factor', 'synctl_cache_factors'),
+  ...all(replacedBy('caches.global_factor'), 'synctl_cache_factor', 'synctl_cache_factors'),
   log_config: served,
   background_updates: later,
-}
-
-const RATE_LIMITS: KeyTable = {
-  ...all(
-    rate,
-    'rc_message',
-    'rc_registration',
-    'rc_registration_token_validity',
-    'rc_admin_redaction',
-    'rc_joins_per_room',
-    'rc_3pid_validation',
-    'rc_third_party_invite',
-    'rc_media_create',
-    'rc_key_requests',
-    'rc_delayed_event_mgmt',
-    'rc_reports',
-    'rc_room_creation',
-    'rc_user_directory',
-  ),
-  rc_login: map(all(rate, 'address', 'account', 'failed_attempts')),
-  rc_joins: map(all(rate, 'local', 'remote')),
-  rc_invites: map(all(rate, 'per_room', 'per_user', 'per_issuer')),
-  rc_presence: map({ per_user: rate }),
-  ...all(served, 'remote_media_download_per_second', 'remote_media_download_burst_count'),
-  ...all(later, 'rc_federation', 'federation_rr_transactions_per_room_per_second'),
-  ...all(instead('rc_message'), 'rc_messages_per_second', 'rc_message_burst_count'),
-  ...all(
-    instead('rc_federation'),
-    'federation_rc_window_size',
-    'federation_rc_sleep_limit',
-    'federation_rc_sleep_delay',
-    'federation_rc_reject_limit',
-    'federation_rc_concurrent',
-  ),
-  federation_ip_range_blacklist: instead('ip_range_blacklist'),
-}
-
-const ACCOUNTS: KeyTable = {
-  ...all(
-    served,
-    'enable_registration',
-    'enable_registration_without_verification',
-    'registration_requires_token',
-    'registration_shared_secret',
-    'registration_shared_secret_path',
-    'allow_guest_access',
-    'inhibit_user_in_use_error',
-    'allow_underscore_prefixed_registration',
-    'enable_set_displayname',
-    'enable_set_avatar_url',
-    'enable_3pid_changes',
-    'auto_join_rooms',
-    'autocreate_auto_join_rooms',
-    'autocreate_auto_join_rooms_federated',
-    'autocreate_auto_join_room_preset',
-    'auto_join_mxid_localpart',
-    'auto_join_rooms_for_guests',
-    'bcrypt_rounds',
-    'session_lifetime',
-    'refreshable_access_token_lifetime',
-    'refresh_token_lifetime',
-    'nonrefreshable_access_token_lifetime',
-    'macaroon_secret_key',
-    'macaroon_secret_key_path',
-    'form_secret',
-    'form_secret_path',
-  ),
-  password_config: map({
-    ...all(served, 'enabled', 'localdb_enabled', 'pepper'),
-    policy: map(
-      all(
-        served,
-        'enabled',
-        'minimum_length',
-        'require_digit',
-        'require_symbol',
-        'require_lowercase',
-        'require_uppercase',
-      ),
-    ),
-  }),
-  ui_auth: map(all(served, 'session_timeout')),
-  login_via_existing_session: map(all(served, 'enabled', 'require_ui_auth', 'token_timeout')),
-  disable_registration: instead('enable_registration'),
-  ...all(
-    later,
-    'registrations_require_3pid',
-    'enable_registration_captcha',
-    'recaptcha_public_key',
-    'recaptcha_public_key_path',
-    'recaptcha_private_key',
-    'recaptcha_private_key_path',
-    'recaptcha_siteverify_api',
-    'disable_msisdn_registration',
-    'allowed_local_3pids',
-    'enable_3pid_lookup',
-    'account_threepid_delegates',
-    'account_validity',
-    'use_account_validity_in_account_status',
-    'expiry_time',
-    'saml2_config',
-    'oidc_providers',
-    'oidc_config',
-    'cas_config',
-    'sso',
-    'jwt_config',
-    'user_consent',
-    'password_providers',
-    'ldap_config',
-    'spam_checker',
-    'third_party_event_rules',
-    'track_puppeted_user_ips',
-    'app_service_config_files',
-    'track_appservice_user_ips',
-    'use_appservice_legacy_authorization',
-    'auto_accept_invites',
-    'dont_notify_new_devices_for',
-    'riot_base_url',
-  ),
-}
-
-const ROOMS: KeyTable = {
-  ...all(
-    served,
-    'encryption_enabled_by_default_for_room_type',
-    'default_power_level_content_override',
-    'require_membership_for_aliases',
-    'enable_room_list_search',
-    'allow_per_room_profiles',
-    'max_avatar_size',
-    'allowed_avatar_mimetypes',
-    'forget_rooms_on_leave',
-    'exclude_rooms_from_sync',
-    'exclude_rooms_from_presence',
-    'redaction_retention_period',
-    'forgotten_room_retention_period',
-    'user_ips_max_age',
-  ),
-  ...all(
-    list(map(all(served, 'user_id', 'alias', 'room_id', 'action'))),
-    'alias_creation_rules',
-    'room_list_publication_rules',
-  ),
-  room_prejoin_state: map(all(served, 'disable_default_event_types', 'additional_event_types')),
-  retention: map({
-    ...all(served, 'enabled', 'allowed_lifetime_min', 'allowed_lifetime_max'),
-    default_policy: map(all(served, 'min_lifetime', 'max_lifetime')),
-    purge_jobs: list(map(all(served, 'interval', 'shortest_max_lifetime', 'longest_max_lifetime'))),
-  }),
-  push: map({
-    enabled: served,
-    ...all(later, 'include_content', 'group_unread_count_by_room', 'jitter_delay'),
-  }),
-  room_invite_state_types: instead('room_prejoin_state'),
-  restrict_public_rooms_to_local_users: instead('allow_public_rooms_over_federation'),
-  ...all(later, 'user_directory', 'stats', 'server_notices', 'enable_ephemeral_messages'),
-}
-
-const MEDIA: KeyTable = {
-  ...all(
-    later,
-    'max_upload_size',
-    'media_store_path',
-    'enable_media_repo',
-    'enable_authenticated_media',
-    'enable_local_media_storage',
-    'max_pending_media_uploads',
-    'unused_expiration_time',
-    'media_storage_providers',
-    'backup_media_store_path',
-    'media_upload_limits',
-    'max_image_pixels',
-    'prevent_media_downloads_from',
-    'dynamic_thumbnails',
-    'thumbnail_sizes',
-    'media_retention',
-    'url_preview_enabled',
-    'url_preview_ip_range_blacklist',
-    'url_preview_ip_range_whitelist',
-    'url_preview_url_blacklist',
-    'max_spider_size',
-    'url_preview_accept_language',
-    'oembed',
-    'turn_uris',
-    'turn_shared_secret',
-    'turn_shared_secret_path',
-    'turn_username',
-    'turn_password',
-    'turn_user_lifetime',
-    'turn_allow_guests',
-    'matrix_rtc',
-  ),
 }
 
 const OPERATIONS: KeyTable = {
   enable_metrics: served,
   ...all(served, 'signing_key', 'signing_key_path', 'old_signing_keys', 'key_refresh_interval'),
   trusted_key_servers: list(map(all(served, 'server_name', 'verify_keys', 'accept_keys_insecurely'))),
-  perspectives: instead('trusted_key_servers'),
+  perspectives: replacedBy('trusted_key_servers'),
   ...all(later, 'sentry', 'metrics_flags', 'opentracing', 'key_server_signing_keys_path'),
   ...all(
     oneProcess,
@@ -406,15 +236,15 @@ const OPERATIONS: KeyTable = {
   ),
 }
 
-/** All keys, by their names at the top of the file. */
+/**
+ * Every key of Synapse's configuration, by its name at the top of the file. Values are checked by the sections' schemas;
+ * this table only tells keys that mean something from those that do not.
+ */
 export const KNOWN_KEYS: KeyTable = {
   ...SERVER,
   ...LISTENERS,
   ...STORAGE,
-  ...RATE_LIMITS,
-  ...ACCOUNTS,
-  ...ROOMS,
-  ...MEDIA,
+  ...USER_KEYS,
   ...OPERATIONS,
 }
 

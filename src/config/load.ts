@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { JsonObject } from '../util/json.js'
+import { randomToken } from '../util/random.js'
 import { checkKeys } from './check-keys.js'
 import { ConfigError, formatPath, type ConfigNotice, type KeyPath } from './config-error.js'
 import { readConfigFiles, type ConfigFiles } from './config-files.js'
@@ -16,6 +17,8 @@ export interface LoadedConfig {
 export interface LoadOptions {
   /** The process' own, unless it is given. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** Makes the file of `registration_shared_secret_path` if there is none, as a server does that starts. */
+  readonly makeSecrets?: boolean
 }
 
 /**
@@ -28,7 +31,7 @@ export async function loadConfig(paths: readonly string[], options: LoadOptions 
   for (const { path, isError, message } of checkKeys(files.values)) {
     findings.add(isError ? 'error' : 'warning', files.locateKey(path), { path, message })
   }
-  const values = await withSecretsFromFiles(files, findings)
+  const values = await withSecretsFromFiles(files, { findings, makes: options.makeSecrets ?? false })
   const parsed = homeserverConfigSchema.safeParse(values)
   if (!parsed.success) {
     for (const { path, message } of parsed.error.issues) {
@@ -92,29 +95,53 @@ function byLocation({ location: a }: ConfigNotice, { location: b }: ConfigNotice
 }
 
 /** The values, with the secrets that `<key>_path` leads to. */
-async function withSecretsFromFiles(files: ConfigFiles, findings: Findings): Promise<JsonObject> {
+async function withSecretsFromFiles(
+  files: ConfigFiles,
+  { findings, makes }: { findings: Findings; makes: boolean },
+): Promise<JsonObject> {
   const values = { ...files.values }
   for (const key of SECRETS_FROM_FILES) {
-    const path = `${key}_path`
-    const file = values[path] ?? undefined
+    const path = [`${key}_path`]
+    const file = values[`${key}_path`] ?? undefined
     if (file === undefined) continue
-    const at = { path: [path] }
     if (typeof file !== 'string') {
-      findings.add('error', files.locate([path]), { ...at, message: expected('a path', [path], file) })
+      findings.add('error', files.locate(path), { path, message: expected('a path', path, file) })
     } else if ((values[key] ?? undefined) !== undefined) {
-      findings.add('error', files.locateKey([path]), {
-        ...at,
+      findings.add('error', files.locateKey(path), {
+        path,
         message: `${key} is set too: only one of them can be`,
       })
     } else {
       try {
-        values[key] = (await readFile(file, 'utf8')).trim()
+        values[key] = await readSecret(file, makes && key === MADE_SECRET)
       } catch (error) {
-        findings.add('error', files.locate([path]), { ...at, message: (error as Error).message })
+        const { code, message } = error as NodeJS.ErrnoException
+        if (code === 'ENOENT' && key === MADE_SECRET) {
+          findings.add('warning', files.locate(path), {
+            path,
+            message: 'the file is made when the server starts',
+          })
+        } else {
+          findings.add('error', files.locate(path), { path, message })
+        }
       }
     }
   }
   return values
+}
+
+/** Nobody else has to know it beforehand, so a server can make it up. */
+const MADE_SECRET = 'registration_shared_secret'
+
+async function readSecret(file: string, isMade: boolean): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || !isMade) throw error
+    const secret = randomToken(50)
+    await writeFile(file, `${secret}\n`, { flag: 'wx', mode: 0o600 })
+    return secret
+  }
 }
 
 /** Where the first of the files lies. */

@@ -1,3 +1,4 @@
+import { existsSync, statSync } from 'node:fs'
 import { expect } from 'chai'
 import { ConfigError, formatNotice } from '../../../src/config/config-error.js'
 import type { HomeserverConfig } from '../../../src/config/homeserver-config.js'
@@ -118,6 +119,25 @@ report_stats: true${LISTENERS}`)
     const secret = scratch.write('secret', 'from a file\n')
     const config = await load(`server_name: a.org\nregistration_shared_secret_path: ${secret}\n`)
     expect(config.registration.sharedSecret).to.equal('from a file')
+  })
+
+  it('makes the shared secret for a server that starts, and only then', async () => {
+    const secret = scratch.path('secret')
+    const path = scratch.write(
+      'homeserver.yaml',
+      `server_name: a.org\nregistration_shared_secret_path: ${secret}\n`,
+    )
+    const looked = await loadConfig([path], { env: {} })
+    expect(looked.config.registration.sharedSecret).to.equal(undefined)
+    expect(looked.warnings.map(({ message }) => message)).to.include(
+      'the file is made when the server starts',
+    )
+    expect(existsSync(secret)).to.equal(false)
+    const started = await loadConfig([path], { env: {}, makeSecrets: true })
+    expect(started.config.registration.sharedSecret).to.match(/^[A-Za-z]{50}$/)
+    expect(statSync(secret).mode & 0o777).to.equal(0o600)
+    const again = await loadConfig([path], { env: {}, makeSecrets: true })
+    expect(again.config.registration.sharedSecret).to.equal(started.config.registration.sharedSecret)
   })
 
   it('refuses a secret that is given twice, and a file that is not there', async () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { DatabaseConfig } from '../../../../src/config/sections/database.js'
-import { errorsOf, loadKeys } from '../../../support/load-config.js'
+import { errorsOf, loadKeys, warningsOf } from '../../../support/load-config.js'
 
 async function database(keys: object): Promise<DatabaseConfig> {
   return (await loadKeys({ database: keys })).config.database
@@ -71,6 +71,18 @@ describe('database', () => {
     // YAML's false and true.
     expect(await database({ name: 'psycopg2', synchronous: false })).to.include({ synchronousCommit: 'off' })
     expect(await database({ name: 'psycopg2', synchronous: true })).to.include({ synchronousCommit: 'on' })
+  })
+
+  it('names arguments that are unknown or not used', async () => {
+    const args = { dbname: 'd', cp_min: 5, keepalives_idle: 10, options: '-c x=y' }
+    const warnings = await warningsOf({ listeners: [{ port: 1 }], database: { name: 'psycopg2', args } })
+    expect(warnings.map((warning) => warning.split(': ')[0])).to.deep.equal([
+      'database.args.keepalives_idle',
+      'database.args.options',
+    ])
+    expect(await errorsOf({ database: { name: 'psycopg2', args: { pasword: 'x' } } })).to.deep.equal([
+      'database.args.pasword: unknown key; did you mean password?',
+    ])
   })
 
   it('refuses other databases', async () => {
