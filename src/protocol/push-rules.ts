@@ -54,20 +54,20 @@ export function isDefaultRule(kind: PushRuleKind, ruleId: string): boolean {
 }
 
 /**
- * The actions of a request. Those that mean nothing any more are left out.
- * https://spec.matrix.org/latest/client-server-api/#historical-actions
+ * The actions of a request. `dont_notify` and `coalesce`, which mean nothing any more, are kept: clients that still set
+ * them look for what they have set. https://spec.matrix.org/latest/client-server-api/#historical-actions
  *
  * @throws `M_BAD_JSON`, `M_MISSING_PARAM`
  */
 export function parsePushActions(value: JsonValue | undefined): JsonValue[] {
   if (value === undefined) throw missingParam('actions')
   if (!Array.isArray(value)) throw badJson('actions must be an array')
-  return value.filter((action) => {
+  for (const action of value) {
     if (typeof action !== 'string' && !(isJsonObject(action) && typeof action['set_tweak'] === 'string')) {
       throw badJson('An action is a string or an object with set_tweak')
     }
-    return action !== 'dont_notify' && action !== 'coalesce'
-  })
+  }
+  return value
 }
 
 /**

@@ -133,11 +133,13 @@ export class Login {
     })
   }
 
-  /** Whether this is the user's password; wrong ones are counted. For user-interactive authentication. */
-  async isPasswordOf(userId: UserId, identifier: UserIdentifier, password: string): Promise<boolean> {
-    if (!this.#deps.options.passwordReauth) return false
-    const user = await this.#checkPassword(identifier, password)
-    return user?.userId === userId
+  /**
+   * Who that is, when this is their password; wrong ones are counted. Begins no session: for user-interactive
+   * authentication.
+   */
+  async identify(identifier: UserIdentifier, password: string): Promise<UserId | undefined> {
+    if (!this.#deps.options.passwordReauth) return undefined
+    return (await this.#checkPassword(identifier, password))?.userId
   }
 
   /** A token that logs in as the user, once. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */

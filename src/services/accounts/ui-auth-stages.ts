@@ -1,4 +1,4 @@
-import { MatrixError } from '../../protocol/errors.js'
+import { MatrixError, forbidden } from '../../protocol/errors.js'
 import type { Tx } from '../../storage/database.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
 import type { Clock } from '../../util/clock.js'
@@ -32,8 +32,11 @@ export interface UiAuthStage {
 /** `m.login.dummy`: nothing to prove. */
 export const dummyStage: UiAuthStage = { type: 'm.login.dummy' }
 
-/** `m.login.password`: the password of the user who performs the operation, and of nobody else. */
-export function passwordStage(login: Pick<Login, 'isPasswordOf'>): UiAuthStage {
+/**
+ * `m.login.password`: the password of the user who performs the operation. Another user's, though right, ends the
+ * attempt with `M_FORBIDDEN`.
+ */
+export function passwordStage(login: Pick<Login, 'identify'>): UiAuthStage {
   return {
     type: 'm.login.password',
     async verify({ auth, requester }) {
@@ -45,8 +48,11 @@ export function passwordStage(login: Pick<Login, 'isPasswordOf'>): UiAuthStage {
         medium: stringOrUndefined(auth['medium']),
         address: stringOrUndefined(auth['address']),
       })
-      const isRight = await login.isPasswordOf(requester.userId, identifier, password)
-      return isRight ? { passed: true, value: requester.userId } : refuse('Invalid password')
+      const userId = await login.identify(identifier, password)
+      if (userId === undefined) return refuse('Invalid password')
+      // No further attempt is offered: whoever has somebody else's password is in the wrong account.
+      if (userId !== requester.userId) throw forbidden('This is the password of another user')
+      return { passed: true, value: userId }
     },
   }
 }

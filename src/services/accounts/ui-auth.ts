@@ -70,7 +70,8 @@ export class UiAuth {
 
   /**
    * Takes what the client has submitted into account and says whether the operation may go on. Throws `M_FORBIDDEN`
-   * when the session belongs to something else, `M_LIMIT_EXCEEDED` after too many wrong passwords.
+   * when the session belongs to something else or the password to somebody else, `M_LIMIT_EXCEEDED` after too many
+   * wrong passwords.
    */
   async authenticate(operation: UiAuthOperation): Promise<UiAuthOutcome> {
     const auth = operation.body['auth']

@@ -71,6 +71,10 @@ forEachServerDatabase('accounts over HTTP', (database) => {
       identifier: { type: 'm.id.user', user: 'alice' },
       password: PASSWORD,
     }
+    const bob = await hs.register('bob')
+    const foreign = { ...auth, identifier: { type: 'm.id.user', user: bob.userId } }
+    expect((await alice.request('DELETE', target, { body: { auth: foreign } })).status).to.equal(403)
+    await phone.must('GET', '/_matrix/client/v3/account/whoami')
     await alice.must('DELETE', target, { body: { auth } })
     expect((await phone.request('GET', '/_matrix/client/v3/account/whoami')).status).to.equal(401)
     await alice.must('GET', '/_matrix/client/v3/account/whoami')

@@ -141,6 +141,11 @@ describe('protocol/push-evaluator', () => {
     expect(evaluate(message({ body: 'Cake!' }), { changes: disabled })).to.equal('nothing')
   })
 
+  it('takes historical actions for none', () => {
+    const changes = { rules: {}, defaults: { '.m.rule.message': { actions: ['dont_notify', 'coalesce'] } } }
+    expect(evaluate(message({}), { changes })).to.equal('nothing')
+  })
+
   it('does not highlight with a highlight of false', () => {
     const rule = parsePushRule('room', ROOM, {
       actions: ['notify', { set_tweak: 'highlight', value: false }],

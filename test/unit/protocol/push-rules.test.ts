@@ -91,11 +91,9 @@ describe('protocol/push-rules', () => {
     expect(isDefaultRule('override', 'mine')).to.equal(false)
   })
 
-  it('leaves out actions that mean nothing any more', () => {
-    expect(parsePushActions(['dont_notify', 'notify', 'coalesce', { set_tweak: 'sound' }])).to.deep.equal([
-      'notify',
-      { set_tweak: 'sound' },
-    ])
+  it('keeps actions that mean nothing any more', () => {
+    const actions = ['dont_notify', 'notify', 'coalesce', { set_tweak: 'sound' }]
+    expect(parsePushActions(actions)).to.deep.equal(actions)
   })
 
   const badActions: [title: string, value: JsonValue | undefined, errcode: string][] = [

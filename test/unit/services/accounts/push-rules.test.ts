@@ -92,7 +92,7 @@ forEachDatabase('services/accounts/push-rules', (open) => {
     expect(await service().getRule(ALICE, message)).to.deep.include({
       default: true,
       enabled: false,
-      actions: [],
+      actions: ['dont_notify'],
     })
     expect(await service().getRule(BOB, message)).to.deep.include({ enabled: true, actions: ['notify'] })
   })

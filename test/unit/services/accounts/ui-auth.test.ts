@@ -71,8 +71,10 @@ forEachDatabase('user-interactive authentication', (open) => {
   it('takes the password of nobody else', async () => {
     await fixture.createUser('bob')
     const session = await begin(operation(alice, {}))
-    const outcome = await authenticate(operation(alice, { auth: proof(session, 'bob') }))
-    expect(challengeOf(outcome)).to.include({ errcode: 'M_FORBIDDEN' })
+    const refused = await rejection(authenticate(operation(alice, { auth: proof(session, 'bob') })))
+    expect(refused).to.include({ errcode: 'M_FORBIDDEN', status: 403 })
+    const wrong = await authenticate(operation(alice, { auth: proof(session, 'bob', 'wrong') }))
+    expect(challengeOf(wrong)).to.include({ errcode: 'M_FORBIDDEN' })
   })
 
   it('does not take a session begun by another user', async () => {
