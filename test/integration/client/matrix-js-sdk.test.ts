@@ -53,7 +53,8 @@ forEachServerDatabase('matrix-js-sdk', (database) => {
       const here = alice.getRoom(roomId)
       return here?.getMember(bob.getSafeUserId())?.membership === KnownMembership.Join ? here : undefined
     })
-    expect(atAlice.getJoinedMemberCount()).to.equal(2)
+    // The library counts after it has told of the membership.
+    await until(alice, () => atAlice.getJoinedMemberCount() === 2)
 
     // Both ways.
     const { event_id: hello } = await alice.sendTextMessage(roomId, 'Hello Bob')
