@@ -6,7 +6,8 @@ import { postgresDialect } from './dialect-postgres.js'
 import { KnexPool, knexLog } from './knex-pool.js'
 import { PostgresConnection, PostgresStatements } from './postgres-connection.js'
 import type { ConnectionLease } from './sql-connection.js'
-import type { SqlEngine } from './sql-database.js'
+import { Slots } from './slots.js'
+import type { ConnectionUse, SqlEngine } from './sql-database.js'
 
 export interface PostgresConfig {
   readonly name: 'postgres'
@@ -37,7 +38,7 @@ const JSONB = 3802
 
 /** Opens a PostgreSQL database. */
 export async function openPostgresEngine(config: PostgresConfig, logger: Logger): Promise<SqlEngine> {
-  const poolMax = Math.max(2, config.poolMax ?? 10)
+  const poolMax = Math.max(3, config.poolMax ?? 10)
   const knex = createKnex({
     client: 'pg',
     connection: { ...(await clientConfig(config)) } as Knex.PgConnectionConfig,
@@ -64,18 +65,22 @@ class PostgresEngine implements SqlEngine {
   readonly #pool: KnexPool<Client>
   readonly #connections = new WeakMap<Client, PostgresConnection>()
   readonly #statements = new PostgresStatements()
-  /** Writers leave connections to readers: what a write transaction needs to read beside itself must not wait for it. */
-  readonly #writers: Slots
+  /**
+   * Writers leave connections to readers: what a write transaction reads beside itself must not wait for it. And all
+   * transactions leave one to single statements, whose results they may wait for.
+   */
+  readonly #transactions: Readonly<Record<'read' | 'write', Slots>>
 
   constructor(knex: Knex, poolMax: number) {
     this.migrationKnex = knex
     this.#pool = new KnexPool(knex)
-    this.#writers = new Slots(poolMax - Math.ceil(poolMax / 4))
+    const writers = Math.floor((poolMax - 1) / 2)
+    this.#transactions = { write: new Slots(writers), read: new Slots(poolMax - 1 - writers) }
   }
 
   /** Rejects when the server cannot be reached, is too old, or keeps text in another encoding than UTF-8. */
   async checkVersion(): Promise<void> {
-    const lease = await this.acquire('read')
+    const lease = await this.acquire('statement')
     try {
       const { rows } = await lease.connection.run({
         sql: `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding`,
@@ -90,9 +95,9 @@ class PostgresEngine implements SqlEngine {
     }
   }
 
-  async acquire(kind: 'read' | 'write'): Promise<ConnectionLease> {
-    if (kind === 'read') return this.#lease(() => undefined)
-    const free = await this.#writers.take()
+  async acquire(use: ConnectionUse): Promise<ConnectionLease> {
+    if (use === 'statement') return this.#lease(() => undefined)
+    const free = await this.#transactions[use].take()
     try {
       return await this.#lease(free)
     } catch (error) {
@@ -128,27 +133,6 @@ class PostgresEngine implements SqlEngine {
 
   close(): Promise<void> {
     return this.#pool.destroy()
-  }
-}
-
-/** A number of places; who finds none waits for one, first come first served. */
-class Slots {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-
-  constructor(count: number) {
-    this.#free = count
-  }
-
-  /** Resolves with what gives the place back. */
-  async take(): Promise<() => void> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    return () => {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free++
-      else next()
-    }
   }
 }
 

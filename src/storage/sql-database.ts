@@ -18,6 +18,9 @@ export interface DatabaseContext {
   readonly clock: Clock
 }
 
+/** What a connection is for: one statement that reads, or a transaction. */
+export type ConnectionUse = 'statement' | 'read' | 'write'
+
 /** One kind of database: its connections and the words that frame a transaction. */
 export interface SqlEngine {
   readonly dialect: SqlDialect
@@ -27,7 +30,8 @@ export interface SqlEngine {
   readonly migrationKnex: Knex
   readonly beginRead: string
   readonly beginWrite: string
-  acquire(kind: 'read' | 'write'): Promise<ConnectionLease>
+  /** Single statements never wait for transactions to end: their results may be what those wait for. */
+  acquire(use: ConnectionUse): Promise<ConnectionLease>
   /** How long to wait before a transaction is tried again, after so many failures. */
   retryDelayMs(failures: number): number
   /** True for a failed ROLLBACK that leaves the connection usable. */
@@ -93,16 +97,16 @@ export class SqlDatabase implements Database {
     return work
   }
 
-  async #acquire(kind: 'read' | 'write'): Promise<ConnectionLease> {
+  async #acquire(use: ConnectionUse): Promise<ConnectionLease> {
     if (this.#closing) throw new Error('The database is closed')
     const started = performance.now()
-    const lease = await this.engine.acquire(kind)
+    const lease = await this.engine.acquire(use)
     this.#scheduleTime.observe((performance.now() - started) / 1000)
     return lease
   }
 
   async #single(statement: SqlStatement): Promise<SqlResult> {
-    const lease = await this.#acquire('read')
+    const lease = await this.#acquire('statement')
     try {
       return await lease.connection.run(statement)
     } finally {

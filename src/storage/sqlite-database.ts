@@ -8,14 +8,15 @@ import type { Logger } from '../telemetry/logger.js'
 import { sqliteDialect } from './dialect-sqlite.js'
 import { KnexPool, knexLog } from './knex-pool.js'
 import type { ConnectionLease } from './sql-connection.js'
-import type { SqlEngine } from './sql-database.js'
+import { Slots } from './slots.js'
+import type { ConnectionUse, SqlEngine } from './sql-database.js'
 import { SqliteConnection } from './sqlite-connection.js'
 
 export interface SqliteConfig {
   readonly name: 'sqlite'
   /** The file; `:memory:` stands for a file in the temporary directory that goes away at the end. */
   readonly path: string
-  /** How many read at the same time; 4 by default. */
+  /** How many read at the same time; 4 by default, 2 at least. */
   readonly readers?: number
   /** `full` also survives the loss of power without losing the last commits; `normal` (default) never corrupts. */
   readonly synchronous?: 'normal' | 'full'
@@ -51,12 +52,13 @@ export async function openSqliteEngine(config: SqliteConfig, logger: Logger): Pr
   const path = temporary ? join(tmpdir(), `mxhs-${randomUUID()}.db`) : config.path
   const synchronous = `PRAGMA synchronous = ${config.synchronous === 'full' ? 'FULL' : 'NORMAL'}`
   const writer = createPool(path, 1, [...COMMON_PRAGMAS, ...WRITER_PRAGMAS, synchronous], logger)
-  const readers = createPool(path, config.readers ?? 4, [...COMMON_PRAGMAS, ...READER_PRAGMAS], logger)
-  const engine = new SqliteEngine(writer, readers, temporary ? path : undefined)
+  const count = Math.max(2, config.readers ?? 4)
+  const knex = createPool(path, count, [...COMMON_PRAGMAS, ...READER_PRAGMAS], logger)
+  const engine = new SqliteEngine(writer, { knex, count }, temporary ? path : undefined)
   try {
     // The writer first: it makes the file and sets the journal mode that readers rely on.
     ;(await engine.acquire('write')).release()
-    ;(await engine.acquire('read')).release()
+    ;(await engine.acquire('statement')).release()
   } catch (error) {
     await engine.close()
     throw new Error(`Cannot open the SQLite database ${path}: ${(error as Error).message}`, { cause: error })
@@ -72,18 +74,35 @@ class SqliteEngine implements SqlEngine {
   readonly beginWrite = 'BEGIN IMMEDIATE'
   readonly #writer: KnexPool<Driver>
   readonly #readers: KnexPool<Driver>
+  /**
+   * Transactions that read leave a connection to single statements, for which others may wait while they hold a
+   * connection.
+   */
+  readonly #transactions: Slots
   readonly #connections = new Map<Driver, SqliteConnection>()
   readonly #temporaryPath: string | undefined
 
-  constructor(writer: Knex, readers: Knex, temporaryPath: string | undefined) {
+  constructor(writer: Knex, readers: { knex: Knex; count: number }, temporaryPath: string | undefined) {
     this.migrationKnex = writer
     this.#writer = new KnexPool(writer)
-    this.#readers = new KnexPool(readers)
+    this.#readers = new KnexPool(readers.knex)
+    this.#transactions = new Slots(readers.count - 1)
     this.#temporaryPath = temporaryPath
   }
 
-  async acquire(kind: 'read' | 'write'): Promise<ConnectionLease> {
-    const pool = kind === 'write' ? this.#writer : this.#readers
+  async acquire(use: ConnectionUse): Promise<ConnectionLease> {
+    if (use === 'write') return this.#lease(this.#writer, () => undefined)
+    if (use === 'statement') return this.#lease(this.#readers, () => undefined)
+    const free = await this.#transactions.take()
+    try {
+      return await this.#lease(this.#readers, free)
+    } catch (error) {
+      free()
+      throw error
+    }
+  }
+
+  async #lease(pool: KnexPool<Driver>, onRelease: () => void): Promise<ConnectionLease> {
     const driver = await pool.acquire()
     let connection = this.#connections.get(driver)
     if (connection === undefined) {
@@ -96,6 +115,7 @@ class SqliteEngine implements SqlEngine {
         // A connection that is closed must not hold statements.
         if (broken) connection.finalize()
         pool.release(driver, broken)
+        onRelease()
       },
     }
   }

@@ -430,6 +430,19 @@ forEachDatabase('database', (open, kind) => {
       expect(await ids()).to.deep.equal([1, 2])
     })
 
+    it('leaves a connection to single statements, which others may wait for', async () => {
+      const gate = createDeferred()
+      const waiting = Array.from({ length: 20 }, () =>
+        db.read('wait', async (q) => {
+          await q.first('SELECT 1 AS one')
+          await gate.promise
+        }),
+      )
+      expect(await db.reader.first('SELECT 1 AS one')).to.deep.equal({ one: 1 })
+      gate.resolve()
+      await Promise.all(waiting)
+    })
+
     it('cannot write', async () => {
       const sql = 'INSERT INTO notes (id) VALUES (1) RETURNING id'
       expect(await failure(db.read('look', (q) => q.all(sql)))).to.be.instanceOf(Error)
