@@ -14,7 +14,7 @@ export default class HashPassword extends BaseCommand {
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> -c homeserver.yaml',
-    'cat password.txt | <%= config.bin %> <%= command.id %> -c homeserver.yaml',
+    '$ cat password.txt | <%= config.bin %> <%= command.id %> -c homeserver.yaml',
   ]
 
   static override enableJsonFlag = true

@@ -12,18 +12,17 @@ interface PasswordFlags {
   readonly 'password-stdin': boolean
 }
 
-const DESCRIPTION = `Works also where nobody may register, and needs a server that runs: it proves by the shared secret
-(registration_shared_secret) that it may. The secret and the server's URL come from the configuration; -k and the
-argument say otherwise. What is missing is asked for, if there is a terminal.`
-
 export default class RegisterUser extends BaseCommand {
   static override summary = 'Make an account on a running server.'
-  static override description = DESCRIPTION
+  static override description =
+    'Works also where nobody may register, and needs a server that runs: it proves by the shared secret ' +
+    '(registration_shared_secret) that it may. The secret and the URL of the server come from the configuration; -k ' +
+    'and the argument say otherwise. What is missing is asked for, if there is a terminal.'
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> -c homeserver.yaml',
     '<%= config.bin %> <%= command.id %> -u alice --admin -c homeserver.yaml',
-    'cat password.txt | <%= config.bin %> <%= command.id %> -u alice --no-admin --password-stdin -c homeserver.yaml',
+    '$ cat password.txt | <%= config.bin %> <%= command.id %> -u alice --no-admin --password-stdin -c homeserver.yaml',
     '<%= config.bin %> <%= command.id %> -u alice -p secret -k SHARED_SECRET https://matrix.example.org',
   ]
 
