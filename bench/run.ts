@@ -35,6 +35,14 @@ interface Load {
 
 type Figures = Record<string, number>
 
+const SENDING = [
+  { senders: 1, rooms: 1 },
+  { senders: 10, rooms: 1 },
+  { senders: 10, rooms: 10 },
+  { senders: 20, rooms: 20 },
+  { senders: 50, rooms: 50 },
+]
+
 const { values: options } = parseArgs({
   options: {
     database: { type: 'string', default: 'both' },
@@ -154,14 +162,6 @@ async function measure(
   }
   return figures
 }
-
-const SENDING = [
-  { senders: 1, rooms: 1 },
-  { senders: 10, rooms: 1 },
-  { senders: 10, rooms: 10 },
-  { senders: 20, rooms: 20 },
-  { senders: 50, rooms: 50 },
-]
 
 function print(results: Readonly<Record<string, Figures>>, bareHttp: number): void {
   const names = Object.keys(results)
