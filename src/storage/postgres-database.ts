@@ -14,7 +14,7 @@ export interface PostgresConfig {
   /** Where and as whom: a URL, or the parts of one as node-postgres names them; libpq's variables fill the gaps. */
   readonly connection:
     { readonly url: string } | Pick<ClientConfig, 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl'>
-  /** Connections at most; 10 by default, 2 at least. */
+  /** Connections at most; 10 by default, 3 at least. */
   readonly poolMax?: number
   /** After which time the server gives up on a statement; an hour by default. */
   readonly statementTimeoutMs?: number
