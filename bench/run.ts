@@ -16,7 +16,7 @@ import { startPostgres } from './postgres.js'
 import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
 
 const USAGE = `usage: npm run bench -- [options]
-  --database sqlite|postgres|both   what to start mxhs on (default: both)
+  --database sqlite|postgres|both|none  what to start mxhs on (default: both)
   --url URL                         a server that runs already: measured too, after those started here
   --shared-secret SECRET            its registration_shared_secret
   --messages N                      messages per sending scenario (default: 4000)
@@ -73,10 +73,10 @@ async function main(): Promise<void> {
   progress('bare node:http')
   const bareHttp = await measureBareHttp({ senders: 20, messages: 20_000 })
   const results: Record<string, Figures> = {}
-  if (options.database !== 'postgres') {
+  if (options.database === 'sqlite' || options.database === 'both') {
     results['mxhs on SQLite'] = await measureStarted(sqliteDatabase(), { load, bareHttp })
   }
-  if (options.database !== 'sqlite') {
+  if (options.database === 'postgres' || options.database === 'both') {
     await using postgres = await startPostgres()
     results['mxhs on PostgreSQL'] = await measureStarted(postgres.database, { load, bareHttp })
   }
