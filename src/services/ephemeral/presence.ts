@@ -3,6 +3,7 @@ import { fitsBytes, type UserId } from '../../protocol/ids.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { PresenceRecord, PresenceState, PresenceStore } from '../../storage/stores/presence.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import { Batcher } from '../../util/batcher.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
@@ -75,10 +76,10 @@ export class Presence implements ActivitySink {
   /** Everybody who was online since the start. */
   readonly #users = new Map<UserId, UserPresence>()
   readonly #log = new PresenceLog()
-  /** Whose change is not stored yet. */
-  readonly #dirty = new Set<UserId>()
+  readonly #changes = new Batcher<UserId>((userIds) => this.#store(userIds), { maxItems: MAX_BATCH })
+  /** The latest change of those whose changes are not all stored. */
+  readonly #unstored = new Map<UserId, Promise<void>>()
   readonly #startPosition: number
-  #storing: Promise<void> | undefined
   #stopped = false
 
   constructor(deps: PresenceDependencies) {
@@ -116,7 +117,15 @@ export class Presence implements ActivitySink {
 
   /** Resolves when everything that others are to see is stored. */
   async drain(): Promise<void> {
-    while (this.#storing) await this.#storing
+    await this.#changes.drain()
+  }
+
+  /**
+   * Resolves when what a user has changed so far is stored, or could not be. A sync waits for it, or the change it made
+   * itself would be news for the next one.
+   */
+  async whenStored(userId: UserId): Promise<void> {
+    await this.#unstored.get(userId)
   }
 
   /**
@@ -320,26 +329,18 @@ export class Presence implements ActivitySink {
   }
 
   #markChanged(userId: UserId): void {
-    this.#dirty.add(userId)
-    this.#storing ??= this.#store().finally(() => (this.#storing = undefined))
+    const stored = this.#changes
+      .add(userId)
+      .catch(this.#deps.onError)
+      .then(() => {
+        if (this.#unstored.get(userId) === stored) this.#unstored.delete(userId)
+      })
+    this.#unstored.set(userId, stored)
   }
 
-  async #store(): Promise<void> {
-    // Lets other changes of this turn join the first batch.
-    await Promise.resolve()
-    while (this.#dirty.size > 0) {
-      const batch = [...this.#dirty].slice(0, MAX_BATCH)
-      for (const userId of batch) this.#dirty.delete(userId)
-      try {
-        await this.#storeBatch(batch)
-      } catch (error) {
-        this.#deps.onError(error)
-      }
-    }
-  }
-
-  async #storeBatch(userIds: readonly UserId[]): Promise<void> {
+  async #store(changes: readonly UserId[]): Promise<void> {
     const { db, presence, streamIds, positions } = this.#deps
+    const userIds = [...new Set(changes)]
     await db.write('store_presence', async (tx) => {
       const ids = await streamIds.allocate(tx, userIds.length)
       const records = userIds.flatMap((userId, index) => {

@@ -12,7 +12,7 @@ interface Parts {
   readonly builder: SyncBuilder
   readonly userRooms: UserRoomsCache
   readonly notifier: Notifier
-  readonly presence: Pick<Presence, 'onSync'>
+  readonly presence: Pick<Presence, 'onSync' | 'whenStored'>
   readonly clock: Clock
 }
 
@@ -39,6 +39,8 @@ export class Sync {
     const endPresence = this.#parts.presence.onSync(viewer, setPresence)
     const watch = this.#parts.notifier.watch(viewer.userId)
     try {
+      // Who comes online by this sync is told now, not by waking the next one.
+      await this.#parts.presence.whenStored(viewer.userId)
       if (since === undefined || fullState) return toJson(await this.#whole.run(() => this.#once(request)))
       return toJson(await this.#follow(request, { since, watch, signal }))
     } finally {

@@ -57,6 +57,15 @@ forEachServerDatabase('presence', (database) => {
     })
   })
 
+  it('tells who comes online by a sync in the answer to it, not in the next one', async () => {
+    await using hs = await startHomeserver({ database })
+    const alice = await hs.register('alice')
+    const first = await alice.sync()
+    expect(syncPresenceHas(alice, 'online')(first, alice)).to.equal(true)
+    const since = first['next_batch'] as string
+    expect(await alice.sync({ since, timeout: 100 })).not.to.have.property('presence')
+  })
+
   it('refuses what is none', async () => {
     await using hs = await startHomeserver({ database })
     const alice = await hs.register('alice')

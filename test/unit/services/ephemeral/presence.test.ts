@@ -147,6 +147,18 @@ forEachDatabase('Presence', (open) => {
     expect(await visible(bob, first)).to.deep.equal([])
   })
 
+  it('says when the latest change of a user is stored', async () => {
+    const since = fixture.streams.presence.position()
+    fixture.presence.onSync(alice, 'online')
+    fixture.presence.set(alice, alice.userId, { state: 'online', statusMsg: 'busy' })
+    await fixture.presence.whenStored(alice.userId)
+    const [event] = await visible(bob, since)
+    expect(event?.['content']).to.deep.include({ presence: 'online', status_msg: 'busy' })
+    // There is nothing to wait for.
+    await fixture.presence.whenStored(alice.userId)
+    await fixture.presence.whenStored(carol.userId)
+  })
+
   it('shows those who are not offline to a client that starts', async () => {
     fixture.presence.onSync(alice, 'online')
     fixture.presence.onSync(carol, 'online')
