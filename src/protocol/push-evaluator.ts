@@ -1,7 +1,13 @@
 import { compileGlob, containsWords } from '../util/glob.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import type { Event } from './event.js'
-import { PUSH_RULE_KINDS, type PushRule, type PushRuleKind, type PushRuleset } from './push-rules.js'
+import {
+  PUSH_RULE_KINDS,
+  TEXT_MENTION_RULES,
+  type PushRule,
+  type PushRuleKind,
+  type PushRuleset,
+} from './push-rules.js'
 
 /** What rules ask beyond the event itself. */
 export interface PushContext {
@@ -50,7 +56,13 @@ export class PushEvaluator {
 }
 
 function compileRule(kind: PushRuleKind, rule: PushRule): CompiledRule {
-  return { matches: compileMatch(kind, rule), outcome: outcomeOf(rule.actions) }
+  const outcome = outcomeOf(rule.actions)
+  const matches = compileMatch(kind, rule)
+  if (!rule.default || !TEXT_MENTION_RULES.has(rule.rule_id)) return { matches, outcome }
+  return {
+    matches: (event, context) => !Object.hasOwn(event.content, 'm.mentions') && matches(event, context),
+    outcome,
+  }
 }
 
 function compileMatch(kind: PushRuleKind, rule: PushRule): Condition {

@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { badJson, invalidParam, missingParam } from './errors.js'
-import type { UserId } from './ids.js'
+import { localpartOf, type UserId } from './ids.js'
 
 /** In the order in which rules are checked. https://spec.matrix.org/latest/client-server-api/#push-rules */
 export const PUSH_RULE_KINDS = ['override', 'content', 'room', 'sender', 'underride'] as const
@@ -30,6 +30,16 @@ export interface DefaultRuleChange {
   readonly enabled?: boolean
   readonly actions?: readonly JsonValue[]
 }
+
+/**
+ * Default rules that look for mentions in the text. They are not for events that say themselves whom they mention, in
+ * `m.mentions`. https://spec.matrix.org/v1.16/client-server-api/#default-override-rules
+ */
+export const TEXT_MENTION_RULES: ReadonlySet<string> = new Set([
+  '.m.rule.contains_display_name',
+  '.m.rule.roomnotif',
+  '.m.rule.contains_user_name',
+])
 
 export const NO_PUSH_RULE_CHANGES: PushRuleChanges = { rules: {}, defaults: {} }
 
@@ -130,11 +140,21 @@ function defaultRules(userId: UserId): PushRuleset {
         ['notify', SOUND, HIGHLIGHT],
       ),
       rule(
+        '.m.rule.contains_display_name',
+        [{ kind: 'contains_display_name' }],
+        ['notify', SOUND, HIGHLIGHT],
+      ),
+      rule(
         '.m.rule.is_room_mention',
         [
           { kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true },
           { kind: 'sender_notification_permission', key: 'room' },
         ],
+        ['notify', HIGHLIGHT],
+      ),
+      rule(
+        '.m.rule.roomnotif',
+        [match('content.body', '@room'), { kind: 'sender_notification_permission', key: 'room' }],
         ['notify', HIGHLIGHT],
       ),
       rule(
@@ -150,7 +170,15 @@ function defaultRules(userId: UserId): PushRuleset {
         [],
       ),
     ],
-    content: [],
+    content: [
+      {
+        rule_id: '.m.rule.contains_user_name',
+        default: true,
+        enabled: true,
+        actions: ['notify', SOUND, HIGHLIGHT],
+        pattern: localpartOf(userId),
+      },
+    ],
     room: [],
     sender: [],
     underride: [

@@ -7,6 +7,7 @@ import { ReadMarkers } from '../services/ephemeral/read-markers.js'
 import { Receipts } from '../services/ephemeral/receipts.js'
 import { Typing } from '../services/ephemeral/typing.js'
 import type { RoomState } from '../services/events/room-state.js'
+import { MemberNames } from '../services/events/member-names.js'
 import { PushAudience } from '../services/events/push-audience.js'
 import { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
@@ -118,13 +119,16 @@ export function createEphemeralServices(
   }
 }
 
-/** Who has push rules of their own: for the write path, and to be subscribed to the bus. */
+/** Who has push rules of their own, and who is called what: for the write path, and to be subscribed to the bus. */
 export function createPushAudience(
   { db }: Pick<EphemeralParts, 'db'>,
-  stores: Pick<EphemeralStores, 'pushActions'> & { readonly caches: CacheRegistry },
+  stores: Pick<EphemeralStores, 'pushActions'> &
+    Pick<SharedStores, 'members'> & { readonly caches: CacheRegistry },
   pushRules: EphemeralParts['pushRules'],
 ): PushAudience {
-  return new PushAudience({ db, pushRules, caches: stores.caches, pushActions: stores.pushActions })
+  const { caches, pushActions, members } = stores
+  const names = new MemberNames({ db, members, caches })
+  return new PushAudience({ db, pushRules, caches, pushActions, names })
 }
 
 /** Tells typing of those who leave rooms: to be subscribed to the bus. */

@@ -78,12 +78,13 @@ function isWordCharacter(character: string): boolean {
 export function containsWords(text: string, words: string): boolean {
   for (let start = text.indexOf(words); start !== -1; start = text.indexOf(words, start + 1)) {
     const end = start + words.length
-    if (isBoundaryAt(text, start) && isBoundaryAt(text, end)) return true
+    if (isWordBoundary(text, start) && isWordBoundary(text, end)) return true
   }
   return false
 }
 
-function isBoundaryAt(text: string, index: number): boolean {
+/** Whether a word may begin or end before the character at `index`. */
+export function isWordBoundary(text: string, index: number): boolean {
   if (index === 0 || index === text.length) return true
   return !isWordCharacter(text[index - 1]!) || !isWordCharacter(text[index]!)
 }

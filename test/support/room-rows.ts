@@ -44,7 +44,11 @@ export class RoomRows {
   }
 
   /** Gives somebody of this server a membership; the position of the change. */
-  async setMembership(userId: UserId, membership: Membership): Promise<number> {
+  async setMembership(
+    userId: UserId,
+    membership: Membership,
+    { displayName }: { displayName?: string } = {},
+  ): Promise<number> {
     const position = this.#next.value++
     await this.#db.write('test', async (tx) => {
       await tx.execute(
@@ -52,10 +56,11 @@ export class RoomRows {
         [userId, position, this.roomNid, membership, position],
       )
       await tx.execute(
-        `INSERT INTO room_members (room_nid, user_id, membership, event_nid, stream_ordering, sender, is_local)
-         VALUES (?, ?, ?, ?, ?, ?, 1)
-         ON CONFLICT (room_nid, user_id) DO UPDATE SET membership = excluded.membership`,
-        [this.roomNid, userId, membership, position, position, userId],
+        `INSERT INTO room_members (room_nid, user_id, membership, event_nid, stream_ordering, sender, display_name, is_local)
+         VALUES (?, ?, ?, ?, ?, ?, ?, 1)
+         ON CONFLICT (room_nid, user_id)
+           DO UPDATE SET membership = excluded.membership, display_name = excluded.display_name`,
+        [this.roomNid, userId, membership, position, position, userId, displayName ?? null],
       )
     })
     return position

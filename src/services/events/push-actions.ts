@@ -7,6 +7,7 @@ import type { UserId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import type { AuthState } from '../../protocol/state-map.js'
+import { containsWords } from '../../util/glob.js'
 import { isJsonObject } from '../../util/json.js'
 import type { PushAudience } from './push-audience.js'
 
@@ -28,8 +29,8 @@ type DefaultVerdict = Omit<PushVerdict, 'exceptions'>
 export interface PushActionsOptions {
   /** `push.enabled`. */
   readonly enabled: boolean
-  /** Knows who has rules of their own; without it all have the default ones. */
-  readonly audience?: Pick<PushAudience, 'exceptions'>
+  /** Knows who has rules of their own and what members are called; without it nobody has either. */
+  readonly audience?: Pick<PushAudience, 'exceptions' | 'named'>
 }
 
 /** What the default underride rules notify of. */
@@ -79,12 +80,14 @@ export class PushActions {
   ): Promise<DefaultVerdict> {
     const type = event.type.toLowerCase()
     if (isText(event.content['msgtype'], 'm.notice') || type === 'm.room.member') return SILENT
-    const mentions = event.content['m.mentions']
-    if (isJsonObject(mentions) && mentions['room'] === true && options.mayNotifyRoom()) return HIGHLIGHTING
+    if (mentionsRoom(event) && options.mayNotifyRoom()) return HIGHLIGHTING
     if (type === 'm.room.tombstone' && event.stateKey === '') return HIGHLIGHTING
+    const mentions = event.content['m.mentions']
     return {
       notifies: NOTIFYING_TYPES.has(type) && !isEdit(event),
-      highlights: isJsonObject(mentions) ? await this.#mentioned(room, event, mentions['user_ids']) : [],
+      highlights: isJsonObject(mentions)
+        ? await this.#mentioned(room, event, mentions['user_ids'])
+        : await this.#named(room, event),
     }
   }
 
@@ -99,6 +102,18 @@ export class PushActions {
       member.isLocal && member.membership === 'join' ? [member.userId] : [],
     )
   }
+
+  /** Those whose name is in the text of an event that does not say itself whom it mentions. */
+  async #named(room: RoomRecord, event: Event): Promise<UserId[]> {
+    const { body } = event.content
+    if (typeof body !== 'string' || saysMentions(event) || !this.#options.audience) return []
+    const named = await this.#options.audience.named(room, body)
+    const onlyDisplayNames = isKeptQuiet(event)
+    const userIds = named.flatMap(({ userId, by }) =>
+      userId !== event.sender && (by === 'displayName' || !onlyDisplayNames) ? [userId] : [],
+    )
+    return [...new Set(userIds)]
+  }
 }
 
 const SILENT: DefaultVerdict = { notifies: false, highlights: [] }
@@ -107,6 +122,23 @@ const HIGHLIGHTING: DefaultVerdict = { notifies: true, highlights: [EVERYBODY] }
 /** Push rules compare text without regard to case. */
 function isText(value: unknown, wanted: string): boolean {
   return typeof value === 'string' && value.toLowerCase() === wanted
+}
+
+function saysMentions(event: Event): boolean {
+  return Object.hasOwn(event.content, 'm.mentions')
+}
+
+/** Whether an event asks to notify everybody in the room; whether its sender may is another question. */
+function mentionsRoom(event: Event): boolean {
+  const { body, 'm.mentions': mentions } = event.content
+  if (saysMentions(event)) return isJsonObject(mentions) && mentions['room'] === true
+  return typeof body === 'string' && containsWords(body.toLowerCase(), '@room')
+}
+
+/** Whether override rules say that an event notifies nobody, before it comes to the rule for the names of users. */
+function isKeptQuiet(event: Event): boolean {
+  const type = event.type.toLowerCase()
+  return type === 'm.reaction' || (type === 'm.room.server_acl' && event.stateKey === '') || isEdit(event)
 }
 
 function isEdit(event: Event): boolean {

@@ -9,6 +9,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import type { PositionHints, PositionSink } from '../streams/notifier.js'
+import type { MemberNames, NamedMember } from './member-names.js'
 import { isQuietRoom } from './quiet-rooms.js'
 
 export interface PushAudienceDependencies {
@@ -16,6 +17,7 @@ export interface PushAudienceDependencies {
   readonly pushActions: EventPushActionsStore
   readonly caches: CacheRegistry
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
+  readonly names: Pick<MemberNames, 'find' | 'onNewPosition'>
 }
 
 /** What an event does for a user by the default rules. */
@@ -26,7 +28,10 @@ export interface DefaultOutcome {
 
 const QUIET: DefaultOutcome = { notify: false, highlight: false }
 
-/** The members of rooms whose push rules are not the default ones, and where that makes a difference. */
+/**
+ * What push rules must know of the members of rooms: whose rules are not the default ones and where that makes a
+ * difference, and what they are called.
+ */
 export class PushAudience implements PositionSink {
   readonly #deps: PushAudienceDependencies
   /** By room, those who have changed their rules. */
@@ -61,8 +66,15 @@ export class PushAudience implements PositionSink {
     })
   }
 
+  /** The members of this server whose names stand in a text. */
+  async named(room: RoomRecord, text: string): Promise<NamedMember[]> {
+    return this.#deps.names.find(room, text)
+  }
+
   /** Forgets what others have changed: who is in a room, and who has rules of their own. */
-  onNewPosition(stream: StreamName, { rooms = [], users = [] }: PositionHints): void {
+  onNewPosition(stream: StreamName, hints: PositionHints): void {
+    const { rooms = [], users = [] } = hints
+    this.#deps.names.onNewPosition(stream, hints)
     if (stream === 'push_rules') this.#members.clear()
     else if (stream === 'events' && users.length > 0) for (const roomId of rooms) this.#members.delete(roomId)
   }

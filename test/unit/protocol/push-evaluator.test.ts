@@ -69,7 +69,8 @@ describe('protocol/push-evaluator', () => {
     ['some event', eventOf({ type: 'org.example.event', content: {} }), 'nothing'],
     ['a mention', message({ 'm.mentions': { user_ids: [BOB, ALICE] } }), 'highlight'],
     ['a mention of others', message({ 'm.mentions': { user_ids: [BOB] } }), 'notify'],
-    ['a mention in the body alone', message({ body: `Hello ${ALICE}, Alice` }), 'notify'],
+    ['a mention in the body', message({ body: `Hello ${ALICE}, Alice` }), 'highlight'],
+    ['a mention in the body alone', message({ body: `Hello ${ALICE}, Alice`, 'm.mentions': {} }), 'notify'],
     [
       'a mention of the room, allowed',
       message({ 'm.mentions': { room: true } }),
@@ -139,6 +140,17 @@ describe('protocol/push-evaluator', () => {
     )
     const disabled = { rules: { content: [{ ...content, enabled: false }], room: [room] }, defaults: {} }
     expect(evaluate(message({ body: 'Cake!' }), { changes: disabled })).to.equal('nothing')
+  })
+
+  it('looks for mentions in the text of events that do not say whom they mention', () => {
+    const loud = { mayNotify: (key: string) => key === 'room' }
+    expect(evaluate(message({ body: 'Hi alice!' }), { context: { displayName: 'x' } })).to.equal('highlight')
+    expect(evaluate(message({ body: 'my queen' }), { context: { displayName: 'Queen' } })).to.equal(
+      'highlight',
+    )
+    expect(evaluate(message({ body: '@room: lunch' }), { context: loud })).to.equal('highlight')
+    expect(evaluate(message({ body: '@room: lunch' }))).to.equal('notify')
+    expect(evaluate(message({ body: 'alice @room', 'm.mentions': {} }), { context: loud })).to.equal('notify')
   })
 
   it('takes historical actions for none', () => {

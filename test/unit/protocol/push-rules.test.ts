@@ -31,7 +31,9 @@ describe('protocol/push-rules', () => {
       '.m.rule.invite_for_me',
       '.m.rule.member_event',
       '.m.rule.is_user_mention',
+      '.m.rule.contains_display_name',
       '.m.rule.is_room_mention',
+      '.m.rule.roomnotif',
       '.m.rule.tombstone',
       '.m.rule.reaction',
       '.m.rule.room.server_acl',
@@ -44,7 +46,10 @@ describe('protocol/push-rules', () => {
       '.m.rule.message',
       '.m.rule.encrypted',
     ])
-    expect([...ruleset.content, ...ruleset.room, ...ruleset.sender]).to.deep.equal([])
+    expect(ruleset.content.map((rule) => [rule.rule_id, rule.pattern])).to.deep.equal([
+      ['.m.rule.contains_user_name', 'alice'],
+    ])
+    expect([...ruleset.room, ...ruleset.sender]).to.deep.equal([])
     expect(ruleset.override[0]).to.deep.equal({
       rule_id: '.m.rule.master',
       default: true,

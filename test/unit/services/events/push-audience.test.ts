@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { Event } from '../../../../src/protocol/event.js'
 import type { EventId, UserId } from '../../../../src/protocol/ids.js'
 import { getRoomVersionRules } from '../../../../src/protocol/room-versions.js'
+import { MemberNames } from '../../../../src/services/events/member-names.js'
 import { PushActions } from '../../../../src/services/events/push-actions.js'
 import { PushAudience } from '../../../../src/services/events/push-audience.js'
 import { totalUnread } from '../../../../src/services/events/unread-counts.js'
@@ -28,7 +29,11 @@ forEachDatabase('PushAudience', (open) => {
     fixture = await createEphemeralFixture(await open())
     room = await RoomRows.create(fixture.db)
     for (const userId of [ALICE, BOB, CAROL]) await room.setMembership(userId, 'join')
-    audience = new PushAudience({ ...fixture, pushActions: fixture.stores.pushActions })
+    audience = new PushAudience({
+      ...fixture,
+      pushActions: fixture.stores.pushActions,
+      names: new MemberNames(fixture),
+    })
     actions = new PushActions(fixture.db, fixture.members, { enabled: true, audience })
   })
 
