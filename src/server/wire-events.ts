@@ -1,6 +1,7 @@
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
 import { AuthCover } from '../services/events/auth-cover.js'
+import { EarlyRedactions } from '../services/events/early-redactions.js'
 import { EventAssembler } from '../services/events/event-assembler.js'
 import { EventComposer } from '../services/events/event-composer.js'
 import { EventJudge } from '../services/events/event-judge.js'
@@ -26,6 +27,7 @@ import { EventGraphStore } from '../storage/stores/event-graph.js'
 import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { EventWriter } from '../storage/stores/event-writer.js'
 import { EventsStore } from '../storage/stores/events.js'
+import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
 import { StateKeysStore } from '../storage/stores/state-keys.js'
@@ -74,6 +76,7 @@ export function createEventStores(caches: CacheRegistry, options: { eventCacheSi
     currentState: new CurrentStateStore(),
     members: new RoomMembersStore(),
     eventTxns: new EventTxnsStore(),
+    redactions: new RedactionsStore(),
   }
 }
 
@@ -101,6 +104,7 @@ export function createEventServices(
     heads,
     positions,
   })
+  const redactions = new RedactionRules(lookup)
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
   const shared = {
     assembler,
@@ -121,7 +125,14 @@ export function createEventServices(
       enabled: options.countsUnread,
       ...(parts.pushAudience && { audience: parts.pushAudience }),
     }),
-    redactions: new RedactionRules(lookup),
+    redactions,
+    earlyRedactions: new EarlyRedactions(db, {
+      store: stores.redactions,
+      lookup,
+      assembler,
+      builder,
+      rules: redactions,
+    }),
   }
   return {
     roomState,

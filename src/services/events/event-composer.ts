@@ -82,12 +82,13 @@ export class EventComposer {
     return isDeepStrictEqual(current.event.content, draft.content) ? current : undefined
   }
 
-  /** Names all state keys of a batch at once, so that composing its events need not. */
-  async prepare(drafts: readonly EventDraft[]): Promise<void> {
+  /** Names all state keys of a batch at once, so that composing its events need not. Undefined where all have names. */
+  prepare(drafts: readonly EventDraft[]): Promise<void> | undefined {
     const keys = drafts.flatMap(({ type, stateKey }) =>
       stateKey === undefined ? [] : [stateKeyOf(type, stateKey)],
     )
-    if (keys.length > 0) await this.#parts.interner.intern(keys)
+    if (this.#parts.interner.knows(keys)) return undefined
+    return this.#parts.interner.intern(keys).then(() => undefined)
   }
 
   /** The event and what is written of it, and the end of the graph after it. 403 `M_FORBIDDEN` when it is not allowed. */

@@ -10,6 +10,7 @@ import type { Clock } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import { asAuthState, type EventAssembler } from './event-assembler.js'
 import { relationOf } from './event-composer.js'
+import type { EarlyRedactions } from './early-redactions.js'
 import type { EventJudge, Judgement } from './event-judge.js'
 import type { EventPersister } from './event-persister.js'
 import { toPending, type EventLookup } from './pending-events.js'
@@ -43,6 +44,7 @@ interface Parts {
   readonly changes: StateChangeDescriber
   readonly pushActions: PushActions
   readonly redactions: RedactionRules
+  readonly earlyRedactions: EarlyRedactions
   readonly persister: EventPersister
   readonly heads: RoomHeads
   readonly locks: KeyedMutex
@@ -151,6 +153,7 @@ export class EventReceiver {
       pushExceptions: push.exceptions,
       txn: undefined,
       redaction: joinsGraph ? await this.#redaction(head, event, judgement) : undefined,
+      redactedBy: await this.#parts.earlyRedactions.find(event, head.pending),
     }
     const to = joinsGraph
       ? await this.#advanced(head, own)

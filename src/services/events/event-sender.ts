@@ -155,7 +155,9 @@ export class EventSender {
     { input, txn }: { input: SendInput; txn?: EventTxn },
   ): Promise<EventId> {
     const compose = { draft: draftOf(input), sender, originServerTs: input.ts, txn }
-    await this.#prepare([compose.draft])
+    const preparing = this.#prepare([compose.draft])
+    // Without a turn's delay where there is nothing to do, so that events keep the order in which they came.
+    if (preparing) await preparing
     return this.#retrying(async () => {
       let identical: StoredEvent | undefined
       const stored = await this.#composeLocked(room, async (head) => {
@@ -169,9 +171,9 @@ export class EventSender {
   }
 
   /** Outside of the room's lock: naming new state keys is a commit, which others who send then share. */
-  async #prepare(drafts: readonly EventDraft[]): Promise<void> {
+  #prepare(drafts: readonly EventDraft[]): Promise<void> | undefined {
     for (const draft of drafts) checkNames(draft)
-    await this.#parts.composer.prepare(drafts)
+    return this.#parts.composer.prepare(drafts)
   }
 
   /** Composes under the room's lock and commits outside of it. */

@@ -4,6 +4,7 @@ import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { EventWrite } from '../../storage/stores/event-writer.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { EventId } from '../../protocol/ids.js'
+import { redactEvent } from '../../protocol/redaction.js'
 
 /** An event that has been decided on and waits for its commit: it cannot be read yet, and others build on it. */
 export interface PendingEvent {
@@ -86,7 +87,7 @@ export function toStored(
   write: Omit<EventWrite, 'stateChanges'> & { readonly streamOrdering?: number | null },
 ): StoredEvent {
   return {
-    event: write.event,
+    event: write.redactedBy ? redactEvent(write.event) : write.event,
     eventNid: write.eventNid,
     roomNid: write.room.roomNid,
     streamOrdering: write.streamOrdering ?? null,
@@ -95,7 +96,7 @@ export function toStored(
     stateAfter: write.stateAfter,
     rejected: write.rejected,
     softFailed: write.softFailed,
-    redactedBy: null,
+    redactedBy: write.redactedBy?.eventId ?? null,
     relatesTo: write.relation.relatesTo,
     relType: write.relation.relType,
     threadRoot: write.relation.threadRoot,

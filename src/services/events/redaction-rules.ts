@@ -58,11 +58,14 @@ export class RedactionRules {
     state: StateLookup,
   ): RedactionVerdict | undefined {
     if (event.type !== 'm.room.redaction' || event.redacts === undefined) return undefined
-    const allowed =
-      target?.event.roomId === event.roomId &&
-      target.redactedBy === null &&
-      (serverNameOf(target.event.sender) === serverNameOf(event.sender) || this.#hasPower(event, state))
-    return { targetId: event.redacts, applied: allowed }
+    const applied = target?.redactedBy === null && this.mayRedact(target.event, event, state)
+    return { targetId: event.redacts, applied }
+  }
+
+  /** Whether a redaction from elsewhere may take an event's content away. `state`: that before the redaction. */
+  mayRedact(target: Event, redaction: Event, state: StateLookup): boolean {
+    if (target.roomId !== redaction.roomId) return false
+    return serverNameOf(target.sender) === serverNameOf(redaction.sender) || this.#hasPower(redaction, state)
   }
 
   #hasPower(event: Event, state: StateLookup): boolean {

@@ -1,5 +1,5 @@
 import type { Database } from '../../storage/database.js'
-import type { CurrentStateChange, MemberChange } from '../../storage/stores/event-writer.js'
+import type { CurrentStateChange, MemberChange } from '../../storage/stores/current-state-writer.js'
 import type { Membership } from '../../storage/stores/room-members.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { StateSnapshot } from '../../storage/state-snapshot.js'

@@ -23,6 +23,11 @@ export class StateKeyInterner {
     this.#ids = ids
   }
 
+  /** Whether all the keys have nids that this process has in memory. */
+  knows(keys: readonly StateKey[]): boolean {
+    return keys.every((key) => this.#store.peek(key) !== undefined)
+  }
+
   /** The nids of all the keys. */
   async intern(keys: readonly StateKey[]): Promise<Map<StateKey, number>> {
     let found = await this.#store.find(this.#db.reader, keys)

@@ -2,29 +2,10 @@ import type { Tx } from '../database.js'
 import { encodeReach, type AuthChainPosition } from '../auth-reach.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
-import type { Membership } from './room-members.js'
+import { writeCurrentState, type CurrentStateChange } from './current-state-writer.js'
+import { writeRedactions } from './redaction-writer.js'
 import type { RoomRecord } from './rooms.js'
 import type { SnapshotRow, StateSnapshotsStore } from './state-snapshots.js'
-
-/** What an event does to one piece of the current state. */
-export interface CurrentStateChange {
-  readonly type: string
-  readonly stateKey: string
-  /** The event that holds it now; null: nothing does. */
-  readonly eventNid: number | null
-  readonly prevEventNid: number | null
-  /** For m.room.member. */
-  readonly member?: MemberChange
-}
-
-export interface MemberChange {
-  readonly membership: Membership
-  readonly previous: Membership | undefined
-  readonly sender: UserId
-  readonly displayName: string | undefined
-  readonly avatarUrl: string | undefined
-  readonly isLocal: boolean
-}
 
 /** Everything that is written of one event, decided beforehand. */
 export interface EventWrite {
@@ -53,6 +34,8 @@ export interface EventWrite {
   readonly pushExceptions?: readonly PushException[]
   readonly txn: EventTxn | undefined
   readonly redaction: { readonly targetId: EventId; readonly applied: boolean } | undefined
+  /** The redaction that came before the event, and applies to it. */
+  readonly redactedBy?: { readonly eventId: EventId; readonly eventNid: number } | undefined
 }
 
 /** What an event adds to a user's unread counts beyond what it does for everybody: -1, 0 or 1. */
@@ -125,6 +108,7 @@ async function insertEvents(tx: Tx, writes: readonly PlacedEventWrite[]): Promis
     state_after: write.stateAfter,
     rejected: write.rejected,
     soft_failed: write.softFailed ? 1 : 0,
+    redacted_by: write.redactedBy?.eventId ?? null,
     contains_url: typeof write.event.content['url'] === 'string' ? 1 : 0,
     relates_to: write.relation.relatesTo,
     rel_type: write.relation.relType,
@@ -148,6 +132,7 @@ async function insertEvents(tx: Tx, writes: readonly PlacedEventWrite[]): Promis
       state_after: 'integer',
       rejected: 'text',
       soft_failed: 'integer',
+      redacted_by: 'text',
       contains_url: 'integer',
       relates_to: 'text',
       rel_type: 'text',
@@ -169,6 +154,7 @@ const LEARNT_OF_OUTLIERS = [
   'state_after',
   'rejected',
   'soft_failed',
+  'redacted_by',
   'notifies',
 ]
 
@@ -231,184 +217,6 @@ async function insertAuthChains(tx: Tx, writes: readonly PlacedEventWrite[]): Pr
   await tx.insertMany('auth_chains', rows, {
     columns: { event_nid: 'integer', chain_nid: 'integer', seq: 'integer', reach: 'blob' },
   })
-}
-
-async function writeCurrentState(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {
-  const changes = writes.flatMap((write) =>
-    write.stateChanges.map((change) => ({
-      ...change,
-      roomNid: write.room.roomNid,
-      streamOrdering: write.streamOrdering ?? 0,
-    })),
-  )
-  if (changes.length === 0) return
-  const last = new Map(changes.map((change) => [keyOf(change), change]))
-  const held = [...last.values()].filter((change) => change.eventNid !== null)
-  const gone = [...last.values()].filter((change) => change.eventNid === null)
-  const keyColumns = { room_nid: 'integer', type: 'text', state_key: 'text' } as const
-  const statements: Promise<unknown>[] = [
-    tx.insertMany(
-      'current_state_deltas',
-      changes.map((change) => ({
-        stream_ordering: change.streamOrdering,
-        ...keyRow(change),
-        event_nid: change.eventNid,
-        prev_event_nid: change.prevEventNid,
-      })),
-      {
-        columns: {
-          stream_ordering: 'integer',
-          ...keyColumns,
-          event_nid: 'integer',
-          prev_event_nid: 'integer',
-        },
-      },
-    ),
-    ...writeMembers(tx, changes, last),
-  ]
-  if (held.length > 0) {
-    statements.push(
-      tx.insertMany(
-        'current_state',
-        held.map((change) => ({ ...keyRow(change), event_nid: change.eventNid })),
-        {
-          columns: { ...keyColumns, event_nid: 'integer' },
-          conflict: { key: ['room_nid', 'type', 'state_key'], update: ['event_nid'] },
-        },
-      ),
-    )
-  }
-  if (gone.length > 0) {
-    statements.push(
-      tx.execute(
-        `DELETE FROM current_state WHERE (room_nid, type, state_key) IN
-           (SELECT r.room_nid, r.type, r.state_key FROM ${tx.dialect.rowsFrom(keyColumns)} AS r)`,
-        [tx.dialect.rows(gone.map(keyRow))],
-      ),
-    )
-  }
-  await Promise.all(statements)
-}
-
-type PlacedChange = CurrentStateChange & { readonly roomNid: number; readonly streamOrdering: number }
-
-function keyOf(change: PlacedChange): string {
-  return `${change.roomNid}\u0000${change.type}\u0000${change.stateKey}`
-}
-
-function keyRow(change: PlacedChange): { room_nid: number; type: string; state_key: string } {
-  return { room_nid: change.roomNid, type: change.type, state_key: change.stateKey }
-}
-
-/** The flat table of members, the history of local ones, and the counts of each room. */
-function writeMembers(
-  tx: Tx,
-  changes: readonly PlacedChange[],
-  last: ReadonlyMap<string, PlacedChange>,
-): Promise<unknown>[] {
-  const members = changes.flatMap((change) =>
-    change.type === 'm.room.member' && change.member ? [{ ...change, member: change.member }] : [],
-  )
-  if (members.length === 0) return []
-  const final = members.filter((change) => last.get(keyOf(change))?.streamOrdering === change.streamOrdering)
-  const local = members.filter((change) => change.member.isLocal)
-  const counts = countChanges(members)
-  const statements = [
-    tx.insertMany('room_members', final.map(memberRow), {
-      columns: {
-        room_nid: 'integer',
-        user_id: 'text',
-        membership: 'text',
-        event_nid: 'integer',
-        stream_ordering: 'integer',
-        sender: 'text',
-        display_name: 'text',
-        avatar_url: 'text',
-        is_local: 'integer',
-        forgotten: 'integer',
-      },
-      conflict: {
-        key: ['room_nid', 'user_id'],
-        update: [
-          'membership',
-          'event_nid',
-          'stream_ordering',
-          'sender',
-          'display_name',
-          'avatar_url',
-          'forgotten',
-        ],
-      },
-    }),
-  ]
-  if (local.length > 0) {
-    statements.push(
-      tx.insertMany(
-        'local_memberships',
-        local.map((change) => ({
-          user_id: change.stateKey,
-          stream_ordering: change.streamOrdering,
-          room_nid: change.roomNid,
-          membership: change.member.membership,
-          event_nid: change.eventNid ?? 0,
-        })),
-        {
-          columns: {
-            user_id: 'text',
-            stream_ordering: 'integer',
-            room_nid: 'integer',
-            membership: 'text',
-            event_nid: 'integer',
-          },
-        },
-      ),
-    )
-  }
-  return counts.length > 0 ? [...statements, updateCounts(tx, counts)] : statements
-}
-
-function memberRow(change: PlacedChange & { member: MemberChange }): Record<string, string | number | null> {
-  return {
-    room_nid: change.roomNid,
-    user_id: change.stateKey,
-    membership: change.member.membership,
-    event_nid: change.eventNid ?? 0,
-    stream_ordering: change.streamOrdering,
-    sender: change.member.sender,
-    display_name: change.member.displayName ?? null,
-    avatar_url: change.member.avatarUrl ?? null,
-    is_local: change.member.isLocal ? 1 : 0,
-    forgotten: 0,
-  }
-}
-
-interface CountChange {
-  room_nid: number
-  joined: number
-  invited: number
-  [column: string]: number
-}
-
-function countChanges(members: readonly (PlacedChange & { member: MemberChange })[]): CountChange[] {
-  const counts = new Map<number, CountChange>()
-  for (const { roomNid, member } of members) {
-    const count = counts.get(roomNid) ?? { room_nid: roomNid, joined: 0, invited: 0 }
-    count.joined += Number(member.membership === 'join') - Number(member.previous === 'join')
-    count.invited += Number(member.membership === 'invite') - Number(member.previous === 'invite')
-    counts.set(roomNid, count)
-  }
-  return [...counts.values()].filter((count) => count.joined !== 0 || count.invited !== 0)
-}
-
-function updateCounts(tx: Tx, counts: readonly CountChange[]): Promise<void> {
-  const source = tx.dialect.rowsFrom({ room_nid: 'integer', joined: 'integer', invited: 'integer' })
-  return tx
-    .execute(
-      `UPDATE rooms SET joined_members = joined_members + r.joined, invited_members = invited_members + r.invited
-       FROM ${source} AS r WHERE rooms.room_nid = r.room_nid`,
-      [tx.dialect.rows(counts)],
-    )
-    .then(() => undefined)
 }
 
 async function insertTxns(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {
@@ -477,32 +285,4 @@ async function insertPushExceptions(tx: Tx, writes: readonly PlacedEventWrite[])
     },
     conflict: 'ignore',
   })
-}
-
-async function writeRedactions(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {
-  const redactions = writes.flatMap(({ redaction, event, eventNid }) =>
-    redaction ? [{ ...redaction, eventId: event.eventId, eventNid }] : [],
-  )
-  if (redactions.length === 0) return
-  await tx.insertMany(
-    'redactions',
-    redactions.map((redaction) => ({
-      target_id: redaction.targetId,
-      redaction_nid: redaction.eventNid,
-      applied: redaction.applied ? 1 : 0,
-    })),
-    { columns: { target_id: 'text', redaction_nid: 'integer', applied: 'integer' }, conflict: 'ignore' },
-  )
-  const applied = redactions.filter((redaction) => redaction.applied)
-  if (applied.length === 0) return
-  const source = tx.dialect.rowsFrom({ target_id: 'text', redaction_id: 'text' })
-  await tx.execute(
-    `UPDATE events SET redacted_by = r.redaction_id, notifies = 0 FROM ${source} AS r
-     WHERE events.event_id = r.target_id AND events.redacted_by IS NULL`,
-    [
-      tx.dialect.rows(
-        applied.map(({ targetId, eventId }) => ({ target_id: targetId, redaction_id: eventId })),
-      ),
-    ],
-  )
 }

@@ -285,4 +285,28 @@ forEachDatabase('EventReceiver', (open) => {
     expect((await stored(own)).event.content).to.have.property('body')
     expect((await stored(own)).redactedBy).to.be.null
   })
+  it('applies redactions that come before their target', async () => {
+    const target = await remote.make([root], message(CAROL, 'secret'))
+    const allowed = { type: 'm.room.redaction', sender: CAROL, content: { redacts: target.eventId } }
+    const redaction = await remote.send([root], allowed)
+    expect((await remote.receive(target)).outcome).to.equal('accepted')
+    const held = await stored(target)
+    expect(held.redactedBy).to.equal(redaction.eventId)
+    expect(held.event.content).to.deep.equal({})
+    const restarted = await fixture.restart()
+    const again = await restarted.stores.events.get(restarted.db.reader, target.eventId)
+    expect(again?.event.content).to.deep.equal({})
+    const rows = await fixture.db.reader.all('SELECT applied FROM redactions')
+    expect(rows).to.deep.equal([{ applied: 1 }])
+  })
+
+  it('ignores early redactions by those who may not', async () => {
+    const dave = '@dave:third.test' as typeof CAROL
+    const third = await RemoteServer.of(fixture, roomId, 'third.test')
+    const join = await third.send([root], { ...joinOf(dave), sender: dave })
+    const target = await remote.make([join], message(CAROL, 'secret'))
+    await third.send([join], { type: 'm.room.redaction', sender: dave, content: { redacts: target.eventId } })
+    expect((await remote.receive(target)).outcome).to.equal('accepted')
+    expect((await stored(target)).event.content).to.deep.equal({ body: 'secret' })
+  })
 })

@@ -150,6 +150,7 @@ forEachDatabase('EventSender', (open) => {
   })
 
   it('takes state that others at the same time build on', async () => {
+    await fixture.sender.send({ userId: BOB }, { roomId: await createRoom(fixture), ...joinOf(BOB) })
     const roomId = await createRoom(fixture)
     const joined = fixture.sender.send({ userId: BOB }, { roomId, ...joinOf(BOB) })
     const said = say(roomId, 'hello', BOB)
