@@ -5,6 +5,7 @@ import * as rooms from './0002-rooms.js'
 import * as ephemeral from './0003-ephemeral.js'
 import * as directory from './0004-directory.js'
 import * as pushRules from './0005-push-rules.js'
+import * as keys from './0006-keys.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -15,4 +16,12 @@ export interface Migration {
 }
 
 /** All steps, in the order in which they are taken. Only ever appended to. */
-export const migrations: readonly Migration[] = [streams, accounts, rooms, ephemeral, directory, pushRules]
+export const migrations: readonly Migration[] = [
+  streams,
+  accounts,
+  rooms,
+  ephemeral,
+  directory,
+  pushRules,
+  keys,
+]

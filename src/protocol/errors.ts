@@ -24,6 +24,7 @@ export const ERRCODES = {
   M_INCOMPATIBLE_ROOM_VERSION: 400,
   M_INVALID_PARAM: 400,
   M_INVALID_ROOM_STATE: 400,
+  M_INVALID_SIGNATURE: 400,
   M_INVALID_USERNAME: 400,
   M_INVITE_BLOCKED: 403,
   M_KEY_TOO_LARGE: 400,
@@ -89,6 +90,8 @@ export const forbidden = (message: string): MatrixError => new MatrixError('M_FO
 export const notFound = (message = 'Not found'): MatrixError => new MatrixError('M_NOT_FOUND', message)
 export const badJson = (message: string): MatrixError => new MatrixError('M_BAD_JSON', message)
 export const invalidParam = (message: string): MatrixError => new MatrixError('M_INVALID_PARAM', message)
+export const invalidSignature = (message: string): MatrixError =>
+  new MatrixError('M_INVALID_SIGNATURE', message)
 export const missingParam = (name: string): MatrixError =>
   new MatrixError('M_MISSING_PARAM', `Missing parameter: ${name}`)
 export const tooLarge = (message: string): MatrixError => new MatrixError('M_TOO_LARGE', message)

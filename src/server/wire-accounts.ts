@@ -15,7 +15,11 @@ import { UiAuth } from '../services/accounts/ui-auth.js'
 import { dummyStage, passwordStage, registrationTokenStage } from '../services/accounts/ui-auth-stages.js'
 import { ClientSightings } from '../services/devices/client-sightings.js'
 import { Devices, type DeviceCleanup } from '../services/devices/devices.js'
-import { AccountDeactivation, type RoomLeaver } from '../services/journeys/account-deactivation.js'
+import {
+  AccountDeactivation,
+  type RoomLeaver,
+  type UserCleanup,
+} from '../services/journeys/account-deactivation.js'
 import {
   AccountRegistration,
   type AutoJoiner,
@@ -76,6 +80,7 @@ export interface AccountParts {
   readonly shareRoom: ProfilesDependencies['shareRoom']
   readonly onProfileChanged: ProfilesDependencies['onProfileChanged']
   readonly deviceCleanups: readonly DeviceCleanup[]
+  readonly userCleanups: readonly UserCleanup[]
   readonly autoJoiner: AutoJoiner
   readonly rooms: RoomLeaver
   /** For what fails with nobody waiting for it. */
@@ -164,6 +169,7 @@ export function createAccountServices(
       devices,
       tokens: accessTokens,
       rooms: parts.rooms,
+      cleanups: parts.userCleanups,
       onError: parts.onError,
     }),
     registrationTokens: new RegistrationTokens({

@@ -2,6 +2,7 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { checkFilter } from '../protocol/event-filter.js'
 import { createSigner, type SigningKey } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import { KeyCleanup } from '../services/devices/key-cleanup.js'
 import type { Services } from '../services/services.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import type { Notifier } from '../services/streams/notifier.js'
@@ -21,6 +22,7 @@ import {
   followMemberships,
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
+import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
 import type { Storage } from './wire-storage.js'
@@ -53,6 +55,7 @@ function createStores({ config, storage: { caches } }: ServiceParts) {
     ...events,
     ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
     ...createEphemeralStores(caches),
+    ...createKeyStores(caches),
     ...createReadingStores(events.events),
     ...createRoomStores(events),
   }
@@ -76,6 +79,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     { ...shared, serverName, devices: stores.devices, streamIds: streams.toDevice },
     stores,
   )
+  const keyCleanup = new KeyCleanup(stores)
   const { sightings, ...accounts } = createAccountServices(
     {
       ...shared,
@@ -87,13 +91,15 @@ export function createServices(parts: ServiceParts): WiredServices {
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
-      deviceCleanups: [toDevice],
+      deviceCleanups: [toDevice, keyCleanup],
+      userCleanups: [keyCleanup],
       autoJoiner: { joinAutoJoinRooms: (userId) => autoJoin.joinAutoJoinRooms(userId) },
       rooms: { leaveAllRooms: (userId) => departures.leaveAllRooms(userId) },
     },
     stores,
     toAccountOptions(config, version),
   )
+  const keys = createKeyServices({ ...shared, ...accounts, serverName, streams, toDevice }, stores)
   const ephemeral = createEphemeralServices(
     {
       ...shared,
@@ -127,11 +133,11 @@ export function createServices(parts: ServiceParts): WiredServices {
   )
   bus.subscribe(followMemberships(ephemeral.typing, onError))
   const { notifier, ...syncs } = createSyncServices(
-    { ...accounts, ...ephemeral, ...reading, storage, clock, bus, toDevice },
+    { ...accounts, ...keys, ...ephemeral, ...reading, storage, clock, bus, toDevice },
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
-  const services = { ...accounts, ...ephemeral, ...rooms, ...readers, ...syncs, toDevice, metrics }
+  const services = { ...accounts, ...keys, ...ephemeral, ...rooms, ...readers, ...syncs, toDevice, metrics }
   return { services, stores, notifier, succession, sightings, eventPersister }
 }
 

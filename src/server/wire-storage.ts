@@ -4,6 +4,7 @@ import { migrate } from '../storage/migrator.js'
 import { openDatabase, type DatabaseConfig } from '../storage/open-database.js'
 import type { DatabaseContext } from '../storage/sql-database.js'
 import { TO_DEVICE_STREAM } from '../storage/stores/device-inbox.js'
+import { DEVICE_LISTS_STREAM } from '../storage/stores/devices.js'
 import { PRESENCE_STREAM } from '../storage/stores/presence.js'
 import { PUSH_RULES_STREAM } from '../storage/stores/push-rules.js'
 import { RECEIPTS_STREAM } from '../storage/stores/receipts.js'
@@ -15,7 +16,7 @@ const STREAMS = {
   events: { sequence: 'events_stream_seq', table: 'events', column: 'stream_ordering' },
   backfill: { sequence: 'events_backfill_seq', table: 'events', column: 'stream_ordering', negated: true },
   accountData: { sequence: 'account_data_stream_seq', table: 'account_data', column: 'stream_id' },
-  deviceLists: { sequence: 'device_lists_stream_seq', table: 'device_list_changes', column: 'stream_id' },
+  deviceLists: DEVICE_LISTS_STREAM,
   presence: PRESENCE_STREAM,
   pushRules: PUSH_RULES_STREAM,
   receipts: RECEIPTS_STREAM,

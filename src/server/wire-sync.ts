@@ -1,5 +1,6 @@
 import type { Filters } from '../services/accounts/filters.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
+import type { E2eKeys } from '../services/devices/e2e-keys.js'
 import type { ToDevice } from '../services/devices/to-device.js'
 import type { Presence } from '../services/ephemeral/presence.js'
 import type { Receipts } from '../services/ephemeral/receipts.js'
@@ -11,6 +12,7 @@ import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
 import { Notifier } from '../services/streams/notifier.js'
 import { StreamPositions } from '../services/streams/stream-positions.js'
+import { DeviceListChanges } from '../services/sync/device-list-changes.js'
 import { DeviceListWakeups } from '../services/sync/device-list-wakeups.js'
 import { EventTail } from '../services/sync/event-tail.js'
 import { IgnoredUsers } from '../services/sync/ignored-users.js'
@@ -24,6 +26,7 @@ import { DeviceListsSection } from '../services/sync/sections/device-lists.js'
 import { EphemeralSection } from '../services/sync/sections/ephemeral.js'
 import { InvitesSection } from '../services/sync/sections/invites.js'
 import { JoinedRoomsSection } from '../services/sync/sections/joined-rooms.js'
+import { KeyCountsSection } from '../services/sync/sections/key-counts.js'
 import { LeftRoomsSection } from '../services/sync/sections/left-rooms.js'
 import { PresenceSection } from '../services/sync/sections/presence.js'
 import { ToDeviceSection } from '../services/sync/sections/to-device.js'
@@ -34,6 +37,7 @@ import { SyncFrames } from '../services/sync/sync-frame.js'
 import { TimelineLoader, type TimelineOptions } from '../services/sync/timeline-loader.js'
 import { UserRoomsCache } from '../services/sync/user-rooms.js'
 import type { AccountDataStore } from '../storage/stores/account-data.js'
+import type { CrossSigningStore } from '../storage/stores/cross-signing.js'
 import { LazyStateStore } from '../storage/stores/lazy-state.js'
 import { MembershipChangesStore } from '../storage/stores/membership-changes.js'
 import { RoomSummariesStore } from '../storage/stores/room-summaries.js'
@@ -57,6 +61,7 @@ export interface SyncParts {
   readonly typing: Typing
   readonly presence: Presence
   readonly toDevice: ToDevice
+  readonly e2eKeys: E2eKeys
   readonly pushRules: PushRules
   readonly filters: Filters
 }
@@ -64,9 +69,9 @@ export interface SyncParts {
 export type SyncStores = Pick<
   EventStores,
   'rooms' | 'events' | 'snapshots' | 'stateKeys' | 'currentState' | 'members'
-> & { readonly accountData: AccountDataStore }
+> & { readonly accountData: AccountDataStore; readonly crossSigning: CrossSigningStore }
 
-export type SyncServices = Pick<Services, 'sync' | 'syncFilters'> & {
+export type SyncServices = Pick<Services, 'deviceListChanges' | 'sync' | 'syncFilters'> & {
   /** To be closed when the server stops. */
   readonly notifier: Notifier
 }
@@ -84,15 +89,7 @@ export function createSyncServices(
   // Before those who wait are woken.
   parts.bus.subscribe(ignored)
   parts.bus.subscribe(notifier)
-  const reads = {
-    ...stores,
-    changes: new MembershipChangesStore(),
-    deltas: new StateDeltasStore(),
-    lazyState: new LazyStateStore(),
-    shared: new SharedRoomsStore(),
-    summaries: new RoomSummariesStore(),
-    timelines: new TimelinesStore(),
-  }
+  const reads = createReads(stores)
   const tail = new EventTail(db, reads)
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
@@ -103,28 +100,42 @@ export function createSyncServices(
     states: new RoomStateLoader(db, reads),
     clientEvents: parts.clientEvents,
   })
-  const builder = new SyncBuilder(
-    new SyncFrames(db, { ...reads, userRooms, tail, ignored, lazyMembers: new LazyMembers() }),
-    new MemberMovements(db, reads),
-    {
-      accountData: new AccountDataSection(db, { ...reads, pushRules: parts.pushRules }),
-      deviceLists: new DeviceListsSection(db, reads.shared),
-      ephemeral: new EphemeralSection(db, parts),
-      invites: new InvitesSection(db, { ...reads, clientEvents: parts.clientEvents }),
-      joinedRooms: new JoinedRoomsSection(db, {
-        contents,
-        summaries: new RoomSummaries(reads),
-        unread: parts.unreadCounts,
-      }),
-      leftRooms: new LeftRoomsSection(db, { ...reads, contents }),
-      presence: new PresenceSection(db, presence),
-      toDevice: new ToDeviceSection(db, parts.toDevice),
-    },
-  )
+  const frames = new SyncFrames(db, { ...reads, userRooms, tail, ignored, lazyMembers: new LazyMembers() })
+  const movements = new MemberMovements(db, reads)
+  const deviceLists = new DeviceListsSection(db, reads)
+  const builder = new SyncBuilder(frames, movements, {
+    accountData: new AccountDataSection(db, { ...reads, pushRules: parts.pushRules }),
+    deviceLists,
+    ephemeral: new EphemeralSection(db, parts),
+    invites: new InvitesSection(db, { ...reads, clientEvents: parts.clientEvents }),
+    joinedRooms: new JoinedRoomsSection(db, {
+      contents,
+      summaries: new RoomSummaries(reads),
+      unread: parts.unreadCounts,
+    }),
+    keyCounts: new KeyCountsSection(db, parts.e2eKeys),
+    leftRooms: new LeftRoomsSection(db, { ...reads, contents }),
+    presence: new PresenceSection(db, presence),
+    toDevice: new ToDeviceSection(db, parts.toDevice),
+  })
   return {
     notifier,
+    deviceListChanges: new DeviceListChanges({ frames, movements, deviceLists, notifier }),
     sync: new Sync({ builder, userRooms, notifier, presence, clock }),
     syncFilters: new SyncFilters(parts.filters),
+  }
+}
+
+/** The stores, with those that only syncs read. */
+function createReads(stores: SyncStores) {
+  return {
+    ...stores,
+    changes: new MembershipChangesStore(),
+    deltas: new StateDeltasStore(),
+    lazyState: new LazyStateStore(),
+    shared: new SharedRoomsStore(),
+    summaries: new RoomSummariesStore(),
+    timelines: new TimelinesStore(),
   }
 }
 

@@ -10,8 +10,15 @@ import type { RegistrationTokens } from './accounts/registration-tokens.js'
 import type { ServerDescription } from './accounts/server-description.js'
 import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { UiAuth } from './accounts/ui-auth.js'
+import type { CrossSigning } from './devices/cross-signing.js'
+import type { DehydratedDevices } from './devices/dehydrated-devices.js'
 import type { Devices } from './devices/devices.js'
 import type { DeviceLists } from './devices/device-lists.js'
+import type { E2eKeys } from './devices/e2e-keys.js'
+import type { KeyBackup } from './devices/key-backup.js'
+import type { KeyClaims } from './devices/key-claims.js'
+import type { KeyQueries } from './devices/key-queries.js'
+import type { KeySignatures } from './devices/key-signatures.js'
 import type { ToDevice } from './devices/to-device.js'
 import type { Presence } from './ephemeral/presence.js'
 import type { ReadMarkers } from './ephemeral/read-markers.js'
@@ -37,6 +44,7 @@ import type { RoomStateViews } from './rooms/room-state-views.js'
 import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
 import type { Threads } from './rooms/threads.js'
+import type { DeviceListChanges } from './sync/device-list-changes.js'
 import type { Sync } from './sync/sync.js'
 import type { SyncFilters } from './sync/sync-filters.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -51,11 +59,19 @@ export interface Services {
   readonly accountDeactivation: AccountDeactivation
   readonly accountRegistration: AccountRegistration
   readonly aliases: Aliases
+  readonly crossSigning: CrossSigning
+  readonly dehydratedDevices: DehydratedDevices
+  readonly deviceListChanges: DeviceListChanges
   readonly deviceLists: DeviceLists
   readonly devices: Devices
+  readonly e2eKeys: E2eKeys
   readonly eventByTimestamp: EventByTimestamp
   readonly eventContext: EventContext
   readonly filters: Filters
+  readonly keyBackup: KeyBackup
+  readonly keyClaims: KeyClaims
+  readonly keyQueries: KeyQueries
+  readonly keySignatures: KeySignatures
   readonly login: Login
   readonly logout: Logout
   readonly metrics: Pick<Metrics, 'render'>

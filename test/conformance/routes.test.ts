@@ -23,8 +23,8 @@ const OPERATIONS: readonly Operation[] = readFileSync(
     return { method, path, operationId }
   })
 
-/** Routes that are not in the client-server API: of the administration API, of operations, and of federation. */
-const OWN = /^(?:admin[A-Z]|getHealth$|getMetrics$|getServerWellKnown$)/
+/** Routes that are not in the client-server API: of the administration API, of proposals, operations and federation. */
+const OWN = /^(?:admin[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$)/
 
 /** The shape of a path, whatever its parameters are called. */
 function shapeOf(path: string): string {

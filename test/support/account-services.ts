@@ -9,6 +9,8 @@ import { RateLimits } from '../../src/services/accounts/ratelimits.js'
 import type { BucketRate } from '../../src/util/leaky-bucket.js'
 import type { ProfileChange } from '../../src/services/accounts/profiles.js'
 import type { Requester } from '../../src/services/accounts/requester.js'
+import type { DeviceCleanup } from '../../src/services/devices/devices.js'
+import type { UserCleanup } from '../../src/services/journeys/account-deactivation.js'
 import type { PositionHints } from '../../src/services/streams/notifier.js'
 import type { DeviceId, ServerName, UserId } from '../../src/protocol/ids.js'
 import { CacheRegistry } from '../../src/storage/cache-registry.js'
@@ -33,6 +35,8 @@ export interface AccountOptions {
   readonly sharedSecret?: string | undefined
   readonly uiAuthReuseMs?: number
   readonly failedAttempts?: BucketRate
+  readonly deviceCleanups?: readonly DeviceCleanup[]
+  readonly userCleanups?: readonly UserCleanup[]
 }
 
 /** The services of accounts on a database, with a clock that stands still and what they have told others. */
@@ -85,7 +89,8 @@ export async function createAccountServices(
       checkFilter: () => undefined,
       shareRoom: () => Promise.resolve(false),
       onProfileChanged: (change) => profileChanges.push(change),
-      deviceCleanups: [],
+      deviceCleanups: options.deviceCleanups ?? [],
+      userCleanups: options.userCleanups ?? [],
       autoJoiner: { joinAutoJoinRooms: (userId) => remember(joined, userId) },
       rooms: { leaveAllRooms: (userId) => remember(left, userId) },
       onError: (error) => {

@@ -4,6 +4,9 @@ import type { JsonObject } from '../../util/json.js'
 /** Any JSON object, kept whole. Bodies come from `JSON.parse`, so what is in it is JSON. */
 export const jsonObject = z.looseObject({}) as unknown as z.ZodType<JsonObject>
 
+/** As `jsonObject`, or nothing. */
+export const optionalJsonObject = jsonObject.nullish().transform((value) => value ?? undefined)
+
 /** Clients send `null` for what they leave out. */
 export const optionalString = z
   .string()

@@ -36,6 +36,8 @@ const VERSIONS = [
 const FEATURES: Readonly<Record<string, boolean>> = {
   // Fields of profiles beyond name and avatar: v1.16, read by Element and the bridges.
   'uk.tcpip.msc4133.stable': true,
+  // v1.1, but Element sets up encryption after a login only where it finds the flag.
+  'org.matrix.e2e_cross_signing': true,
 }
 
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientversions */

@@ -76,18 +76,18 @@ export class ToDevice implements DeviceCleanup {
   }
 
   /**
-   * The oldest messages that wait for a device, at most `limit` of those at or below `upTo`. The result's `upTo` is the
+   * The oldest messages that wait for a device, at most `limit` of those after `after` and at or below `upTo`. The result's `upTo` is the
    * position that acknowledges them: the last one's when there are more, else the one asked for.
    */
   async list(
     q: Query,
     userId: UserId,
     deviceId: DeviceId,
-    { upTo, limit }: { upTo: number; limit: number },
+    { after = 0, upTo, limit }: { after?: number; upTo: number; limit: number },
   ): Promise<{ events: JsonObject[]; upTo: number }> {
     const address = { userId, deviceId }
     if ((await this.#deps.inbox.getNewest(q, address)) === 0) return { events: [], upTo }
-    const messages = await this.#deps.inbox.list(q, address, { upTo, limit })
+    const messages = await this.#deps.inbox.list(q, address, { after, upTo, limit })
     const events = messages.map(({ sender, type, content }) => ({ sender, type, content }))
     const last = messages.length === limit ? messages.at(-1)?.streamId : undefined
     return { events, upTo: last ?? upTo }

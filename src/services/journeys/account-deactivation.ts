@@ -1,6 +1,6 @@
 import { notFound } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
-import type { Database } from '../../storage/database.js'
+import type { Database, Tx } from '../../storage/database.js'
 import type { AccountDataStore } from '../../storage/stores/account-data.js'
 import type { ClientIpsStore } from '../../storage/stores/client-ips.js'
 import type { FiltersStore } from '../../storage/stores/filters.js'
@@ -18,6 +18,11 @@ export interface RoomLeaver {
   leaveAllRooms(userId: UserId): Promise<void>
 }
 
+/** Deletes what belongs to users who go for good, beside what this journey knows. */
+export interface UserCleanup {
+  deleteForUser(tx: Tx, userId: UserId): Promise<void>
+}
+
 export interface DeactivationDependencies {
   readonly db: Database
   readonly users: UsersStore
@@ -32,6 +37,7 @@ export interface DeactivationDependencies {
   readonly devices: Devices
   readonly tokens: Pick<AccessTokens, 'revokeForUser'>
   readonly rooms: RoomLeaver
+  readonly cleanups: readonly UserCleanup[]
   /** Called when leaving rooms has failed; it is tried again when the server next starts. */
   readonly onError: (error: unknown) => void
 }
@@ -69,6 +75,7 @@ export class AccountDeactivation {
       await this.#deps.pushRules.deleteForUser(tx, userId)
       await this.#deps.threepids.deleteForUser(tx, userId)
       await this.#deps.clientIps.deleteForUser(tx, userId)
+      for (const cleanup of this.#deps.cleanups) await cleanup.deleteForUser(tx, userId)
       return true
     })
     if (isNew) this.#leaveInBackground(userId)

@@ -6,6 +6,7 @@ import type { DeviceListsSection } from './sections/device-lists.js'
 import type { EphemeralSection } from './sections/ephemeral.js'
 import type { InvitesSection } from './sections/invites.js'
 import type { JoinedRoomsSection } from './sections/joined-rooms.js'
+import type { KeyCountsSection } from './sections/key-counts.js'
 import type { LeftRoomsSection } from './sections/left-rooms.js'
 import type { PresenceSection } from './sections/presence.js'
 import type { ToDeviceSection } from './sections/to-device.js'
@@ -26,6 +27,7 @@ export interface SyncSections {
   readonly ephemeral: EphemeralSection
   readonly invites: InvitesSection
   readonly joinedRooms: JoinedRoomsSection
+  readonly keyCounts: KeyCountsSection
   readonly leftRooms: LeftRoomsSection
   readonly presence: PresenceSection
   readonly toDevice: ToDeviceSection
@@ -46,7 +48,11 @@ export class SyncBuilder {
   /** Everything between what the client has and `now`, which was sampled before this is called. */
   async build(request: SyncRequest, since: StreamToken | undefined, now: StreamToken): Promise<SyncResult> {
     const frame = await this.#frames.load(request, since, now)
-    const [rooms, others] = await Promise.all([this.#rooms(frame), this.#others(frame)])
+    const [rooms, others, keyCounts] = await Promise.all([
+      this.#rooms(frame),
+      this.#others(frame),
+      this.#sections.keyCounts.load(frame),
+    ])
     const parts: JsonObject = {
       ...(rooms.global.length > 0 && { account_data: { events: rooms.global } }),
       ...(Object.keys(rooms.rooms).length > 0 && { rooms: rooms.rooms }),
@@ -55,7 +61,7 @@ export class SyncBuilder {
     return {
       hasNews: Object.keys(parts).length > 0,
       nextBatch: { ...now, toDevice: others.toDevice },
-      body: { ...parts, ...KEY_COUNTS },
+      body: { ...parts, ...keyCounts },
     }
   }
 
@@ -89,14 +95,4 @@ export class SyncBuilder {
     }
     return { parts, toDevice: toDevice.upTo }
   }
-}
-
-/**
- * This server keeps no keys of devices: there are none left, and clients that look for these members find them.
- * https://spec.matrix.org/latest/client-server-api/#extensions-to-sync-1
- */
-const KEY_COUNTS: JsonObject = {
-  device_one_time_keys_count: { signed_curve25519: 0 },
-  'org.matrix.msc2732.device_unused_fallback_key_types': [],
-  device_unused_fallback_key_types: [],
 }

@@ -51,16 +51,16 @@ export class DeviceInboxStore {
     return newest ?? 0
   }
 
-  /** The oldest messages of a device at or below a position, in order. By primary key. */
+  /** The oldest messages of a device after one position and at or below another, in order. By primary key. */
   async list(
     q: Query,
     address: InboxAddress,
-    { upTo, limit }: { upTo: number; limit: number },
+    { after = 0, upTo, limit }: { after?: number; upTo: number; limit: number },
   ): Promise<InboxMessage[]> {
     const rows = await q.all<Row>(
       `SELECT stream_id, sender, type, content FROM device_inbox
-       WHERE user_id = ? AND device_id = ? AND stream_id <= ? ORDER BY stream_id LIMIT ?`,
-      [address.userId, address.deviceId, upTo, limit],
+       WHERE user_id = ? AND device_id = ? AND stream_id > ? AND stream_id <= ? ORDER BY stream_id LIMIT ?`,
+      [address.userId, address.deviceId, after, upTo, limit],
     )
     return rows.map((row) => ({
       userId: address.userId,

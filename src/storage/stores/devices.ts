@@ -1,5 +1,14 @@
 import type { Query, Tx } from '../database.js'
+import type { SequenceOptions } from '../streams/sequences.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
+
+/** Signatures of other users' keys, which only their maker sees, are in the same stream. */
+export const DEVICE_LISTS_STREAM: SequenceOptions = {
+  sequence: 'device_lists_stream_seq',
+  table: 'device_list_changes',
+  column: 'stream_id',
+  alsoIn: [{ table: 'user_signature_changes', column: 'stream_id' }],
+}
 
 export interface DeviceRecord {
   readonly userId: UserId

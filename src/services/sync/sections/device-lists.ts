@@ -1,4 +1,5 @@
 import type { Database, Query } from '../../../storage/database.js'
+import type { CrossSigningStore } from '../../../storage/stores/cross-signing.js'
 import type { SharedRoomsStore } from '../../../storage/stores/shared-rooms.js'
 import type { UserId } from '../../../protocol/ids.js'
 import type { Movements } from '../member-movements.js'
@@ -18,10 +19,15 @@ const NOTHING: SyncDeviceLists = { changed: [], left: [] }
 export class DeviceListsSection {
   readonly #db: Database
   readonly #shared: SharedRoomsStore
+  readonly #crossSigning: Pick<CrossSigningStore, 'listSigned'>
 
-  constructor(db: Database, shared: SharedRoomsStore) {
+  constructor(
+    db: Database,
+    stores: { shared: SharedRoomsStore; crossSigning: Pick<CrossSigningStore, 'listSigned'> },
+  ) {
     this.#db = db
-    this.#shared = shared
+    this.#shared = stores.shared
+    this.#crossSigning = stores.crossSigning
   }
 
   async load({ since, now, request }: SyncFrame, movements: Movements): Promise<SyncDeviceLists> {
@@ -32,8 +38,10 @@ export class DeviceListsSection {
     if (!hasMoved && movements.come.size === 0 && movements.gone.size === 0) return NOTHING
     return this.#db.read('sync_device_lists', async (q) => {
       const changed = hasMoved ? await this.#shared.listDeviceListChanges(q, userId, range) : []
+      // Whom the user has verified with another device: nobody else hears of that.
+      const signed = hasMoved ? await this.#crossSigning.listSigned(q, userId, range) : []
       const { met, parted } = await this.#compare(q, userId, movements)
-      return { changed: [...new Set([...changed, ...met])], left: parted }
+      return { changed: [...new Set([...changed, ...signed, ...met])], left: parted }
     })
   }
 

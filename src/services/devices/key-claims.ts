@@ -1,0 +1,127 @@
+import type { DeviceAddress } from '../../protocol/device-keys.js'
+import { badJson, invalidParam } from '../../protocol/errors.js'
+import { parseUserId, serverNameOf, type DeviceId, type ServerName, type UserId } from '../../protocol/ids.js'
+import type { Database, Tx } from '../../storage/database.js'
+import type { ClaimedKey, E2eKeysStore } from '../../storage/stores/e2e-keys.js'
+import { Batcher } from '../../util/batcher.js'
+import type { Clock } from '../../util/clock.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+import { failuresOf } from './key-queries.js'
+
+export interface KeyClaimsDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly e2eKeys: E2eKeysStore
+  readonly serverName: ServerName
+}
+
+interface KeyWish extends DeviceAddress {
+  readonly algorithm: string
+}
+
+/** One request: what it wants, and what it has been given when its batch is done. */
+interface Claim {
+  readonly wishes: readonly KeyWish[]
+  keys: readonly ClaimedKey[]
+}
+
+/** Devices named by one request. */
+const MAX_WISHES = 10_000
+/** Requests that share a transaction. */
+const MAX_BATCH = 50
+
+/**
+ * Hands out one-time keys: each once, whoever asks at the same time. Requests that come together share a transaction,
+ * so that they do not wait for or refuse each other.
+ * https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3keysclaim
+ */
+export class KeyClaims {
+  readonly #deps: KeyClaimsDependencies
+  readonly #batcher: Batcher<Claim>
+
+  constructor(deps: KeyClaimsDependencies) {
+    this.#deps = deps
+    this.#batcher = new Batcher((claims) => this.#serve(claims), { maxItems: MAX_BATCH })
+  }
+
+  /**
+   * A key of each device, the fallback key where there are no others: the body of the answer. They are handed out when
+   * this resolves, also if the answer is lost. `wanted`: of the request, algorithms by user and device. Throws
+   * `M_BAD_JSON`, `M_INVALID_PARAM`.
+   */
+  async claim(wanted: JsonObject): Promise<JsonObject> {
+    const wishes = parseWishes(wanted)
+    const isLocal = ({ userId }: KeyWish): boolean => serverNameOf(userId) === this.#deps.serverName
+    const local = wishes.filter(isLocal)
+    const remote = wishes.filter((wish) => !isLocal(wish)).map(({ userId }) => userId)
+    const claim: Claim = { wishes: local, keys: [] }
+    if (local.length > 0) await this.#batcher.add(claim)
+    return { one_time_keys: keysJson(claim.keys), failures: failuresOf(remote) }
+  }
+
+  async #serve(claims: readonly Claim[]): Promise<void> {
+    const given = await this.#deps.db.write('claim_keys', (tx) => this.#giveIn(tx, claims))
+    claims.forEach((claim, index) => {
+      claim.keys = given[index] ?? []
+    })
+  }
+
+  async #giveIn(tx: Tx, claims: readonly Claim[]): Promise<ClaimedKey[][]> {
+    const { e2eKeys, clock } = this.#deps
+    const wanted = new Map<string, KeyWish & { amount: number }>()
+    for (const wish of claims.flatMap(({ wishes }) => wishes)) {
+      const known = wanted.get(kindOf(wish))
+      if (known === undefined) wanted.set(kindOf(wish), { ...wish, amount: 1 })
+      else known.amount += 1
+    }
+    const oneTime = groupByKind(await e2eKeys.claim(tx, [...wanted.values()], clock.now()))
+    const short = [...wanted.values()].filter(
+      (wish) => (oneTime.get(kindOf(wish))?.length ?? 0) < wish.amount,
+    )
+    const fallback = groupByKind(await e2eKeys.useFallbackKeys(tx, short))
+    return claims.map(({ wishes }) =>
+      wishes.flatMap((wish) => oneTime.get(kindOf(wish))?.shift() ?? fallback.get(kindOf(wish)) ?? []),
+    )
+  }
+}
+
+function parseWishes(wanted: JsonObject): KeyWish[] {
+  const wishes: KeyWish[] = []
+  for (const [user, devices] of Object.entries(wanted)) {
+    const userId = parseUserId(user)
+    if (userId === undefined) throw invalidParam(`Not a user ID: ${user.slice(0, 255)}`)
+    if (!isJsonObject(devices)) throw badJson('What is wanted of a user are algorithms by device')
+    for (const [deviceId, algorithm] of Object.entries(devices)) {
+      if (typeof algorithm !== 'string') throw badJson('An algorithm is a text')
+      wishes.push({ userId, deviceId: deviceId as DeviceId, algorithm })
+    }
+    if (wishes.length > MAX_WISHES) throw invalidParam(`A request may name ${MAX_WISHES} devices`)
+  }
+  return wishes
+}
+
+/** Users and devices without a key are left out. */
+function keysJson(keys: readonly ClaimedKey[]): JsonObject {
+  const byUser = new Map<UserId, [string, JsonObject][]>()
+  for (const { userId, deviceId, algorithm, keyId, key } of keys) {
+    const device: [string, JsonObject] = [deviceId, { [`${algorithm}:${keyId}`]: key }]
+    const others = byUser.get(userId)
+    if (others === undefined) byUser.set(userId, [device])
+    else others.push(device)
+  }
+  return Object.fromEntries([...byUser].map(([userId, devices]) => [userId, Object.fromEntries(devices)]))
+}
+
+function groupByKind(keys: readonly ClaimedKey[]): Map<string, ClaimedKey[]> {
+  const byKind = new Map<string, ClaimedKey[]>()
+  for (const key of keys) {
+    const others = byKind.get(kindOf(key))
+    if (others === undefined) byKind.set(kindOf(key), [key])
+    else others.push(key)
+  }
+  return byKind
+}
+
+function kindOf({ userId, deviceId, algorithm }: KeyWish): string {
+  return `${userId}\u0000${deviceId}\u0000${algorithm}`
+}
