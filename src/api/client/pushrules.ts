@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { invalidParam } from '../../protocol/errors.js'
+import { invalidParam, notFound } from '../../protocol/errors.js'
 import { PUSH_RULE_KINDS, type PushRuleKind } from '../../protocol/push-rules.js'
 import { route } from '../../http/route.js'
 import type { RuleName } from '../../services/accounts/push-rules.js'
@@ -8,11 +8,19 @@ import { jsonObject } from './json-object.js'
 
 const RULE = '/_matrix/client/v3/pushrules/global/:kind/:ruleId'
 
-function ruleNameOf(params: { readonly kind: string; readonly ruleId: string }): RuleName {
-  const kind = params.kind as PushRuleKind
-  if (!PUSH_RULE_KINDS.includes(kind))
-    throw invalidParam(`There are no push rules of the kind ${params.kind}`)
-  return { kind, ruleId: params.ruleId }
+interface RuleParams {
+  readonly kind: string
+  readonly ruleId: string
+}
+
+/** Of a rule that should be there: 404 `M_NOT_FOUND` for kinds that rules do not have. */
+function ruleNameOf({ kind, ruleId }: RuleParams): RuleName {
+  if (!isRuleKind(kind)) throw notFound('The push rule was not found')
+  return { kind, ruleId }
+}
+
+function isRuleKind(kind: string): kind is PushRuleKind {
+  return (PUSH_RULE_KINDS as readonly string[]).includes(kind)
 }
 
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3pushrules */
@@ -59,7 +67,9 @@ export const setPushRule = route({
   query: z.object({ before: z.string().optional(), after: z.string().optional() }),
   body: jsonObject,
   async handler({ params, query, body, requester }, { pushRules }) {
-    await pushRules.putRule(requester.userId, ruleNameOf(params), { body, place: query })
+    const { kind, ruleId } = params
+    if (!isRuleKind(kind)) throw invalidParam(`There are no push rules of the kind ${kind}`)
+    await pushRules.putRule(requester.userId, { kind, ruleId }, { body, place: query })
     return {}
   },
 })

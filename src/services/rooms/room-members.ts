@@ -1,7 +1,7 @@
 import { forbidden } from '../../protocol/errors.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { PaginationToken } from '../../protocol/pagination-token.js'
-import type { Database } from '../../storage/database.js'
+import type { Database, Query } from '../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
@@ -85,15 +85,33 @@ export class RoomMembers {
     const q = this.#db.reader
     const { roomNid } = view.room
     const bound = { ...at, streamOrdering: Math.min(at.streamOrdering, view.ceiling) }
-    const last = await this.#parts.timeline.lastAt(q, roomNid, bound)
+    const reached = await this.#parts.timeline.lastAt(q, roomNid, bound)
+    const last = reached ?? (await this.#firstMember(q, roomNid, view.ceiling))
     if (!last || !(await this.#parts.visibility.mayRead(userId, last))) {
       throw forbidden('You may not see the room at this point')
     }
+    const position = reached ? bound.streamOrdering : last.streamOrdering
     // The state after one event is that of its branch; what the server took for the state of the room is in its history.
-    if (bound.streamOrdering >= 0) {
-      return this.#load(await this.#parts.history.listAt(q, roomNid, bound.streamOrdering, 'm.room.member'))
+    if (position !== null && position >= 0) {
+      return this.#load(await this.#parts.history.listAt(q, roomNid, position, 'm.room.member'))
     }
     return last.stateAfter === null ? [] : this.#parts.roomState.getStateAt(last.stateAfter, isMember)
+  }
+
+  /**
+   * The event by which a room came to have members. It stands for points before all events: `prev_batch` is such a
+   * point where the whole room is in the timeline, and a room without anybody is no answer to who was there.
+   */
+  async #firstMember(q: Query, roomNid: number, ceiling: number): Promise<StoredEvent | undefined> {
+    const { events } = await this.#parts.timeline.page(q, {
+      roomNid,
+      direction: 'f',
+      from: { depth: 0, streamOrdering: Number.MIN_SAFE_INTEGER },
+      ceiling,
+      filter: { types: ['m.room.member'] },
+      limit: 1,
+    })
+    return events[0]
   }
 
   async #load(nids: readonly number[]): Promise<StoredEvent[]> {

@@ -189,4 +189,23 @@ forEachServerDatabase('receipts', (database) => {
     await alice.sendEvent(roomId, 'm.room.message', body)
     expect((await unread(bob, roomId)).room).to.deep.equal(counts(1, 1))
   })
+
+  it('count messages that name somebody in their text as highlights, unless they say whom they mention', async () => {
+    await using hs = await startHomeserver({ database })
+    const alice = await hs.register('alice')
+    const bob = await hs.register('bob')
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    await bob.join(roomId)
+    await alice.sendText(roomId, 'Is Bob there?')
+    expect((await unread(bob, roomId)).room).to.deep.equal(counts(1, 1))
+    await alice.sendText(roomId, 'Where is Robert?')
+    expect((await unread(bob, roomId)).room).to.deep.equal(counts(2, 1))
+    const target = path`/_matrix/client/v3/profile/${bob.userId}/displayname`
+    await bob.must('PUT', target, { body: { displayname: 'Robert' } })
+    await bob.mustSyncUntil((response) => JSON.stringify(response).includes('"displayname":"Robert"'))
+    await alice.sendText(roomId, 'robert!')
+    expect((await unread(bob, roomId)).room).to.deep.equal(counts(3, 2))
+    await alice.sendEvent(roomId, 'm.room.message', { msgtype: 'm.text', body: 'bob', 'm.mentions': {} })
+    expect((await unread(bob, roomId)).room).to.deep.equal(counts(4, 2))
+  })
 })

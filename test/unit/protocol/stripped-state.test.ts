@@ -30,6 +30,20 @@ describe('stripped state', () => {
     expect(stripStateEvent(new Event(rules, pdu, ids))).to.deep.equal(stripped)
   })
 
+  it('has the time of a create event that names the room', () => {
+    const create = { ...pdu, type: 'm.room.create', content: { room_version: '12' } }
+    const withTime = { ...stripped, type: create.type, content: create.content, origin_server_ts: 1 }
+    const named = stripStateEvent(new Event(getRoomVersionRules('12')!, create, ids))
+    expect(named).to.deep.equal(withTime)
+    expect(stripStateEvent(new Event(rules, create, ids))).not.to.have.property('origin_server_ts')
+    const older = { ...create, content: { room_version: '10' } }
+    const untimely = { ...create, origin_server_ts: 'now' }
+    const [kept, ...others] = pruneStrippedState([create, older, untimely])
+    expect(kept).to.deep.equal(withTime)
+    expect(others.length).to.equal(2)
+    for (const other of others) expect(other).not.to.have.property('origin_server_ts')
+  })
+
   it('is not made of other events', () => {
     const { state_key: _stateKey, ...message } = pdu
     expect(() => stripStateEvent(new Event(rules, message, ids))).to.throw(TypeError)

@@ -57,6 +57,12 @@ forEachDatabase('RoomMembers', (open) => {
     expect(await list({ at: `s${then!.streamOrdering}`, membership: 'leave' })).to.deep.equal({})
   })
 
+  it('takes a point before everything for the one at which the room came to have members', async () => {
+    await hs.join(BOB, roomId)
+    expect(await list({ at: 't0-0' })).to.deep.equal({ [ALICE]: 'join' })
+    expect(await list({ at: 's0' })).to.deep.equal({ [ALICE]: 'join' })
+  })
+
   it('does not tell who was there when the reader could not see it', async () => {
     roomId = await hs.createRoom({ historyVisibility: 'joined' })
     const [before] = await hs.get((await hs.say(ALICE, roomId, 'before'))[0]!)
