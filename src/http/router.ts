@@ -30,7 +30,6 @@ export class Router {
       querystringParser: () => undefined,
     })
     for (const entry of entries) this.#tree.on(entry.method, entry.path, unused, entry)
-    this.#tree.compile()
     this.#methods = [...new Set(entries.map((entry) => entry.method))]
   }
 
