@@ -8,6 +8,7 @@ import { EventJudge } from '../services/events/event-judge.js'
 import { EventPersister } from '../services/events/event-persister.js'
 import { EventReceiver } from '../services/events/event-receiver.js'
 import { EventSender } from '../services/events/event-sender.js'
+import { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import { EventLookup } from '../services/events/pending-events.js'
 import { PushActions } from '../services/events/push-actions.js'
 import type { PushAudience } from '../services/events/push-audience.js'
@@ -58,6 +59,7 @@ export interface EventServices {
   readonly roomState: RoomState
   readonly eventSender: EventSender
   readonly eventReceiver: EventReceiver
+  readonly outlierReceiver: OutlierReceiver
   /** To be drained when the server stops. */
   readonly eventPersister: EventPersister
 }
@@ -138,6 +140,7 @@ export function createEventServices(
     roomState,
     eventPersister: persister,
     eventReceiver: new EventReceiver(shared),
+    outlierReceiver: new OutlierReceiver(shared),
     eventSender: new EventSender({
       ...shared,
       roomState,

@@ -1,6 +1,7 @@
 import { createEventServices, createEventStores, type EventStores } from '../../src/server/wire-events.js'
 import type { EventReceiver, Reception } from '../../src/services/events/event-receiver.js'
 import type { BatchDraft, EventSender } from '../../src/services/events/event-sender.js'
+import type { OutlierReceiver } from '../../src/services/events/outlier-receiver.js'
 import type { EventPersister } from '../../src/services/events/event-persister.js'
 import type { RoomState } from '../../src/services/events/room-state.js'
 import type { PositionHints } from '../../src/services/streams/notifier.js'
@@ -42,6 +43,7 @@ export interface EventFixture {
   readonly stores: EventStores
   readonly sender: EventSender
   readonly receiver: EventReceiver
+  readonly outliers: OutlierReceiver
   readonly persister: EventPersister
   readonly roomState: RoomState
   readonly eventStream: StreamIdGenerator
@@ -87,6 +89,7 @@ export async function createEventFixture(inner: Database): Promise<EventFixture>
     stores,
     sender: services.eventSender,
     receiver: services.eventReceiver,
+    outliers: services.outlierReceiver,
     persister: services.eventPersister,
     roomState: services.roomState,
     eventStream: streams.events,

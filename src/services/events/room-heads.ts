@@ -3,7 +3,7 @@ import type { Database } from '../../storage/database.js'
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { forbidden } from '../../protocol/errors.js'
-import type { PendingEvent } from './pending-events.js'
+import { NOTHING_PENDING, type PendingEvent, type PendingEvents } from './pending-events.js'
 import type { SnapshotRef } from './snapshot-builder.js'
 import type { StateResolver } from './state-resolver.js'
 
@@ -58,6 +58,11 @@ export class RoomHeads {
     const head: RoomHead = { room, extremities, state, pending: new Map(), failed: false }
     this.#heads.set(room.roomNid, head)
     return head
+  }
+
+  /** What has been decided on in a room and cannot be read yet. */
+  pendingOf(room: RoomRecord): PendingEvents {
+    return this.#busy.get(room.roomNid)?.pending ?? NOTHING_PENDING
   }
 
   /** Makes a head go on to where events lead that will be committed next. */
