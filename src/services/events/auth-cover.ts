@@ -61,8 +61,13 @@ export class AuthCover {
     const reach = reachOf([...conflicted], positions)
     const ranges = [...reach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
     const below = await this.#list(ranges, pending)
+    // Whoever covers any conflicted event of a chain covers the first of them.
+    const firstOfChain = new Map<number, number>()
+    for (const { chainNid, seq } of positions.values()) {
+      firstOfChain.set(chainNid, Math.min(firstOfChain.get(chainNid) ?? seq, seq))
+    }
     const between = [...below].filter(([, position]) =>
-      [...positions.values()].some((ancestor) => covers(position.reach, ancestor)),
+      [...position.reach].some(([chainNid, seq]) => seq >= (firstOfChain.get(chainNid) ?? Infinity)),
     )
     return [...new Set([...conflicted, ...between.map(([nid]) => nid)])]
   }
