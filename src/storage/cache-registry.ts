@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Counter, Metrics } from '../telemetry/metrics.js'
 import type { Query, Tx } from './database.js'
+import { upTo } from '../util/lru-bounds.js'
 
 /** How large caches are, as the configuration says. */
 export interface CacheFactors {
@@ -116,7 +117,7 @@ export class CacheRegistry {
     if (maxSize !== undefined && sizeOf !== undefined) {
       return { maxSize: Math.max(1, Math.round(maxSize * factor)), sizeCalculation: (value) => sizeOf(value) }
     }
-    return { max: Math.max(1, Math.round((max ?? 1000) * factor)) }
+    return upTo(Math.max(1, Math.round((max ?? 1000) * factor)))
   }
 }
 
@@ -127,7 +128,10 @@ interface RegisteredCache {
   clear(): void
 }
 
-type LruBounds<V> = { max: number } | { maxSize: number; sizeCalculation: (value: V) => number }
+interface LruBounds<V> {
+  readonly maxSize: number
+  readonly sizeCalculation: (value: V) => number
+}
 
 interface CacheEvents {
   hit(count: number): void
@@ -270,7 +274,7 @@ const INVALIDATIONS_KEPT = 10_000
 export class RowCache<K extends Key, V extends Cacheable> extends BulkCache<K, V> {
   /** When a key was last invalidated, as `performance.now()`. */
   readonly #invalidatedAt = new LRUCache<K, number>({
-    max: INVALIDATIONS_KEPT,
+    ...upTo(INVALIDATIONS_KEPT),
     dispose: (at, _key, reason) => {
       if (reason === 'evict') this.#floor = Math.max(this.#floor, at)
     },

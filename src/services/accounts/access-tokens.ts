@@ -8,6 +8,7 @@ import type { Clock } from '../../util/clock.js'
 import type { TokenRevoker } from '../devices/devices.js'
 import type { Authenticator, ClientInfo, Requester } from './requester.js'
 import { hashToken } from './token-format.js'
+import { upTo } from '../../util/lru-bounds.js'
 
 /** Told of every authenticated request; it must be quick. */
 export interface SightingSink {
@@ -40,7 +41,7 @@ export class AccessTokens implements Authenticator, TokenRevoker {
   constructor(deps: AccessTokensDependencies) {
     this.#deps = deps
     this.#cache = new LRUCache({
-      max: deps.cacheSize,
+      ...upTo(deps.cacheSize),
       dispose: (entry, hash) => this.#forgetHash(entry.requester.userId, hash),
     })
   }

@@ -6,6 +6,7 @@ import type { Database } from '../../storage/database.js'
 import type { FiltersStore } from '../../storage/stores/filters.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from './requester.js'
+import { upTo } from '../../util/lru-bounds.js'
 
 export interface FiltersDependencies {
   readonly db: Database
@@ -28,7 +29,7 @@ export class Filters {
 
   constructor(deps: FiltersDependencies) {
     this.#deps = deps
-    this.#cache = new LRUCache({ max: deps.cacheSize })
+    this.#cache = new LRUCache(upTo(deps.cacheSize))
   }
 
   /**

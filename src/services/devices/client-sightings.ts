@@ -3,6 +3,7 @@ import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { ClientIpsStore, ClientSighting } from '../../storage/stores/client-ips.js'
 import type { Clock, Timer } from '../../util/clock.js'
+import { upTo } from '../../util/lru-bounds.js'
 
 /** Sightings are written together, this long after the first of them. */
 const FLUSH_INTERVAL_MS = 5000
@@ -23,7 +24,7 @@ export interface ClientSightingsDependencies {
 /** Notes from where devices are used; no request waits for it. */
 export class ClientSightings {
   readonly #deps: ClientSightingsDependencies
-  readonly #recent = new LRUCache<string, number>({ max: 10_000 })
+  readonly #recent = new LRUCache<string, number>(upTo(10_000))
   #buffer = new Map<string, ClientSighting>()
   #timer: Timer | undefined
 

@@ -29,7 +29,6 @@ export class RoomHeads {
   readonly #graph: EventGraphStore
   readonly #resolver: StateResolver
   readonly #heads = new LRUCache<number, RoomHead>({
-    max: 5_000,
     maxSize: 48 * 1024 * 1024,
     sizeCalculation: ({ state }) => 1_000 + 12 * state.snapshot.size,
   })

@@ -3,6 +3,7 @@ import type { Database } from '../../storage/database.js'
 import { EVENT_TXN_LIFETIME_MS, type EventTxnsStore } from '../../storage/stores/event-txns.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import type { Clock } from '../../util/clock.js'
+import { upTo } from '../../util/lru-bounds.js'
 
 interface Device {
   readonly userId: UserId
@@ -26,7 +27,7 @@ export class SentTransactions {
   readonly #db: Database
   readonly #store: EventTxnsStore
   readonly #clock: Clock
-  readonly #devices = new LRUCache<string, Promise<DeviceTransactions>>({ max: 20_000 })
+  readonly #devices = new LRUCache<string, Promise<DeviceTransactions>>(upTo(20_000))
 
   constructor(db: Database, store: EventTxnsStore, clock: Clock) {
     this.#db = db

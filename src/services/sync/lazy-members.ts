@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { SyncViewer } from './sync-request.js'
+import { upTo } from '../../util/lru-bounds.js'
 
 export interface LazyMembersOptions {
   /** Memberships that are remembered, of all devices together. */
@@ -36,8 +37,8 @@ export class LazyMembers {
   #lastAnswer = 0
 
   constructor(options: LazyMembersOptions = { max: 200_000 }) {
-    this.#sent = new LRUCache({ max: options.max })
-    this.#devices = new LRUCache({ max: Math.max(1, Math.ceil(options.max / 10)) })
+    this.#sent = new LRUCache(upTo(options.max))
+    this.#devices = new LRUCache(upTo(Math.max(1, Math.ceil(options.max / 10))))
   }
 
   /** How the device stands that comes with a token of position `since` (undefined: none) and is to be answered with `now`. */

@@ -4,6 +4,7 @@ import { NO_FILTER, parseFilter, type Filter } from '../../protocol/event-filter
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { Filters } from '../accounts/filters.js'
 import type { Requester } from '../accounts/requester.js'
+import { upTo } from '../../util/lru-bounds.js'
 
 /** Filters as syncs name them, ready for use. */
 export class SyncFilters {
@@ -14,7 +15,7 @@ export class SyncFilters {
 
   constructor(filters: Pick<Filters, 'get'>, options: { cacheSize: number } = { cacheSize: 200 }) {
     this.#filters = filters
-    this.#inline = new LRUCache({ max: options.cacheSize })
+    this.#inline = new LRUCache(upTo(options.cacheSize))
   }
 
   /**
