@@ -91,11 +91,11 @@ export class E2eKeysStore {
   ): Promise<(OneTimeKey & { isClaimed: boolean })[]> {
     if (keys.length === 0) return []
     const rows = await q.all<KeyRow & { is_claimed: number }>(
-      `SELECT k.user_id, k.device_id, k.algorithm, k.key_id, k.key,
-         CASE WHEN k.claimed_ts IS NULL THEN 0 ELSE 1 END AS is_claimed
-       FROM ${q.dialect.rowsFrom({ algorithm: 'text', key_id: 'text' })} AS w
-       JOIN one_time_keys k ON k.user_id = ? AND k.device_id = ? AND k.algorithm = w.algorithm AND k.key_id = w.key_id`,
-      [q.dialect.rows(keys.map(({ algorithm, keyId }) => ({ algorithm, key_id: keyId }))), userId, deviceId],
+      `SELECT user_id, device_id, algorithm, key_id, key,
+         CASE WHEN claimed_ts IS NULL THEN 0 ELSE 1 END AS is_claimed
+       FROM one_time_keys WHERE user_id = ? AND device_id = ? AND (algorithm, key_id) IN (
+         SELECT w.algorithm, w.key_id FROM ${q.dialect.rowsFrom({ algorithm: 'text', key_id: 'text' })} AS w)`,
+      [userId, deviceId, q.dialect.rows(keys.map(({ algorithm, keyId }) => ({ algorithm, key_id: keyId })))],
     )
     return rows.map((row) => ({ ...toKey(row), isClaimed: row.is_claimed === 1 }))
   }
@@ -177,8 +177,8 @@ export class E2eKeysStore {
       wanted.map(({ userId, deviceId, algorithm }) => ({ user_id: userId, device_id: deviceId, algorithm })),
     )
     const rows = await tx.all<KeyRow & { used: number }>(
-      `SELECT k.* FROM ${tx.dialect.rowsFrom(columns)} AS w JOIN fallback_keys k
-       ON k.user_id = w.user_id AND k.device_id = w.device_id AND k.algorithm = w.algorithm`,
+      `SELECT * FROM fallback_keys WHERE (user_id, device_id, algorithm) IN (
+         SELECT w.user_id, w.device_id, w.algorithm FROM ${tx.dialect.rowsFrom(columns)} AS w)`,
       [values],
     )
     // Written once only: a device that is away may be asked for its fallback key all the time.

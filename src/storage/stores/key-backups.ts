@@ -171,15 +171,15 @@ export class KeyBackupsStore {
   ): Promise<{ added: number; written: number }> {
     if (sessions.length === 0) return { added: 0, written: 0 }
     const known = await tx.first<{ count: number }>(
-      `SELECT COUNT(*) AS count FROM ${tx.dialect.rowsFrom({ room_id: 'text', session_id: 'text' })} AS r
-       JOIN key_backup_sessions t
-       ON t.user_id = ? AND t.version = ? AND t.room_id = r.room_id AND t.session_id = r.session_id`,
+      `SELECT COUNT(*) AS count FROM key_backup_sessions t WHERE t.user_id = ? AND t.version = ?
+       AND (t.room_id, t.session_id) IN (
+         SELECT r.room_id, r.session_id FROM ${tx.dialect.rowsFrom({ room_id: 'text', session_id: 'text' })} AS r)`,
       [
+        userId,
+        version,
         tx.dialect.rows(
           sessions.map(({ roomId, sessionId }) => ({ room_id: roomId, session_id: sessionId })),
         ),
-        userId,
-        version,
       ],
     )
     const columns = Object.keys(SESSION_COLUMNS)
