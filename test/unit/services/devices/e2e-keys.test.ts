@@ -1,10 +1,11 @@
 import { expect } from 'chai'
+import { KeyClaims } from '../../../../src/services/devices/key-claims.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import { forEachDatabase } from '../../../support/databases.js'
 import { EncryptingDevice } from '../../../support/encryption.js'
 import { createKeyServices, type KeyFixture } from '../../../support/key-services.js'
 import { rejection } from '../../../support/rejection.js'
-import type { TestSession } from '../../../support/account-services.js'
+import { SERVER_NAME, type TestSession } from '../../../support/account-services.js'
 
 forEachDatabase('keys of devices', (open) => {
   let fixture: KeyFixture
@@ -109,6 +110,31 @@ forEachDatabase('keys of devices', (open) => {
     expect(given).to.have.length(300)
     const oneTime = given.filter((name) => name !== 'signed_curve25519:f')
     expect(oneTime.sort()).to.deep.equal(ids.map((id) => `signed_curve25519:${id}`).sort())
+  })
+
+  it('are given to one caller each by several processes, and after a restart', async () => {
+    const ids = Array.from({ length: 20 }, (_, index) => `k${index}`)
+    await fixture.e2eKeys.upload(alice, { oneTimeKeys: device.oneTimeKeys(ids) })
+    const processes = Array.from({ length: 4 }, () => {
+      const { db, accounts } = fixture
+      return new KeyClaims({
+        db,
+        clock: accounts.clock,
+        e2eKeys: fixture.stores.e2eKeys,
+        serverName: SERVER_NAME,
+      })
+    })
+    const wish = { [alice.userId]: { [alice.deviceId]: 'signed_curve25519' } }
+    const answers = await Promise.all(
+      Array.from({ length: 16 }, (_, index) => processes[index % processes.length]!.claim(wish)),
+    )
+    const restarted = await createKeyServices(fixture.db)
+    for (let i = 0; i < 8; i++) answers.push(await restarted.keyClaims.claim(wish))
+    const given = answers.flatMap((body) => {
+      const byUser = body['one_time_keys'] as Record<string, Record<string, JsonObject>>
+      return Object.keys(byUser[alice.userId]?.[alice.deviceId] ?? {})
+    })
+    expect(given.sort()).to.deep.equal(ids.map((id) => `signed_curve25519:${id}`).sort())
   })
 
   it('give way to fallback keys, which stay until they are replaced', async () => {
