@@ -17,10 +17,13 @@ import { RestrictedJoins } from '../services/rooms/restricted-joins.js'
 import { RoomCreation, type RoomCreationOptions } from '../services/rooms/room-creation.js'
 import { RoomDepartures } from '../services/rooms/room-departures.js'
 import { RoomMembership, type MembershipOptions } from '../services/rooms/room-membership.js'
+import { RoomPreviews } from '../services/rooms/room-previews.js'
 import { RoomPowers } from '../services/rooms/room-powers.js'
 import { RoomSending } from '../services/rooms/room-sending.js'
 import { RoomSuccession } from '../services/rooms/room-succession.js'
+import { RoomSummaries } from '../services/rooms/room-summaries.js'
 import { RoomUpgrades } from '../services/rooms/room-upgrades.js'
+import { SpaceHierarchy } from '../services/rooms/space-hierarchy.js'
 import { ThirdPartyInvites } from '../services/rooms/third-party-invites.js'
 import type { Services } from '../services/services.js'
 import type { PositionSink } from '../services/streams/notifier.js'
@@ -32,6 +35,7 @@ import type { EventsStore } from '../storage/stores/events.js'
 import { ProfileUpdatesStore } from '../storage/stores/profile-updates.js'
 import type { ProfilesStore } from '../storage/stores/profiles.js'
 import { PublicRoomsStore } from '../storage/stores/public-rooms.js'
+import { RoomPreviewsStore } from '../storage/stores/room-previews.js'
 import type { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 import type { Clock } from '../util/clock.js'
@@ -83,7 +87,9 @@ export type RoomServices = Pick<
   | 'roomCreation'
   | 'roomMembership'
   | 'roomSending'
+  | 'roomSummaries'
   | 'roomUpgrades'
+  | 'spaceHierarchy'
 > & {
   /** For registration. */
   readonly autoJoin: AutoJoin
@@ -100,6 +106,7 @@ export function createRoomStores(others: { readonly events: EventsStore }) {
     directory: new DirectoryStore(),
     profileUpdates: new ProfileUpdatesStore(),
     publicRooms: new PublicRoomsStore(),
+    roomPreviews: new RoomPreviewsStore(),
   }
 }
 
@@ -147,10 +154,13 @@ export function createRoomServices(
     },
     options: options.membership,
   })
+  const previews = new RoomPreviews({ ...shared, previews: stores.roomPreviews })
   return {
     aliases,
     roomCreation,
     roomMembership,
+    roomSummaries: new RoomSummaries(previews),
+    spaceHierarchy: new SpaceHierarchy({ ...shared, store: stores.roomPreviews, previews }),
     succession,
     publicRooms: new PublicRooms({
       ...shared,

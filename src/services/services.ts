@@ -41,8 +41,10 @@ import type { RoomMembers } from './rooms/room-members.js'
 import type { RoomMembership } from './rooms/room-membership.js'
 import type { RoomSending } from './rooms/room-sending.js'
 import type { RoomStateViews } from './rooms/room-state-views.js'
+import type { RoomSummaries } from './rooms/room-summaries.js'
 import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
+import type { SpaceHierarchy } from './rooms/space-hierarchy.js'
 import type { Threads } from './rooms/threads.js'
 import type { DeviceListChanges } from './sync/device-list-changes.js'
 import type { Sync } from './sync/sync.js'
@@ -92,10 +94,12 @@ export interface Services {
   readonly roomMembership: RoomMembership
   readonly roomSending: RoomSending
   readonly roomStateViews: RoomStateViews
+  readonly roomSummaries: RoomSummaries
   readonly roomUpgrades: RoomUpgrades
   readonly serverDescription: ServerDescription
   readonly sharedSecretRegistration: SharedSecretRegistration
   readonly singleEvents: SingleEvents
+  readonly spaceHierarchy: SpaceHierarchy
   readonly sync: Sync
   readonly syncFilters: SyncFilters
   readonly threads: Threads

@@ -48,13 +48,7 @@ export const NOT_SERVED: Readonly<Record<string, readonly string[]>> = {
   ],
   'Notifications and pushers are not served yet': ['getNotifications', 'getPushers', 'postPusher'],
   'Single sign-on and OAuth are not served yet': ['redirectToSSO', 'redirectToIdP', 'getAuthMetadata'],
-  'Searching and looking around are not served yet': [
-    'search',
-    'searchUserDirectory',
-    'getSpaceHierarchy',
-    'getRoomSummary',
-    'getMutualRooms',
-  ],
+  'Searching and looking around are not served yet': ['search', 'searchUserDirectory', 'getMutualRooms'],
   'Deprecated, and no client asks for it': ['getEvents', 'peekEvents', 'initialSync', 'getOneEvent'],
   'Reports are not served yet': ['reportRoom', 'reportEvent', 'reportUser'],
   'Nothing to say: there is no such section of the configuration yet': [

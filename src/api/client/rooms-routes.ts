@@ -12,7 +12,9 @@ import * as listPublicRooms from './list-public-rooms.js'
 import * as redaction from './redaction.js'
 import * as roomSend from './room-send.js'
 import * as roomState from './room-state.js'
+import * as roomSummary from './room-summary.js'
 import * as roomUpgrades from './room-upgrades.js'
+import * as spaceHierarchy from './space-hierarchy.js'
 
 /** Making rooms, entering and leaving them, finding them, and sending into them. */
 export const roomsRoutes: readonly Route[] = [
@@ -26,6 +28,8 @@ export const roomsRoutes: readonly Route[] = [
   listJoinedRooms,
   directory,
   listPublicRooms,
+  roomSummary,
+  spaceHierarchy,
   roomUpgrades,
   roomSend,
   roomState,

@@ -7,9 +7,8 @@ import {
   type PublicRoomsStore,
 } from '../../storage/stores/public-rooms.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
-import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
-import { plainTopic } from './room-presets.js'
+import { describeRoom, readStateContents } from './room-descriptions.js'
 
 export interface DirectoryEntriesDependencies {
   readonly db: Database
@@ -71,44 +70,7 @@ export class DirectoryEntries {
   }
 
   async #read(q: Query, roomNids: readonly number[]): Promise<DirectoryEntry[]> {
-    const { currentState, events } = this.#deps
-    const keys = DIRECTORY_STATE_TYPES.map((type) => [type, ''] as const)
-    const entries = await currentState.getForRooms(q, roomNids, keys)
-    const stored = await events.getByNids(
-      q,
-      entries.map((entry) => entry.eventNid),
-    )
-    const contents = new Map<number, Map<string, JsonObject>>()
-    for (const { roomNid, type, eventNid } of entries) {
-      const content = stored.get(eventNid)?.event.content
-      const ofRoom = contents.get(roomNid) ?? new Map<string, JsonObject>()
-      if (isJsonObject(content)) contents.set(roomNid, ofRoom.set(type, content))
-    }
-    return roomNids.map((roomNid) => toEntry(roomNid, contents.get(roomNid) ?? new Map()))
+    const contents = await readStateContents(q, this.#deps, { roomNids, types: DIRECTORY_STATE_TYPES })
+    return [...contents].map(([roomNid, state]) => describeRoom(roomNid, state))
   }
-}
-
-const MAX_TEXT = 10_000
-
-function toEntry(roomNid: number, state: ReadonlyMap<string, JsonObject>): DirectoryEntry {
-  const get = (type: string, key: string): JsonValue | undefined => state.get(type)?.[key]
-  const topic = state.get('m.room.topic')
-  return {
-    roomNid,
-    name: text(get('m.room.name', 'name')),
-    topic: topic && text(plainTopic(topic)),
-    canonicalAlias: text(get('m.room.canonical_alias', 'alias')),
-    avatarUrl: text(get('m.room.avatar', 'url')),
-    // Without a join rule only the invited can join.
-    joinRule: text(get('m.room.join_rules', 'join_rule')) ?? 'invite',
-    worldReadable: get('m.room.history_visibility', 'history_visibility') === 'world_readable',
-    guestCanJoin: get('m.room.guest_access', 'guest_access') === 'can_join',
-  }
-}
-
-/** Text that a column can hold; anybody may have written it. Undefined for nothing and for what is no text. */
-function text(value: unknown): string | undefined {
-  if (typeof value !== 'string') return undefined
-  const storable = value.slice(0, MAX_TEXT).replaceAll('\u0000', '').toWellFormed()
-  return storable === '' ? undefined : storable
 }

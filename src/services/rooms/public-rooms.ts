@@ -8,6 +8,7 @@ import type { Requester } from '../accounts/requester.js'
 import type { RoomState } from '../events/room-state.js'
 import type { DirectoryEntries } from './directory-entries.js'
 import type { DirectoryRules } from './directory-rules.js'
+import { toPublicRoomJson } from './room-descriptions.js'
 import type { RoomPowers } from './room-powers.js'
 
 export interface PublicRoomsOptions {
@@ -109,7 +110,7 @@ export class PublicRooms {
     })
     const page = paginate(rooms, limit, from)
     return {
-      chunk: page.rooms.map(toJson),
+      chunk: page.rooms.map(toPublicRoomJson),
       ...(page.next !== undefined && { next_batch: page.next }),
       ...(page.previous !== undefined && { prev_batch: page.previous }),
       total_room_count_estimate: await publicRooms.count(db.reader),
@@ -173,20 +174,5 @@ function paginate(
     rooms: page,
     next: hasNext && last ? formatToken('n', last) : undefined,
     previous: hasPrevious && first ? formatToken('p', first) : undefined,
-  }
-}
-
-function toJson(room: ListedRoom): JsonObject {
-  return {
-    room_id: room.roomId,
-    num_joined_members: room.joinedMembers,
-    world_readable: room.worldReadable,
-    guest_can_join: room.guestCanJoin,
-    join_rule: room.joinRule,
-    ...(room.name !== undefined && { name: room.name }),
-    ...(room.topic !== undefined && { topic: room.topic }),
-    ...(room.canonicalAlias !== undefined && { canonical_alias: room.canonicalAlias }),
-    ...(room.avatarUrl !== undefined && { avatar_url: room.avatarUrl }),
-    ...(room.roomType !== undefined && { room_type: room.roomType }),
   }
 }

@@ -83,13 +83,14 @@ export class RestrictedJoins {
   }
 }
 
-function isRestricted({ rules }: RoomRecord, content: JsonObject): boolean {
+/** Whether the content of a room's join rules lets people in because they are in other rooms. */
+export function isRestricted({ rules }: Pick<RoomRecord, 'rules'>, content: JsonObject): boolean {
   const rule = content['join_rule']
   return (rule === 'restricted' && rules.restricted) || (rule === 'knock_restricted' && rules.knockRestricted)
 }
 
 /** The rooms that a join rule names. Conditions of other kinds, and what is no condition, let nobody in. */
-function allowedRooms(content: JsonObject): RoomId[] {
+export function allowedRooms(content: JsonObject): RoomId[] {
   const { allow } = content
   if (!Array.isArray(allow)) return []
   return allow.slice(0, MAX_ALLOWED_ROOMS).flatMap((condition) => {
