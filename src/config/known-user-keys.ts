@@ -129,13 +129,7 @@ const ROOMS: KeyTable = {
     'require_membership_for_aliases',
     'enable_room_list_search',
     'allow_per_room_profiles',
-    'max_avatar_size',
-    'allowed_avatar_mimetypes',
     'forget_rooms_on_leave',
-    'exclude_rooms_from_sync',
-    'exclude_rooms_from_presence',
-    'redaction_retention_period',
-    'forgotten_room_retention_period',
     'user_ips_max_age',
   ),
   ...all(
@@ -143,19 +137,27 @@ const ROOMS: KeyTable = {
     'alias_creation_rules',
     'room_list_publication_rules',
   ),
-  room_prejoin_state: map(all(served, 'disable_default_event_types', 'additional_event_types')),
-  retention: map({
-    ...all(served, 'enabled', 'allowed_lifetime_min', 'allowed_lifetime_max'),
-    default_policy: map(all(served, 'min_lifetime', 'max_lifetime')),
-    purge_jobs: list(map(all(served, 'interval', 'shortest_max_lifetime', 'longest_max_lifetime'))),
-  }),
   push: map({
     enabled: served,
     ...all(later, 'include_content', 'group_unread_count_by_room', 'jitter_delay'),
   }),
   room_invite_state_types: replacedBy('room_prejoin_state'),
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),
-  ...all(later, 'user_directory', 'stats', 'server_notices', 'enable_ephemeral_messages'),
+  ...all(
+    later,
+    'max_avatar_size',
+    'allowed_avatar_mimetypes',
+    'exclude_rooms_from_sync',
+    'exclude_rooms_from_presence',
+    'redaction_retention_period',
+    'forgotten_room_retention_period',
+    'room_prejoin_state',
+    'retention',
+    'user_directory',
+    'stats',
+    'server_notices',
+    'enable_ephemeral_messages',
+  ),
 }
 
 const MEDIA: KeyTable = {
