@@ -38,7 +38,8 @@ export class MemberNames implements PositionSink {
 
   /** The members whose display name in the room or localpart stands in a text; once for each of the two. */
   async find(room: RoomRecord, text: string): Promise<NamedMember[]> {
-    const index = await this.#indexes.get(room.roomId, () => this.#load(room))
+    const { roomId } = room
+    const index = this.#indexes.peek(roomId) ?? (await this.#indexes.get(roomId, () => this.#load(room)))
     return index ? [...index.find(text)] : []
   }
 
