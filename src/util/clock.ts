@@ -38,3 +38,10 @@ export const systemClock: Clock = {
     })
   },
 }
+
+/** Resolves once everything that can go on now has gone as far as it can without waiting for anything else. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}

@@ -4,6 +4,7 @@ import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { EventWrite, EventWriter, PlacedEventWrite } from '../../storage/stores/event-writer.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
+import { nextTurn } from '../../util/clock.js'
 import type { PositionSink } from '../streams/notifier.js'
 import { toStored } from './pending-events.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
@@ -71,9 +72,9 @@ export class EventPersister {
   }
 
   async #run(): Promise<void> {
-    // Lets those who are about to send join the first commit.
-    await Promise.resolve()
     while (this.#queue.length > 0) {
+      // Lets those who are about to send, many of whom the last commit has woken, join the next.
+      await nextTurn()
       const group = this.#takeGroup()
       try {
         await this.#commit(group)

@@ -68,6 +68,10 @@ export class RoomsStore {
       options.isPublic ? 1 : 0,
       options.createdTs,
     ])
+    tx.afterCommit(() => {
+      this.#byId.set(room.roomId, room)
+      this.#byNid.set(room.roomNid, room)
+    })
   }
 }
 
