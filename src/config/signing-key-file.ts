@@ -10,7 +10,8 @@ import { ConfigError } from './config-error.js'
 import type { HomeserverConfig } from './homeserver-config.js'
 
 export interface ServerKeys {
-  /** The first is the one to sign with. */
+  /** The one to sign with: the first of the current ones. */
+  readonly signing: SigningKey
   readonly current: readonly SigningKey[]
   readonly old: readonly OldVerifyKey[]
 }
@@ -23,8 +24,11 @@ export async function loadSigningKeys({
 }: HomeserverConfig['signingKeys']): Promise<ServerKeys> {
   const key = inline === undefined ? 'signing_key_path' : 'signing_key'
   const text = inline ?? (await readKeyFile(path))
+  const current = await checked(inline === undefined ? `${key}: ${path}` : key, () => parseSigningKeys(text))
   return {
-    current: await checked(inline === undefined ? `${key}: ${path}` : key, () => parseSigningKeys(text)),
+    // A file without a key has been refused.
+    signing: current[0]!,
+    current,
     old: await checked('old_signing_keys', () =>
       old.map(({ keyId, publicKey, expiredTs }) => parseOldVerifyKey(keyId, { key: publicKey, expiredTs })),
     ),

@@ -1,4 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { loadSigningKeys } from '../config/signing-key-file.js'
 import type { Pipeline } from '../http/pipeline.js'
 import type { ServerName } from '../protocol/ids.js'
 import { RateLimits } from '../services/accounts/ratelimits.js'
@@ -9,7 +10,6 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.js'
 import { systemClock, type Clock } from '../util/clock.js'
 import { randomFraction } from '../util/random.js'
 import { startBackground, stopBackground } from './lifecycle.js'
-import { loadSigningKey } from './load-signing-key.js'
 import { Listeners, type ListenerAddress } from './listeners.js'
 import { scheduleMaintenance } from './maintenance.js'
 import { programVersion } from './program-version.js'
@@ -54,7 +54,7 @@ export async function createHomeserver(
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: config.metrics.enabled })
   const { logger } = log
   const stopping = new AbortController()
-  const signingKey = await loadSigningKey(config.signingKeys)
+  const { signing: signingKey } = await loadSigningKeys(config.signingKeys)
   const rateLimits = new RateLimits(clock, config.rateLimits)
   const storage = await openStorage(config, { logger, metrics, clock })
   try {

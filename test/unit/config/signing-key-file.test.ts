@@ -21,6 +21,13 @@ describe('loadSigningKeys', () => {
     expect((await keysOf(both)).current[0]!.keyId).to.equal('ed25519:a_inline')
   })
 
+  it('signs with the first of several', async () => {
+    const path = scratch.write('key', `ed25519 a_new ${SEED}\ned25519 a_spare ${SEED}\n`)
+    const { signing, current } = await keysOf({ signing_key_path: path })
+    expect(signing.keyId).to.equal('ed25519:a_new')
+    expect(current.map(({ keyId }) => keyId)).to.deep.equal(['ed25519:a_new', 'ed25519:a_spare'])
+  })
+
   it('reads old keys', async () => {
     const publicKey = (await keysOf({ signing_key: `ed25519 a ${SEED}` })).current[0]!.key.verifyKey.base64
     const { old } = await keysOf({
