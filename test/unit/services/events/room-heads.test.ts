@@ -2,7 +2,6 @@ import { expect } from 'chai'
 import type { PendingEvent } from '../../../../src/services/events/pending-events.js'
 import { RoomHeads } from '../../../../src/services/events/room-heads.js'
 import type { SnapshotRef } from '../../../../src/services/events/snapshot-builder.js'
-import type { StateSnapshot } from '../../../../src/storage/state-snapshot.js'
 import type { ForwardExtremity } from '../../../../src/storage/stores/event-graph.js'
 import type { RoomRecord } from '../../../../src/storage/stores/rooms.js'
 import { rejection } from '../../../support/rejection.js'
@@ -12,7 +11,7 @@ const event = {} as PendingEvent
 /** A state so large that a handful of heads take all the room there is. */
 const state = (nid: number): SnapshotRef => ({
   nid,
-  snapshot: { size: 1_000_000 } as StateSnapshot,
+  snapshot: { size: 1_000_000 } as never,
   rows: [],
 })
 
