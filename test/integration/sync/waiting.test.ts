@@ -139,7 +139,8 @@ forEachServerDatabase('Waiting for news', (database) => {
     })
   })
 
-  it('answers with nothing when the time is over, and at once when the server stops', async () => {
+  it('answers with nothing when the time is over, and at once when the server stops', async function () {
+    this.timeout(60_000)
     const quiet = { presence: { types: [] } }
     const empty = await bob.sync({
       since: await bob.syncToken(),
