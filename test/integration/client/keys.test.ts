@@ -256,7 +256,7 @@ forEachServerDatabase('key backups over HTTP', (database) => {
       expect([gone.status, gone.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
       expect(await alice.must('DELETE', keys, { query })).to.deep.equal({ etag: '5', count: 0 })
       expect(await alice.must('GET', keys, { query })).to.deep.equal({ rooms: {} })
-      await alice.must('DELETE', `${prefix}/room_keys/version/${String(version)}`)
+      await alice.must('DELETE', `${prefix}/room_keys/version/${query.version}`)
       expect((await alice.request('GET', keys, { query })).status).to.equal(404)
     })
   }
