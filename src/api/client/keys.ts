@@ -66,7 +66,7 @@ export const getKeysChanges = route({
   async handler({ requester, query }, { deviceListChanges }) {
     const from = parseStreamToken(query.from)
     const to = query.to === undefined || query.to === '' ? undefined : parseStreamToken(query.to)
-    const { changed, left } = await deviceListChanges.list(requester, from, to)
+    const { changed, left } = await deviceListChanges.list(requester.userId, from, to)
     return { changed: [...changed], left: [...left] }
   },
 })

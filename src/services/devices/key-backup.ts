@@ -8,6 +8,7 @@ import type {
   SessionSelection,
 } from '../../storage/stores/key-backups.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { KeyedMutex } from '../../util/keyed-mutex.js'
 
 export type { BackedUpSession, SessionSelection }
 
@@ -35,6 +36,8 @@ const MAX_VERSION = 2 ** 53
 /** Backups of room keys, encrypted by clients. https://spec.matrix.org/latest/client-server-api/#server-side-key-backups */
 export class KeyBackup {
   readonly #deps: KeyBackupDependencies
+  /** By user: all writes to a backup count what it holds, and would turn each other away. */
+  readonly #locks = new KeyedMutex()
 
   constructor(deps: KeyBackupDependencies) {
     this.#deps = deps
@@ -44,7 +47,7 @@ export class KeyBackup {
   async createVersion(userId: UserId, backup: { algorithm: string; authData: JsonObject }): Promise<string> {
     const { algorithm, authData } = backup
     if (!fitsBytes(algorithm, MAX_NAME_BYTES)) throw invalidParam('The name of the algorithm is too long')
-    const version = await this.#deps.db.write('create_key_backup', (tx) =>
+    const version = await this.#write('create_key_backup', userId, (tx) =>
       this.#deps.keyBackups.insertVersion(tx, userId, algorithm, authData),
     )
     return String(version)
@@ -65,7 +68,7 @@ export class KeyBackup {
     version: string,
     { algorithm, authData }: { algorithm: string; authData: JsonObject },
   ): Promise<void> {
-    await this.#deps.db.write('update_key_backup', async (tx) => {
+    await this.#write('update_key_backup', userId, async (tx) => {
       const backup = await this.#require(tx, userId, version)
       if (backup.algorithm !== algorithm) throw invalidParam('The backup has another algorithm')
       await this.#deps.keyBackups.setAuthData(tx, userId, backup.version, authData)
@@ -74,8 +77,8 @@ export class KeyBackup {
 
   /** Deletes a backup with its sessions; again if need be. Throws `M_NOT_FOUND` for one that never was. */
   async deleteVersion(userId: UserId, version: string): Promise<void> {
-    const { db, keyBackups } = this.#deps
-    await db.write('delete_key_backup', async (tx) => {
+    const { keyBackups } = this.#deps
+    await this.#write('delete_key_backup', userId, async (tx) => {
       const number = parseVersion(version)
       const backup = number === undefined ? undefined : await keyBackups.getVersion(tx, userId, number)
       if (backup === undefined) throw notFound('No such backup')
@@ -94,7 +97,7 @@ export class KeyBackup {
     uploads: readonly SessionUpload[],
   ): Promise<KeyBackupState> {
     const sessions = uploads.map(parseSession)
-    return this.#deps.db.write('store_backed_up_keys', async (tx) => {
+    return this.#write('store_backed_up_keys', userId, async (tx) => {
       const backup = await this.#requireCurrent(tx, userId, version)
       const { added, written } = await this.#deps.keyBackups.putSessions(tx, userId, backup.version, sessions)
       return this.#recount(tx, userId, backup, { added, changed: written })
@@ -120,11 +123,15 @@ export class KeyBackup {
     version: string,
     selection: SessionSelection = {},
   ): Promise<KeyBackupState> {
-    return this.#deps.db.write('delete_backed_up_keys', async (tx) => {
+    return this.#write('delete_backed_up_keys', userId, async (tx) => {
       const backup = await this.#require(tx, userId, version)
       const deleted = await this.#deps.keyBackups.deleteSessions(tx, userId, backup.version, selection)
       return this.#recount(tx, userId, backup, { added: -deleted, changed: deleted })
     })
+  }
+
+  #write<T>(name: string, userId: UserId, fn: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#locks.run(userId, () => this.#deps.db.write(name, fn))
   }
 
   async #recount(

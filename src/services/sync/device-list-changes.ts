@@ -1,10 +1,10 @@
 import { NO_FILTER } from '../../protocol/event-filter.js'
+import type { UserId } from '../../protocol/ids.js'
 import type { StreamToken } from '../../protocol/stream-token.js'
 import type { Notifier } from '../streams/notifier.js'
 import type { MemberMovements } from './member-movements.js'
 import type { DeviceListsSection, SyncDeviceLists } from './sections/device-lists.js'
 import type { SyncFrames } from './sync-frame.js'
-import type { SyncViewer } from './sync-request.js'
 
 interface Parts {
   readonly frames: SyncFrames
@@ -26,12 +26,13 @@ export class DeviceListChanges {
    * more: as of now, but that changes of devices after `to` do not count.
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3keyschanges
    */
-  async list(viewer: SyncViewer, from: StreamToken, to: StreamToken | undefined): Promise<SyncDeviceLists> {
+  async list(userId: UserId, from: StreamToken, to: StreamToken | undefined): Promise<SyncDeviceLists> {
     const { frames, movements, deviceLists, notifier } = this.#parts
     const current = notifier.currentToken()
     const upTo = Math.min(to?.deviceLists ?? current.deviceLists, current.deviceLists)
     const request = {
-      viewer,
+      // Without the device: what its syncs have brought is none of this question's business.
+      viewer: { userId, deviceId: undefined },
       filter: NO_FILTER,
       since: from,
       fullState: false,

@@ -85,7 +85,10 @@ export class KeyBackupsStore {
     return row && toVersion(row)
   }
 
-  /** Begins a backup and gives its version: one more than the last, deleted or not. */
+  /**
+   * Begins a backup and gives its version: one more than the last, deleted or not. Of two at once, PostgreSQL lets one
+   * try again.
+   */
   async insertVersion(tx: Tx, userId: UserId, algorithm: string, authData: JsonObject): Promise<number> {
     const last = await tx.first<{ version: number | null }>(
       'SELECT MAX(version) AS version FROM key_backup_versions WHERE user_id = ?',
@@ -94,7 +97,7 @@ export class KeyBackupsStore {
     const version = (last?.version ?? 0) + 1
     await tx.execute(
       `INSERT INTO key_backup_versions (user_id, version, algorithm, auth_data, etag, count, is_deleted)
-       VALUES (?, ?, ?, ?, 0, 0, 0)`,
+       VALUES (?, ?, ?, ?, 0, 0, 0) ON CONFLICT (user_id, version) DO NOTHING`,
       [userId, version, algorithm, JSON.stringify(authData)],
     )
     return version

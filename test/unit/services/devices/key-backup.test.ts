@@ -52,6 +52,20 @@ forEachDatabase('key backups', (open) => {
     expect(never).to.have.property('errcode', 'M_NOT_FOUND')
   })
 
+  it('are begun and written to by many at once', async () => {
+    const versions = await Promise.all(Array.from({ length: 12 }, () => create()))
+    expect(new Set(versions).size).to.equal(12)
+    const states = await Promise.all(
+      Array.from({ length: 30 }, (_, index) =>
+        fixture.keyBackup.putSessions(userId, '12', [session(`s${index}`)]),
+      ),
+    )
+    expect(states.map(({ count }) => count).sort((a, b) => a - b)).to.deep.equal(
+      Array.from({ length: 30 }, (_, index) => index + 1),
+    )
+    expect(await fixture.keyBackup.getVersion(userId)).to.include({ count: 30, etag: 30 })
+  })
+
   it('take new data for the same algorithm only', async () => {
     const version = await create('one')
     await fixture.keyBackup.setAuthData(userId, version, { algorithm: 'one', authData: { a: 1 } })
