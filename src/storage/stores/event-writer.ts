@@ -169,35 +169,74 @@ async function insertEdges(tx: Tx, writes: readonly PlacedEventWrite[]): Promise
   })
 }
 
-/** Only what is left at the end of the batch is written. */
+/**
+ * Only what is left at the end of the batch is written. Where a room's one end moves on, which is nearly always, its row
+ * is moved: one statement for all such rooms.
+ */
 async function updateExtremities(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {
-  const removed = new Map<number, number>()
-  const added = new Map<number, number>()
-  for (const write of writes) {
-    for (const nid of write.extremities.removed) {
-      if (!added.delete(nid)) removed.set(nid, write.room.roomNid)
+  const moved: { room_nid: number; old_nid: number; new_nid: number }[] = []
+  const removed: ExtremityRow[] = []
+  const added: ExtremityRow[] = []
+  for (const [roomNid, change] of extremityChanges(writes)) {
+    const [oldNid, ...olds] = change.removed
+    const [newNid, ...news] = change.added
+    if (oldNid !== undefined && newNid !== undefined && olds.length + news.length === 0) {
+      moved.push({ room_nid: roomNid, old_nid: oldNid, new_nid: newNid })
+      continue
     }
-    if (write.extremities.becomesOne) added.set(write.eventNid, write.room.roomNid)
+    for (const nid of change.removed) removed.push({ room_nid: roomNid, event_nid: nid })
+    for (const nid of change.added) added.push({ room_nid: roomNid, event_nid: nid })
   }
-  const statements: Promise<unknown>[] = []
-  if (removed.size > 0) {
-    const rows = [...removed].map(([eventNid, roomNid]) => ({ room_nid: roomNid, event_nid: eventNid }))
-    const source = tx.dialect.rowsFrom({ room_nid: 'integer', event_nid: 'integer' })
-    statements.push(
-      tx.execute(
-        `DELETE FROM forward_extremities WHERE (room_nid, event_nid) IN
-           (SELECT r.room_nid, r.event_nid FROM ${source} AS r)`,
-        [tx.dialect.rows(rows)],
-      ),
-    )
+  await Promise.all([
+    moved.length > 0 ? moveExtremities(tx, moved) : undefined,
+    removed.length > 0 ? deleteExtremities(tx, removed) : undefined,
+    added.length > 0
+      ? tx.insertMany('forward_extremities', added, {
+          columns: { room_nid: 'integer', event_nid: 'integer' },
+        })
+      : undefined,
+  ])
+}
+
+interface ExtremityRow {
+  readonly room_nid: number
+  readonly event_nid: number
+  [column: string]: number
+}
+
+/** Per room, which extremities of before the batch are none any more, and which events of it are some at its end. */
+function extremityChanges(
+  writes: readonly PlacedEventWrite[],
+): Map<number, { removed: Set<number>; added: Set<number> }> {
+  const rooms = new Map<number, { removed: Set<number>; added: Set<number> }>()
+  for (const { room, eventNid, extremities } of writes) {
+    let change = rooms.get(room.roomNid)
+    if (!change) rooms.set(room.roomNid, (change = { removed: new Set(), added: new Set() }))
+    for (const nid of extremities.removed) if (!change.added.delete(nid)) change.removed.add(nid)
+    if (extremities.becomesOne) change.added.add(eventNid)
   }
-  if (added.size > 0) {
-    const rows = [...added].map(([eventNid, roomNid]) => ({ room_nid: roomNid, event_nid: eventNid }))
-    statements.push(
-      tx.insertMany('forward_extremities', rows, { columns: { room_nid: 'integer', event_nid: 'integer' } }),
-    )
-  }
-  await Promise.all(statements)
+  return rooms
+}
+
+async function moveExtremities(
+  tx: Tx,
+  rows: readonly { room_nid: number; old_nid: number; new_nid: number }[],
+): Promise<void> {
+  const source = tx.dialect.rowsFrom({ room_nid: 'integer', old_nid: 'integer', new_nid: 'integer' })
+  await tx.execute(
+    `UPDATE forward_extremities SET event_nid = r.new_nid FROM ${source} AS r
+     WHERE forward_extremities.room_nid = r.room_nid AND forward_extremities.event_nid = r.old_nid`,
+    [tx.dialect.rows(rows)],
+  )
+}
+
+async function deleteExtremities(tx: Tx, rows: readonly ExtremityRow[]): Promise<void> {
+  const source = tx.dialect.rowsFrom({ room_nid: 'integer', event_nid: 'integer' })
+  await tx.execute(
+    `DELETE FROM forward_extremities WHERE (room_nid, event_nid) IN
+       (SELECT r.room_nid, r.event_nid FROM ${source} AS r)`,
+    [tx.dialect.rows(rows)],
+  )
 }
 
 async function insertAuthChains(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {

@@ -5,11 +5,6 @@ import { quoteName } from '../sql-text.js'
 export interface IdSource {
   /** The next `count` ids, ascending. */
   next(tx: Tx, count: number): Promise<number[]>
-  /**
-   * Ids of a transaction that is rolled back are handed out again, and only one transaction at a time can have any. Else
-   * they are lost for good.
-   */
-  readonly transactional: boolean
   /** The largest id handed out so far (by anybody, as of the opening). */
   readonly last: number
 }
@@ -60,24 +55,57 @@ async function openCounter(db: Database, name: string, largest: number): Promise
       (await tx.first<{ value: number }>('SELECT value FROM id_counters WHERE name = ?', [name]))?.value ?? 0
     )
   })
-  return {
-    transactional: true,
-    last,
-    async next(tx, count) {
-      const row = await tx.first<{ value: number }>(
-        'UPDATE id_counters SET value = value + ? WHERE name = ? RETURNING value',
-        [count, name],
-      )
-      if (row === undefined) throw new Error(`The counter ${name} is gone`)
-      return Array.from({ length: count }, (_, index) => row.value - count + 1 + index)
-    },
+  return new Counter(name, last)
+}
+
+/** Numbers that a counter takes ahead at a time. */
+const COUNTER_BLOCK = 1_000
+
+/**
+ * A counter of SQLite, where one transaction at a time writes. Numbers are taken ahead in blocks, so that most
+ * transactions need no statement for theirs; what is left of a block when the process ends is lost.
+ */
+class Counter implements IdSource {
+  readonly last: number
+  readonly #name: string
+  #next: number
+  /** The last number of the block. */
+  #end: number
+
+  constructor(name: string, last: number) {
+    this.#name = name
+    this.last = last
+    this.#next = last + 1
+    this.#end = last
+  }
+
+  async next(tx: Tx, count: number): Promise<number[]> {
+    if (this.#end - this.#next + 1 < count) await this.#takeBlock(tx, count)
+    const first = this.#next
+    this.#next += count
+    return Array.from({ length: count }, (_, index) => first + index)
+  }
+
+  async #takeBlock(tx: Tx, count: number): Promise<void> {
+    const size = Math.max(COUNTER_BLOCK, count)
+    // Never below what was handed out, also by a transaction whose block was rolled back with it.
+    const row = await tx.first<{ value: number }>(
+      'UPDATE id_counters SET value = MAX(value, ?) + ? WHERE name = ? RETURNING value',
+      [this.#next - 1, size, this.#name],
+    )
+    if (row === undefined) throw new Error(`The counter ${this.#name} is gone`)
+    this.#next = row.value - size + 1
+    this.#end = row.value
+    // Then the database knows nothing of the block.
+    tx.afterRollback(() => {
+      this.#end = this.#next - 1
+    })
   }
 }
 
 async function openSequence(db: Database, name: string, largest: number): Promise<IdSource> {
   const { last } = await raiseSequence(db, name, largest)
   return {
-    transactional: false,
     last,
     async next(tx, count) {
       const rows = await tx.all<{ id: number }>(NEXT_VALUES, [quoteName(name), count])

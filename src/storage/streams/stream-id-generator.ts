@@ -50,17 +50,15 @@ export class StreamIdGenerator {
     // What is handed out from here on is larger than all that was seen, so the position may go up to that much.
     const allocation: Allocation = { ceiling: this.#maxSeen, last: 0 }
     this.#allocations.add(allocation)
-    tx.afterCommit(() => {
-      this.#finish(allocation, true)
-    })
-    tx.afterRollback(() => {
-      this.#finish(allocation, false)
-    })
+    const finish = (): void => {
+      this.#finish(allocation)
+    }
+    tx.afterCommit(finish)
+    tx.afterRollback(finish)
     const ids = await this.#source.next(tx, count)
     allocation.ceiling = (ids[0] ?? allocation.ceiling + 1) - 1
     allocation.last = ids.at(-1) ?? 0
-    // Ids that a rollback hands out again count only when they are committed.
-    if (!this.#source.transactional) this.#maxSeen = Math.max(this.#maxSeen, allocation.last)
+    this.#maxSeen = Math.max(this.#maxSeen, allocation.last)
     return ids
   }
 
@@ -119,9 +117,8 @@ export class StreamIdGenerator {
     })
   }
 
-  #finish(allocation: Allocation, committed: boolean): void {
+  #finish(allocation: Allocation): void {
     this.#allocations.delete(allocation)
-    if (committed) this.#maxSeen = Math.max(this.#maxSeen, allocation.last)
     this.#advance()
   }
 

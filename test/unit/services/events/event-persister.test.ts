@@ -158,7 +158,7 @@ forEachDatabase('EventPersister', (open) => {
       const position = fixture.eventStream.position()
       expect(position).to.equal(live.at(-1))
       const again = await fixture.restart()
-      expect(again.eventStream.position()).to.equal(position)
+      expect(again.eventStream.position()).to.be.at.least(position)
     })
   })
 })

@@ -26,7 +26,6 @@ class SlowSequence {
   readonly #underway: { count: number; answer: Deferred<number[]>; ids?: number[] }[] = []
 
   readonly source: IdSource = {
-    transactional: false,
     last: 0,
     next: (_tx, count) => {
       const answer = createDeferred<number[]>()
@@ -238,9 +237,9 @@ forEachDatabase('streams', (open, kind) => {
       .catch(() => undefined)
     const shown = stream.position()
     const [next] = await db.write('insert', (tx) => stream.allocate(tx, 1))
-    expect(next).to.be.greaterThan(shown)
+    expect(shown).to.equal(2)
+    expect(next).to.equal(3)
     expect(stream.position()).to.equal(next)
-    expect(shown).to.equal(kind === 'sqlite' ? 0 : 2)
   })
 
   it('go on where they were, even when the newest rows are gone', async () => {
@@ -248,8 +247,10 @@ forEachDatabase('streams', (open, kind) => {
     await db.write('insert', async (tx) => insert(tx, await before.allocate(tx, 10)))
     await db.write('purge', (tx) => tx.execute('DELETE FROM numbers WHERE id > 3'))
     const after = await StreamIdGenerator.open(db, options)
-    expect(after.position()).to.equal(10)
-    expect(await db.write('insert', (tx) => after.allocate(tx, 1))).to.deep.equal([11])
+    // SQLite's counter has taken numbers ahead.
+    const last = kind === 'sqlite' ? 1000 : 10
+    expect(after.position()).to.equal(last)
+    expect(await db.write('insert', (tx) => after.allocate(tx, 1))).to.deep.equal([last + 1])
   })
 
   it('start behind the rows that are there', async () => {
