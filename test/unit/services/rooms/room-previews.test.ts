@@ -84,7 +84,7 @@ forEachDatabase('RoomPreviews', (open) => {
     expect(await isVisible(roomId)).to.equal(false)
     await fixture.services.roomMembership.join(bob, club)
     expect((await get(roomId))['allowed_room_ids']).to.deep.equal([club])
-    await fixture.services.roomMembership.leave(bob, club)
+    await fixture.services.roomMembership.leave(bob, club, undefined)
     expect(await isVisible(roomId)).to.equal(false)
   })
 
@@ -92,7 +92,7 @@ forEachDatabase('RoomPreviews', (open) => {
     const closed = await fixture.createRoom(alice, { preset: 'private_chat', invite: [bob.userId] })
     expect((await get(closed))['membership']).to.equal('invite')
     const opened = await fixture.createRoom(alice, { preset: 'public_chat' })
-    await fixture.services.roomMembership.ban(alice, opened, { userId: bob.userId })
+    await fixture.services.roomMembership.ban(alice, opened, { userId: bob.userId, reason: undefined })
     expect(await isVisible(opened)).to.equal(false)
   })
 
@@ -112,7 +112,7 @@ forEachDatabase('RoomPreviews', (open) => {
 
   it('are not there for rooms that nobody of this server is in, and for unknown ones', async () => {
     const roomId = await fixture.createRoom(alice, { preset: 'public_chat' })
-    await fixture.services.roomMembership.leave(alice, roomId)
+    await fixture.services.roomMembership.leave(alice, roomId, undefined)
     for (const gone of [roomId, '!unknown:hs.test' as RoomId]) {
       expect(await rejection(get(gone))).to.include({ errcode: 'M_NOT_FOUND' })
     }
