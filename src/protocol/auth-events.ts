@@ -61,5 +61,5 @@ export function thirdPartyToken(content: JsonObject): string | undefined {
 
 /** No event has another state key: what content names need not be looked for then. */
 function canBeStateKey(text: string): boolean {
-  return fitsBytes(text, MAX_ID_BYTES) && !text.includes('\u0000')
+  return fitsBytes(text, MAX_ID_BYTES) && text.isWellFormed() && !text.includes('\u0000')
 }

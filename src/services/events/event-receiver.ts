@@ -15,7 +15,7 @@ import type { EventJudge, Judgement } from './event-judge.js'
 import type { EventPersister } from './event-persister.js'
 import { toPending, type EventLookup } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
-import type { RedactionRules } from './redaction-rules.js'
+import { redactionTarget, type RedactionRules } from './redaction-rules.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
 import type { StateChangeDescriber } from './state-changes.js'
@@ -199,8 +199,9 @@ export class EventReceiver {
   }
 
   async #redaction(head: RoomHead, event: Event, { state }: Judgement): Promise<EventWrite['redaction']> {
-    if (event.redacts === undefined) return undefined
-    const target = (await this.#parts.lookup.byIds([event.redacts], head.pending)).get(event.redacts)
+    const targetId = redactionTarget(event)
+    if (targetId === undefined) return undefined
+    const target = (await this.#parts.lookup.byIds([targetId], head.pending)).get(targetId)
     return this.#parts.redactions.judgeRemote(target, event, state)
   }
 }

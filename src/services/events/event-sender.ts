@@ -280,12 +280,12 @@ function draftOf({ type, content, stateKey }: SendInput): EventDraft {
   return { type, content, ...(stateKey !== undefined && { stateKey }) }
 }
 
-/** Before anything is looked up by them: no column holds NUL, and no event has longer names. */
+/** Before anything is looked up by them: no column holds NUL or half of a character, and no event has longer names. */
 function checkNames({ type, stateKey = '' }: EventDraft): void {
-  if (type.includes('\u0000') || stateKey.includes('\u0000')) {
-    throw badJson('The type or state key of an event has a NUL character')
-  }
-  if (!fitsBytes(type, MAX_ID_BYTES) || !fitsBytes(stateKey, MAX_ID_BYTES)) {
-    throw tooLarge('The type or state key of an event is too long')
+  for (const name of [type, stateKey]) {
+    if (name.includes('\u0000') || !name.isWellFormed()) {
+      throw badJson('The type or state key of an event has characters that cannot be stored')
+    }
+    if (!fitsBytes(name, MAX_ID_BYTES)) throw tooLarge('The type or state key of an event is too long')
   }
 }

@@ -3,7 +3,7 @@ import type { PushException } from '../../storage/stores/event-writer.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Event } from '../../protocol/event.js'
-import type { UserId } from '../../protocol/ids.js'
+import { parseUserId, type UserId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import type { AuthState } from '../../protocol/state-map.js'
@@ -93,9 +93,7 @@ export class PushActions {
 
   async #mentioned(room: RoomRecord, event: Event, userIds: unknown): Promise<UserId[]> {
     if (!Array.isArray(userIds)) return []
-    const named = [
-      ...new Set(userIds.filter((id): id is string => typeof id === 'string' && id !== event.sender)),
-    ]
+    const named = [...new Set(userIds.filter((id): id is string => isUserId(id) && id !== event.sender))]
     if (named.length === 0) return []
     const members = await this.#members.getMany(this.#db.reader, room.roomNid, named)
     return [...members.values()].flatMap((member) =>
@@ -118,6 +116,11 @@ export class PushActions {
 
 const SILENT: DefaultVerdict = { notifies: false, highlights: [] }
 const HIGHLIGHTING: DefaultVerdict = { notifies: true, highlights: [EVERYBODY] }
+
+/** Nobody is called anything else, and not every text can be looked up. */
+function isUserId(value: unknown): value is string {
+  return typeof value === 'string' && parseUserId(value) !== undefined
+}
 
 /** Push rules compare text without regard to case. */
 function isText(value: unknown, wanted: string): boolean {

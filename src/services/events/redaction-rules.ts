@@ -1,8 +1,8 @@
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import { forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
+import { badJson, forbidden, invalidParam } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
-import { serverNameOf, type EventId } from '../../protocol/ids.js'
+import { parseEventId, serverNameOf, type EventId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import { asAuthState, type StateLookup } from './event-assembler.js'
 import type { EventLookup, PendingEvents } from './pending-events.js'
@@ -34,9 +34,8 @@ export class RedactionRules {
     { state, pending }: { state: StateLookup; pending: PendingEvents },
   ): Promise<RedactionVerdict | undefined> {
     if (event.type !== 'm.room.redaction') return undefined
-    const targetId = event.redacts
-    if (targetId === undefined)
-      throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts')
+    const targetId = redactionTarget(event)
+    if (targetId === undefined) throw badJson('A redaction names the event that it redacts')
     const target = (await this.#lookup.byIds([targetId], pending)).get(targetId)
     const mayRedact = this.#hasPower(event, state)
     if (!target) {
@@ -57,9 +56,10 @@ export class RedactionRules {
     event: Event,
     state: StateLookup,
   ): RedactionVerdict | undefined {
-    if (event.type !== 'm.room.redaction' || event.redacts === undefined) return undefined
+    const targetId = redactionTarget(event)
+    if (targetId === undefined) return undefined
     const applied = target?.redactedBy === null && this.mayRedact(target.event, event, state)
-    return { targetId: event.redacts, applied }
+    return { targetId, applied }
   }
 
   /** Whether a redaction from elsewhere may take an event's content away. `state`: that before the redaction. */
@@ -75,4 +75,9 @@ export class RedactionRules {
     const levels = parsePowerLevels(event.rules, auth.get('m.room.power_levels', ''))
     return userPowerLevel(event.rules, levels, create, event.sender) >= levels.redact
   }
+}
+
+/** The event that a redaction names; undefined for other events, and where that is no event's ID. */
+export function redactionTarget(event: Event): EventId | undefined {
+  return event.type === 'm.room.redaction' ? parseEventId(event.redacts ?? '') : undefined
 }

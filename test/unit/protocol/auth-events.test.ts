@@ -70,6 +70,7 @@ describe('authEventKeys', () => {
         content: { membership: 'invite', third_party_invite: { signed: { token } } },
       })
     expect(invite('a\u0000b')).to.have.length(5)
+    expect(invite('a\ud800')).to.have.length(5)
     expect(invite('ä'.repeat(128))).to.have.length(5)
     expect(invite('ä'.repeat(127))).to.have.length(6)
   })

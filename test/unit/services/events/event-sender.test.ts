@@ -93,6 +93,8 @@ forEachDatabase('EventSender', (open) => {
     for (const draft of [
       { type: 'x\u0000y', stateKey: '', content: {} },
       { type: 'x', stateKey: 'a\u0000b', content: {} },
+      { type: 'x', stateKey: 'a\ud800', content: {} },
+      { type: 'x', stateKey: '', content: { a: '\udc00' } },
       { type: 'm.room.member', stateKey: '@a\u0000b:hs.test', content: { membership: 'invite' } },
     ]) {
       const error = (await rejection(
@@ -103,6 +105,33 @@ forEachDatabase('EventSender', (open) => {
     const long = { type: 'ä'.repeat(128), stateKey: '', content: {} }
     expect(await rejection(fixture.sender.send({ userId: ALICE }, { roomId, ...long }))).to.include({
       errcode: 'M_TOO_LARGE',
+    })
+  })
+
+  it('takes content that names what cannot be stored', async () => {
+    const roomId = await createRoom(fixture)
+    const odd = ['@a\u0000:hs.test', '', 'x', '@b:hs.test']
+    await fixture.sender.send(
+      { userId: ALICE },
+      {
+        roomId,
+        ...message('x'),
+        content: {
+          msgtype: 'm.text',
+          body: 'a\u0000b',
+          'm.mentions': { user_ids: odd },
+          'm.relates_to': { rel_type: 'm.thread\u0000', event_id: '$a\u0000' },
+        },
+      },
+    )
+    const invite = { membership: 'invite', third_party_invite: { signed: { mxid: BOB, token: 'a\u0000' } } }
+    const draft = { type: 'm.room.member', stateKey: BOB, content: invite }
+    expect(await rejection(fixture.sender.send({ userId: ALICE }, { roomId, ...draft }))).to.include({
+      errcode: 'M_FORBIDDEN',
+    })
+    const redaction = { type: 'm.room.redaction', content: { redacts: '$a\u0000' } }
+    expect(await rejection(fixture.sender.send({ userId: ALICE }, { roomId, ...redaction }))).to.include({
+      errcode: 'M_BAD_JSON',
     })
   })
 
