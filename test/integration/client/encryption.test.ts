@@ -189,7 +189,7 @@ async function dehydratedDevice(client: MatrixClient): Promise<unknown> {
 
 /** Asks the server itself, where the library answers from memory. */
 function get<T>(client: MatrixClient, prefix: string, target: string): Promise<T> {
-  return client.http.authedRequest<T>(Method.Get, target, undefined, undefined, { prefix })
+  return client.http.authedRequest<T>(Method.Get, target, undefined, undefined, { prefix, priority: 'auto' })
 }
 
 function eventsIn(client: MatrixClient, roomId: string): MatrixEvent[] {
