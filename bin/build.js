@@ -1,0 +1,58 @@
+// Builds dist/ from the sources: a file for each command, and what they share, packages included, in chunks. Reading a
+// few files instead of some thousand takes a third off the time of a start. Types are checked apart, by
+// `npm run typecheck`.
+import { rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { build } from 'esbuild'
+
+const root = dirname(import.meta.dirname)
+
+/** What is no JavaScript, what finds its own files by where it lies, what few commands load, and what is not there. */
+const EXTERNAL = [
+  'bcrypt',
+  'sqlite3',
+  '@oclif/core',
+  'inquirer',
+  'libsodium-wrappers',
+  'nunjucks',
+  // Other databases' drivers, which knex would load for others.
+  'better-sqlite3',
+  'mariadb',
+  'mariadb/callback',
+  'mysql',
+  'mysql2',
+  'oracledb',
+  'pg-native',
+  'pg-query-stream',
+  'tedious',
+  'cloudflare:sockets',
+]
+
+/** CommonJS packages in a chunk that is an ES module still ask for these. */
+const COMMONJS = [
+  "import { createRequire as createRequireOfChunk } from 'node:module'",
+  'const require = createRequireOfChunk(import.meta.url)',
+  'const __filename = import.meta.filename',
+  'const __dirname = import.meta.dirname',
+].join('\n')
+
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+await build({
+  absWorkingDir: root,
+  // The last is for `npm start`.
+  entryPoints: ['commands/**/*.ts', 'src/config/generate.ts'],
+  outbase: '.',
+  outdir: 'dist',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  external: EXTERNAL,
+  banner: { js: COMMONJS },
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  sourcemap: true,
+  sourcesContent: false,
+  logLevel: 'warning',
+})
+await import('./manifest.js')
