@@ -5,7 +5,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
 const root = dirname(import.meta.dirname)
-const SOURCES = ['src', 'commands', 'migrations', 'package.json', 'tsconfig.json']
+const SOURCES = ['src', 'commands', 'migrations', 'package.json', 'bin/build.js']
 /** The last thing that a build writes. */
 const BUILT = join(root, 'oclif.manifest.json')
 
