@@ -158,9 +158,9 @@ export async function up(knex: Knex): Promise<void> {
       room_nid BIGINT NOT NULL,
       membership TEXT NOT NULL,
       event_nid BIGINT NOT NULL,
-      PRIMARY KEY (user_id, stream_ordering)
+      PRIMARY KEY (user_id, room_nid, stream_ordering)
     )${clustered}`,
-    `CREATE INDEX local_memberships_room ON local_memberships (room_nid, user_id)`,
+    `CREATE INDEX local_memberships_stream ON local_memberships (user_id, stream_ordering)`,
 
     // What a client sent with which transaction ID; kept for a day.
     `CREATE TABLE event_txns (

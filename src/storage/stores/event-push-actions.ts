@@ -57,7 +57,7 @@ const MAX_COUNTED = 1000
 export class EventPushActionsStore {
   /**
    * When the user joined each of these rooms that they are joined to: the position of the first membership after the
-   * last that was not `join`. Index local_memberships_room.
+   * last that was not `join`. By primary key.
    */
   async listJoinPositions(q: Query, userId: UserId, roomNids: readonly number[]): Promise<RoomFloor[]> {
     const rows = await q.all<{ room_nid: number; position: number }>(

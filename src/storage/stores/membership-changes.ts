@@ -36,8 +36,8 @@ export class MembershipChangesStore {
   }
 
   /**
-   * The memberships that the user had in rooms at a position of each; nothing for rooms they had none in. Index
-   * local_memberships_room, then the primary key.
+   * The memberships that the user had in rooms at a position of each; nothing for rooms they had none in. By
+   * primary key.
    */
   async listAt(
     q: Query,

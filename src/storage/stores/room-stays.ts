@@ -18,7 +18,7 @@ interface Row {
 
 /** When local users were in rooms, as far as it matters for what they may read. */
 export class RoomStaysStore {
-  /** Of those rooms that the user was ever in. Index local_memberships_room. */
+  /** Of those rooms that the user was ever in. By primary key. */
   async listLast(q: Query, userId: UserId, roomNids: readonly number[]): Promise<Map<number, RoomStay>> {
     if (roomNids.length === 0) return new Map()
     const rows = await q.all<Row>(
