@@ -2,19 +2,9 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { ALLOWED, refuse, type AuthVerdict } from './auth-verdict.js'
 import type { Event } from './event.js'
 import { parseUserId } from './ids.js'
-import { parseLevel, roomCreators } from './power-levels.js'
+import { LEVEL_PROPERTIES, parseLevel, roomCreators } from './power-levels.js'
 import type { RoomVersionRules } from './room-versions.js'
 import type { AuthState } from './state-map.js'
-
-const LEVEL_PROPERTIES = [
-  'users_default',
-  'events_default',
-  'state_default',
-  'ban',
-  'redact',
-  'kick',
-  'invite',
-] as const
 
 /**
  * Rule 10 (9 in room versions 6 to 11): may the sender, whose level is `senderLevel`, set these power levels?

@@ -2,6 +2,17 @@ import { isJsonObject, type JsonValue } from '../util/json.js'
 import type { Event } from './event.js'
 import type { RoomVersionRules } from './room-versions.js'
 
+/** The properties of power levels that are a level each, not levels by name. */
+export const LEVEL_PROPERTIES = [
+  'users_default',
+  'events_default',
+  'state_default',
+  'ban',
+  'redact',
+  'kick',
+  'invite',
+] as const
+
 /** Levels by name: of users, of event types, of notifications. Undefined where none is given. */
 export interface LevelsByName {
   get(name: string): number | undefined

@@ -23,7 +23,7 @@ import { initialPowerLevels, type StateDraft } from './room-presets.js'
 import type { RoomSuccession } from './room-succession.js'
 import { pretendedRoomId } from './shadow-bans.js'
 import { checkNotSuspended } from './suspension.js'
-import { closedLevels, upgradedLevels, type UpgradedLevels } from './upgrade-power-levels.js'
+import { MOVED_TYPES, closedLevels, upgradedLevels, type UpgradedLevels } from './upgrade-power-levels.js'
 
 export interface RoomUpgradesDependencies {
   readonly db: Database
@@ -45,17 +45,6 @@ export interface UpgradeInput {
   readonly additionalCreators: readonly string[]
 }
 
-/** State that goes over as it is. */
-const MOVED_TYPES = [
-  'm.room.server_acl',
-  'm.room.encryption',
-  'm.room.name',
-  'm.room.avatar',
-  'm.room.topic',
-  'm.room.guest_access',
-  'm.room.history_visibility',
-  'm.room.join_rules',
-]
 const BANS_PER_BATCH = 100
 
 /** The old room, as read before anything changes. */

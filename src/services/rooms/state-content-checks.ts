@@ -1,20 +1,11 @@
 import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import type { RoomId, ServerName } from '../../protocol/ids.js'
-import { parseLevel, roomCreators } from '../../protocol/power-levels.js'
+import { LEVEL_PROPERTIES, parseLevel, roomCreators } from '../../protocol/power-levels.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import { ServerAcl } from '../../protocol/server-acl.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 
-const LEVELS = [
-  'users_default',
-  'events_default',
-  'state_default',
-  'ban',
-  'redact',
-  'kick',
-  'invite',
-] as const
 const MAPS = ['users', 'events', 'notifications'] as const
 
 /**
@@ -27,7 +18,7 @@ export function checkPowerLevelContent(
   create: Event | undefined,
 ): void {
   const isLevel = (value: unknown): boolean => parseLevel(rules, value) !== undefined
-  for (const key of LEVELS) {
+  for (const key of LEVEL_PROPERTIES) {
     if (content[key] !== undefined && !isLevel(content[key])) throw badJson(`${key} must be an integer`)
   }
   for (const key of MAPS) {

@@ -21,8 +21,8 @@ export interface UpgradedLevels {
   readonly final: JsonObject | undefined
 }
 
-/** What the new room's first state takes, besides state that has no level of its own. */
-const SENT_TYPES = [
+/** State that goes over as it is. */
+export const MOVED_TYPES = [
   'm.room.server_acl',
   'm.room.encryption',
   'm.room.name',
@@ -31,10 +31,10 @@ const SENT_TYPES = [
   'm.room.guest_access',
   'm.room.history_visibility',
   'm.room.join_rules',
-  'm.room.canonical_alias',
-  'm.room.power_levels',
-  'm.space.child',
 ]
+
+/** What the new room's first state takes, besides state that has no level of its own. */
+const SENT_TYPES = [...MOVED_TYPES, 'm.room.canonical_alias', 'm.room.power_levels', 'm.space.child']
 
 /** The power levels of a room that replaces another one of perhaps another version. */
 export function upgradedLevels(input: UpgradedLevelsInput): UpgradedLevels {
