@@ -10,7 +10,7 @@ import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 import { BcryptHasher } from '../util/password-hash.js'
-import type { BackgroundServices } from './lifecycle.js'
+import type { BackgroundServices, BackgroundWork } from './lifecycle.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
@@ -138,7 +138,8 @@ export function createServices(parts: ServiceParts): WiredServices {
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
   const services = { ...accounts, ...keys, ...ephemeral, ...rooms, ...readers, ...syncs, toDevice, metrics }
-  return { services, stores, notifier, succession, sightings, eventPersister }
+  const background: BackgroundWork[] = []
+  return { services, stores, notifier, succession, sightings, eventPersister, background }
 }
 
 /** What makes and commits events, with those who count what is unread of them. */
