@@ -6,6 +6,8 @@ import * as ephemeral from './0003-ephemeral.js'
 import * as directory from './0004-directory.js'
 import * as pushRules from './0005-push-rules.js'
 import * as keys from './0006-keys.js'
+import * as partialState from './0012-partial-state.js'
+import * as media from './0014-media.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -24,4 +26,6 @@ export const migrations: readonly Migration[] = [
   directory,
   pushRules,
   keys,
+  partialState,
+  media,
 ]

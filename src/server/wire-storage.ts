@@ -13,7 +13,13 @@ import { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 
 /** Where the ids of each stream come from. */
 const STREAMS = {
-  events: { sequence: 'events_stream_seq', table: 'events', column: 'stream_ordering' },
+  events: {
+    sequence: 'events_stream_seq',
+    table: 'events',
+    column: 'stream_ordering',
+    // Memberships in rooms that this server is not in have positions without an event there.
+    alsoIn: [{ table: 'current_state_deltas', column: 'stream_ordering' }],
+  },
   backfill: { sequence: 'events_backfill_seq', table: 'events', column: 'stream_ordering', negated: true },
   accountData: { sequence: 'account_data_stream_seq', table: 'account_data', column: 'stream_id' },
   deviceLists: DEVICE_LISTS_STREAM,

@@ -135,14 +135,14 @@ export class EventPersister {
 
   /** Gives the events their positions, as late as possible. */
   async #place(tx: Tx, writes: readonly EventWrite[]): Promise<PlacedEventWrite[]> {
-    const live = writes.filter((write) => write.kind === 'live').length
+    const live = writes.filter(isForward).length
     const backfilled = writes.filter((write) => write.kind === 'backfilled').length
     const forward = live > 0 ? await this.#parts.eventStream.allocate(tx, live) : []
     const backward = backfilled > 0 ? await this.#parts.backfillStream.allocate(tx, backfilled) : []
     let nextForward = 0
     let nextBackward = 0
     return writes.map((write) => {
-      if (write.kind === 'live') return { ...write, streamOrdering: forward[nextForward++]! }
+      if (isForward(write)) return { ...write, streamOrdering: forward[nextForward++]! }
       if (write.kind === 'backfilled') return { ...write, streamOrdering: -backward[nextBackward++]! }
       return { ...write, streamOrdering: null }
     })
@@ -193,4 +193,9 @@ export class EventPersister {
     for (const write of waiting.batch.writes) this.#parts.builder.abandoned(write.snapshots)
     waiting.reject(error)
   }
+}
+
+/** Whether the next positions of the stream are taken for it. */
+function isForward({ kind }: EventWrite): boolean {
+  return kind === 'live' || kind === 'outside'
 }

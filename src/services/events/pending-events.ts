@@ -90,7 +90,7 @@ export function toStored(
     event: write.redactedBy ? redactEvent(write.event) : write.event,
     eventNid: write.eventNid,
     roomNid: write.room.roomNid,
-    streamOrdering: write.streamOrdering ?? null,
+    streamOrdering: write.kind === 'outside' ? null : (write.streamOrdering ?? null),
     receivedTs: write.receivedTs,
     stateBefore: write.stateBefore,
     stateAfter: write.stateAfter,

@@ -13,8 +13,11 @@ export interface EventWrite {
   readonly eventNid: number
   readonly room: RoomRecord
   readonly receivedTs: number
-  /** `live` events get the next position; `backfilled` ones negative positions; `outlier`s none. */
-  readonly kind: 'live' | 'backfilled' | 'outlier'
+  /**
+   * `live` events get the next position; `backfilled` ones negative positions; `outlier`s none. `outside`: a membership
+   * in a room that this server is not in, an outlier whose change of membership has a position.
+   */
+  readonly kind: 'live' | 'backfilled' | 'outlier' | 'outside'
   /** It has a row already, as an outlier; the nid is that row's. */
   readonly wasOutlier?: boolean
   readonly prevNids: readonly number[]
@@ -61,6 +64,7 @@ export interface EventTxn {
 
 /** An event write with its position in the stream. */
 export interface PlacedEventWrite extends EventWrite {
+  /** Of what the event changes; of the event itself unless its kind is `outside`. */
   readonly streamOrdering: number | null
 }
 
@@ -97,7 +101,7 @@ async function insertEvents(tx: Tx, writes: readonly PlacedEventWrite[]): Promis
     event_nid: write.eventNid,
     event_id: write.event.eventId,
     room_nid: write.room.roomNid,
-    stream_ordering: write.streamOrdering,
+    stream_ordering: write.kind === 'outside' ? null : write.streamOrdering,
     depth: write.event.depth,
     type: write.event.type,
     state_key: write.event.stateKey ?? null,
