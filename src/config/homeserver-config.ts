@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Section, SectionContext } from './section.js'
 import { caches } from './sections/caches.js'
 import { database } from './sections/database.js'
+import { email } from './sections/email.js'
 import { experimental } from './sections/experimental.js'
 import { listeners } from './sections/listeners.js'
 import { logging } from './sections/logging.js'
@@ -21,6 +22,7 @@ import { signingKeys } from './sections/signing-keys.js'
 const SECTIONS = {
   caches,
   database,
+  email,
   experimental,
   listeners,
   logging,
@@ -52,6 +54,7 @@ export type HomeserverConfig = {
 export const homeserverConfigSchema = z.object({
   ...caches.keys,
   ...database.keys,
+  ...email.keys,
   ...experimental.keys,
   ...listeners.keys,
   ...logging.keys,

@@ -66,6 +66,7 @@ const ACCOUNTS: KeyTable = {
     'macaroon_secret_key_path',
     'form_secret',
     'form_secret_path',
+    'riot_base_url',
   ),
   password_config: map({
     ...all(served, 'enabled', 'localdb_enabled', 'pepper'),
@@ -117,7 +118,6 @@ const ACCOUNTS: KeyTable = {
     'use_appservice_legacy_authorization',
     'auto_accept_invites',
     'dont_notify_new_devices_for',
-    'riot_base_url',
   ),
 }
 
@@ -137,10 +137,7 @@ const ROOMS: KeyTable = {
     'alias_creation_rules',
     'room_list_publication_rules',
   ),
-  push: map({
-    enabled: served,
-    ...all(later, 'include_content', 'group_unread_count_by_room', 'jitter_delay'),
-  }),
+  push: map(all(served, 'enabled', 'include_content', 'group_unread_count_by_room', 'jitter_delay')),
   room_invite_state_types: replacedBy('room_prejoin_state'),
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),
   ...all(
@@ -162,7 +159,7 @@ const ROOMS: KeyTable = {
 
 const MEDIA: KeyTable = {
   ...all(
-    later,
+    served,
     'max_upload_size',
     'media_store_path',
     'enable_media_repo',
@@ -185,6 +182,9 @@ const MEDIA: KeyTable = {
     'max_spider_size',
     'url_preview_accept_language',
     'oembed',
+  ),
+  ...all(
+    later,
     'turn_uris',
     'turn_shared_secret',
     'turn_shared_secret_path',
