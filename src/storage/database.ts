@@ -1,8 +1,9 @@
 import type { Knex } from 'knex'
-import type { Dialect } from './dialect.js'
+import type { Dialect, StatementGroup } from './dialect.js'
+import type { InsertOptions, SqlValue } from './sql-value.js'
 
-/** A value that can be bound to a placeholder. */
-export type SqlValue = string | number | boolean | null | Buffer
+export type { ColumnType, InsertOptions, SqlValue } from './sql-value.js'
+
 export type Row = Record<string, unknown>
 
 /**
@@ -34,19 +35,15 @@ export interface Tx extends Query {
    * `conflict`: what to do when a row with the same key is there.
    */
   insertMany(table: string, rows: readonly Record<string, SqlValue>[], options: InsertOptions): Promise<void>
+  /**
+   * The transaction's last statement, which commits it: a transaction that has no other costs one trip to the database.
+   * Resolves when it has been run, or with a failure later when the transaction ends.
+   */
+  executeLast(group: StatementGroup, params: readonly SqlValue[]): Promise<void>
   /** Runs after the commit, in order; a failure is logged and hides nothing. */
   afterCommit(fn: () => void): void
   /** Runs after a rollback. */
   afterRollback(fn: () => void): void
-}
-
-/** The SQL type of a column in `insertMany`: `json` columns are text on SQLite. */
-export type ColumnType = 'text' | 'integer' | 'real' | 'boolean' | 'blob'
-
-export interface InsertOptions {
-  /** Columns and their types, in order: the statement is cached by table, columns and conflict. */
-  columns: Readonly<Record<string, ColumnType>>
-  conflict?: 'error' | 'ignore' | { key: readonly string[]; update: readonly string[] }
 }
 
 export interface Database {

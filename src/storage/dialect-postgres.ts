@@ -1,5 +1,5 @@
 import type { ColumnType, SqlValue } from './database.js'
-import type { SqlDialect } from './sql-dialect.js'
+import type { Dialect } from './dialect.js'
 import { conflictClause, insertColumns, stringifyRows, type InsertRow } from './insert-rows.js'
 import { assertStorable, quoteName } from './sql-text.js'
 
@@ -16,7 +16,7 @@ const SQL_TYPES: Readonly<Record<ColumnType, string>> = {
 }
 
 /** What is particular to PostgreSQL: lists are arrays, rows are a JSON text or one array per column. */
-export const postgresDialect: SqlDialect = {
+export const postgresDialect: Dialect = {
   name: 'postgres',
 
   anyOf: (column, type) => `${column} = ANY(CAST(? AS ${SQL_TYPES[type]}[]))`,
@@ -54,6 +54,11 @@ export const postgresDialect: SqlDialect = {
         `Column ${name}`,
       ),
     )
+  },
+
+  group(name, statements) {
+    const parts = statements.map((sql, index) => `${quoteName(`${name}_${index + 1}`)} AS (${sql})`)
+    return { sql: `WITH ${parts.join(', ')} SELECT 1` }
   },
 
   isUniqueViolation: (error) => codeOf(error) === UNIQUE_VIOLATION,

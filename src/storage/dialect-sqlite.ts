@@ -1,5 +1,5 @@
 import type { ColumnType, InsertOptions, Row, SqlValue } from './database.js'
-import type { SqlDialect } from './sql-dialect.js'
+import type { Dialect } from './dialect.js'
 import {
   conflictClause,
   insertColumns,
@@ -7,10 +7,10 @@ import {
   stringifyRows,
   stringifyValues,
 } from './insert-rows.js'
-import { quoteName } from './sql-text.js'
+import { quoteName, replacePlaceholders } from './sql-text.js'
 
 /** What is particular to SQLite: lists and rows travel as one JSON text, expanded by `json_each`. */
-export const sqliteDialect: SqlDialect = {
+export const sqliteDialect: Dialect = {
   name: 'sqlite',
 
   anyOf: (column) => `${column} IN (SELECT value FROM json_each(?))`,
@@ -39,6 +39,23 @@ export const sqliteDialect: SqlDialect = {
 
   insertParams(rows, options): SqlValue[] {
     return [rowsAsArrays(rows, options)]
+  },
+
+  /**
+   * The statements are those of a trigger on a view that exists for the connection alone: whoever inserts a row of
+   * parameters into the view runs them all.
+   */
+  group(name, statements) {
+    let count = 0
+    const body = statements.map((sql) => `${replacePlaceholders(sql, () => `NEW.p${++count}`)};`).join('\n')
+    const params = Array.from({ length: count }, (_, index) => `p${index + 1}`)
+    const view = quoteName(name)
+    return {
+      sql: `INSERT INTO ${view} VALUES (${params.map(() => '?').join(', ')})`,
+      setUp:
+        `CREATE TEMP VIEW ${view} (${params.join(', ')}) AS SELECT ${params.map(() => 'NULL').join(', ')};\n` +
+        `CREATE TEMP TRIGGER ${quoteName(`${name}_all`)} INSTEAD OF INSERT ON ${view} BEGIN\n${body}\nEND`,
+    }
   },
 
   isUniqueViolation: (error) =>

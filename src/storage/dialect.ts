@@ -1,3 +1,12 @@
+import type { InsertOptions, SqlValue } from './sql-value.js'
+
+/** Several statements as one; see `Dialect.group`. */
+export interface StatementGroup {
+  readonly sql: string
+  /** What a connection runs once before. */
+  readonly setUp?: string
+}
+
 /** What differs between the databases; everything else is written once. */
 export interface Dialect {
   readonly name: 'sqlite' | 'postgres'
@@ -14,6 +23,14 @@ export interface Dialect {
    */
   rowsFrom(columns: Readonly<Record<string, 'text' | 'integer' | 'real' | 'boolean'>>): string
   rows(values: readonly Record<string, string | number | boolean | null>[]): string
+  /** The statement of `Tx.insertMany`, and rows as its parameters: for those who put it into a group. */
+  insertSql(table: string, options: InsertOptions): string
+  insertParams(rows: readonly Readonly<Record<string, SqlValue>>[], options: InsertOptions): SqlValue[]
+  /**
+   * Statements that change rows, none of which sees what another has done, as one for `Tx.executeLast`: its parameters
+   * are those of all in order. The name is the group's alone.
+   */
+  group(name: string, statements: readonly string[]): StatementGroup
   isUniqueViolation(error: unknown): boolean
   isRetryable(error: unknown): boolean
 }

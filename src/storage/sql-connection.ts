@@ -9,6 +9,8 @@ export interface SqlStatement {
   readonly wants: 'rows' | 'changes'
   /** The text is already as the driver takes it (from knex), not with `?`. */
   readonly native?: boolean
+  /** What the connection must have run once before it can take the statement. */
+  readonly setUp?: string
   /** Asked when the statement's turn has come: an error keeps it from running. */
   readonly refuse?: () => Error | undefined
 }

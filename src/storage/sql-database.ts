@@ -4,7 +4,7 @@ import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
 import type { Database, Query, Tx } from './database.js'
 import type { ConnectionLease, SqlResult, SqlStatement } from './sql-connection.js'
-import type { SqlDialect } from './sql-dialect.js'
+import type { Dialect } from './dialect.js'
 import { SqlQuery, SqlTx, TransactionQuery, type QuerySupport, type TxHooks } from './sql-query.js'
 import { TransactionScope } from './transaction-scope.js'
 
@@ -23,7 +23,7 @@ export type ConnectionUse = 'statement' | 'read' | 'write'
 
 /** One kind of database: its connections and the words that frame a transaction. */
 export interface SqlEngine {
-  readonly dialect: SqlDialect
+  readonly dialect: Dialect
   /** Builds statements; has no connections. */
   readonly builder: Knex
   /** The instance that migrations run on. */
@@ -41,7 +41,7 @@ export interface SqlEngine {
 
 /** A database of either kind: transactions, retries, hooks and measurements. */
 export class SqlDatabase implements Database {
-  readonly dialect: SqlDialect
+  readonly dialect: Dialect
   readonly reader: Query
   readonly engine: SqlEngine
   readonly #context: DatabaseContext
@@ -156,10 +156,10 @@ export class SqlDatabase implements Database {
   ): Promise<T> {
     const lease = await this.#acquire(kind)
     const started = performance.now()
-    const scope = new TransactionScope(name, lease.connection)
+    const begin = kind === 'read' ? this.engine.beginRead : this.engine.beginWrite
+    const scope = new TransactionScope({ name, begin, connection: lease.connection })
     let broken = false
     try {
-      scope.begin(kind === 'read' ? this.engine.beginRead : this.engine.beginWrite)
       const { result, hooks } = await fn(scope)
       await scope.commit()
       this.#runHooks(name, hooks)
@@ -202,7 +202,7 @@ const NO_HOOKS: readonly (() => void)[] = []
  * The error that a failed attempt ends with: that of the statement which doomed it, unless the callback made another
  * one of it. An error after which the whole is tried again goes before all.
  */
-function causeOf(thrown: unknown, scope: TransactionScope, dialect: SqlDialect): unknown {
+function causeOf(thrown: unknown, scope: TransactionScope, dialect: Dialect): unknown {
   const { failure } = scope
   if (failure === undefined) return thrown
   return dialect.isRetryable(failure) || scope.isAftermath(thrown) ? failure : thrown

@@ -1,7 +1,6 @@
 import type { Knex } from 'knex'
 import type { InsertOptions, Query, Row, SqlValue, Tx } from './database.js'
-import type { Dialect } from './dialect.js'
-import type { SqlDialect } from './sql-dialect.js'
+import type { Dialect, StatementGroup } from './dialect.js'
 import type { SqlResult, SqlStatement } from './sql-connection.js'
 import type { TransactionScope } from './transaction-scope.js'
 import { chunkRows, insertKey, lastByKey, type InsertRow } from './insert-rows.js'
@@ -11,7 +10,7 @@ const INSERT_CHARS = 8 * 1024 * 1024
 
 /** What queries need beside a connection. */
 export interface QuerySupport {
-  readonly dialect: SqlDialect
+  readonly dialect: Dialect
   readonly knex: Knex
   /** SQL of inserts by table, columns and conflict. */
   readonly insertSql: Map<string, string>
@@ -92,6 +91,11 @@ export class SqlTx extends TransactionQuery implements Tx {
 
   execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
     return this.derive({ sql, params, wants: 'changes' }, ({ changes }) => changes)
+  }
+
+  executeLast({ sql, setUp }: StatementGroup, params: readonly SqlValue[]): Promise<void> {
+    const statement = { sql, params, wants: 'changes' as const, ...(setUp !== undefined && { setUp }) }
+    return withoutAlarm(this.#scope.sendLast(statement).then(() => undefined))
   }
 
   insertMany(

@@ -20,14 +20,19 @@ export function assertStorable(text: string, what: string): void {
   if (!text.isWellFormed()) throw new UnstorableTextError(`${what} contains half of a surrogate pair`)
 }
 
-/**
- * Rewrites `?` placeholders to `$1`, `$2`..., leaving alone those in literals, quoted names and comments. `??` stands
- * for the operator `?` (PostgreSQL's jsonb).
- */
+/** `$1`, `$2`... for the placeholders, as PostgreSQL wants them. */
 export function numberPlaceholders(sql: string): string {
   let count = 0
+  return replacePlaceholders(sql, () => `$${++count}`)
+}
+
+/**
+ * Rewrites `?` placeholders, one after the other, leaving alone those in literals, quoted names and comments. `??`
+ * stands for the operator `?` (PostgreSQL's jsonb).
+ */
+export function replacePlaceholders(sql: string, next: () => string): string {
   return sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?\??/g, (part) => {
-    if (part === '?') return `$${++count}`
+    if (part === '?') return next()
     return part === '??' ? '?' : part
   })
 }

@@ -12,6 +12,8 @@ import {
 /** Prepared statements kept per connection. */
 const STATEMENTS_KEPT = 400
 
+type Settle = (error: Error | null | undefined, result?: SqlResult) => void
+
 interface Job {
   readonly statement: SqlStatement
   resolve(result: SqlResult): void
@@ -28,6 +30,7 @@ export class SqliteConnection implements SqlConnection {
     max: STATEMENTS_KEPT,
     dispose: (statement) => statement.finalize(),
   })
+  readonly #setUps = new Set<string>()
   readonly #jobs: Job[] = []
   #next = 0
   #busy = false
@@ -57,9 +60,16 @@ export class SqliteConnection implements SqlConnection {
       return
     }
     this.#busy = true
-    const settle = (error: Error | null | undefined, result?: SqlResult): void => {
-      if (error) job.reject(withStatement(error, job.statement))
-      else if (result) job.resolve(result)
+    const settle: Settle = (error, result) => {
+      if (error) {
+        job.reject(withStatement(error, job.statement))
+        // Whoever has the statements behind it refused must have heard of the error first.
+        setImmediate(() => {
+          this.#pump()
+        })
+        return
+      }
+      if (result) job.resolve(result)
       this.#pump()
     }
     const refusal = job.statement.refuse?.()
@@ -71,10 +81,7 @@ export class SqliteConnection implements SqlConnection {
     this.#start(job.statement, settle)
   }
 
-  #start(
-    statement: SqlStatement,
-    settle: (error: Error | null | undefined, result?: SqlResult) => void,
-  ): void {
+  #start(statement: SqlStatement, settle: Settle): void {
     let params
     try {
       params = bindValues(statement.params)
@@ -87,6 +94,22 @@ export class SqliteConnection implements SqlConnection {
       execute(known, statement, params, settle)
       return
     }
+    const { setUp } = statement
+    if (setUp === undefined || this.#setUps.has(setUp)) {
+      this.#prepare(statement, params, settle)
+      return
+    }
+    this.#driver.exec(setUp, (error) => {
+      if (error) {
+        settle(error)
+        return
+      }
+      this.#setUps.add(setUp)
+      this.#prepare(statement, params, settle)
+    })
+  }
+
+  #prepare(statement: SqlStatement, params: readonly unknown[], settle: Settle): void {
     const prepared: DriverStatement = this.#driver.prepare(statement.sql, (error) => {
       if (error) {
         settle(error)
@@ -102,7 +125,7 @@ function execute(
   prepared: DriverStatement,
   statement: SqlStatement,
   params: readonly unknown[],
-  settle: (error: Error | null | undefined, result?: SqlResult) => void,
+  settle: Settle,
 ): void {
   if (statement.wants === 'rows') {
     prepared.all<Row>(params, (error, rows) => {

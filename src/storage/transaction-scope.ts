@@ -12,15 +12,21 @@ class RefusedStatementError extends Error {
  */
 export class TransactionScope {
   readonly #name: string
+  /** The words that start the transaction. */
+  readonly #begin: string
   readonly #connection: SqlConnection
   readonly #pending = new Set<Promise<unknown>>()
   readonly #aftermath = new WeakSet<Error>()
+  #begun = false
   #closed = false
+  /** Its COMMIT, or the one statement that it consists of, is on its way. */
+  #ended = false
   /** The first statement's error. */
   failure: Error | undefined
 
-  constructor(name: string, connection: SqlConnection) {
+  constructor({ name, begin, connection }: { name: string; begin: string; connection: SqlConnection }) {
     this.#name = name
+    this.#begin = begin
     this.#connection = connection
   }
 
@@ -28,12 +34,24 @@ export class TransactionScope {
   readonly send = (statement: SqlStatement): Promise<SqlResult> => {
     // Thrown here and now: a rejection that nobody awaits would hide that the statement was lost.
     if (this.#closed) throw new Error(`The transaction ${this.#name} has ended: a statement came too late`)
+    if (!this.#begun) {
+      this.#begun = true
+      void this.#run({ sql: this.#begin, params: [], wants: 'changes' })
+    }
     return this.#run({ ...statement, refuse: () => this.#refusal() })
   }
 
-  /** Starts the transaction; statements may follow at once. */
-  begin(sql: string): void {
-    void this.#run({ sql, params: [], wants: 'changes' })
+  /** Runs the last statement and commits. Alone, it is a transaction by itself. */
+  sendLast(statement: SqlStatement): Promise<SqlResult> {
+    if (this.#begun) {
+      const result = this.send(statement)
+      this.#end()
+      return result
+    }
+    if (this.#closed) throw new Error(`The transaction ${this.#name} has ended: a statement came too late`)
+    this.#closed = true
+    this.#ended = true
+    return this.#run(statement)
   }
 
   /** True for the error of a statement that failed only because one before it had. */
@@ -48,8 +66,7 @@ export class TransactionScope {
 
   /** Ends it, behind all statements on their way. Throws the error of the first statement that failed. */
   async commit(): Promise<void> {
-    this.#closed = true
-    void this.#run({ sql: 'COMMIT', params: [], wants: 'changes', refuse: () => this.#refusal() })
+    this.#end()
     await Promise.all(this.#pending)
     if (this.failure !== undefined) throw this.failure
   }
@@ -58,7 +75,15 @@ export class TransactionScope {
   async rollback(): Promise<void> {
     this.#closed = true
     await Promise.all(this.#pending)
+    if (!this.#begun) return
     await this.#connection.run({ sql: 'ROLLBACK', params: [], wants: 'changes' })
+  }
+
+  #end(): void {
+    this.#closed = true
+    if (this.#ended || !this.#begun) return
+    this.#ended = true
+    void this.#run({ sql: 'COMMIT', params: [], wants: 'changes', refuse: () => this.#refusal() })
   }
 
   #run(statement: SqlStatement): Promise<SqlResult> {

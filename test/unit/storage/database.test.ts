@@ -3,6 +3,7 @@ import type { Database, InsertOptions, Tx } from '../../../src/storage/database.
 import { UnstorableTextError } from '../../../src/storage/sql-text.js'
 import { createDeferred } from '../../../src/util/deferred.js'
 import { forEachDatabase } from '../../support/databases.js'
+import { rejection } from '../../support/rejection.js'
 
 const NOTES: InsertOptions = {
   columns: { id: 'integer', body: 'text', score: 'real', flag: 'boolean', data: 'blob' },
@@ -299,6 +300,16 @@ forEachDatabase('database', (open, kind) => {
       expect(await ids()).to.deep.equal([])
       await db.write('after', (tx) => insert(tx, 7))
       expect(await ids()).to.deep.equal([7])
+    })
+
+    it('undoes the rest when the last statement, which nobody awaited, fails', async () => {
+      await db.write('first', (tx) => insert(tx, 1))
+      const work = db.write('failing', async (tx) => {
+        await insert(tx, 2)
+        void insert(tx, 1)
+      })
+      expect(db.dialect.isUniqueViolation(await rejection(work))).to.equal(true)
+      expect(await ids()).to.deep.equal([1])
     })
 
     it('fails even when the callback swallows a failed statement', async () => {
