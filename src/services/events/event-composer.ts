@@ -19,6 +19,7 @@ import {
   nextInGraph,
   type EventAssembler,
   type EventDraft,
+  type StateLookup,
 } from './event-assembler.js'
 import { toPending, type EventLookup, type PendingEvents } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
@@ -42,6 +43,15 @@ export interface ComposeInput {
   readonly sender: UserId
   readonly originServerTs?: number | undefined
   readonly txn?: EventTxn | undefined
+}
+
+/** An event and what it was made from. */
+interface Assembled {
+  readonly event: Event
+  readonly prev: readonly ForwardExtremity[]
+  readonly before: SnapshotRef
+  readonly authState: StateLookup
+  readonly authEvents: readonly StoredEvent[]
 }
 
 interface Parts {
@@ -91,23 +101,23 @@ export class EventComposer {
     return this.#parts.interner.intern(keys).then(() => undefined)
   }
 
+  /**
+   * The event alone, as the room's rules allow it now: for those who need another server's signature before it counts.
+   * 403 `M_FORBIDDEN` when it is not allowed.
+   */
+  async propose(head: RoomHead, input: ComposeInput): Promise<Event> {
+    return (await this.#assemble(head, head, input)).event
+  }
+
   /** The event and what is written of it, and the end of the graph after it. 403 `M_FORBIDDEN` when it is not allowed. */
   async compose(
     head: RoomHead,
     end: GraphEnd,
     input: ComposeInput,
   ): Promise<{ write: EventWrite; end: GraphEnd }> {
-    const { draft, sender } = input
     const { rules } = head.room
-    const { prev } = nextInGraph(end.extremities)
+    const { event, prev, before, authState, authEvents } = await this.#assemble(head, end, input)
     const remaining = end.extremities.slice(prev.length)
-    const before = remaining.length === 0 ? end.state : await this.#stateOf(head, prev, end.pending)
-    const at = { snapshot: before.snapshot, pending: end.pending }
-    const authState = await this.#parts.assembler.authState(rules, at, { ...draft, sender })
-    const authEvents = listedAuthEvents(rules, authState)
-    const event = await this.#build(head, end, { input, prev, authEvents })
-    const verdict = checkEventAuth(rules, event, asAuthState(authState))
-    if (!verdict.allowed) throw forbidden(verdict.reason)
     const redaction = await this.#parts.redactions.judgeLocal(head.room, event, {
       state: authState,
       pending: end.pending,
@@ -140,6 +150,22 @@ export class EventComposer {
       redaction,
     }
     return this.#finish(head, end, { own, before, after, remaining })
+  }
+
+  /** The event with what authorizes it and the state before it. 403 `M_FORBIDDEN` when it is not allowed. */
+  async #assemble(head: RoomHead, end: GraphEnd, input: ComposeInput): Promise<Assembled> {
+    const { draft, sender } = input
+    const { rules } = head.room
+    const { prev } = nextInGraph(end.extremities)
+    const isAtEnd = prev.length === end.extremities.length
+    const before = isAtEnd ? end.state : await this.#stateOf(head, prev, end.pending)
+    const at = { snapshot: before.snapshot, pending: end.pending }
+    const authState = await this.#parts.assembler.authState(rules, at, { ...draft, sender })
+    const authEvents = listedAuthEvents(rules, authState)
+    const event = await this.#build(head, end, { input, prev, authEvents })
+    const verdict = checkEventAuth(rules, event, asAuthState(authState))
+    if (!verdict.allowed) throw forbidden(verdict.reason)
+    return { event, prev, before, authState, authEvents }
   }
 
   /** The event itself, with its place in the graph. */

@@ -1,7 +1,6 @@
 import type { EventWrite } from '../../storage/stores/event-writer.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
 import type { AuthVerdict } from '../../protocol/auth-verdict.js'
 import type { Event } from '../../protocol/event.js'
@@ -16,7 +15,7 @@ import { relationOf } from './event-composer.js'
 import { judgeByAuthEvents } from './event-judge.js'
 import type { EventPersister } from './event-persister.js'
 import { toPending, type EventLookup, type PendingEvent } from './pending-events.js'
-import type { RoomHead, RoomHeads } from './room-heads.js'
+import { detachedHead, type RoomHeads } from './room-heads.js'
 
 /** What became of a set of outliers. */
 export interface OutlierReception {
@@ -39,7 +38,10 @@ interface Parts {
 /** The events of one set, while their writes are put together. */
 interface Progress {
   readonly room: RoomRecord
+  /** With their places in the auth chains. */
   readonly held: Map<EventId, StoredEvent>
+  /** Held too, but as memberships from outside, which got no place since nothing was known of their auth events. */
+  readonly placeless: ReadonlyMap<EventId, StoredEvent>
   readonly pending: Map<number, PendingEvent>
   readonly writes: EventWrite[]
   readonly missing: Set<EventId>
@@ -68,7 +70,8 @@ export class OutlierReceiver {
     const ids = [...given.keys(), ...events.flatMap((event) => event.authEventIds), ...createId]
     const pending = new Map(this.#parts.heads.pendingOf(room))
     const held = await this.#parts.lookup.byIds(ids, pending)
-    const progress: Progress = { room, held, pending, writes: [], missing: new Set() }
+    const placeless = await this.#parts.lookup.takePlaceless(held, pending)
+    const progress: Progress = { room, held, placeless, pending, writes: [], missing: new Set() }
     for (const event of inAuthOrder(given)) if (!held.has(event.eventId)) await this.#add(progress, event)
     if (progress.writes.length > 0) {
       // The lock is held until they can be read: they are in no head that others could find them by.
@@ -78,7 +81,8 @@ export class OutlierReceiver {
   }
 
   async #add(progress: Progress, event: Event): Promise<void> {
-    const { room, held, pending } = progress
+    const { room, held, placeless, pending } = progress
+    const known = placeless.get(event.eventId)
     const authEvents = event.authEventIds.flatMap((id) => held.get(id) ?? [])
     if (authEvents.length < event.authEventIds.length) {
       for (const id of event.authEventIds) if (!held.has(id)) progress.missing.add(id)
@@ -87,10 +91,11 @@ export class OutlierReceiver {
     const verdict = judge(event, authEvents, held)
     const write: EventWrite = {
       event,
-      eventNid: await this.#parts.eventIds.next(),
+      eventNid: known?.eventNid ?? (await this.#parts.eventIds.next()),
       room,
       receivedTs: this.#parts.clock.now(),
       kind: 'outlier',
+      wasOutlier: known !== undefined,
       prevNids: [],
       stateBefore: null,
       stateAfter: null,
@@ -134,15 +139,4 @@ function judge(
   const create = held.get(`$${event.roomId.slice(1)}` as EventId)
   const state: StateLookup = create ? new Map([[stateKeyOf('m.room.create', ''), create]]) : new Map()
   return judgeByAuthEvents(event, authEvents, state)
-}
-
-/** Outliers lead a room nowhere. */
-function detachedHead(room: RoomRecord): RoomHead {
-  return {
-    room,
-    extremities: [],
-    state: { nid: 0, snapshot: StateSnapshot.empty, rows: [] },
-    pending: new Map(),
-    failed: false,
-  }
 }

@@ -58,6 +58,28 @@ export class EventLookup {
     return found
   }
 
+  /**
+   * Takes those state events out of `events` that have no place in the auth chains, and gives them: memberships that
+   * were received from outside of their rooms.
+   */
+  async takePlaceless(
+    events: Map<EventId, StoredEvent>,
+    pending: PendingEvents,
+  ): Promise<Map<EventId, StoredEvent>> {
+    const outliers = [...events.values()].filter(
+      ({ event, streamOrdering, stateBefore }) =>
+        streamOrdering === null && stateBefore === null && event.type === 'm.room.member' && event.isState(),
+    )
+    if (outliers.length === 0) return new Map()
+    const positions = await this.authPositions(
+      outliers.map(({ eventNid }) => eventNid),
+      pending,
+    )
+    const placeless = outliers.filter(({ eventNid }) => !positions.has(eventNid))
+    for (const { event } of placeless) events.delete(event.eventId)
+    return new Map(placeless.map((stored) => [stored.event.eventId, stored]))
+  }
+
   /** Where state events stand in the auth chains, as far as they exist. */
   async authPositions(
     nids: readonly number[],

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../storage/database.js'
+import { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { forbidden } from '../../protocol/errors.js'
@@ -46,10 +47,17 @@ export class RoomHeads {
    * a room that this server knows but has never been in.
    */
   async get(room: RoomRecord): Promise<RoomHead> {
+    const head = await this.find(room)
+    if (!head) throw forbidden('This server is not in the room')
+    return head
+  }
+
+  /** As `get`, but undefined for a room that this server has never been in. */
+  async find(room: RoomRecord): Promise<RoomHead | undefined> {
     const known = this.#busy.get(room.roomNid) ?? this.#heads.get(room.roomNid)
     if (known) return known
     const extremities = await this.#graph.listForwardExtremities(this.#db.reader, room.roomNid)
-    if (extremities.length === 0) throw forbidden('This server is not in the room')
+    if (extremities.length === 0) return undefined
     const state = await this.#resolver.resolve(
       room,
       extremities.map((extremity) => extremity.stateAfter),
@@ -93,5 +101,16 @@ export class RoomHeads {
 
   #release(head: RoomHead): void {
     if (this.#busy.get(head.room.roomNid) === head) this.#busy.delete(head.room.roomNid)
+  }
+}
+
+/** For events that lead a room nowhere: outliers. */
+export function detachedHead(room: RoomRecord): RoomHead {
+  return {
+    room,
+    extremities: [],
+    state: { nid: 0, snapshot: StateSnapshot.empty, rows: [] },
+    pending: new Map(),
+    failed: false,
   }
 }

@@ -19,7 +19,9 @@ interface Row {
 /** The rooms that this server has joined without all of their state. */
 export class PartialStateStore {
   async listAll(q: Query): Promise<PartialStateRoom[]> {
-    const rows = await q.all<Row>('SELECT room_nid, join_nid, servers FROM partial_state_rooms ORDER BY room_nid')
+    const rows = await q.all<Row>(
+      'SELECT room_nid, join_nid, servers FROM partial_state_rooms ORDER BY room_nid',
+    )
     return rows.map((row) => ({
       roomNid: row.room_nid,
       joinNid: row.join_nid,

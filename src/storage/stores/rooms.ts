@@ -3,7 +3,7 @@ import type { Query, Tx } from '../database.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { getRoomVersionRules, type RoomVersionRules } from '../../protocol/room-versions.js'
 
-/** A room this server knows. All but `isPublic` never changes. */
+/** A room this server knows. Never changes once this server has been in it. */
 export interface RoomRecord {
   readonly roomNid: number
   readonly roomId: RoomId
@@ -67,6 +67,20 @@ export class RoomsStore {
       room.roomType ?? null,
       options.isPublic ? 1 : 0,
       options.createdTs,
+    ])
+    tx.afterCommit(() => {
+      this.#byId.set(room.roomId, room)
+      this.#byNid.set(room.roomNid, room)
+    })
+  }
+
+  /** Writes anew what was believed of a room before this server was in it. */
+  async correct(tx: Tx, room: RoomRecord): Promise<void> {
+    await tx.execute('UPDATE rooms SET version = ?, creator = ?, room_type = ? WHERE room_nid = ?', [
+      room.rules.version,
+      room.creator,
+      room.roomType ?? null,
+      room.roomNid,
     ])
     tx.afterCommit(() => {
       this.#byId.set(room.roomId, room)
