@@ -48,7 +48,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
 }
 
 function toDescription(
-  { server, sessions, rooms }: HomeserverConfig,
+  { server, sessions, rooms, experimental }: HomeserverConfig,
   version: string,
 ): AccountOptions['description'] {
   return {
@@ -63,8 +63,9 @@ function toDescription(
       identityServerUrl: server.defaultIdentityServer,
       extra: server.extraWellKnownClientContent,
     },
+    adminContact: server.adminContact,
     servesServerWellKnown: server.servesServerWellKnown,
-    configuredFeatures: {},
+    configuredFeatures: { 'org.matrix.msc4108': experimental.rendezvousByUrl },
   }
 }
 

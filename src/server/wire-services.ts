@@ -14,6 +14,8 @@ import type { BackgroundServices, BackgroundWork } from './lifecycle.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
+import { createDeliveryServices } from './wire-delivery.js'
+import { createDiscoveryServices, createDiscoveryStores } from './wire-discovery.js'
 import {
   createEphemeralServices,
   createEphemeralStores,
@@ -54,6 +56,7 @@ function createStores({ config, storage: { caches } }: ServiceParts) {
   return {
     ...events,
     ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
+    ...createDiscoveryStores(),
     ...createEphemeralStores(caches),
     ...createKeyStores(caches),
     ...createReadingStores(events.events),
@@ -131,13 +134,30 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     stores,
   )
+  const discovery = createDiscoveryServices(
+    { db, clock, roomState: events.roomState, reading, sightings, ...accounts },
+    stores,
+    config,
+  )
   bus.subscribe(followMemberships(ephemeral.typing, onError))
   const { notifier, ...syncs } = createSyncServices(
     { ...accounts, ...keys, ...ephemeral, ...reading, storage, clock, bus, toDevice },
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
-  const services = { ...accounts, ...keys, ...ephemeral, ...rooms, ...readers, ...syncs, toDevice, metrics }
+  const delivery = createDeliveryServices(parts)
+  const services = {
+    ...accounts,
+    ...keys,
+    ...ephemeral,
+    ...rooms,
+    ...readers,
+    ...syncs,
+    ...discovery,
+    ...delivery,
+    toDevice,
+    metrics,
+  }
   const background: BackgroundWork[] = []
   return { services, stores, notifier, succession, sightings, eventPersister, background }
 }

@@ -1,15 +1,20 @@
 import type { AccessTokens } from './accounts/access-tokens.js'
 import type { AccountData } from './accounts/account-data.js'
+import type { AccountModeration } from './accounts/account-moderation.js'
 import type { Filters } from './accounts/filters.js'
 import type { Login } from './accounts/login.js'
 import type { Logout } from './accounts/logout.js'
+import type { OpenIdTokens } from './accounts/openid-tokens.js'
 import type { PasswordChanges } from './accounts/password-changes.js'
 import type { Profiles } from './accounts/profiles.js'
 import type { PushRules } from './accounts/push-rules.js'
 import type { RegistrationTokens } from './accounts/registration-tokens.js'
 import type { ServerDescription } from './accounts/server-description.js'
+import type { Threepids } from './accounts/threepids.js'
 import type { TokenIssuer } from './accounts/token-issuer.js'
+import type { TurnCredentials } from './accounts/turn-credentials.js'
 import type { UiAuth } from './accounts/ui-auth.js'
+import type { Whois } from './accounts/whois.js'
 import type { CrossSigning } from './devices/cross-signing.js'
 import type { DehydratedDevices } from './devices/dehydrated-devices.js'
 import type { Devices } from './devices/devices.js'
@@ -19,6 +24,7 @@ import type { KeyBackup } from './devices/key-backup.js'
 import type { KeyClaims } from './devices/key-claims.js'
 import type { KeyQueries } from './devices/key-queries.js'
 import type { KeySignatures } from './devices/key-signatures.js'
+import type { Rendezvous } from './devices/rendezvous.js'
 import type { ToDevice } from './devices/to-device.js'
 import type { Presence } from './ephemeral/presence.js'
 import type { ReadMarkers } from './ephemeral/read-markers.js'
@@ -31,10 +37,12 @@ import type { SharedSecretRegistration } from './journeys/shared-secret-registra
 import type { Aliases } from './rooms/aliases.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventContext } from './rooms/event-context.js'
+import type { MutualRooms } from './rooms/mutual-rooms.js'
 import type { Pagination } from './rooms/pagination.js'
 import type { ProfileUpdates } from './rooms/profile-updates.js'
 import type { PublicRooms } from './rooms/public-rooms.js'
 import type { RelatedEvents } from './rooms/related-events.js'
+import type { Reports } from './rooms/reports.js'
 import type { RoomCreation } from './rooms/room-creation.js'
 import type { RoomInitialSync } from './rooms/room-initial-sync.js'
 import type { RoomMembers } from './rooms/room-members.js'
@@ -59,6 +67,7 @@ export interface Services {
   readonly accessTokens: AccessTokens
   readonly accountData: AccountData
   readonly accountDeactivation: AccountDeactivation
+  readonly accountModeration: AccountModeration
   readonly accountRegistration: AccountRegistration
   readonly aliases: Aliases
   readonly crossSigning: CrossSigning
@@ -77,6 +86,8 @@ export interface Services {
   readonly login: Login
   readonly logout: Logout
   readonly metrics: Pick<Metrics, 'render'>
+  readonly mutualRooms: MutualRooms
+  readonly openIdTokens: OpenIdTokens
   readonly pagination: Pagination
   readonly passwordChanges: PasswordChanges
   readonly presence: Presence
@@ -88,6 +99,8 @@ export interface Services {
   readonly receipts: Receipts
   readonly registrationTokens: RegistrationTokens
   readonly relatedEvents: RelatedEvents
+  readonly rendezvous: Rendezvous
+  readonly reports: Reports
   readonly roomCreation: RoomCreation
   readonly roomInitialSync: RoomInitialSync
   readonly roomMembers: RoomMembers
@@ -103,9 +116,12 @@ export interface Services {
   readonly sync: Sync
   readonly syncFilters: SyncFilters
   readonly threads: Threads
+  readonly threepids: Threepids
   readonly toDevice: ToDevice
   readonly tokenIssuer: TokenIssuer
+  readonly turnCredentials: TurnCredentials
   readonly typing: Typing
   readonly uiAuth: UiAuth
   readonly unreadCounts: UnreadCounts
+  readonly whois: Whois
 }

@@ -1,0 +1,5 @@
+import type { Route } from '../../http/route.js'
+import * as rendezvous from './unstable/rendezvous.js'
+
+/** The endpoints of what reaches devices and bridges: pushers, notifications, application services, rendezvous. */
+export const deliveryRoutes: readonly Route[] = [rendezvous].flatMap((file) => Object.values<Route>(file))
