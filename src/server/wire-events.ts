@@ -6,13 +6,18 @@ import { EventAssembler } from '../services/events/event-assembler.js'
 import { EventComposer } from '../services/events/event-composer.js'
 import { EventJudge } from '../services/events/event-judge.js'
 import { EventPersister } from '../services/events/event-persister.js'
+import { EventProposals } from '../services/events/event-proposals.js'
 import { EventReceiver } from '../services/events/event-receiver.js'
 import { EventSender } from '../services/events/event-sender.js'
+import { GivenStates } from '../services/events/given-states.js'
 import { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import { EventLookup } from '../services/events/pending-events.js'
+import { OutsideMemberships } from '../services/events/outside-memberships.js'
 import { PushActions } from '../services/events/push-actions.js'
 import type { PushAudience } from '../services/events/push-audience.js'
 import { RedactionRules } from '../services/events/redaction-rules.js'
+import { RemoteRooms } from '../services/events/remote-rooms.js'
+import { RoomAdopter } from '../services/events/room-adoption.js'
 import { RoomHeads } from '../services/events/room-heads.js'
 import { RoomRegistrar } from '../services/events/room-registrar.js'
 import { RoomState } from '../services/events/room-state.js'
@@ -28,6 +33,7 @@ import { EventGraphStore } from '../storage/stores/event-graph.js'
 import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { EventWriter } from '../storage/stores/event-writer.js'
 import { EventsStore } from '../storage/stores/events.js'
+import { MissingEventsStore } from '../storage/stores/missing-events.js'
 import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
@@ -60,6 +66,10 @@ export interface EventServices {
   readonly eventSender: EventSender
   readonly eventReceiver: EventReceiver
   readonly outlierReceiver: OutlierReceiver
+  readonly eventProposals: EventProposals
+  readonly outsideMemberships: OutsideMemberships
+  readonly remoteRooms: RemoteRooms
+  readonly roomAdopter: RoomAdopter
   /** To be drained when the server stops. */
   readonly eventPersister: EventPersister
 }
@@ -79,6 +89,7 @@ export function createEventStores(caches: CacheRegistry, options: { eventCacheSi
     members: new RoomMembersStore(),
     eventTxns: new EventTxnsStore(),
     redactions: new RedactionsStore(),
+    missingEvents: new MissingEventsStore(),
   }
 }
 
@@ -136,16 +147,26 @@ export function createEventServices(
       rules: redactions,
     }),
   }
+  const composer = new EventComposer(shared)
+  const registrar = new RoomRegistrar(stores.rooms, ids.rooms)
   return {
     roomState,
     eventPersister: persister,
-    eventReceiver: new EventReceiver(shared),
-    outlierReceiver: new OutlierReceiver(shared),
+    eventReceiver: new EventReceiver(db, {
+      ...stores,
+      ...shared,
+      givenStates: new GivenStates({ lookup, interner, builder }),
+    }),
+    outlierReceiver: new OutlierReceiver(db, { ...stores, ...shared }),
+    eventProposals: new EventProposals({ ...shared, composer }),
+    outsideMemberships: new OutsideMemberships(db, { ...stores, ...shared }),
+    remoteRooms: new RemoteRooms(db, { ...stores, ...shared, registrar }),
+    roomAdopter: new RoomAdopter(db, { ...stores, ...shared }),
     eventSender: new EventSender({
       ...shared,
       roomState,
-      composer: new EventComposer(shared),
-      registrar: new RoomRegistrar(stores.rooms, ids.rooms),
+      composer,
+      registrar,
       transactions: new SentTransactions(db, stores.eventTxns, clock),
     }),
   }

@@ -72,7 +72,8 @@ export class EventAssembler {
 
   /**
    * Where a state event stands in the auth chains. It extends the chain of the event that it replaces when that is the
-   * chain's last, so that every event of a chain covers all before it.
+   * chain's last, so that every event of a chain covers all before it. What is no state event authorizes nothing, and is
+   * in no chain.
    */
   async authPosition(
     event: Event,
@@ -84,8 +85,7 @@ export class EventAssembler {
     const reach = new Map<number, number>()
     for (const nid of nids) {
       const position = positions.get(nid)
-      if (!position) throw new Error(`Event ${nid} has no place in the auth chains`)
-      coverPosition(reach, position)
+      if (position) coverPosition(reach, position)
     }
     const replaced = authEvents.find(
       ({ event: other }) => other.type === event.type && other.stateKey === event.stateKey,

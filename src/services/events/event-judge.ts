@@ -12,8 +12,13 @@ import type { StateResolver } from './state-resolver.js'
 /** An event and all that it refers to. */
 export interface JudgedEvent {
   readonly event: Event
+  /** Those that are held with the state after them. */
   readonly prevEvents: readonly StoredEvent[]
   readonly authEvents: readonly StoredEvent[]
+  /** The states after the previous events that are not. */
+  readonly given: readonly SnapshotRef[]
+  /** It is of the past: the current state has no say. */
+  readonly isHistory: boolean
 }
 
 /** What the checks on receipt came to. */
@@ -44,10 +49,12 @@ export class EventJudge {
   }
 
   /** Checks 4 to 6 on receipt. Everything that the event refers to is there. */
-  async judge(head: RoomHead, { event, prevEvents, authEvents }: JudgedEvent): Promise<Judgement> {
+  async judge(head: RoomHead, judged: JudgedEvent): Promise<Judgement> {
+    const { event, prevEvents, authEvents, given } = judged
+    const own = prevEvents.filter((stored) => stored.roomNid === head.room.roomNid)
     const before = await this.#parts.resolver.resolve(
       head.room,
-      prevEvents.flatMap((stored) => stored.stateAfter ?? []),
+      [...own.flatMap((stored) => stored.stateAfter ?? []), ...given.map(({ nid }) => nid)],
       head.pending,
     )
     const keys = authStateKeys(event.rules, event).map(([type, stateKey]) => stateKeyOf(type, stateKey))
@@ -55,7 +62,7 @@ export class EventJudge {
       this.#parts.assembler.lookUp({ snapshot, pending: head.pending }, keys)
     const state = await lookUp(before)
     const verdict = firstRefusal(
-      () => checkOrigin(event, prevEvents),
+      () => checkOrigin(event, { isOfRoom: own.length === prevEvents.length }),
       // 4: by its auth events
       () => judgeByAuthEvents(event, authEvents, state),
       // 5: by the state before it
@@ -64,6 +71,7 @@ export class EventJudge {
     if (!verdict.allowed) {
       return { before, state, softFailed: false, rejected: `${verdict.rule}: ${verdict.reason}` }
     }
+    if (judged.isHistory) return { before, state, rejected: null, softFailed: false }
     // 6: by the current state
     const now = checkEventAuth(event.rules, event, asAuthState(await lookUp(head.state)))
     return { before, state, rejected: null, softFailed: !now.allowed }
@@ -84,9 +92,10 @@ export function judgeByAuthEvents(
 }
 
 /** The rules let create events pass whatever the state; a room that is there has one already. */
-function checkOrigin(event: Event, prevEvents: readonly StoredEvent[]): AuthVerdict {
+function checkOrigin(event: Event, { isOfRoom }: { isOfRoom: boolean }): AuthVerdict {
   if (event.type === 'm.room.create') return refuse('1', 'The room has a create event')
-  return prevEvents.length > 0 ? ALLOWED : refuse('2', 'The event has no previous events')
+  if (!isOfRoom) return refuse('2', 'A previous event is of another room')
+  return event.prevEventIds.length > 0 ? ALLOWED : refuse('2', 'The event has no previous events')
 }
 
 function firstRefusal(...checks: readonly (() => AuthVerdict)[]): AuthVerdict {

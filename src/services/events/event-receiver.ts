@@ -1,5 +1,7 @@
-import type { ForwardExtremity } from '../../storage/stores/event-graph.js'
+import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { EventWrite } from '../../storage/stores/event-writer.js'
+import type { MissingEvent, MissingEventsStore } from '../../storage/stores/missing-events.js'
+import type { Database } from '../../storage/database.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
@@ -13,10 +15,11 @@ import { relationOf } from './event-composer.js'
 import type { EarlyRedactions } from './early-redactions.js'
 import type { EventJudge, Judgement } from './event-judge.js'
 import type { EventPersister } from './event-persister.js'
+import type { GivenStates } from './given-states.js'
 import { toPending, type EventLookup } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
 import { redactionTarget, type RedactionRules } from './redaction-rules.js'
-import type { RoomHead, RoomHeads } from './room-heads.js'
+import { detachedHead, type RoomHead, type RoomHeads } from './room-heads.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
 import type { StateChangeDescriber } from './state-changes.js'
 import type { StateKeyInterner } from './state-key-interner.js'
@@ -34,7 +37,20 @@ export type Reception =
       readonly authEvents: readonly EventId[]
     }
 
+export interface ReceiveOptions {
+  /** `backfilled`: of the past; leads the room nowhere and wakes nobody. `live` by default. */
+  readonly kind?: 'live' | 'backfilled'
+  /**
+   * What another server says of the state after previous events that are not held: state events, which are held, as
+   * outliers at least.
+   */
+  readonly statesAfterMissing?: ReadonlyMap<EventId, readonly EventId[]>
+}
+
 interface Parts {
+  readonly graph: EventGraphStore
+  readonly missingEvents: MissingEventsStore
+  readonly givenStates: GivenStates
   readonly judge: EventJudge
   readonly lookup: EventLookup
   readonly assembler: EventAssembler
@@ -57,8 +73,23 @@ interface Received {
   readonly event: Event
   /** As an outlier. */
   readonly known: StoredEvent | undefined
+  /** It is known, but has no place in the auth chains. */
+  readonly isPlaceless: boolean
+  /** What others call it that follow it and came before it. */
+  readonly gapNid: number | undefined
   readonly prevEvents: readonly StoredEvent[]
+  /** Those that have no place in the timeline. */
+  readonly missingPrevs: readonly MissingEvent[]
+  readonly given: readonly SnapshotRef[]
   readonly authEvents: readonly StoredEvent[]
+  readonly isHistory: boolean
+}
+
+/** What is written of an event, and where it leads the room. */
+interface Composed {
+  readonly write: EventWrite
+  readonly to: Pick<RoomHead, 'extremities' | 'state'>
+  readonly judgement: Judgement
 }
 
 /**
@@ -67,24 +98,25 @@ interface Received {
  * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 export class EventReceiver {
+  readonly #db: Database
   readonly #parts: Parts
 
-  constructor(parts: Parts) {
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
     this.#parts = parts
   }
 
   /** Judges and stores one event of a room that we are in. Nothing is stored while events are missing. */
-  async receive(room: RoomRecord, event: Event): Promise<Reception> {
+  async receive(room: RoomRecord, event: Event, options: ReceiveOptions = {}): Promise<Reception> {
     const decided = await this.#parts.locks.run(String(room.roomNid), async () => {
       const head = await this.#parts.heads.get(room)
-      const found = await this.#find(head, event)
+      const found = await this.#find(head, event, options)
       if ('outcome' in found) return { reception: found }
-      const { write, to, judgement } = await this.#compose(head, found)
-      this.#parts.heads.advance(head, to, [[write.eventNid, toPending(write)]])
-      const stored = this.#parts.persister.persist({ head, writes: [write] })
-      // The lock must not wait for the commit; whoever awaits below gets the failure.
-      stored.catch(() => undefined)
-      return { stored, judgement }
+      const composed = await this.#compose(head, found)
+      const stored = this.#persist(head, found, composed)
+      // What is no part of the head can only be found once it is committed.
+      if (found.isHistory || found.missingPrevs.length > 0) await stored
+      return { stored, judgement: composed.judgement }
     })
     if (decided.reception) return decided.reception
     const [stored] = await decided.stored
@@ -93,75 +125,143 @@ export class EventReceiver {
     return { outcome: softFailed ? 'softFailed' : 'accepted', stored: stored! }
   }
 
+  #persist(
+    head: RoomHead,
+    { isHistory }: Received,
+    { write, to }: Composed,
+  ): Promise<readonly StoredEvent[]> {
+    if (isHistory) {
+      return this.#parts.persister.persist({ head: detachedHead(head.room), writes: [write] })
+    }
+    this.#parts.heads.advance(head, to, [[write.eventNid, toPending(write)]])
+    const stored = this.#parts.persister.persist({ head, writes: [write] })
+    // The lock must not wait for the commit; whoever awaits it gets the failure.
+    stored.catch(() => undefined)
+    return stored
+  }
+
   /** What the event refers to, or why it cannot be judged now or need not be. */
-  async #find(head: RoomHead, event: Event): Promise<Received | Reception> {
+  async #find(head: RoomHead, event: Event, options: ReceiveOptions): Promise<Received | Reception> {
+    const { kind = 'live', statesAfterMissing } = options
     const references = [event.eventId, ...event.prevEventIds, ...event.authEventIds]
     const held = await this.#parts.lookup.byIds(references, head.pending)
-    const known = held.get(event.eventId)
+    const placeless = await this.#parts.lookup.takePlaceless(held, head.pending)
+    const known = held.get(event.eventId) ?? placeless.get(event.eventId)
     if (known && known.stateBefore !== null) return { outcome: 'known', stored: known }
-    const prevEvents = event.prevEventIds.filter((id) => typeof held.get(id)?.stateAfter !== 'number')
+    const withoutState = event.prevEventIds.filter((id) => typeof held.get(id)?.stateAfter !== 'number')
+    const prevEvents = withoutState.filter((id) => !statesAfterMissing?.has(id))
     const authEvents = event.authEventIds.filter((id) => !held.has(id))
     if (prevEvents.length + authEvents.length > 0) return { outcome: 'missing', prevEvents, authEvents }
     const all = (ids: readonly EventId[]): StoredEvent[] => ids.flatMap((id) => held.get(id) ?? [])
-    return { event, known, prevEvents: all(event.prevEventIds), authEvents: all(event.authEventIds) }
+    const gapNids = await this.#parts.missingEvents.getNids(this.#db.reader, [event.eventId, ...withoutState])
+    return {
+      event,
+      known,
+      isPlaceless: placeless.has(event.eventId),
+      gapNid: gapNids.get(event.eventId),
+      prevEvents: all(event.prevEventIds.filter((id) => !withoutState.includes(id))),
+      missingPrevs: await this.#nameMissing(withoutState, new Map([...held, ...placeless]), gapNids),
+      given: await this.#givenStates(head, withoutState, statesAfterMissing),
+      authEvents: all(event.authEventIds),
+      isHistory: kind === 'backfilled',
+    }
+  }
+
+  /** Events that are not held have nids too, which will be theirs when they come. */
+  async #nameMissing(
+    ids: readonly EventId[],
+    held: ReadonlyMap<EventId, StoredEvent>,
+    gapNids: ReadonlyMap<EventId, number>,
+  ): Promise<MissingEvent[]> {
+    const missing: MissingEvent[] = []
+    for (const eventId of ids) {
+      const nid = held.get(eventId)?.eventNid ?? gapNids.get(eventId) ?? (await this.#parts.eventIds.next())
+      missing.push({ eventId, eventNid: nid })
+    }
+    return missing
+  }
+
+  async #givenStates(
+    head: RoomHead,
+    missing: readonly EventId[],
+    states: ReceiveOptions['statesAfterMissing'],
+  ): Promise<SnapshotRef[]> {
+    const given: SnapshotRef[] = []
+    for (const id of missing) given.push(await this.#parts.givenStates.build(head, states?.get(id) ?? []))
+    return given
   }
 
   /** Decides everything that is written of the event, and where it leads the room. Writes nothing. */
-  async #compose(
+  async #compose(head: RoomHead, received: Received): Promise<Composed> {
+    const judgement = await this.#parts.judge.judge(head, received)
+    const own = await this.#describe(head, received, judgement)
+    const to = received.isHistory ? head : await this.#advanced(head, own)
+    const pending = new Map(head.pending).set(own.eventNid, toPending(own))
+    const stateChanges = await this.#parts.changes.describe(head.state.snapshot, to.state.snapshot, pending)
+    const snapshots = received.isHistory ? own.snapshots : [...own.snapshots, ...to.state.rows]
+    return { write: { ...own, snapshots, stateChanges }, to, judgement }
+  }
+
+  /** All that is written of the event but what it changes in the room. */
+  async #describe(
     head: RoomHead,
     received: Received,
-  ): Promise<{ write: EventWrite; to: Pick<RoomHead, 'extremities' | 'state'>; judgement: Judgement }> {
-    const { event, known, prevEvents, authEvents } = received
+    judgement: Judgement,
+  ): Promise<Omit<EventWrite, 'stateChanges'>> {
+    const { event, known, gapNid, prevEvents, missingPrevs, authEvents, isHistory } = received
     const { room } = head
-    const judgement = await this.#parts.judge.judge(head, received)
     const { before, rejected, softFailed } = judgement
-    const eventNid = known?.eventNid ?? (await this.#parts.eventIds.next())
+    const eventNid = known?.eventNid ?? gapNid ?? (await this.#parts.eventIds.next())
+    const isAccepted = rejected === null && !softFailed
     const after =
       rejected === null ? await this.#stateAfter(room, before, { event, eventNid }) : { ...before, rows: [] }
-    const joinsGraph = rejected === null && !softFailed
     const prevNids = prevEvents.map((prev) => prev.eventNid)
+    const joinsGraph = isAccepted && !isHistory
     const push = joinsGraph
       ? await this.#parts.pushActions.judge(room, event, {
           mayNotifyRoom: () => mayNotifyRoom(room.rules, event, asAuthState(judgement.state)),
         })
       : { notifies: false, highlights: [], exceptions: [] }
-    const removed = joinsGraph
-      ? head.extremities.flatMap(({ eventNid: nid }) => (prevNids.includes(nid) ? nid : []))
-      : []
-    const own = {
+    return {
       event,
       eventNid,
       room,
       receivedTs: this.#parts.clock.now(),
-      kind: 'live' as const,
+      kind: isHistory ? 'backfilled' : 'live',
       wasOutlier: known !== undefined,
-      prevNids,
+      prevNids: [...prevNids, ...missingPrevs.map((missing) => missing.eventNid)],
+      missingPrevs,
+      closesGap: gapNid !== undefined,
       stateBefore: before.nid,
       stateAfter: after.nid,
-      snapshots: [...before.rows, ...after.rows],
+      snapshots: [...received.given.flatMap(({ rows }) => rows), ...before.rows, ...after.rows],
       rejected,
       softFailed,
       // An outlier has its place already.
       authPosition:
-        event.isState() && !known
+        event.isState() && (!known || received.isPlaceless)
           ? await this.#parts.assembler.authPosition(event, authEvents, head.pending)
           : undefined,
-      extremities: { becomesOne: joinsGraph, removed },
+      extremities: {
+        becomesOne: joinsGraph && !(await this.#isFollowed(gapNid)),
+        removed: joinsGraph
+          ? head.extremities.flatMap(({ eventNid: nid }) => (prevNids.includes(nid) ? nid : []))
+          : [],
+      },
       relation: relationOf(event),
       notifies: push.notifies,
       highlights: push.highlights,
       pushExceptions: push.exceptions,
       txn: undefined,
-      redaction: joinsGraph ? await this.#redaction(head, event, judgement) : undefined,
+      redaction: isAccepted ? await this.#redaction(head, event, judgement) : undefined,
       redactedBy: await this.#parts.earlyRedactions.find(event, head.pending),
     }
-    const to = joinsGraph
-      ? await this.#advanced(head, own)
-      : { extremities: head.extremities, state: head.state }
-    const pending = new Map(head.pending).set(eventNid, toPending(own))
-    const stateChanges = await this.#parts.changes.describe(head.state.snapshot, to.state.snapshot, pending)
-    const snapshots = [...own.snapshots, ...to.state.rows]
-    return { write: { ...own, snapshots, stateChanges }, to, judgement }
+  }
+
+  /** Whether an event that came before it follows it, and counts. */
+  async #isFollowed(gapNid: number | undefined): Promise<boolean> {
+    if (gapNid === undefined) return false
+    return (await this.#parts.graph.listReferenced(this.#db.reader, [gapNid])).has(gapNid)
   }
 
   /** The end of the graph with the event. */
@@ -169,14 +269,17 @@ export class EventReceiver {
     head: RoomHead,
     own: Omit<EventWrite, 'stateChanges'>,
   ): Promise<Pick<RoomHead, 'extremities' | 'state'>> {
+    const { becomesOne, removed } = own.extremities
+    if (!becomesOne && removed.length === 0) return head
     const extremity: ForwardExtremity = {
       eventNid: own.eventNid,
       eventId: own.event.eventId,
       depth: own.event.depth,
       stateAfter: own.stateAfter!,
     }
-    const others = head.extremities.filter(({ eventNid }) => !own.extremities.removed.includes(eventNid))
-    const extremities = [extremity, ...others].sort((a, b) => b.depth - a.depth)
+    const others = head.extremities.filter(({ eventNid }) => !removed.includes(eventNid))
+    const ends = becomesOne ? [extremity, ...others] : others
+    const extremities = ends.sort((a, b) => b.depth - a.depth)
     const pending = new Map(head.pending).set(own.eventNid, toPending(own))
     const state = await this.#parts.resolver.resolve(
       head.room,

@@ -1,5 +1,7 @@
+import type { Database } from '../../storage/database.js'
 import type { EventWrite } from '../../storage/stores/event-writer.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
+import type { MissingEventsStore } from '../../storage/stores/missing-events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
 import type { AuthVerdict } from '../../protocol/auth-verdict.js'
@@ -26,6 +28,7 @@ export interface OutlierReception {
 }
 
 interface Parts {
+  readonly missingEvents: MissingEventsStore
   readonly lookup: EventLookup
   readonly assembler: EventAssembler
   readonly persister: EventPersister
@@ -42,6 +45,8 @@ interface Progress {
   readonly held: Map<EventId, StoredEvent>
   /** Held too, but as memberships from outside, which got no place since nothing was known of their auth events. */
   readonly placeless: ReadonlyMap<EventId, StoredEvent>
+  /** What others call those that follow them and came before them. */
+  readonly gapNids: ReadonlyMap<EventId, number>
   readonly pending: Map<number, PendingEvent>
   readonly writes: EventWrite[]
   readonly missing: Set<EventId>
@@ -53,9 +58,11 @@ interface Progress {
  * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 export class OutlierReceiver {
+  readonly #db: Database
   readonly #parts: Parts
 
-  constructor(parts: Parts) {
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
     this.#parts = parts
   }
 
@@ -71,7 +78,9 @@ export class OutlierReceiver {
     const pending = new Map(this.#parts.heads.pendingOf(room))
     const held = await this.#parts.lookup.byIds(ids, pending)
     const placeless = await this.#parts.lookup.takePlaceless(held, pending)
-    const progress: Progress = { room, held, placeless, pending, writes: [], missing: new Set() }
+    const absent = [...given.keys()].filter((id) => !held.has(id))
+    const gapNids = await this.#parts.missingEvents.getNids(this.#db.reader, absent)
+    const progress: Progress = { room, held, placeless, gapNids, pending, writes: [], missing: new Set() }
     for (const event of inAuthOrder(given)) if (!held.has(event.eventId)) await this.#add(progress, event)
     if (progress.writes.length > 0) {
       // The lock is held until they can be read: they are in no head that others could find them by.
@@ -81,7 +90,7 @@ export class OutlierReceiver {
   }
 
   async #add(progress: Progress, event: Event): Promise<void> {
-    const { room, held, placeless, pending } = progress
+    const { room, held, placeless, gapNids, pending } = progress
     const known = placeless.get(event.eventId)
     const authEvents = event.authEventIds.flatMap((id) => held.get(id) ?? [])
     if (authEvents.length < event.authEventIds.length) {
@@ -91,7 +100,7 @@ export class OutlierReceiver {
     const verdict = judge(event, authEvents, held)
     const write: EventWrite = {
       event,
-      eventNid: known?.eventNid ?? (await this.#parts.eventIds.next()),
+      eventNid: known?.eventNid ?? gapNids.get(event.eventId) ?? (await this.#parts.eventIds.next()),
       room,
       receivedTs: this.#parts.clock.now(),
       kind: 'outlier',

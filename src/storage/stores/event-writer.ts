@@ -3,6 +3,7 @@ import { encodeReach, type AuthChainPosition } from '../auth-reach.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import { writeCurrentState, type CurrentStateChange } from './current-state-writer.js'
+import { writeGaps, type MissingEvent } from './missing-events.js'
 import { writeRedactions } from './redaction-writer.js'
 import type { RoomRecord } from './rooms.js'
 import type { SnapshotRow, StateSnapshotsStore } from './state-snapshots.js'
@@ -21,6 +22,10 @@ export interface EventWrite {
   /** It has a row already, as an outlier; the nid is that row's. */
   readonly wasOutlier?: boolean
   readonly prevNids: readonly number[]
+  /** Those of the previous events that have no place in the timeline: the history that is held ends there. */
+  readonly missingPrevs?: readonly MissingEvent[]
+  /** Events that are held follow it: the history that is held does not end there any more. */
+  readonly closesGap?: boolean
   readonly stateBefore: number | null
   readonly stateAfter: number | null
   /** Snapshots that the event brings about, in the order they build on each other. */
@@ -84,6 +89,7 @@ export class EventWriter {
     await Promise.all([
       insertEvents(tx, writes),
       insertEdges(tx, writes),
+      writeGaps(tx, writes),
       updateExtremities(tx, writes),
       snapshots.length > 0 ? this.#snapshots.insert(tx, snapshots) : undefined,
       insertAuthChains(tx, writes),
