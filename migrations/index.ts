@@ -6,8 +6,12 @@ import * as ephemeral from './0003-ephemeral.js'
 import * as directory from './0004-directory.js'
 import * as pushRules from './0005-push-rules.js'
 import * as keys from './0006-keys.js'
+import * as slidingSync from './0008-sliding-sync.js'
+import * as serverKeys from './0010-server-keys.js'
 import * as partialState from './0012-partial-state.js'
+import * as federationOutbox from './0013-federation-outbox.js'
 import * as media from './0014-media.js'
+import * as clientRemainder from './0015-client-remainder.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -26,6 +30,10 @@ export const migrations: readonly Migration[] = [
   directory,
   pushRules,
   keys,
+  slidingSync,
+  serverKeys,
   partialState,
+  federationOutbox,
   media,
+  clientRemainder,
 ]

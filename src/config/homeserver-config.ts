@@ -4,6 +4,7 @@ import { caches } from './sections/caches.js'
 import { database } from './sections/database.js'
 import { email } from './sections/email.js'
 import { experimental } from './sections/experimental.js'
+import { federation } from './sections/federation.js'
 import { listeners } from './sections/listeners.js'
 import { logging } from './sections/logging.js'
 import { media } from './sections/media.js'
@@ -15,15 +16,18 @@ import { rateLimits } from './sections/rate-limits.js'
 import { registration } from './sections/registration.js'
 import { retention } from './sections/retention.js'
 import { rooms } from './sections/rooms.js'
+import { search } from './sections/search.js'
 import { server } from './sections/server.js'
 import { sessions } from './sections/sessions.js'
 import { signingKeys } from './sections/signing-keys.js'
+import { turn } from './sections/turn.js'
 
 const SECTIONS = {
   caches,
   database,
   email,
   experimental,
+  federation,
   listeners,
   logging,
   media,
@@ -35,9 +39,11 @@ const SECTIONS = {
   registration,
   retention,
   rooms,
+  search,
   server,
   sessions,
   signingKeys,
+  turn,
 }
 
 type Sections = typeof SECTIONS
@@ -56,6 +62,7 @@ export const homeserverConfigSchema = z.object({
   ...database.keys,
   ...email.keys,
   ...experimental.keys,
+  ...federation.keys,
   ...listeners.keys,
   ...logging.keys,
   ...media.keys,
@@ -67,9 +74,11 @@ export const homeserverConfigSchema = z.object({
   ...registration.keys,
   ...retention.keys,
   ...rooms.keys,
+  ...search.keys,
   ...server.keys,
   ...sessions.keys,
   ...signingKeys.keys,
+  ...turn.keys,
 })
 
 /** Builds all sections from what the schema has let pass. */

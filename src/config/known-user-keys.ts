@@ -24,7 +24,8 @@ const RATE_LIMITS: KeyTable = {
   rc_invites: map(all(rate, 'per_room', 'per_user', 'per_issuer')),
   rc_presence: map({ per_user: rate }),
   ...all(served, 'remote_media_download_per_second', 'remote_media_download_burst_count'),
-  ...all(later, 'rc_federation', 'federation_rr_transactions_per_room_per_second'),
+  rc_federation: map(all(served, 'window_size', 'sleep_limit', 'sleep_delay', 'reject_limit', 'concurrent')),
+  federation_rr_transactions_per_room_per_second: later,
   ...all(replacedBy('rc_message'), 'rc_messages_per_second', 'rc_message_burst_count'),
   ...all(
     replacedBy('rc_federation'),
@@ -160,6 +161,16 @@ const ROOMS: KeyTable = {
 const MEDIA: KeyTable = {
   ...all(
     served,
+    'turn_uris',
+    'turn_shared_secret',
+    'turn_shared_secret_path',
+    'turn_username',
+    'turn_password',
+    'turn_user_lifetime',
+    'turn_allow_guests',
+  ),
+  ...all(
+    served,
     'max_upload_size',
     'media_store_path',
     'enable_media_repo',
@@ -183,17 +194,7 @@ const MEDIA: KeyTable = {
     'url_preview_accept_language',
     'oembed',
   ),
-  ...all(
-    later,
-    'turn_uris',
-    'turn_shared_secret',
-    'turn_shared_secret_path',
-    'turn_username',
-    'turn_password',
-    'turn_user_lifetime',
-    'turn_allow_guests',
-    'matrix_rtc',
-  ),
+  ...all(later, 'matrix_rtc'),
 }
 
 /** The keys about users and what they do: limits, accounts, rooms, files. */

@@ -30,6 +30,8 @@ const CERTIFICATE_CODE =
   /^(?:ERR_TLS_CERT|CERT_|CRL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY|GET_CRL|DECRYPT)|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH|PATH_LENGTH|ERROR_IN_CERT)/
 /** Of undici: what came was no answer. */
 const MALFORMED_CODE = /^(?:HPE_|UND_ERR_(?:HEADERS_OVERFLOW|RESPONSE|RES_|REQ_CONTENT))/
+/** Of OpenSSL: no TLS at all, or none that both sides know. */
+const TLS_CODE = /^(?:ERR_SSL_|EPROTO$)/
 
 const MESSAGES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused: nothing listens there',
@@ -41,7 +43,6 @@ const MESSAGES: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'the host does not answer',
   UND_ERR_CONNECT_TIMEOUT: 'the host does not answer',
   UND_ERR_SOCKET: 'the connection was closed before the answer came',
-  EPROTO: 'what answers there does not speak TLS as this server does',
   EPIPE: 'the connection was closed before the answer came',
 }
 
@@ -59,6 +60,9 @@ export function toHttpFailure(error: unknown): HttpFailure {
   }
   if (code !== undefined && MALFORMED_CODE.test(code)) {
     return new HttpFailure('malformed', `what came was no valid answer: ${cause.message}`, details)
+  }
+  if (code !== undefined && TLS_CODE.test(code)) {
+    return new HttpFailure('unreachable', `the two sides do not agree on TLS (${code})`, details)
   }
   const message = (code === undefined ? undefined : MESSAGES[code]) ?? cause.message
   return new HttpFailure('unreachable', message === '' ? (code ?? 'no connection') : message, details)
