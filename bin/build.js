@@ -15,6 +15,8 @@ const EXTERNAL = [
   'inquirer',
   'libsodium-wrappers',
   'nunjucks',
+  'sharp',
+  '@aws-sdk/client-s3',
   // Other databases' drivers, which knex would load for others.
   'better-sqlite3',
   'mariadb',
@@ -39,8 +41,8 @@ const COMMONJS = [
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 await build({
   absWorkingDir: root,
-  // The last is for `npm start`.
-  entryPoints: ['commands/**/*.ts', 'src/config/generate.ts'],
+  // The last two are for `npm start`, and a process of their own.
+  entryPoints: ['commands/**/*.ts', 'src/config/generate.ts', 'src/services/media/image-process.ts'],
   outbase: '.',
   outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',

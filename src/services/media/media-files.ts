@@ -1,0 +1,129 @@
+import { rm } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import type { Logger } from '../../telemetry/logger.js'
+import { SingleFlight } from '../../util/single-flight.js'
+import type { ByteRange, DirectoryStore, FileStore } from './file-store.js'
+import type { IncomingFile, IncomingFiles } from './incoming-files.js'
+
+/** A store beside the disk, and what it gets. */
+export interface FileProvider {
+  readonly store: FileStore
+  readonly storesLocal: boolean
+  readonly storesRemote: boolean
+  /** A file counts as kept only when this store has it. */
+  readonly isSynchronous: boolean
+}
+
+export interface MediaFilesDependencies {
+  readonly disk: DirectoryStore
+  readonly incoming: IncomingFiles
+  readonly providers: readonly FileProvider[]
+  /** False: the disk only passes on what the other stores keep. */
+  readonly keepsLocal: boolean
+  readonly logger: Logger
+}
+
+/** Where a file came from: a user of this server, or another server. */
+export type FileOrigin = 'local' | 'remote'
+
+/** All stores as one: the disk in front, the others behind it. */
+export class MediaFiles {
+  readonly #deps: MediaFilesDependencies
+  readonly #fetches = new SingleFlight<boolean>()
+  readonly #copies = new Set<Promise<void>>()
+
+  constructor(deps: MediaFilesDependencies) {
+    this.#deps = deps
+  }
+
+  /** Keeps a file that has arrived; it is gone from where it was. Rejects when a synchronous store does not take it. */
+  async keep(key: string, file: IncomingFile, origin: FileOrigin): Promise<void> {
+    const { disk, incoming, keepsLocal } = this.#deps
+    const providers = this.#providersOf(origin)
+    try {
+      for (const { store } of providers.filter(({ isSynchronous }) => isSynchronous)) {
+        await store.put(key, file.path)
+      }
+      await disk.adopt(key, file.path)
+    } catch (error) {
+      await incoming.remove(file.path)
+      throw error
+    }
+    const later = providers.filter(({ isSynchronous }) => !isSynchronous)
+    if (later.length === 0 && (keepsLocal || providers.length === 0)) return
+    const copy = this.#copy(key, later).finally(() => this.#copies.delete(copy))
+    this.#copies.add(copy)
+  }
+
+  /** The content, or a part of it; undefined where no store has it. */
+  async open(key: string, range?: ByteRange): Promise<Readable | undefined> {
+    const local = await this.#deps.disk.open(key, range)
+    if (local !== undefined) return local
+    if (this.#deps.keepsLocal && (await this.#fetch(key))) return this.#deps.disk.open(key, range)
+    return this.#openElsewhere(key, range)
+  }
+
+  /**
+   * Where the content lies on the disk, brought there if need be; undefined where no store has it. `release` is to be
+   * called afterwards.
+   */
+  async pathOf(key: string): Promise<{ path: string; release: () => Promise<void> } | undefined> {
+    const { disk, keepsLocal } = this.#deps
+    const path = disk.pathOf(key)
+    if (await disk.has(key)) return { path, release: () => Promise.resolve() }
+    if (!(await this.#fetch(key))) return undefined
+    return { path, release: () => (keepsLocal ? Promise.resolve() : rm(path, { force: true })) }
+  }
+
+  /** Deletes files from all stores. */
+  async delete(keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return
+    await this.#deps.disk.delete(keys)
+    for (const { store } of this.#deps.providers) await store.delete(keys)
+  }
+
+  /** Resolves when nothing is being copied any more. */
+  async settle(): Promise<void> {
+    while (this.#copies.size > 0) await Promise.all(this.#copies)
+  }
+
+  #providersOf(origin: FileOrigin): readonly FileProvider[] {
+    return this.#deps.providers.filter(({ storesLocal, storesRemote }) =>
+      origin === 'local' ? storesLocal : storesRemote,
+    )
+  }
+
+  /** What fails here is found by the check of all files, which does it again. */
+  async #copy(key: string, providers: readonly FileProvider[]): Promise<void> {
+    const { disk, keepsLocal, logger } = this.#deps
+    try {
+      for (const { store } of providers) await store.put(key, disk.pathOf(key))
+      if (!keepsLocal) await disk.delete([key])
+    } catch (err) {
+      logger.error({ err, key }, 'A file could not be copied to another store')
+    }
+  }
+
+  /** Brings a file to the disk; false where no store has it. */
+  #fetch(key: string): Promise<boolean> {
+    return this.#fetches.run(key, async () => {
+      const { disk, incoming } = this.#deps
+      const stream = await this.#openElsewhere(key)
+      if (stream === undefined) return false
+      const file = await incoming.receive(stream, {
+        maxBytes: Infinity,
+        tooLarge: () => new Error('There is no limit'),
+      })
+      await disk.adopt(key, file.path)
+      return true
+    })
+  }
+
+  async #openElsewhere(key: string, range?: ByteRange): Promise<Readable | undefined> {
+    for (const { store } of this.#deps.providers) {
+      const stream = await store.open(key, range)
+      if (stream !== undefined) return stream
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,47 @@
+import { MatrixError, notFound } from '../../protocol/errors.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { MediaId } from '../../storage/stores/media.js'
+
+/** What is served for files of which nobody has said what they are. */
+export const UNKNOWN_TYPE = 'application/octet-stream'
+
+const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/
+
+/**
+ * The name of a file from the parts of a path. Throws `M_NOT_FOUND` for media IDs that are none: they never lead
+ * anywhere, in particular not out of a directory.
+ * https://spec.matrix.org/latest/client-server-api/#content-repo-security-considerations
+ */
+export function checkMediaId(serverName: ServerName, mediaId: string): MediaId {
+  if (!MEDIA_ID.test(mediaId)) throw notFound('There is no such media ID')
+  return { serverName, mediaId }
+}
+
+const TYPE = /^[!#$&^_.+A-Za-z0-9-]{1,127}\/[!#$&^_.+A-Za-z0-9-]{1,127}(?:\s*;[\t\x20-\x7e]*)?$/
+const MAX_TYPE_LENGTH = 255
+
+/** A content type as it was given, where it can stand in a header and is one; `application/octet-stream` otherwise. */
+export function cleanContentType(given: string | undefined): string {
+  const type = given?.trim() ?? ''
+  return type.length <= MAX_TYPE_LENGTH && TYPE.test(type) ? type : UNKNOWN_TYPE
+}
+
+/** The type without its parameters, in lower case. */
+export function essenceOf(contentType: string): string {
+  return (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
+}
+
+const MAX_NAME_LENGTH = 1000
+// eslint-disable-next-line no-control-regex -- these are what is looked for
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/g
+
+/** A file name that can be stored and sent; undefined where there is none. */
+export function cleanFileName(given: string | undefined): string | undefined {
+  const name = given?.toWellFormed().replace(CONTROL_CHARACTERS, '').slice(0, MAX_NAME_LENGTH).toWellFormed()
+  return name === '' ? undefined : name
+}
+
+/** Somebody asked for what has been announced and is not there yet. */
+export function notYetUploaded(): MatrixError {
+  return new MatrixError('M_NOT_YET_UPLOADED', 'The content has not been uploaded yet')
+}
