@@ -7,7 +7,9 @@ import * as directory from './0004-directory.js'
 import * as pushRules from './0005-push-rules.js'
 import * as keys from './0006-keys.js'
 import * as slidingSync from './0008-sliding-sync.js'
+import * as pushAppservices from './0009-push-appservices.js'
 import * as serverKeys from './0010-server-keys.js'
+import * as federationInbox from './0011-federation-inbox.js'
 import * as partialState from './0012-partial-state.js'
 import * as federationOutbox from './0013-federation-outbox.js'
 import * as media from './0014-media.js'
@@ -31,7 +33,9 @@ export const migrations: readonly Migration[] = [
   pushRules,
   keys,
   slidingSync,
+  pushAppservices,
   serverKeys,
+  federationInbox,
   partialState,
   federationOutbox,
   media,
