@@ -1,7 +1,7 @@
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { EventWrite } from '../../storage/stores/event-writer.js'
 import type { MissingEvent, MissingEventsStore } from '../../storage/stores/missing-events.js'
-import type { Database } from '../../storage/database.js'
+import type { Database, Tx } from '../../storage/database.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
@@ -45,6 +45,8 @@ export interface ReceiveOptions {
    * outliers at least.
    */
   readonly statesAfterMissing?: ReadonlyMap<EventId, readonly EventId[]>
+  /** Further rows of the same transaction, with the event's nid; for accepted events only. May run more than once. */
+  readonly inTransaction?: (tx: Tx, eventNid: number) => Promise<void>
 }
 
 interface Parts {
@@ -83,6 +85,7 @@ interface Received {
   readonly given: readonly SnapshotRef[]
   readonly authEvents: readonly StoredEvent[]
   readonly isHistory: boolean
+  readonly inTransaction: ReceiveOptions['inTransaction']
 }
 
 /** What is written of an event, and where it leads the room. */
@@ -127,14 +130,17 @@ export class EventReceiver {
 
   #persist(
     head: RoomHead,
-    { isHistory }: Received,
-    { write, to }: Composed,
+    { isHistory, inTransaction }: Received,
+    { write, to, judgement }: Composed,
   ): Promise<readonly StoredEvent[]> {
+    const isAccepted = judgement.rejected === null && !judgement.softFailed
+    const alongside = inTransaction &&
+      isAccepted && { inTransaction: (tx: Tx) => inTransaction(tx, write.eventNid) }
     if (isHistory) {
-      return this.#parts.persister.persist({ head: detachedHead(head.room), writes: [write] })
+      return this.#parts.persister.persist({ head: detachedHead(head.room), writes: [write], ...alongside })
     }
     this.#parts.heads.advance(head, to, [[write.eventNid, toPending(write)]])
-    const stored = this.#parts.persister.persist({ head, writes: [write] })
+    const stored = this.#parts.persister.persist({ head, writes: [write], ...alongside })
     // The lock must not wait for the commit; whoever awaits it gets the failure.
     stored.catch(() => undefined)
     return stored
@@ -164,6 +170,7 @@ export class EventReceiver {
       given: await this.#givenStates(head, withoutState, statesAfterMissing),
       authEvents: all(event.authEventIds),
       isHistory: kind === 'backfilled',
+      inTransaction: options.inTransaction,
     }
   }
 
