@@ -1,19 +1,30 @@
 import type { UiAuth } from '../services/accounts/ui-auth.js'
 import type { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
 import type { Database } from '../storage/database.js'
+import type { AccessTokensStore } from '../storage/stores/access-tokens.js'
 import type { ClientIpsStore } from '../storage/stores/client-ips.js'
 import { EVENT_TXN_LIFETIME_MS, type EventTxnsStore } from '../storage/stores/event-txns.js'
 import type { LoginTokensStore } from '../storage/stores/login-tokens.js'
+import type { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
+import type { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
 import type { Clock } from '../util/clock.js'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
+/**
+ * How long the tokens of a session that has expired stay: whoever comes back with one of them is told to log in again
+ * and keeps their keys, which is not so with a token that nobody knows.
+ */
+const EXPIRED_SESSION_KEPT_MS = 90 * 24 * HOUR_MS
 
 export interface MaintenanceParts {
   readonly db: Database
   readonly clock: Clock
   readonly uiAuth: Pick<UiAuth, 'deleteExpired'>
   readonly loginTokens: LoginTokensStore
+  readonly openIdTokens: OpenIdTokensStore
+  readonly accessTokens: AccessTokensStore
+  readonly refreshTokens: RefreshTokensStore
   readonly eventTxns: EventTxnsStore
   readonly clientIps: ClientIpsStore
   /** `user_ips_max_age`; undefined: for ever. */
@@ -22,18 +33,12 @@ export interface MaintenanceParts {
 
 /** The chores that keep tables from growing without bound. */
 export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenanceParts): void {
-  const { db, clock, uiAuth, loginTokens, eventTxns, clientIps, clientIpsMaxAgeMs } = parts
+  const { db, clock, uiAuth, eventTxns, clientIps, clientIpsMaxAgeMs } = parts
+  scheduleTokenExpiry(tasks, parts)
   tasks.every({
     name: 'expire_ui_auth_sessions',
     intervalMs: 10 * MINUTE_MS,
     run: () => uiAuth.deleteExpired(),
-  })
-  tasks.every({
-    name: 'expire_login_tokens',
-    intervalMs: 10 * MINUTE_MS,
-    run: async () => {
-      await db.write('expire_login_tokens', (tx) => loginTokens.deleteExpired(tx, clock.now()))
-    },
   })
   tasks.every({
     name: 'expire_event_transactions',
@@ -50,6 +55,33 @@ export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenancePart
     run: async () => {
       const before = clock.now() - clientIpsMaxAgeMs
       await db.write('expire_client_addresses', (tx) => clientIps.deleteBefore(tx, before))
+    },
+  })
+}
+
+function scheduleTokenExpiry(
+  tasks: PeriodicTasks,
+  { db, clock, loginTokens, openIdTokens, accessTokens, refreshTokens }: MaintenanceParts,
+): void {
+  tasks.every({
+    name: 'expire_short_lived_tokens',
+    intervalMs: 10 * MINUTE_MS,
+    run: async () => {
+      await db.write('expire_short_lived_tokens', async (tx) => {
+        await loginTokens.deleteExpired(tx, clock.now())
+        await openIdTokens.deleteExpired(tx, clock.now())
+      })
+    },
+  })
+  tasks.every({
+    name: 'expire_sessions',
+    intervalMs: HOUR_MS,
+    run: async () => {
+      const before = clock.now() - EXPIRED_SESSION_KEPT_MS
+      await db.write('expire_sessions', async (tx) => {
+        await refreshTokens.deleteExpired(tx, before)
+        await accessTokens.deleteExpired(tx, before)
+      })
     },
   })
 }

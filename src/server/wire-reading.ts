@@ -72,6 +72,8 @@ export interface EventReading {
   readonly aggregations: EventAggregations
   readonly senderMembers: SenderMembers
   readonly points: StatePoints
+  readonly readable: ReadableEvents
+  readonly timeline: VisibleTimeline
 }
 
 /** The stores that only reading uses; they have no state of their own. */
@@ -132,6 +134,6 @@ export function createReadingServices(
     roomStateViews: stateViews,
     singleEvents: new SingleEvents(shared),
     threads: new Threads(db, { ...shared, relations: stores.relations, events: others.events }),
-    reading: { visibility, access, clientEvents, aggregations, senderMembers, points },
+    reading: { visibility, access, clientEvents, aggregations, senderMembers, points, readable, timeline },
   }
 }

@@ -1,27 +1,6 @@
 /** Operations of the client-server API without a route, by the reason. An entry goes when its route comes. */
 export const NOT_SERVED: Readonly<Record<string, readonly string[]>> = {
-  'Administration of accounts by clients is not served yet': [
-    'getWhoIs',
-    'getAdminSuspendUser',
-    'setAdminSuspendUser',
-    'getAdminLockUser',
-    'setAdminLockUser',
-  ],
-  'Third-party identifiers are not served yet': [
-    'getAccount3PIDs',
-    'post3PIDs',
-    'add3PID',
-    'bind3PID',
-    'delete3pidFromAccount',
-    'unbind3pidFromAccount',
-    'requestTokenTo3PIDEmail',
-    'requestTokenTo3PIDMSISDN',
-    'requestTokenToResetPasswordEmail',
-    'requestTokenToResetPasswordMSISDN',
-    'requestTokenToRegisterEmail',
-    'requestTokenToRegisterMSISDN',
-    'inviteBy3PID',
-  ],
+  'inviteUser answers it too: one path has one route': ['inviteBy3PID'],
   'Application services are not served yet': [
     'pingAppservice',
     'updateAppserviceRoomDirectoryVisibility',
@@ -47,14 +26,7 @@ export const NOT_SERVED: Readonly<Record<string, readonly string[]>> = {
     'getConfig',
   ],
   'Notifications and pushers are not served yet': ['getNotifications', 'getPushers', 'postPusher'],
-  'Single sign-on and OAuth are not served yet': ['redirectToSSO', 'redirectToIdP', 'getAuthMetadata'],
-  'Searching and looking around are not served yet': ['search', 'searchUserDirectory', 'getMutualRooms'],
+  'Searching and looking around are not served yet': ['search', 'searchUserDirectory'],
   'Deprecated, and no client asks for it': ['getEvents', 'peekEvents', 'initialSync', 'getOneEvent'],
-  'Reports are not served yet': ['reportRoom', 'reportEvent', 'reportUser'],
-  'Nothing to say: there is no such section of the configuration yet': [
-    'getWellknownPolicy',
-    'getWellknownSupport',
-    'getTurnServer',
-  ],
-  'OpenID tokens are of use to other servers only, which are not spoken to yet': ['requestOpenIdToken'],
+  'This is no policy server': ['getWellknownPolicy'],
 }

@@ -72,7 +72,7 @@ describe('routes', () => {
       .filter(({ auth }) => auth === 'none')
       .map(({ operationId }) => operationId)
     const mayBeOpen =
-      /^(?:getVersions|getWellknown|getServerWellKnown|getLoginFlows|login|register|checkUsernameAvailability|registrationTokenValidity|refresh|getHealth|getMetrics|adminGetRegistrationNonce|adminRegisterWithSharedSecret|adminGetServerVersion|changePassword|deactivateAccount|getRoomIdByAlias|getRoomVisibilityOnDirectory|getPublicRooms)$/
+      /^(?:getVersions|getWellknown|getServerWellKnown|getLoginFlows|login|register|checkUsernameAvailability|registrationTokenValidity|refresh|getHealth|getMetrics|adminGetRegistrationNonce|adminRegisterWithSharedSecret|adminGetServerVersion|changePassword|deactivateAccount|getRoomIdByAlias|getRoomVisibilityOnDirectory|getPublicRooms|getWellknownSupport|getAuthMetadata|redirectTo(?:SSO|IdP)|requestTokenTo\w+)$/
     expect(open.filter((id) => !mayBeOpen.test(id))).to.deep.equal([])
   })
 })

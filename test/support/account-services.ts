@@ -186,6 +186,7 @@ function withDefaults(options: AccountOptions): WiredOptions {
       threepidChanges: false,
       loginTokens: { enabled: true, requireUiAuth: true },
       wellKnown: { publicBaseUrl: 'https://hs.test/', identityServerUrl: undefined, extra: {} },
+      adminContact: undefined,
       servesServerWellKnown: false,
       configuredFeatures: {},
     },

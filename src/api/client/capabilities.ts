@@ -6,7 +6,7 @@ export const getCapabilities = route({
   method: 'GET',
   path: '/_matrix/client/v3/capabilities',
   auth: 'userOrGuest',
-  async handler(_input, { serverDescription }) {
-    return Promise.resolve({ capabilities: serverDescription.listCapabilities() })
+  async handler({ requester }, { serverDescription }) {
+    return Promise.resolve({ capabilities: serverDescription.listCapabilities(requester) })
   },
 })

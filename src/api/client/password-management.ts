@@ -3,6 +3,7 @@ import { route } from '../../http/route.js'
 import { passUiAuthGate } from '../../http/ui-auth-gate.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean } from './json-object.js'
+import { emailTokenBody, msisdnTokenBody, threepidsDenied } from './request-token-body.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3accountpassword */
 export const changePassword = route({
@@ -21,5 +22,31 @@ export const changePassword = route({
       except: requester,
     })
     return {}
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3accountpasswordemailrequesttoken */
+export const requestTokenToResetPasswordEmail = route({
+  operationId: 'requestTokenToResetPasswordEmail',
+  method: 'POST',
+  path: '/_matrix/client/v3/account/password/email/requestToken',
+  auth: 'none',
+  rateLimit: 'threepidValidation',
+  body: emailTokenBody,
+  async handler() {
+    return Promise.reject(threepidsDenied())
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3accountpasswordmsisdnrequesttoken */
+export const requestTokenToResetPasswordMSISDN = route({
+  operationId: 'requestTokenToResetPasswordMSISDN',
+  method: 'POST',
+  path: '/_matrix/client/v3/account/password/msisdn/requestToken',
+  auth: 'none',
+  rateLimit: 'threepidValidation',
+  body: msisdnTokenBody,
+  async handler() {
+    return Promise.reject(threepidsDenied())
   },
 })

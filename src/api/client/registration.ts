@@ -5,6 +5,7 @@ import { pathOf } from '../../http/ui-auth-gate.js'
 import { unknownToken } from '../../protocol/errors.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean, optionalString } from './json-object.js'
+import { emailTokenBody, msisdnTokenBody, threepidsDenied } from './request-token-body.js'
 import { sessionJson } from './session-response.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3register */
@@ -63,5 +64,31 @@ export const checkUsernameAvailability = route({
   async handler({ query }, { accountRegistration }) {
     await accountRegistration.checkAvailable(query.username)
     return { available: true }
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3registeremailrequesttoken */
+export const requestTokenToRegisterEmail = route({
+  operationId: 'requestTokenToRegisterEmail',
+  method: 'POST',
+  path: '/_matrix/client/v3/register/email/requestToken',
+  auth: 'none',
+  rateLimit: 'threepidValidation',
+  body: emailTokenBody,
+  async handler() {
+    return Promise.reject(threepidsDenied())
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3registermsisdnrequesttoken */
+export const requestTokenToRegisterMSISDN = route({
+  operationId: 'requestTokenToRegisterMSISDN',
+  method: 'POST',
+  path: '/_matrix/client/v3/register/msisdn/requestToken',
+  auth: 'none',
+  rateLimit: 'threepidValidation',
+  body: msisdnTokenBody,
+  async handler() {
+    return Promise.reject(threepidsDenied())
   },
 })

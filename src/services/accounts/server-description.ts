@@ -4,6 +4,8 @@ import type { JsonObject } from '../../util/json.js'
 import { buildClientWellKnown, type ClientWellKnownOptions } from './client-well-known.js'
 import type { PasswordChanges } from './password-changes.js'
 import type { Profiles } from './profiles.js'
+import type { Requester } from './requester.js'
+import { buildSupportDocument } from './support-document.js'
 
 export interface ServerDescriptionOptions {
   readonly serverName: ServerName
@@ -17,6 +19,8 @@ export interface ServerDescriptionOptions {
   /** `login_via_existing_session`. */
   readonly loginTokens: { readonly enabled: boolean; readonly requireUiAuth: boolean }
   readonly wellKnown: ClientWellKnownOptions
+  /** `admin_contact`. */
+  readonly adminContact: string | undefined
   /** `serve_server_wellknown`. */
   readonly servesServerWellKnown: boolean
   /** Flags of `/versions` that depend on the configuration. */
@@ -33,10 +37,17 @@ export interface ServerDescriptionDependencies {
 export class ServerDescription {
   readonly #deps: ServerDescriptionDependencies
   readonly clientWellKnown: JsonObject | undefined
+  /** `/.well-known/matrix/support`; undefined where the operator has named no contact. */
+  readonly supportDocument: JsonObject | undefined
 
   constructor(deps: ServerDescriptionDependencies) {
     this.#deps = deps
     this.clientWellKnown = buildClientWellKnown(deps.options.wellKnown)
+    this.supportDocument = buildSupportDocument(deps.options.adminContact)
+  }
+
+  get serverName(): ServerName {
+    return this.#deps.options.serverName
   }
 
   get version(): string {
@@ -57,8 +68,11 @@ export class ServerDescription {
     return servesServerWellKnown ? { 'm.server': `${serverName}:443` } : undefined
   }
 
-  /** https://spec.matrix.org/latest/client-server-api/#capabilities-negotiation */
-  listCapabilities(): JsonObject {
+  /**
+   * What the requester can do here.
+   * https://spec.matrix.org/latest/client-server-api/#capabilities-negotiation
+   */
+  listCapabilities(requester: Pick<Requester, 'isAdmin'>): JsonObject {
     const { options, passwordChanges, profiles } = this.#deps
     const disallowed = profiles.listForbiddenFields()
     const available = Object.fromEntries([...ROOM_VERSIONS.keys()].map((version) => [version, 'stable']))
@@ -71,6 +85,7 @@ export class ServerDescription {
       'm.get_login_token': { enabled: options.loginTokens.enabled },
       'm.profile_fields': { enabled: true, ...(disallowed.length > 0 ? { disallowed } : {}) },
       'm.forget_forced_upon_leave': { enabled: options.forgetsRoomsOnLeave },
+      ...(requester.isAdmin && { 'm.account_moderation': { suspend: true, lock: true } }),
     }
   }
 }

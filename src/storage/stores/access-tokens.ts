@@ -121,6 +121,15 @@ export class AccessTokensStore {
     )
   }
 
+  /** Those that expired before a time and cannot be refreshed any more. Index access_tokens_expiry. */
+  async deleteExpired(tx: Tx, before: number): Promise<number> {
+    return tx.execute(
+      `DELETE FROM access_tokens WHERE valid_until_ts < ? AND (refresh_token_id IS NULL
+         OR NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.id = access_tokens.refresh_token_id))`,
+      [before],
+    )
+  }
+
   /** All tokens of a user, those without a device too, but for the one with `exceptId`. */
   async deleteForUser(
     tx: Tx,

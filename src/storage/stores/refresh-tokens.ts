@@ -77,6 +77,11 @@ export class RefreshTokensStore {
     )
   }
 
+  /** Those that expired before a time. Index refresh_tokens_expiry. */
+  async deleteExpired(tx: Tx, before: number): Promise<number> {
+    return tx.execute('DELETE FROM refresh_tokens WHERE expiry_ts < ?', [before])
+  }
+
   /** All tokens of a user but for those of one device. */
   async deleteForUser(
     tx: Tx,

@@ -116,6 +116,34 @@ export class RoomMembersStore {
     return row !== undefined
   }
 
+  /** Whether the state of any room tells of somebody. Index room_members_user. */
+  async isAnywhere(q: Query, userId: UserId): Promise<boolean> {
+    return (
+      (await q.first('SELECT 1 AS found FROM room_members WHERE user_id = ? LIMIT 1', [userId])) !== undefined
+    )
+  }
+
+  /**
+   * A page of the rooms that two people are both in, after one in the order of room nids, and how many such rooms there
+   * are in all. Index room_members_user.
+   */
+  async listMutualRooms(
+    q: Query,
+    users: readonly [UserId, UserId],
+    page: { readonly after: number; readonly limit: number },
+  ): Promise<{ roomNids: number[]; total: number }> {
+    const mutual = `FROM room_members x JOIN room_members y ON y.room_nid = x.room_nid
+      WHERE x.user_id = ? AND x.membership = 'join' AND y.user_id = ? AND y.membership = 'join'`
+    const [rows, counted] = await Promise.all([
+      q.all<{ room_nid: number }>(
+        `SELECT x.room_nid ${mutual} AND x.room_nid > ? ORDER BY x.room_nid LIMIT ?`,
+        [...users, page.after, page.limit],
+      ),
+      q.first<{ total: number }>(`SELECT COUNT(*) AS total ${mutual}`, users),
+    ])
+    return { roomNids: rows.map((row) => row.room_nid), total: counted?.total ?? 0 }
+  }
+
   /** Whether two people are in the same room. Index room_members_user. */
   async shareRoom(q: Query, a: UserId, b: UserId): Promise<boolean> {
     const row = await q.first(

@@ -45,6 +45,19 @@ export class ThreepidsStore {
     return changed === 1
   }
 
+  /** False when it is not theirs. */
+  async delete(
+    tx: Tx,
+    userId: UserId,
+    { medium, address }: { medium: string; address: string },
+  ): Promise<boolean> {
+    const changed = await tx.execute(
+      'DELETE FROM user_threepids WHERE medium = ? AND address = ? AND user_id = ?',
+      [medium, address, userId],
+    )
+    return changed === 1
+  }
+
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM user_threepids WHERE user_id = ?', [userId])
   }

@@ -1,0 +1,134 @@
+import { z } from 'zod'
+import { MatrixError } from '../../protocol/errors.js'
+import { route } from '../../http/route.js'
+import { passUiAuthGate } from '../../http/ui-auth-gate.js'
+import type { JsonObject } from '../../util/json.js'
+import { optionalString } from './json-object.js'
+import { emailTokenBody, msisdnTokenBody } from './request-token-body.js'
+
+const PATH = '/_matrix/client/v3/account/3pid'
+const identifier = z.looseObject({
+  medium: z.enum(['email', 'msisdn']),
+  address: z.string(),
+  id_server: optionalString,
+})
+
+/** This server speaks to no identity server, so that it never knows whether one still has an identifier. */
+const NOT_UNBOUND = { id_server_unbind_result: 'no-support' }
+
+/** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3account3pid */
+export const getAccount3PIDs = route({
+  operationId: 'getAccount3PIDs',
+  method: 'GET',
+  path: PATH,
+  auth: 'user',
+  async handler({ requester }, { threepids }) {
+    const list = await threepids.list(requester.userId)
+    return {
+      threepids: list.map(({ medium, address, validatedTs, addedTs }) => ({
+        medium,
+        address,
+        validated_at: validatedTs,
+        added_at: addedTs,
+      })),
+    }
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3pid */
+export const post3PIDs = route({
+  operationId: 'post3PIDs',
+  method: 'POST',
+  path: PATH,
+  auth: 'user',
+  body: z.looseObject({ three_pid_creds: z.looseObject({ client_secret: z.string(), sid: z.string() }) }),
+  async handler(_input, { threepids }) {
+    return Promise.reject(threepids.unproven(403))
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3pidadd */
+export const add3PID = route({
+  operationId: 'add3PID',
+  method: 'POST',
+  path: `${PATH}/add`,
+  auth: 'user',
+  rateLimit: 'threepidValidation',
+  body: z.looseObject({ client_secret: z.string(), sid: z.string() }),
+  async handler({ requester, request, body }, { threepids, uiAuth }) {
+    const challenge = await passUiAuthGate(uiAuth, { requester, request, body: body as JsonObject })
+    if (challenge !== undefined) return challenge
+    throw threepids.unproven(400)
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3pidbind */
+export const bind3PID = route({
+  operationId: 'bind3PID',
+  method: 'POST',
+  path: `${PATH}/bind`,
+  auth: 'user',
+  rateLimit: 'threepidValidation',
+  body: z.looseObject({
+    client_secret: z.string(),
+    id_server: z.string(),
+    id_access_token: z.string(),
+    sid: z.string(),
+  }),
+  async handler() {
+    return Promise.reject(new MatrixError('M_SERVER_NOT_TRUSTED', 'This server trusts no identity server'))
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3piddelete */
+export const delete3pidFromAccount = route({
+  operationId: 'delete3pidFromAccount',
+  method: 'POST',
+  path: `${PATH}/delete`,
+  auth: 'user',
+  body: identifier,
+  async handler({ requester, body }, { threepids }) {
+    await threepids.delete(requester.userId, body)
+    return NOT_UNBOUND
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3pidunbind */
+export const unbind3pidFromAccount = route({
+  operationId: 'unbind3pidFromAccount',
+  method: 'POST',
+  path: `${PATH}/unbind`,
+  auth: 'user',
+  body: identifier,
+  async handler() {
+    return Promise.resolve(NOT_UNBOUND)
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3pidemailrequesttoken */
+export const requestTokenTo3PIDEmail = route({
+  operationId: 'requestTokenTo3PIDEmail',
+  method: 'POST',
+  path: `${PATH}/email/requestToken`,
+  auth: 'none',
+  rateLimit: 'threepidValidation',
+  body: emailTokenBody,
+  async handler() {
+    const message = 'E-mail addresses cannot be added at this server'
+    return Promise.reject(new MatrixError('M_THREEPID_MEDIUM_NOT_SUPPORTED', message))
+  },
+})
+
+/** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3account3pidmsisdnrequesttoken */
+export const requestTokenTo3PIDMSISDN = route({
+  operationId: 'requestTokenTo3PIDMSISDN',
+  method: 'POST',
+  path: `${PATH}/msisdn/requestToken`,
+  auth: 'none',
+  rateLimit: 'threepidValidation',
+  body: msisdnTokenBody,
+  async handler() {
+    const message = 'Telephone numbers cannot be added at this server'
+    return Promise.reject(new MatrixError('M_THREEPID_MEDIUM_NOT_SUPPORTED', message))
+  },
+})
