@@ -91,15 +91,19 @@ export class CrossSigningStore {
   }
 
   /**
-   * The signatures of these users' keys that `viewerId` may see: those by each user themselves, and the viewer's own. By
-   * primary key prefix.
+   * The signatures of these users' keys that `viewerId` may see: those by each user themselves, and the viewer's own
+   * where there is a viewer. By primary key prefix.
    */
-  async listSignatures(q: Query, userIds: readonly UserId[], viewerId: UserId): Promise<KeySignature[]> {
+  async listSignatures(
+    q: Query,
+    userIds: readonly UserId[],
+    viewerId: UserId | undefined,
+  ): Promise<KeySignature[]> {
     if (userIds.length === 0) return []
     const rows = await q.all<SignatureRow>(
       `SELECT * FROM key_signatures WHERE ${q.dialect.anyOf('user_id', 'text')}
        AND (signer_id = user_id OR signer_id = ?)`,
-      [q.dialect.list(userIds), viewerId],
+      [q.dialect.list(userIds), viewerId ?? ''],
     )
     return rows.map((row) => ({
       userId: row.user_id as UserId,

@@ -1,0 +1,138 @@
+import type { Event } from '../../protocol/event.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { EventsStore } from '../../storage/stores/events.js'
+import type {
+  FederationOutboxStore,
+  OutboxDeviceChange,
+  OutboxEdu,
+} from '../../storage/stores/federation-outbox.js'
+import type { MissedRoom, MissedRoomsStore } from '../../storage/stores/missed-rooms.js'
+import type { DeviceListEdus } from './device-list-edus.js'
+import type { EduJson } from './outgoing-edus.js'
+
+/** EDUs of the outbox, of one transaction. */
+export interface OutboxPart {
+  readonly edus: readonly EduJson[]
+  readonly messages: readonly OutboxEdu[]
+  readonly deviceChanges: readonly OutboxDeviceChange[]
+  /** More wait. */
+  readonly hasMore: boolean
+}
+
+/** Events that catch up with rooms, one of each, of one transaction. */
+export interface CatchUpPart {
+  readonly events: readonly Event[]
+  readonly rooms: readonly { readonly roomNid: number; readonly upTo: number }[]
+}
+
+interface Dependencies {
+  readonly db: Database
+  readonly events: EventsStore
+  readonly missed: MissedRoomsStore
+  readonly outbox: FederationOutboxStore
+  readonly deviceListEdus: DeviceListEdus
+  /** What finds our users; see `usersOfPattern`. */
+  readonly localPattern: string
+}
+
+/** No transaction is much larger than this, so that nobody refuses one for its size. */
+const MAX_OUTBOX_BYTES = 4 * 1024 * 1024
+const MAX_CATCH_UP = 50
+
+/** What is written down for destinations: what they have missed, and what must reach them. */
+export class DestinationBacklog {
+  readonly #deps: Dependencies
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps
+  }
+
+  /** The oldest EDUs that wait for a destination, `max` at most. */
+  async loadOutbox(destination: ServerName, max: number): Promise<OutboxPart> {
+    const { db, outbox, deviceListEdus } = this.#deps
+    const stored = await outbox.listEdus(db.reader, destination, max)
+    const messages = withinBytes(stored)
+    const room = max - messages.length
+    const changes = room === 0 ? [] : await outbox.listDeviceChanges(db.reader, destination, room)
+    const hasMore = messages.length < stored.length || room === 0 || changes.length === room
+    return {
+      edus: [
+        ...messages.map(({ type, content }) => ({ edu_type: type, content })),
+        ...(await deviceListEdus.build(destination, changes)),
+      ],
+      messages,
+      deviceChanges: changes,
+      hasMore,
+    }
+  }
+
+  /** Of some rooms that a destination has missed something of, the newest event that it is to have. */
+  async loadCatchUp(destination: ServerName): Promise<CatchUpPart> {
+    const { db, missed, events } = this.#deps
+    const rooms = await missed.list(db.reader, destination, MAX_CATCH_UP)
+    const open = rooms.filter(({ isLast }) => !isLast)
+    const newest = await missed.newestEvents(
+      db.reader,
+      open.map(({ roomNid, missedAt }) => ({ roomNid, from: missedAt })),
+      this.#deps.localPattern,
+    )
+    const last = await missed.eventsAt(
+      db.reader,
+      rooms.flatMap(({ isLast, missedAt }) => (isLast ? missedAt : [])),
+    )
+    const nids = rooms.flatMap(({ roomNid, isLast, missedAt }) =>
+      isLast ? (last.get(missedAt) ?? []) : (newest.get(roomNid)?.eventNid ?? []),
+    )
+    const stored = await events.getByNids(db.reader, nids)
+    return {
+      events: nids.flatMap((nid) => stored.get(nid)?.event ?? []),
+      // A room without such an event is caught up with all the same.
+      rooms: rooms.map(({ roomNid, missedAt }) => ({
+        roomNid,
+        upTo: Math.max(missedAt, newest.get(roomNid)?.streamOrdering ?? 0),
+      })),
+    }
+  }
+
+  /** The destination has these. */
+  async acknowledge(destination: ServerName, outbox: OutboxPart, catchUp: CatchUpPart): Promise<void> {
+    const { messages, deviceChanges } = outbox
+    if (messages.length + deviceChanges.length + catchUp.rooms.length === 0) return
+    const { db, outbox: store, missed } = this.#deps
+    await db.write('acknowledge_transaction', async (tx) => {
+      await store.deleteEdus(
+        tx,
+        destination,
+        messages.map(({ eduId }) => eduId),
+      )
+      await store.markDeviceChangesSent(tx, destination, deviceChanges)
+      await missed.delete(tx, destination, catchUp.rooms)
+    })
+  }
+
+  async recordMissed(rooms: readonly MissedRoom[]): Promise<void> {
+    if (rooms.length === 0) return
+    await this.#deps.db.write('record_missed_rooms', (tx) => this.#deps.missed.put(tx, rooms))
+  }
+
+  /** Everybody for whom something is written down. */
+  async listDestinations(): Promise<{ behind: ServerName[]; awaited: ServerName[] }> {
+    const { db, missed, outbox } = this.#deps
+    return {
+      behind: await missed.listDestinations(db.reader),
+      awaited: await outbox.listDestinations(db.reader),
+    }
+  }
+}
+
+function withinBytes(edus: readonly OutboxEdu[]): OutboxEdu[] {
+  let bytes = 0
+  const taken: OutboxEdu[] = []
+  for (const edu of edus) {
+    bytes += JSON.stringify(edu.content).length
+    if (taken.length > 0 && bytes > MAX_OUTBOX_BYTES) break
+    taken.push(edu)
+  }
+  return taken
+}

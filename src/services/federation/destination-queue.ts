@@ -1,0 +1,287 @@
+import type { ServerName } from '../../protocol/ids.js'
+import type { Clock, Timer } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
+import type { CatchUpPart, DestinationBacklog, OutboxPart } from './destination-backlog.js'
+import { subjectOf, toEdus, type EduJson, type OutgoingEdu } from './outgoing-edus.js'
+
+/** An event for a destination. */
+export interface QueuedPdu {
+  readonly roomNid: number
+  readonly streamOrdering: number
+  readonly json: JsonObject
+  /** The destination leaves the room with it. */
+  readonly isLast: boolean
+}
+
+/** What became of a transaction. `later`: when the destination may be tried again, in milliseconds since the epoch. */
+export type Delivery =
+  | { readonly outcome: 'delivered' }
+  | { readonly outcome: 'never' }
+  | { readonly outcome: 'later'; readonly retryAt: number }
+
+export interface DestinationQueueDependencies {
+  readonly clock: Clock
+  readonly backlog: DestinationBacklog
+  /** Sends a transaction; rejects for nothing but bugs. `isRetry`: the last attempt has failed. */
+  readonly deliver: (
+    destination: ServerName,
+    transaction: { readonly pdus: readonly JsonObject[]; readonly edus: readonly EduJson[] },
+    options: { readonly isRetry: boolean },
+  ) => Promise<Delivery>
+  /** These events are with the destination, or written down as missed. */
+  readonly onSettled: (pdus: readonly QueuedPdu[]) => void
+  readonly onError: (error: unknown) => void
+}
+
+const MAX_PDUS = 50
+const MAX_EDUS = 100
+/** What waits in memory at most; a destination that is slower catches up by rooms. */
+const MAX_QUEUED_PDUS = 500
+const MAX_QUEUED_EDUS = 1_000
+/** For so long a destination that cannot be reached gets every event afterwards, then only the newest of each room. */
+const PATIENCE_MS = 2 * 60_000
+const AFTER_BUG_MS = 30_000
+
+const NO_OUTBOX: OutboxPart = { edus: [], messages: [], deviceChanges: [], hasMore: false }
+const NO_CATCH_UP: CatchUpPart = { events: [], rooms: [] }
+
+/** A transaction on its way. */
+interface Outgoing {
+  readonly pdus: readonly QueuedPdu[]
+  readonly passing: readonly OutgoingEdu[]
+  readonly outbox: OutboxPart
+  readonly catchUp: CatchUpPart
+}
+
+/**
+ * Sends one server what it is to know, one transaction at a time. While the server can be reached, events wait in memory;
+ * when it cannot, only the rooms in which it has missed something are written down, each once.
+ * https://spec.matrix.org/latest/server-server-api/#transactions
+ */
+export class DestinationQueue {
+  readonly destination: ServerName
+  readonly #deps: DestinationQueueDependencies
+  #pdus: QueuedPdu[] = []
+  readonly #edus = new Map<string, OutgoingEdu>()
+  #hasOutbox = false
+  #isBehind = false
+  /** Rooms that are written down as missed since they were last read, and whether the destination has left them. */
+  readonly #missed = new Map<number, boolean>()
+  /** The last writing down of missed rooms. */
+  #recorded: Promise<void> = Promise.resolve()
+  #failingSince: number | undefined
+  #running: Promise<void> | undefined
+  #timer: Timer | undefined
+  #stopped = false
+
+  constructor(destination: ServerName, deps: DestinationQueueDependencies) {
+    this.destination = destination
+    this.#deps = deps
+  }
+
+  /** Nothing waits: the queue can be forgotten. */
+  get isIdle(): boolean {
+    return this.#running === undefined && this.#timer === undefined && !this.#hasWork()
+  }
+
+  /** The last attempt has failed. */
+  get isFailing(): boolean {
+    return this.#failingSince !== undefined
+  }
+
+  /** Takes an event; false when it has to be written down as missed, which the caller does and then tells `recorded`. */
+  addPdu(pdu: QueuedPdu): boolean {
+    if (!this.#isBehind && this.#pdus.length < MAX_QUEUED_PDUS) {
+      this.#pdus.push(pdu)
+      return true
+    }
+    this.#isBehind = true
+    return false
+  }
+
+  /** Whether it is written down already that the destination has missed something of a room, and more is to come. */
+  mustRecord({ roomNid, isLast }: QueuedPdu): boolean {
+    if (this.#missed.get(roomNid) === false && !isLast) return false
+    this.#missed.set(roomNid, isLast)
+    return true
+  }
+
+  /** Rooms are being written down as missed: catching up waits for it. */
+  recording(written: Promise<void>): void {
+    this.#recorded = written.catch(() => undefined)
+  }
+
+  /** Something passes by: nothing for those who cannot be reached just now. */
+  addEdu(edu: OutgoingEdu): void {
+    if (this.isFailing || this.#isBehind) return
+    const subject = subjectOf(edu)
+    this.#edus.delete(subject)
+    if (this.#edus.size < MAX_QUEUED_EDUS) this.#edus.set(subject, edu)
+  }
+
+  /** Something waits in the outbox. */
+  noteOutbox(): void {
+    this.#hasOutbox = true
+  }
+
+  /** The destination has missed something. */
+  noteBehind(): void {
+    this.#isBehind = true
+  }
+
+  /** Sends what waits, unless the destination is to be left alone for now. */
+  flush(): void {
+    if (this.#timer === undefined) this.wake()
+  }
+
+  /** The destination lives, or may be tried again. */
+  wake(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (this.#stopped || this.#running !== undefined || !this.#hasWork()) return
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      // What came in the last moment.
+      if (this.#timer === undefined) this.wake()
+    })
+  }
+
+  /** Tries again at a time. */
+  wakeAt(ts: number): void {
+    if (this.#stopped) return
+    this.#timer?.cancel()
+    const { clock } = this.#deps
+    this.#timer = clock.setTimeout(
+      () => {
+        this.wake()
+      },
+      Math.max(0, ts - clock.now()),
+    )
+  }
+
+  /** Begins nothing any more; resolves when the transaction on its way has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#timer?.cancel()
+    await this.#running
+  }
+
+  #hasWork(): boolean {
+    return this.#pdus.length > 0 || this.#edus.size > 0 || this.#hasOutbox || this.#isBehind
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#stopped && this.#hasWork()) {
+        const outgoing = await this.#collect()
+        if (outgoing === undefined) continue
+        if (!(await this.#send(outgoing))) return
+      }
+    } catch (error) {
+      this.#deps.onError(error)
+      this.wakeAt(this.#deps.clock.now() + AFTER_BUG_MS)
+    }
+  }
+
+  /** The next transaction; undefined when there was nothing after all. */
+  async #collect(): Promise<Outgoing | undefined> {
+    const { backlog } = this.#deps
+    const readsOutbox = this.#hasOutbox
+    // Before it is read: what comes meanwhile is noted anew.
+    this.#hasOutbox = false
+    const outbox = readsOutbox ? await backlog.loadOutbox(this.destination, MAX_EDUS) : NO_OUTBOX
+    if (outbox.hasMore) this.#hasOutbox = true
+    const catchUp = this.#isBehind ? await this.#catchUp() : NO_CATCH_UP
+    // In the order of their events: what is in memory came before what was missed, or after it was made up for.
+    const pdus = this.#isBehind ? [] : this.#pdus.slice(0, MAX_PDUS)
+    const passing = toEdus([...this.#edus.values()], MAX_EDUS - outbox.edus.length)
+    for (const edu of passing.taken) this.#edus.delete(subjectOf(edu))
+    const isEmpty =
+      pdus.length +
+        passing.taken.length +
+        outbox.edus.length +
+        catchUp.events.length +
+        catchUp.rooms.length ===
+      0
+    return isEmpty ? undefined : { pdus, passing: passing.taken, outbox, catchUp }
+  }
+
+  async #catchUp(): Promise<CatchUpPart> {
+    await this.#recorded
+    await this.#recordQueued()
+    // Before they are read: what is missed from here on is written down again.
+    this.#missed.clear()
+    const part = await this.#deps.backlog.loadCatchUp(this.destination)
+    if (part.rooms.length === 0 && this.#missed.size === 0) {
+      await this.#recorded
+      if (this.#missed.size === 0) this.#isBehind = false
+    }
+    return part
+  }
+
+  /** Writes down what waits in memory as missed. */
+  async #recordQueued(): Promise<void> {
+    const pdus = this.#pdus
+    if (pdus.length === 0) return
+    this.#pdus = []
+    const rooms = new Map(pdus.map((pdu) => [pdu.roomNid, pdu]))
+    // What was missed of the others is newer.
+    const unknown = [...rooms.values()].filter(({ roomNid }) => !this.#missed.has(roomNid))
+    try {
+      await this.#deps.backlog.recordMissed(
+        unknown.map(({ roomNid, streamOrdering, isLast }) => ({
+          destination: this.destination,
+          roomNid,
+          missedAt: streamOrdering,
+          isLast,
+        })),
+      )
+    } catch (error) {
+      this.#pdus = [...pdus, ...this.#pdus]
+      throw error
+    }
+    this.#deps.onSettled(pdus)
+  }
+
+  /** False when the destination is to be left alone. */
+  async #send(outgoing: Outgoing): Promise<boolean> {
+    const { backlog, deliver, onSettled } = this.#deps
+    const { pdus, passing, outbox, catchUp } = outgoing
+    const delivery = await deliver(
+      this.destination,
+      {
+        pdus: [...pdus.map(({ json }) => json), ...catchUp.events.map(({ json }) => withoutUnsigned(json))],
+        edus: [...outbox.edus, ...toEdus(passing, MAX_EDUS).json],
+      },
+      { isRetry: this.isFailing },
+    )
+    if (delivery.outcome === 'later') {
+      await this.#fail(outgoing, delivery.retryAt)
+      return false
+    }
+    this.#failingSince = undefined
+    await backlog.acknowledge(this.destination, outbox, catchUp)
+    this.#pdus.splice(0, pdus.length)
+    onSettled(pdus)
+    return true
+  }
+
+  async #fail({ outbox }: Outgoing, retryAt: number): Promise<void> {
+    const { clock } = this.#deps
+    if (outbox.edus.length > 0) this.#hasOutbox = true
+    this.#edus.clear()
+    this.#failingSince ??= clock.now()
+    this.wakeAt(retryAt)
+    if (clock.now() - this.#failingSince < PATIENCE_MS && retryAt - clock.now() < PATIENCE_MS) return
+    if (this.#pdus.length > 0) {
+      this.#isBehind = true
+      await this.#recordQueued()
+    }
+  }
+}
+
+/** An event as it is sent: what is not signed is the sending server's own business. */
+export function withoutUnsigned(json: Readonly<Record<string, unknown>>): JsonObject {
+  const { unsigned: _unsigned, ...signed } = json
+  return signed as JsonObject
+}
