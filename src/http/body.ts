@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { badJson, MatrixError, tooLarge } from '../protocol/errors.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
+import { isDeeperThan } from '../util/json-depth.js'
 
 /** The largest body in bytes unless the route says otherwise: an event is at most 64 KiB, a batch of keys some more. */
 export const DEFAULT_MAX_BODY_BYTES = 1024 * 1024
@@ -59,7 +60,7 @@ export function parseJsonBody(bytes: Buffer, options: JsonBodyOptions): JsonBody
   if (bytes.length === 0 && options.emptyBody) return { text: '{}', value: {} }
   if (!isUtf8(bytes)) throw notJson()
   const text = bytes.toString('utf8')
-  if (isTooDeep(text)) throw badJson('The JSON is nested too deep')
+  if (isDeeperThan(text, MAX_JSON_DEPTH)) throw badJson('The JSON is nested too deep')
   const value = parse(text)
   // Raw control characters are no JSON and raw surrogates no UTF-8: both come only as escapes.
   if (text.includes('\\u')) checkStrings(value, options.allowNul)
@@ -72,27 +73,6 @@ function parse(text: string): JsonValue {
   } catch {
     throw notJson()
   }
-}
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d]
-
-/** Looked at before parsing, so that nothing deep is ever built. */
-function isTooDeep(text: string): boolean {
-  let depth = 0
-  let inString = false
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index)
-    if (inString) {
-      if (code === BACKSLASH) index++
-      else if (code === QUOTE) inString = false
-    } else if (code === QUOTE) inString = true
-    else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
-      if (++depth > MAX_JSON_DEPTH) return true
-    } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--
-  }
-  return false
 }
 
 function checkStrings(value: JsonValue, allowNul: boolean): void {

@@ -1,0 +1,248 @@
+import { isUtf8 } from 'node:buffer'
+import type { Readable } from 'node:stream'
+import type { FederationTransport, TransportRequest } from '../../net/federation/federation-transport.js'
+import { HttpFailure, type HttpHeaders, type HttpReply } from '../../net/http-client.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { JsonSigner } from '../../protocol/signed-json.js'
+import { formatXMatrix, requestText } from '../../protocol/x-matrix.js'
+import type { Clock } from '../../util/clock.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+import { isDeeperThan } from '../../util/json-depth.js'
+import type { Destinations } from './destinations.js'
+import { FederationError } from './federation-error.js'
+
+export { FederationError, type FederationErrorKind } from './federation-error.js'
+
+/** A request to another server. */
+export interface FederationRequest {
+  readonly destination: ServerName
+  readonly method: 'GET' | 'PUT' | 'POST'
+  /** From `/_matrix`, its segments encoded. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | readonly string[]>>
+  readonly body?: JsonObject
+  /** From the beginning to the last byte of the answer; `federation.client_timeout` by default. */
+  readonly timeoutMs?: number
+  /** Of the answer's body; 32 MiB by default. */
+  readonly maxBytes?: number
+  /** Asks though the server has failed lately: where somebody waits for this very server. */
+  readonly ignoreBackoff?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** A whole answer. */
+export interface FederationAnswer {
+  readonly json: JsonObject
+  /** As it came, for those who must see how numbers are written. */
+  readonly text: string
+}
+
+/** An answer that is no JSON: media. */
+export interface FederationStreamAnswer {
+  readonly status: number
+  readonly headers: HttpHeaders
+  /** Fails with a `HttpFailure` beyond the limits. Whoever does not read it to its end destroys it. */
+  readonly body: Readable
+}
+
+export interface FederationClientDependencies {
+  readonly serverName: ServerName
+  readonly signer: JsonSigner
+  readonly transport: Pick<FederationTransport, 'request' | 'requestStream'>
+  readonly destinations: Pick<Destinations, 'markAlive' | 'markFailed' | 'retryAtTs'>
+  readonly clock: Pick<Clock, 'now'>
+  /** `federation_domain_whitelist`; undefined: everybody. */
+  readonly allowedDomains: ReadonlySet<string> | undefined
+  readonly requestTimeoutMs: number
+}
+
+const DEFAULT_MAX_BYTES = 32 * 1024 * 1024
+const MAX_ERROR_BYTES = 64 * 1024
+const MAX_JSON_DEPTH = 250
+
+/**
+ * Asks other servers: signs, keeps to the configuration's list of servers and to their times of rest, and trusts no
+ * answer. https://spec.matrix.org/latest/server-server-api/#request-authentication
+ */
+export class FederationClient {
+  readonly #deps: FederationClientDependencies
+
+  constructor(deps: FederationClientDependencies) {
+    this.#deps = deps
+  }
+
+  /** Whether the configuration lets this server talk to another. */
+  mayTalkTo(serverName: ServerName): boolean {
+    return this.#deps.allowedDomains?.has(serverName) ?? true
+  }
+
+  /** The JSON object that a server answers with status 2xx. Rejects with a `FederationError`. */
+  async request(request: FederationRequest): Promise<JsonObject> {
+    return (await this.requestWithText(request)).json
+  }
+
+  /** As `request`, with the text that the object was read from. */
+  async requestWithText(request: FederationRequest): Promise<FederationAnswer> {
+    const startedTs = await this.#begin(request)
+    let reply: HttpReply
+    try {
+      reply = await this.#deps.transport.request(this.#toTransport(request))
+    } catch (error) {
+      throw await this.#failed(request, startedTs, error)
+    }
+    const answer = parseObject(reply.body)
+    if (reply.status < 200 || reply.status > 299) {
+      throw await this.#refused(request, startedTs, { ...reply, json: answer?.json })
+    }
+    this.#deps.destinations.markAlive(request.destination)
+    if (answer !== undefined) return answer
+    const { destination } = request
+    throw new FederationError(destination, 'malformed', 'the answer is no JSON object', {
+      status: reply.status,
+    })
+  }
+
+  /** An answer of status 2xx or a redirect, whose body comes as it comes. Rejects with a `FederationError`. */
+  async requestStream(request: FederationRequest): Promise<FederationStreamAnswer> {
+    const startedTs = await this.#begin(request)
+    let reply: FederationStreamAnswer
+    try {
+      reply = await this.#deps.transport.requestStream(this.#toTransport(request))
+    } catch (error) {
+      throw await this.#failed(request, startedTs, error)
+    }
+    if (reply.status < 400) {
+      this.#deps.destinations.markAlive(request.destination)
+      return reply
+    }
+    const json = await readError(reply.body)
+    throw await this.#refused(request, startedTs, { ...reply, json })
+  }
+
+  /** Throws where the server must not be asked, or not now. */
+  async #begin({ destination, ignoreBackoff }: FederationRequest): Promise<number> {
+    const { serverName, destinations, clock } = this.#deps
+    if (destination === serverName) {
+      throw new FederationError(destination, 'denied', 'a server does not ask itself')
+    }
+    if (!this.mayTalkTo(destination)) {
+      throw new FederationError(destination, 'denied', 'it is not in federation_domain_whitelist')
+    }
+    const now = clock.now()
+    if (ignoreBackoff === true) return now
+    const retryAtTs = await destinations.retryAtTs(destination)
+    if (retryAtTs > now) {
+      const until = new Date(retryAtTs).toISOString()
+      throw new FederationError(destination, 'backoff', `it has failed and is left alone until ${until}`)
+    }
+    return clock.now()
+  }
+
+  #toTransport(request: FederationRequest): TransportRequest {
+    const { serverName: origin, signer, requestTimeoutMs } = this.#deps
+    const { destination, method, path, body, timeoutMs, maxBytes, signal } = request
+    const uri = `${path}${formatQuery(request.query)}`
+    const signature = signer.sign(requestText({ method, uri, origin, destination, content: body }))
+    return {
+      serverName: destination,
+      method,
+      path: uri,
+      headers: {
+        Authorization: formatXMatrix({ origin, destination, keyId: signer.keyId, signature }),
+        Accept: '*/*',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      timeoutMs: timeoutMs ?? requestTimeoutMs,
+      maxBytes: maxBytes ?? DEFAULT_MAX_BYTES,
+      signal,
+    }
+  }
+
+  /** No answer came. */
+  async #failed(
+    { destination }: FederationRequest,
+    startedTs: number,
+    error: unknown,
+  ): Promise<FederationError> {
+    if (!(error instanceof HttpFailure)) throw error
+    const { kind, message } = error
+    if (kind === 'aborted') return new FederationError(destination, 'unreachable', message, { cause: error })
+    if (kind === 'denied') return new FederationError(destination, 'denied', message, { cause: error })
+    if (kind === 'tooLarge' || kind === 'malformed') {
+      return new FederationError(destination, 'malformed', message, { cause: error })
+    }
+    await this.#deps.destinations.markFailed(destination, { startedTs, error: message })
+    return new FederationError(destination, 'unreachable', message, { cause: error })
+  }
+
+  /** An answer that says no. */
+  async #refused(
+    { destination, method }: FederationRequest,
+    startedTs: number,
+    { status, headers, json }: Pick<HttpReply, 'status' | 'headers'> & { json: JsonObject | undefined },
+  ): Promise<FederationError> {
+    const errcode = typeof json?.['errcode'] === 'string' ? json['errcode'] : undefined
+    const said = typeof json?.['error'] === 'string' ? `: ${json['error']}` : ''
+    const message = `it answers with ${errcode ?? `status ${status}`}${said.slice(0, 500)}`
+    // A server that says what is wrong with a question is there; one that says so of what is sent may be overloaded.
+    const isOutage = status >= 500 && (errcode === undefined || method === 'PUT')
+    if (isOutage || status === 401 || status === 429) {
+      const retryAfterMs = status === 429 || status === 503 ? retryAfterOf(headers, json) : undefined
+      await this.#deps.destinations.markFailed(destination, { startedTs, error: message, retryAfterMs })
+    } else this.#deps.destinations.markAlive(destination)
+    return new FederationError(destination, 'refused', message, {
+      status,
+      ...(errcode === undefined ? {} : { errcode }),
+      ...(json === undefined ? {} : { body: json }),
+    })
+  }
+}
+
+function formatQuery(query: FederationRequest['query']): string {
+  const pairs = Object.entries(query ?? {}).flatMap(([name, value]) =>
+    (typeof value === 'string' ? [value] : value).map(
+      (each) => `${encodeURIComponent(name)}=${encodeURIComponent(each)}`,
+    ),
+  )
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`
+}
+
+/** Whatever type it is said to be. */
+function parseObject(bytes: Buffer): FederationAnswer | undefined {
+  if (!isUtf8(bytes)) return undefined
+  const text = bytes.toString('utf8')
+  if (isDeeperThan(text, MAX_JSON_DEPTH)) return undefined
+  try {
+    const json: unknown = JSON.parse(text)
+    return isJsonObject(json) ? { json, text } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function readError(body: Readable): Promise<JsonObject | undefined> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > MAX_ERROR_BYTES) return undefined
+      chunks.push(chunk)
+    }
+    return parseObject(Buffer.concat(chunks))?.json
+  } catch {
+    return undefined
+  } finally {
+    body.destroy()
+  }
+}
+
+const MAX_RETRY_AFTER_MS = 60 * 60_000
+
+function retryAfterOf(headers: HttpHeaders, json: JsonObject | undefined): number | undefined {
+  const inBody = json?.['retry_after_ms']
+  const seconds = Number(headers['retry-after'])
+  const ms = typeof inBody === 'number' ? inBody : seconds * 1000
+  return Number.isFinite(ms) && ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined
+}
