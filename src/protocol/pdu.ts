@@ -1,0 +1,116 @@
+import { isJsonObject, type JsonObject } from '../util/json.js'
+import { canonicalJson } from './canonical-json.js'
+import { badJson } from './errors.js'
+import { Event, type PduJson } from './event.js'
+import { buildEvent, type EventSigner, type NewEvent } from './event-builder.js'
+import { parseExactJson } from './exact-json.js'
+import { signedText } from './hashes.js'
+import { parseEventId, type EventId, type RoomId, type UserId } from './ids.js'
+import type { RoomVersionRules } from './room-versions.js'
+import { withSignature } from './signed-json.js'
+
+/** An event as servers exchange it: without what this server keeps under `unsigned`. */
+export function pduJson(event: Event): JsonObject {
+  const { unsigned: _unsigned, ...pdu } = event.json
+  return pdu as JsonObject
+}
+
+/** The same as JSON text, with numbers as they were hashed. */
+export function pduText(event: Event): string {
+  return event.exactText ?? JSON.stringify(pduJson(event))
+}
+
+/** The event with one more signature. */
+export function signEvent(event: Event, signer: EventSigner): Event {
+  const signatures = withSignature(event.json.signatures, signer, signer.sign(signedText(event)))
+  const { eventId, roomId, exactText } = event
+  const exact = exactText === undefined ? undefined : (parseExactJson(exactText) as JsonObject)
+  return new Event(event.rules, { ...event.json, signatures } as PduJson, {
+    eventId,
+    roomId,
+    exactText: exact && canonicalJson({ ...exact, signatures }),
+  })
+}
+
+/** The event with something that only this server says of it, kept with the event and given to nobody as part of it. */
+export function annotateEvent(event: Event, unsigned: JsonObject): Event {
+  const { eventId, roomId, exactText } = event
+  return new Event(event.rules, { ...event.json, unsigned }, { eventId, roomId, exactText })
+}
+
+/**
+ * What a server offers to be signed: an event without hashes, signatures and ID.
+ * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1make_joinroomiduserid
+ */
+export function toTemplate(event: Event): JsonObject {
+  const { hashes: _hashes, signatures: _signatures, event_id: _eventId, ...template } = pduJson(event)
+  return { ...template, room_id: event.roomId }
+}
+
+/** What a membership of one of our users shall be, whatever a template says. */
+export interface TemplateUse {
+  readonly roomId: RoomId
+  readonly userId: UserId
+  readonly membership: string
+  /** Besides what the template's content says. */
+  readonly content: JsonObject
+  readonly originServerTs: number
+}
+
+/**
+ * Makes a membership of what another server offers: its place in the graph, and who authorises a join. Throws 400
+ * `M_BAD_JSON` for templates that make no sense.
+ */
+export function buildFromTemplate(
+  rules: RoomVersionRules,
+  template: unknown,
+  { use, signer }: { use: TemplateUse; signer: EventSigner },
+): Event {
+  if (!isJsonObject(template)) throw badTemplate('event')
+  const { content, depth } = template
+  if (!Number.isSafeInteger(depth) || (depth as number) < 0) throw badTemplate('depth')
+  const authorising = isJsonObject(content) ? content['join_authorised_via_users_server'] : undefined
+  return buildEvent(
+    rules,
+    {
+      roomId: use.roomId,
+      type: 'm.room.member',
+      sender: use.userId,
+      stateKey: use.userId,
+      content: {
+        ...use.content,
+        ...(use.membership === 'join' &&
+          typeof authorising === 'string' && { join_authorised_via_users_server: authorising }),
+        membership: use.membership,
+      },
+      prevEvents: readReferences(rules, template['prev_events'], 'prev_events'),
+      authEvents: readReferences(rules, template['auth_events'], 'auth_events'),
+      depth: depth as number,
+      originServerTs: use.originServerTs,
+    },
+    signer,
+  )
+}
+
+const MAX_REFERENCES = 20
+
+function readReferences(rules: RoomVersionRules, value: unknown, field: string): NewEvent['prevEvents'] {
+  if (!Array.isArray(value) || value.length > MAX_REFERENCES) throw badTemplate(field)
+  return value.map((reference: unknown) => {
+    if (rules.eventIdFormat !== 'v1') return { eventId: readId(reference, field) }
+    const [id, hashes] = Array.isArray(reference) ? (reference as unknown[]) : []
+    const sha256 = isJsonObject(hashes) ? hashes['sha256'] : undefined
+    if (typeof sha256 !== 'string') throw badTemplate(field)
+    return { eventId: readId(id, field), sha256 }
+  })
+}
+
+function readId(value: unknown, field: string): EventId {
+  const eventId = typeof value === 'string' ? parseEventId(value) : undefined
+  if (eventId === undefined) throw badTemplate(field)
+  return eventId
+}
+
+function badTemplate(field: string): Error {
+  return badJson(`The template's ${field} is missing or malformed`)
+}

@@ -1,0 +1,9 @@
+import type { Event } from '../../protocol/event.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { Reception } from '../events/event-receiver.js'
+
+/** Takes events of rooms that this server is in from others, and fetches what they need. */
+export interface PduReceiver {
+  receive(room: RoomRecord, origin: ServerName, event: Event): Promise<Reception>
+}

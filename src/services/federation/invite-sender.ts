@@ -1,0 +1,99 @@
+import { MatrixError } from '../../protocol/errors.js'
+import type { Event } from '../../protocol/event.js'
+import { serverNameOf, type EventId, type ServerName, type UserId } from '../../protocol/ids.js'
+import { pduJson } from '../../protocol/pdu.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+import type { EventProposals } from '../events/event-proposals.js'
+import type { EventReceiver } from '../events/event-receiver.js'
+import type { FederationClient } from '../remote/federation-client.js'
+import type { PduIntake } from './pdu-intake.js'
+import type { ResidentAnswers } from './resident-answers.js'
+import { toClientError } from './server-choice.js'
+
+export interface InviteSenderDependencies {
+  readonly client: Pick<FederationClient, 'request'>
+  readonly proposals: EventProposals
+  readonly receiver: EventReceiver
+  readonly intake: PduIntake
+  readonly answers: Pick<ResidentAnswers, 'identifyingState'>
+}
+
+const TIMEOUT_MS = 60_000
+
+/**
+ * Invites users of other servers: their server signs the invitation before the room gets it.
+ * https://spec.matrix.org/latest/server-server-api/#inviting-to-a-room
+ */
+export class InviteSender {
+  readonly #deps: InviteSenderDependencies
+
+  constructor(deps: InviteSenderDependencies) {
+    this.#deps = deps
+  }
+
+  /**
+   * Resolves when the invitation is part of the room. Rejects with 403 `M_FORBIDDEN` where the room or the other server
+   * does not allow it, `M_INVITE_BLOCKED`, `M_INCOMPATIBLE_ROOM_VERSION`, 502 `M_CONNECTION_FAILED`.
+   */
+  async invite(
+    room: RoomRecord,
+    { sender, userId, content }: { sender: UserId; userId: UserId; content: JsonObject },
+  ): Promise<EventId> {
+    const { proposals, receiver } = this.#deps
+    const draft = { type: 'm.room.member', stateKey: userId, content }
+    const event = await proposals.propose(room, { draft, sender })
+    const signed = await this.#countersigned(room, event, serverNameOf(userId))
+    const reception = await receiver.receive(room, signed)
+    if (reception.outcome === 'rejected' || reception.outcome === 'softFailed') {
+      throw new MatrixError('M_FORBIDDEN', 'The room does not allow the invitation any more')
+    }
+    return event.eventId
+  }
+
+  async #countersigned(room: RoomRecord, event: Event, destination: ServerName): Promise<Event> {
+    const answer = await this.#ask(room, event, destination)
+    const given = answer['event']
+    if (!isJsonObject(given)) throw badAnswer(destination)
+    // Only signatures are taken from it: all else is as we have sent it.
+    const { events } = await this.#deps.intake.check(room, [
+      { ...pduJson(event), ...pick(given, 'signatures') },
+    ])
+    const [signed] = events
+    if (signed?.eventId !== event.eventId || !isSignedBy(signed, destination)) throw badAnswer(destination)
+    return signed
+  }
+
+  async #ask(room: RoomRecord, event: Event, destination: ServerName): Promise<JsonObject> {
+    const { client, answers } = this.#deps
+    try {
+      return await client.request({
+        destination,
+        method: 'PUT',
+        path: `/_matrix/federation/v2/invite/${encodeURIComponent(event.roomId)}/${encodeURIComponent(event.eventId)}`,
+        body: {
+          room_version: room.rules.version,
+          event: pduJson(event),
+          invite_room_state: await answers.identifyingState(room),
+        },
+        timeoutMs: TIMEOUT_MS,
+        ignoreBackoff: true,
+      })
+    } catch (error) {
+      throw toClientError(error)
+    }
+  }
+}
+
+function pick(json: JsonObject, key: string): JsonObject {
+  return json[key] === undefined ? {} : { [key]: json[key] }
+}
+
+/** Which keys those are has been checked, but not that the server is among the signers. */
+function isSignedBy({ json }: Event, server: ServerName): boolean {
+  return Object.hasOwn(json.signatures, server)
+}
+
+function badAnswer(server: ServerName): MatrixError {
+  return new MatrixError('M_CONNECTION_FAILED', `${server} has not signed the invitation`)
+}

@@ -1,0 +1,127 @@
+import { badJson } from '../../protocol/errors.js'
+import type { Event } from '../../protocol/event.js'
+import { parseServerName, type ServerName } from '../../protocol/ids.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { Logger } from '../../telemetry/logger.js'
+import type { Clock } from '../../util/clock.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import type { OutlierReceiver } from '../events/outlier-receiver.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
+import type { RemoteRooms } from '../events/remote-rooms.js'
+import type { RoomAdopter } from '../events/room-adoption.js'
+import type { HandshakeOutcome } from './joining-handshakes.js'
+import type { PduIntake } from './pdu-intake.js'
+
+export interface JoinedRoomsDependencies {
+  readonly intake: PduIntake
+  readonly outliers: OutlierReceiver
+  readonly adopter: RoomAdopter
+  readonly remoteRooms: RemoteRooms
+  readonly partialRooms: PartialRooms
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Called when a room has been joined whose state is to be completed. */
+  readonly onPartial: (room: RoomRecord) => void
+}
+
+/** More servers than this are not remembered for a room whose members are not known yet. */
+const MAX_SERVERS = 1_000
+
+/**
+ * Takes over a room that another server hands to us: nothing of it is believed but what can be checked.
+ * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2send_joinroomideventid
+ */
+export class JoinedRooms {
+  readonly #deps: JoinedRoomsDependencies
+
+  constructor(deps: JoinedRoomsDependencies) {
+    this.#deps = deps
+  }
+
+  /**
+   * Checks and stores the answer to `send_join` of an event of ours, and begins the room with it. Throws `M_BAD_JSON`
+   * where the answer cannot be a room's state, 403 `M_FORBIDDEN` where that state does not allow the join.
+   */
+  async take(join: Event, server: ServerName, answer: JsonObject): Promise<HandshakeOutcome> {
+    const { outliers, adopter, partialRooms, clock } = this.#deps
+    const event = await this.signedEvent(join, answer)
+    const state = await this.#deps.intake.check(join, listOf(answer, 'state'))
+    const chain = await this.#deps.intake.check(join, listOf(answer, 'auth_chain'))
+    const refused = new Map([...state.refused, ...chain.refused])
+    if (refused.size > 0) this.#log(join, server, refused)
+    const room = await this.#room(requireCreate(join, state.events))
+    const inState = new Set<string>(state.events.map(({ eventId }) => eventId))
+    const { stored } = await outliers.receive(room, [...state.events, ...chain.events])
+    const servers = answer['members_omitted'] === true ? serversOf(answer, server) : undefined
+    await adopter.adopt({
+      room,
+      state: stored.filter((each) => isStateOf(each, inState)),
+      event,
+      ...(servers && {
+        inTransaction: (tx, joinNid) =>
+          partialRooms.insert(tx, { roomNid: room.roomNid, joinNid, servers }, clock.now()),
+      }),
+    })
+    if (servers) this.#deps.onPartial(room)
+    return { room, eventId: event.eventId }
+  }
+
+  /** The event as the answer has it: signed by the server of whoever lets the user in, where somebody has to. */
+  async signedEvent(join: Event, answer: JsonObject): Promise<Event> {
+    const given = answer['event']
+    if (join.content['join_authorised_via_users_server'] === undefined || !isJsonObject(given)) return join
+    const { events, refused } = await this.#deps.intake.check(join, [given])
+    const [event] = events
+    if (event?.eventId === join.eventId) return event
+    throw badJson([...refused.values()][0] ?? 'The answer to send_join has another event')
+  }
+
+  async #room(create: Event): Promise<RoomRecord> {
+    const { type } = create.content
+    const facts = {
+      roomId: create.roomId,
+      rules: create.rules,
+      creator: create.sender,
+      roomType: typeof type === 'string' && !type.includes('\u0000') ? type : undefined,
+    }
+    const room = await this.#deps.remoteRooms.ensure(facts)
+    return this.#deps.remoteRooms.correct(room, facts)
+  }
+
+  #log(join: Event, server: ServerName, refused: ReadonlyMap<string, string>): void {
+    const reasons = Object.fromEntries([...refused].slice(0, 10))
+    this.#deps.logger.warn(
+      { room: join.roomId, server, refused: refused.size, reasons },
+      'Left out events of the state of a room that was joined',
+    )
+  }
+}
+
+/** The room's create event, of the version that was agreed on. */
+function requireCreate(join: Event, events: readonly Event[]): Event {
+  const creates = events.filter(({ type, stateKey }) => type === 'm.room.create' && stateKey === '')
+  const [create] = creates
+  if (create === undefined || creates.length > 1) throw badJson('The state has no create event, or several')
+  const version = create.content['room_version'] ?? '1'
+  if (version !== join.rules.version) throw badJson('The create event has another room version')
+  return create
+}
+
+function isStateOf({ event, rejected }: StoredEvent, ids: ReadonlySet<string>): boolean {
+  return rejected === null && event.isState() && ids.has(event.eventId)
+}
+
+function serversOf(answer: JsonObject, server: ServerName): ServerName[] {
+  const named = listOf(answer, 'servers_in_room').flatMap((text) =>
+    typeof text === 'string' ? (parseServerName(text) ?? []) : [],
+  )
+  return [...new Set([server, ...named])].slice(0, MAX_SERVERS)
+}
+
+function listOf(answer: JsonObject, key: string): JsonValue[] {
+  const list = answer[key]
+  if (list === undefined || list === null) return []
+  if (!Array.isArray(list)) throw badJson(`${key} is no list`)
+  return list
+}

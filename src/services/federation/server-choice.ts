@@ -1,0 +1,93 @@
+import { MatrixError, ERRCODES, type Errcode } from '../../protocol/errors.js'
+import { parseServerName, serverNameOf, type RoomId, type ServerName } from '../../protocol/ids.js'
+import { FederationError } from '../remote/federation-client.js'
+
+/** More servers are not asked on behalf of one request. */
+const MAX_SERVERS = 10
+
+/**
+ * The servers through which a room may be reached: those that were named, then the one in the room's ID, each once and
+ * not ourselves.
+ */
+export function serversFor(
+  roomId: RoomId,
+  named: readonly string[],
+  ourselves: ServerName,
+): readonly ServerName[] {
+  const servers = new Set<ServerName>()
+  for (const text of [...named, serverNameOf(roomId)]) {
+    const server = parseServerName(text)
+    if (server !== undefined && server !== ourselves) servers.add(server)
+  }
+  return [...servers].slice(0, MAX_SERVERS)
+}
+
+/**
+ * Asks one server after the other until one helps. Rejects with the most telling of the reasons, as it may be shown to a
+ * client: what forbids the thing itself before what only one server could not do.
+ * @param ask rejects with a `FederationError`, or a `MatrixError` where the server's answer makes no sense; the latter
+ *   with `M_INCOMPATIBLE_ROOM_VERSION` ends the search
+ */
+export async function firstThatHelps<T>(
+  servers: readonly ServerName[],
+  ask: (server: ServerName) => Promise<T>,
+): Promise<T> {
+  const failures: MatrixError[] = []
+  for (const server of servers) {
+    try {
+      return await ask(server)
+    } catch (error) {
+      const failure = toClientError(error)
+      if (failure.errcode === 'M_INCOMPATIBLE_ROOM_VERSION') throw failure
+      failures.push(failure)
+    }
+  }
+  const [first] = failures.sort((a, b) => weightOf(b) - weightOf(a))
+  throw first ?? new MatrixError('M_NOT_FOUND', 'No known server is in the room')
+}
+
+/** What a client is told of another server's refusal. Rethrows what is neither that nor an answer for clients. */
+export function toClientError(error: unknown): MatrixError {
+  if (error instanceof MatrixError) return error
+  if (!(error instanceof FederationError)) throw error
+  const { status, errcode, body } = error
+  const said = body?.['error']
+  const message = typeof said === 'string' ? said.slice(0, MAX_MESSAGE_LENGTH) : error.message
+  if (errcode !== undefined && isErrcode(errcode) && !OURS_TO_EXPLAIN.has(errcode)) {
+    const roomVersion = body?.['room_version']
+    return new MatrixError(errcode, message, {
+      ...(status !== undefined && status >= 400 && status < 500 && { status }),
+      ...(typeof roomVersion === 'string' && { fields: { room_version: roomVersion } }),
+    })
+  }
+  if (error.kind === 'unreachable' && /time/i.test(error.message)) {
+    return new MatrixError('M_CONNECTION_TIMEOUT', error.message)
+  }
+  return new MatrixError('M_CONNECTION_FAILED', error.message)
+}
+
+const MAX_MESSAGE_LENGTH = 500
+
+/** Errors that say something of our request rather than of the client's. */
+const OURS_TO_EXPLAIN: ReadonlySet<string> = new Set([
+  'M_BAD_JSON',
+  'M_INVALID_PARAM',
+  'M_MISSING_PARAM',
+  'M_MISSING_TOKEN',
+  'M_NOT_JSON',
+  'M_UNAUTHORIZED',
+  'M_UNKNOWN',
+  'M_UNKNOWN_TOKEN',
+  'M_UNRECOGNIZED',
+])
+
+function isErrcode(text: string): text is Errcode {
+  return Object.hasOwn(ERRCODES, text)
+}
+
+function weightOf({ errcode, status }: MatrixError): number {
+  if (errcode === 'M_FORBIDDEN') return 4
+  if (errcode === 'M_UNABLE_TO_AUTHORISE_JOIN' || errcode === 'M_UNABLE_TO_GRANT_JOIN') return 3
+  if (errcode === 'M_NOT_FOUND') return 1
+  return status < 500 ? 2 : 0
+}
