@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { JsonValue } from '../util/json.js'
+import { matchesTag, parseRange, type ByteRange } from './byte-range.js'
 
 export type ResponseHeaders = Readonly<Record<string, string>>
 
@@ -84,6 +85,53 @@ export function file(stream: Readable, meta: FileMeta): HttpResponse {
       ...meta.headers,
     },
   )
+}
+
+/** A file of which a part may be asked for, or nothing where the client has it. */
+export interface ServedFile {
+  readonly contentType: string
+  /** In bytes. */
+  readonly length: number
+  /** The same for the same content, and for no other; without quotes. */
+  readonly tag: string
+  readonly headers?: ResponseHeaders
+  /** The content, or a part of it. */
+  open(range?: ByteRange): Promise<Readable>
+}
+
+/**
+ * Answers with a file as the request's headers want it: 200, 206 for a part, 304 where the client has it, 416 for a
+ * part behind its end.
+ */
+export async function servedFile(
+  request: { readonly headers: Readonly<Record<string, string | string[] | undefined>> },
+  { contentType, length, tag, headers, open }: ServedFile,
+): Promise<HttpResponse> {
+  const quoted = `"${tag}"`
+  const common = { ...headers, ETag: quoted, 'Accept-Ranges': 'bytes' }
+  if (matchesTag(textOf(request.headers['if-none-match']), quoted)) {
+    return new HttpResponse(304, undefined, common)
+  }
+  // A part of something else would be of no use.
+  const condition = textOf(request.headers['if-range'])
+  const wanted =
+    condition === undefined || condition === quoted ? textOf(request.headers['range']) : undefined
+  const range = parseRange(wanted, length)
+  if (range === 'unsatisfiable') {
+    return new HttpResponse(416, undefined, { ...common, 'Content-Range': `bytes */${length}` })
+  }
+  if (range === undefined) return file(await open(), { contentType, length, headers: common })
+  const { start, end } = range
+  return file(await open(range), {
+    status: 206,
+    contentType,
+    length: end - start + 1,
+    headers: { ...common, 'Content-Range': `bytes ${start}-${end}/${length}` },
+  })
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'object' ? header.join(', ') : header
 }
 
 /** For answers that are nobody else's business and change all the time. */

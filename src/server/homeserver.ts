@@ -110,6 +110,7 @@ export class Homeserver implements AsyncDisposable {
       uiAuth: wired.services.uiAuth,
       clientIpsMaxAgeMs: config.retention.userIpsMs,
     })
+    for (const task of wired.background.flatMap(({ tasks }) => tasks ?? [])) this.#tasks.every(task)
     await startBackground(wired)
     for (const listener of config.listeners.list) {
       if (listener.type === 'metrics' && !config.metrics.enabled) continue

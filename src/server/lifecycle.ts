@@ -2,11 +2,14 @@ import type { ClientSightings } from '../services/devices/client-sightings.js'
 import type { EventPersister } from '../services/events/event-persister.js'
 import type { RoomSuccession } from '../services/rooms/room-succession.js'
 import type { Services } from '../services/services.js'
+import type { PeriodicTask } from '../services/tasks/periodic-tasks.js'
 
 /** Work that goes on while nobody asks: what follows streams, sends, or clears up. */
 export interface BackgroundWork {
   /** Takes up what the last stop has left. */
   start?(): Promise<void> | void
+  /** What is done again and again. */
+  readonly tasks?: readonly PeriodicTask[]
   /** Begins nothing any more and resolves when what runs has ended. */
   stop?(): Promise<void> | void
 }

@@ -25,6 +25,7 @@ import {
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
 import { createKeyServices, createKeyStores } from './wire-keys.js'
+import { createMediaServices } from './wire-media.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
 import type { Storage } from './wire-storage.js'
@@ -146,6 +147,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
   const delivery = createDeliveryServices(parts)
+  const media = createMediaServices(parts)
   const services = {
     ...accounts,
     ...keys,
@@ -154,11 +156,12 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...readers,
     ...syncs,
     ...discovery,
+    ...media.services,
     ...delivery,
     toDevice,
     metrics,
   }
-  const background: BackgroundWork[] = []
+  const background: BackgroundWork[] = [media.background]
   return { services, stores, notifier, succession, sightings, eventPersister, background }
 }
 

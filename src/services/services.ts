@@ -38,6 +38,9 @@ import type { Aliases } from './rooms/aliases.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventContext } from './rooms/event-context.js'
 import type { MutualRooms } from './rooms/mutual-rooms.js'
+import type { MediaDownloads } from './media/media-downloads.js'
+import type { MediaUploads } from './media/media-uploads.js'
+import type { Thumbnails } from './media/thumbnails.js'
 import type { Pagination } from './rooms/pagination.js'
 import type { ProfileUpdates } from './rooms/profile-updates.js'
 import type { PublicRooms } from './rooms/public-rooms.js'
@@ -85,6 +88,8 @@ export interface Services {
   readonly keySignatures: KeySignatures
   readonly login: Login
   readonly logout: Logout
+  readonly mediaDownloads: MediaDownloads
+  readonly mediaUploads: MediaUploads
   readonly metrics: Pick<Metrics, 'render'>
   readonly mutualRooms: MutualRooms
   readonly openIdTokens: OpenIdTokens
@@ -117,6 +122,7 @@ export interface Services {
   readonly syncFilters: SyncFilters
   readonly threads: Threads
   readonly threepids: Threepids
+  readonly thumbnails: Thumbnails
   readonly toDevice: ToDevice
   readonly tokenIssuer: TokenIssuer
   readonly turnCredentials: TurnCredentials

@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   buildHomeserverConfig,
   homeserverConfigSchema,
@@ -82,7 +86,11 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
   if (kind === 'postgres') await startPostgres()
   const database = await createTestDatabase(kind)
   const log = options.log ?? (await errorLog())
-  const config = { ...testConfig(options.config), database: database.config as HomeserverConfig['database'] }
+  const mediaStore = join(tmpdir(), `mxhs-media-${randomUUID()}`)
+  const config = {
+    ...testConfig({ media_store_path: mediaStore, ...options.config }),
+    database: database.config as HomeserverConfig['database'],
+  }
   try {
     const overrides = { log, ...(options.clock === undefined ? {} : { clock: options.clock }) }
     const start = async (): Promise<Homeserver> => {
@@ -95,7 +103,7 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
       }
       return server
     }
-    return new TestHomeserver(await start(), { config, database, start })
+    return new TestHomeserver(await start(), { config, database: withMedia(database, mediaStore), start })
   } catch (error) {
     await database.remove()
     throw error
@@ -175,6 +183,17 @@ export function forEachServerDatabase(title: string, define: (database: Database
       })
       define(database)
     })
+  }
+}
+
+/** The database together with the directory of files, which is there once a file has come. */
+function withMedia(database: TestDatabase, mediaStore: string): TestDatabase {
+  return {
+    ...database,
+    async remove() {
+      await database.remove()
+      await rm(mediaStore, { recursive: true, force: true })
+    },
   }
 }
 

@@ -4,6 +4,7 @@ import { deliveryRoutes } from './delivery-routes.js'
 import { discoveryRoutes } from './discovery-routes.js'
 import { ephemeralRoutes } from './ephemeral-routes.js'
 import { keysRoutes } from './keys-routes.js'
+import { mediaRoutes } from './media-routes.js'
 import { readingRoutes } from './reading-routes.js'
 import { roomsRoutes } from './rooms-routes.js'
 import { syncRoutes } from './sync-routes.js'
@@ -15,6 +16,7 @@ export const clientRoutes: readonly Route[] = [
   ...discoveryRoutes,
   ...ephemeralRoutes,
   ...keysRoutes,
+  ...mediaRoutes,
   ...readingRoutes,
   ...roomsRoutes,
   ...syncRoutes,

@@ -1,5 +1,6 @@
 import { notFound, type MatrixError } from '../../protocol/errors.js'
 import type { ServerName } from '../../protocol/ids.js'
+import { isMediaId } from '../../protocol/mxc-uri.js'
 import type { Database } from '../../storage/database.js'
 import type { MediaId, MediaRecord, MediaStore } from '../../storage/stores/media.js'
 import type { Clock } from '../../util/clock.js'
@@ -60,6 +61,7 @@ export class MediaFinder {
    * for what has been announced was in vain; and what fetching from other servers throws.
    */
   async find(id: MediaId, access: MediaAccess): Promise<FoundMedia> {
+    if (!isMediaId(id.mediaId)) throw noSuchMedia()
     const found =
       id.serverName === this.#options.serverName
         ? await this.#local(id, access)

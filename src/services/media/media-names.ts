@@ -1,21 +1,7 @@
-import { MatrixError, notFound } from '../../protocol/errors.js'
-import type { ServerName } from '../../protocol/ids.js'
-import type { MediaId } from '../../storage/stores/media.js'
+import { MatrixError } from '../../protocol/errors.js'
 
 /** What is served for files of which nobody has said what they are. */
 export const UNKNOWN_TYPE = 'application/octet-stream'
-
-const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/
-
-/**
- * The name of a file from the parts of a path. Throws `M_NOT_FOUND` for media IDs that are none: they never lead
- * anywhere, in particular not out of a directory.
- * https://spec.matrix.org/latest/client-server-api/#content-repo-security-considerations
- */
-export function checkMediaId(serverName: ServerName, mediaId: string): MediaId {
-  if (!MEDIA_ID.test(mediaId)) throw notFound('There is no such media ID')
-  return { serverName, mediaId }
-}
 
 const TYPE = /^[!#$&^_.+A-Za-z0-9-]{1,127}\/[!#$&^_.+A-Za-z0-9-]{1,127}(?:\s*;[\t\x20-\x7e]*)?$/
 const MAX_TYPE_LENGTH = 255

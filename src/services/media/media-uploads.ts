@@ -40,8 +40,6 @@ export interface MediaUploadsDependencies {
   readonly keeper: MediaKeeper
   readonly limits: UploadLimits
   readonly pending: PendingUploads
-  /** Called when a user has uploaded a file. */
-  readonly onUploaded: (record: MediaRecord) => void
 }
 
 /** Takes files from users. https://spec.matrix.org/latest/client-server-api/#content-repository */
@@ -86,7 +84,6 @@ export class MediaUploads {
       const quarantinedBy = await media.quarantinerOf(tx, content.sha256)
       await media.insert(tx, { ...record, ...content, quarantinedBy })
     })
-    await this.#announce(record)
     return formatMxcUri(record)
   }
 
@@ -105,7 +102,7 @@ export class MediaUploads {
       if (!(await media.fill(tx, id, content))) throw cannotOverwrite()
       await media.inheritQuarantine(tx, id, content.sha256)
     })
-    await this.#announce(id)
+    this.#deps.pending.arrived(id)
   }
 
   async #take(
@@ -128,13 +125,6 @@ export class MediaUploads {
       throw error
     }
     await keeper.keep(file, 'local', (tx, fileKey) => write(tx, contentOf(upload, file, fileKey)))
-  }
-
-  async #announce(id: MediaId): Promise<void> {
-    const { db, media, pending, onUploaded } = this.#deps
-    pending.arrived(id)
-    const record = await media.get(db.reader, id)
-    if (record !== undefined) onUploaded(record)
   }
 
   #newRecord({ userId }: Requester): MediaRecord {

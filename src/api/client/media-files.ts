@@ -1,0 +1,134 @@
+import { create } from 'content-disposition'
+import { z } from 'zod'
+import { servedFile, type HttpResponse } from '../../http/responses.js'
+import type { RequestInfo } from '../../http/route.js'
+import type { Download } from '../../services/media/media-downloads.js'
+import type { MediaAccess } from '../../services/media/media-finder.js'
+import type { Upload } from '../../services/media/media-uploads.js'
+import type { WantedThumbnail } from '../../services/media/thumbnail-sizes.js'
+
+/** Types that browsers show without running anything in them; others are saved. */
+const INLINE_TYPES: ReadonlySet<string> = new Set([
+  'text/css',
+  'text/plain',
+  'text/csv',
+  'application/json',
+  'application/ld+json',
+  'image/jpeg',
+  'image/gif',
+  'image/png',
+  'image/apng',
+  'image/webp',
+  'image/avif',
+  'video/mp4',
+  'video/webm',
+  'video/ogg',
+  'video/quicktime',
+  'audio/mp4',
+  'audio/webm',
+  'audio/aac',
+  'audio/mpeg',
+  'audio/ogg',
+  'audio/wave',
+  'audio/wav',
+  'audio/x-wav',
+  'audio/x-pn-wav',
+  'audio/flac',
+  'audio/x-flac',
+])
+
+/** What keeps files of strangers from doing anything where they are shown. */
+const SAFETY_HEADERS = {
+  'Content-Security-Policy':
+    "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; style-src 'unsafe-inline'; media-src 'self'; object-src 'self';",
+  'Cross-Origin-Resource-Policy': 'cross-origin',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Robots-Tag': 'noindex, nofollow, noarchive, noimageindex',
+}
+const PUBLIC_FOR_A_DAY = 'public, max-age=86400, immutable'
+const PRIVATE_FOR_A_DAY = 'private, max-age=86400, immutable'
+
+/**
+ * `Content-Disposition` of a file: `inline` for the types that are safe to show.
+ * https://spec.matrix.org/latest/client-server-api/#serving-inline-content
+ */
+export function contentDisposition(contentType: string, fileName: string | undefined): string {
+  const essence = (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
+  return create(fileName, { type: INLINE_TYPES.has(essence) ? 'inline' : 'attachment' })
+}
+
+/** Answers with a file. `isPublic`: whoever passes it on may keep it. */
+export function serveDownload(
+  request: RequestInfo,
+  download: Download,
+  options: { isPublic: boolean; fileName?: string },
+): Promise<HttpResponse> {
+  const { contentType, fileName, length, tag, open } = download
+  return servedFile(request, {
+    contentType,
+    length,
+    tag,
+    open,
+    headers: {
+      ...SAFETY_HEADERS,
+      'Content-Disposition': contentDisposition(contentType, options.fileName ?? fileName),
+      'Cache-Control': options.isPublic ? PUBLIC_FOR_A_DAY : PRIVATE_FOR_A_DAY,
+    },
+  })
+}
+
+const DEFAULT_TIMEOUT_MS = 20_000
+const MAX_TIMEOUT_MS = 60_000
+
+/** How long to wait for a file that has been announced. */
+export const timeoutParam = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be a whole number, not negative')
+  .transform((text) => Math.min(Number(text), MAX_TIMEOUT_MS))
+  .default(DEFAULT_TIMEOUT_MS)
+
+export const flagParam = z.enum(['true', 'false']).transform((text) => text === 'true')
+
+const dimension = z
+  .string()
+  .regex(/^\d{1,6}$/, 'must be a whole number')
+  .transform(Number)
+  .refine((pixels) => pixels > 0, 'must be larger than 0')
+
+/** The query of thumbnails. */
+export const thumbnailParams = {
+  width: dimension,
+  height: dimension,
+  method: z.enum(['crop', 'scale']).default('scale'),
+  animated: flagParam.default(false),
+  timeout_ms: timeoutParam,
+}
+
+/** What those parameters ask for. */
+export function wantedThumbnail(query: {
+  width: number
+  height: number
+  method: 'crop' | 'scale'
+  animated: boolean
+}): WantedThumbnail {
+  return { width: query.width, height: query.height, method: query.method, isAnimated: query.animated }
+}
+
+/** How somebody with an access token asks for a file. */
+export function accessOf(
+  request: RequestInfo,
+  options: Pick<MediaAccess, 'isAuthenticated' | 'timeoutMs'> & Partial<MediaAccess>,
+): MediaAccess {
+  return { allowRemote: true, ip: request.ip, signal: request.signal, ...options }
+}
+
+/** The file in the body of a request. */
+export function uploadOf(request: RequestInfo, fileName: string | undefined): Upload {
+  const { 'content-length': length, 'content-type': type } = request.headers
+  return {
+    stream: request.stream,
+    announcedLength: typeof length === 'string' ? Number(length) : undefined,
+    contentType: typeof type === 'string' ? type : undefined,
+    fileName,
+  }
+}
