@@ -32,6 +32,7 @@ import { CurrentStateStore } from '../storage/stores/current-state.js'
 import { EventGraphStore } from '../storage/stores/event-graph.js'
 import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { EventWriter } from '../storage/stores/event-writer.js'
+import { MessageWriter } from '../storage/stores/message-writer.js'
 import { EventsStore } from '../storage/stores/events.js'
 import { MissingEventsStore } from '../storage/stores/missing-events.js'
 import { RedactionsStore } from '../storage/stores/redactions.js'
@@ -84,6 +85,7 @@ export function createEventStores(caches: CacheRegistry, options: { eventCacheSi
     events: new EventsStore(caches, rooms, { cacheSize: options.eventCacheSize }),
     graph: new EventGraphStore(caches),
     writer: new EventWriter(snapshots),
+    messages: new MessageWriter(),
     stateKeys: new StateKeysStore(caches),
     currentState: new CurrentStateStore(),
     members: new RoomMembersStore(),

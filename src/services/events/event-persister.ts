@@ -2,6 +2,7 @@ import type { Database, Tx } from '../../storage/database.js'
 import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { EventWrite, EventWriter, PlacedEventWrite } from '../../storage/stores/event-writer.js'
+import type { MessageWriter } from '../../storage/stores/message-writer.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { nextTurn } from '../../util/clock.js'
@@ -36,6 +37,7 @@ interface Parts {
   readonly events: EventsStore
   readonly graph: EventGraphStore
   readonly writer: EventWriter
+  readonly messages: MessageWriter
   readonly eventStream: StreamIdGenerator
   readonly backfillStream: StreamIdGenerator
   readonly builder: SnapshotBuilder
@@ -122,10 +124,13 @@ export class EventPersister {
         tx,
         usable.flatMap(({ batch }) => batch.writes),
       )
+      tx.afterCommit(() => {
+        this.#remember(writes)
+      })
+      if (await this.#parts.messages.writeLast(tx, writes)) return writes
       await this.#parts.writer.write(tx, writes)
       const redacted = await this.#redactedNids(tx, writes)
       tx.afterCommit(() => {
-        this.#remember(writes)
         this.#forgetRedacted(redacted)
       })
       return writes
