@@ -6,6 +6,7 @@ import * as ephemeral from './0003-ephemeral.js'
 import * as directory from './0004-directory.js'
 import * as pushRules from './0005-push-rules.js'
 import * as keys from './0006-keys.js'
+import * as search from './0007-search.js'
 import * as slidingSync from './0008-sliding-sync.js'
 import * as pushAppservices from './0009-push-appservices.js'
 import * as serverKeys from './0010-server-keys.js'
@@ -32,6 +33,7 @@ export const migrations: readonly Migration[] = [
   directory,
   pushRules,
   keys,
+  search,
   slidingSync,
   pushAppservices,
   serverKeys,

@@ -1,6 +1,7 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { ServerKeys } from '../config/signing-key-file.js'
 import { checkFilter } from '../protocol/event-filter.js'
-import { createSigner, type SigningKey } from '../protocol/signing-keys.js'
+import { createSigner } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
 import type { Services } from '../services/services.js'
@@ -11,10 +12,11 @@ import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 import { BcryptHasher } from '../util/password-hash.js'
 import type { BackgroundServices, BackgroundWork } from './lifecycle.js'
+import { createOutboundHttp } from './outbound-http.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
-import { createDeliveryServices } from './wire-delivery.js'
+import { createDeliveryServices, createDeliveryStores, createPushers } from './wire-delivery.js'
 import { createDiscoveryServices, createDiscoveryStores } from './wire-discovery.js'
 import {
   createEphemeralServices,
@@ -27,6 +29,7 @@ import { createEventServices, createEventStores, type EventServices } from './wi
 import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
+import { createRemote, type NetworkParts } from './wire-remote.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
 import type { Storage } from './wire-storage.js'
 import { createSyncServices } from './wire-sync.js'
@@ -34,7 +37,8 @@ import { createSyncServices } from './wire-sync.js'
 export interface ServiceParts {
   readonly config: HomeserverConfig
   readonly storage: Storage
-  readonly signingKey: SigningKey
+  readonly serverKeys: ServerKeys
+  readonly network: NetworkParts
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
@@ -57,6 +61,7 @@ function createStores({ config, storage: { caches } }: ServiceParts) {
   return {
     ...events,
     ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
+    ...createDeliveryStores(),
     ...createDiscoveryStores(),
     ...createEphemeralStores(caches),
     ...createKeyStores(caches),
@@ -74,6 +79,7 @@ export function createServices(parts: ServiceParts): WiredServices {
   const stores = createStores(parts)
   const bus = new LocalBus(onError)
   const shared = { db, clock, positions: bus, onError }
+  const remote = createRemote({ ...parts, onError })
   const { eventPersister, ...events } = createWritePath(parts, {
     stores,
     bus,
@@ -84,6 +90,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
   )
   const keyCleanup = new KeyCleanup(stores)
+  const pushers = createPushers(parts, stores)
   const { sightings, ...accounts } = createAccountServices(
     {
       ...shared,
@@ -95,8 +102,8 @@ export function createServices(parts: ServiceParts): WiredServices {
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
-      deviceCleanups: [toDevice, keyCleanup],
-      userCleanups: [keyCleanup],
+      deviceCleanups: [toDevice, keyCleanup, pushers],
+      userCleanups: [keyCleanup, pushers],
       autoJoiner: { joinAutoJoinRooms: (userId) => autoJoin.joinAutoJoinRooms(userId) },
       rooms: { leaveAllRooms: (userId) => departures.leaveAllRooms(userId) },
     },
@@ -136,17 +143,21 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
   )
   const discovery = createDiscoveryServices(
-    { db, clock, roomState: events.roomState, reading, sightings, ...accounts },
+    { ...shared, ...readers, ...accounts, bus, streams, roomState: events.roomState, reading, sightings },
     stores,
     config,
   )
   bus.subscribe(followMemberships(ephemeral.typing, onError))
-  const { notifier, ...syncs } = createSyncServices(
+  const { notifier, ignored, ...syncs } = createSyncServices(
     { ...accounts, ...keys, ...ephemeral, ...reading, storage, clock, bus, toDevice },
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
-  const delivery = createDeliveryServices(parts)
+  const http = createOutboundHttp(parts)
+  const delivery = createDeliveryServices(
+    { ...parts, ...accounts, ...ephemeral, ...reading, bus, http, pushers, ignored, onError },
+    stores,
+  )
   const media = createMediaServices(parts)
   const services = {
     ...accounts,
@@ -155,19 +166,19 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...rooms,
     ...readers,
     ...syncs,
-    ...discovery,
+    ...discovery.services,
     ...media.services,
-    ...delivery,
+    ...delivery.services,
     toDevice,
     metrics,
   }
-  const background: BackgroundWork[] = [media.background]
+  const background: BackgroundWork[] = [remote.background, ...discovery.background, media.background]
   return { services, stores, notifier, succession, sightings, eventPersister, background }
 }
 
 /** What makes and commits events, with those who count what is unread of them. */
 function createWritePath(
-  { config, storage, clock, signingKey }: ServiceParts,
+  { config, storage, clock, serverKeys }: ServiceParts,
   shared: { stores: Stores; bus: LocalBus; pushRules: Parameters<typeof createPushAudience>[2] },
 ): EventServices {
   const { stores, bus } = shared
@@ -179,7 +190,7 @@ function createWritePath(
   )
   bus.subscribe(pushAudience)
   return createEventServices(
-    { storage, clock, positions: bus, signer: createSigner(serverName, signingKey), pushAudience },
+    { storage, clock, positions: bus, signer: createSigner(serverName, serverKeys.signing), pushAudience },
     stores,
     { serverName, countsUnread: config.push.enabled },
   )

@@ -15,6 +15,8 @@ import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { TurnCredentials } from './accounts/turn-credentials.js'
 import type { UiAuth } from './accounts/ui-auth.js'
 import type { Whois } from './accounts/whois.js'
+import type { NotificationList } from './delivery/notification-list.js'
+import type { Pushers } from './delivery/pushers.js'
 import type { CrossSigning } from './devices/cross-signing.js'
 import type { DehydratedDevices } from './devices/dehydrated-devices.js'
 import type { Devices } from './devices/devices.js'
@@ -34,8 +36,13 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
+import type { FederationClient } from './remote/federation-client.js'
+import type { FederationGate } from './remote/federation-gate.js'
+import type { KeyNotary } from './remote/key-notary.js'
+import type { OwnKeys } from './remote/own-keys.js'
 import type { Aliases } from './rooms/aliases.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
+import type { EventSearch } from './rooms/event-search.js'
 import type { EventContext } from './rooms/event-context.js'
 import type { MutualRooms } from './rooms/mutual-rooms.js'
 import type { MediaDownloads } from './media/media-downloads.js'
@@ -81,9 +88,13 @@ export interface Services {
   readonly e2eKeys: E2eKeys
   readonly eventByTimestamp: EventByTimestamp
   readonly eventContext: EventContext
+  readonly eventSearch: EventSearch
+  readonly federationClient: FederationClient
+  readonly federationGate: FederationGate
   readonly filters: Filters
   readonly keyBackup: KeyBackup
   readonly keyClaims: KeyClaims
+  readonly keyNotary: KeyNotary
   readonly keyQueries: KeyQueries
   readonly keySignatures: KeySignatures
   readonly login: Login
@@ -93,12 +104,15 @@ export interface Services {
   readonly metrics: Pick<Metrics, 'render'>
   readonly mutualRooms: MutualRooms
   readonly openIdTokens: OpenIdTokens
+  readonly notificationList: NotificationList
+  readonly ownKeys: OwnKeys
   readonly pagination: Pagination
   readonly passwordChanges: PasswordChanges
   readonly presence: Presence
   readonly profileUpdates: ProfileUpdates
   readonly profiles: Profiles
   readonly publicRooms: PublicRooms
+  readonly pushers: Pushers
   readonly pushRules: PushRules
   readonly readMarkers: ReadMarkers
   readonly receipts: Receipts

@@ -12,7 +12,7 @@ export const NOT_SERVED: Readonly<Record<string, readonly string[]>> = {
   ],
   'Previews of pages are not served yet': ['getUrlPreviewAuthed', 'getUrlPreview'],
   'Notifications and pushers are not served yet': ['getNotifications', 'getPushers', 'postPusher'],
-  'Searching and looking around are not served yet': ['search', 'searchUserDirectory'],
+  'Searching and looking around are not served yet': ['searchUserDirectory'],
   'Deprecated, and no client asks for it': ['getEvents', 'peekEvents', 'initialSync', 'getOneEvent'],
   'This is no policy server': ['getWellknownPolicy'],
 }

@@ -5,6 +5,7 @@ import * as mutualRooms from './mutual-rooms.js'
 import * as oauthServerMetadata from './oauth-server-metadata.js'
 import * as openid from './openid.js'
 import * as reportContent from './report-content.js'
+import * as search from './search.js'
 import * as ssoLoginRedirect from './sso-login-redirect.js'
 import * as support from './support.js'
 import * as voip from './voip.js'
@@ -19,6 +20,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   admin,
   reportContent,
   mutualRooms,
+  search,
 ]
 
 /** What is found out and asked for around rooms and accounts. */
