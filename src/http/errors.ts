@@ -24,8 +24,17 @@ export function toErrorOutcome(error: unknown): ErrorOutcome {
   if (error instanceof RequestAbortedError) {
     return { response: new HttpResponse(CLIENT_CLOSED_REQUEST), isUnexpected: false }
   }
+  if (isFederationError(error)) {
+    const json = { errcode: 'M_UNKNOWN', error: `Another server could not be asked: ${error.message}` }
+    return { response: new HttpResponse(502, { json }), isUnexpected: false }
+  }
   const json = { errcode: 'M_UNKNOWN', error: 'Internal server error' }
   return { response: new HttpResponse(500, { json }), isUnexpected: true }
+}
+
+/** By name, since this layer does not know the class. What the remote said means something only where it was asked. */
+function isFederationError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'FederationError'
 }
 
 function headersOf(error: MatrixError): ResponseHeaders {

@@ -1,6 +1,8 @@
 import { unrecognized } from '../protocol/errors.js'
+import type { ServerName } from '../protocol/ids.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Authenticator, Requester } from '../services/accounts/requester.js'
+import type { FederationGate } from '../services/remote/federation-gate.js'
 import type { Services } from '../services/services.js'
 import type { Logger } from '../telemetry/logger.js'
 import { withRequestContext } from '../telemetry/request-context.js'
@@ -10,8 +12,9 @@ import { authenticate } from './auth.js'
 import { DEFAULT_MAX_BODY_BYTES, parseJsonBody, readBody } from './body.js'
 import { PREFLIGHT_HEADERS } from './cors.js'
 import { toErrorOutcome } from './errors.js'
+import { authenticateServer } from './federation-auth.js'
 import { checkPathParams } from './path-params.js'
-import { parseQuery } from './query.js'
+import { parseQuery, type RawQuery } from './query.js'
 import { countRequest, type Refund } from './rate-limiter.js'
 import { IncomingRequest, type HttpExchange } from './request-info.js'
 import { HttpResponse } from './responses.js'
@@ -23,6 +26,8 @@ import { type TxnDedupe, txnKey } from './txn-dedupe.js'
 export interface PipelineDependencies {
   readonly services: Services
   readonly authenticator: Authenticator
+  /** Of requests of other servers. */
+  readonly federationGate: FederationGate
   readonly rateLimits: RateLimits
   readonly accessLog: AccessLog
   readonly dedupe: TxnDedupe
@@ -50,6 +55,8 @@ export interface ListenerView {
 interface Progress {
   route?: Route
   requester?: Requester
+  /** The server that has signed the request. */
+  origin?: ServerName
   refund?: Refund
 }
 
@@ -111,7 +118,7 @@ export class Pipeline {
       url: request.url,
       ip: request.ip,
       userAgent: request.userAgent,
-      requester: progress.requester?.userId,
+      requester: progress.requester?.userId ?? progress.origin,
       operationId: progress.route?.operationId,
       status: response.status,
       durationMs: this.#deps.monotonicMs() - started,
@@ -144,6 +151,9 @@ export class Pipeline {
     progress.route = route
     const params = checkPathParams(paramNames, match.params)
     const rawQuery = parseQuery(search)
+    if (route.auth === 'federation') {
+      return this.#respondToServer(exchange, { request, progress, route, params, rawQuery })
+    }
     const { ip, userAgent } = request
     const credentials = { authorization: exchange.req.headers.authorization, query: rawQuery, ip, userAgent }
     const requester = await authenticate(authenticator, route, credentials)
@@ -162,6 +172,22 @@ export class Pipeline {
     return this.#deps.dedupe.once(key, run, ({ status }) => status < 300)
   }
 
+  /** As above, for requests that other servers sign: with their bodies, which are read first. */
+  async #respondToServer(
+    exchange: HttpExchange,
+    { request, progress, route, params, rawQuery }: ServerWork,
+  ): Promise<HttpResponse> {
+    const { services, federationGate } = this.#deps
+    const { origin, text, value } = await authenticateServer(federationGate, exchange, route)
+    progress.origin = origin
+    request.rawBody = text
+    const query: unknown = route.query === undefined ? undefined : applySchema(route.query, rawQuery, 'query')
+    const body: unknown = route.body === undefined ? undefined : applySchema(route.body, value, 'body')
+    const input = { params, query, body, requester: { origin }, request } as never
+    const run = async (): Promise<HttpResponse> => toResponse(await route.handler(input, services))
+    return federationGate.limit(origin, run, request.signal)
+  }
+
   async #readBody({ req }: HttpExchange, request: IncomingRequest, route: Route): Promise<unknown> {
     const bytes = await readBody(req, route.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES)
     const { text, value } = parseJsonBody(bytes, {
@@ -177,6 +203,12 @@ interface Work {
   readonly request: IncomingRequest
   readonly view: ListenerView
   readonly progress: Progress
+}
+
+interface ServerWork extends Pick<Work, 'request' | 'progress'> {
+  readonly route: Route
+  readonly params: Readonly<Record<string, string>>
+  readonly rawQuery: RawQuery
 }
 
 const MAX_REQUEST_ID_LENGTH = 100

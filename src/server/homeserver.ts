@@ -1,6 +1,8 @@
+import { loadAuthorities } from '../config/authority-files.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { loadSigningKeys } from '../config/signing-key-file.js'
 import type { Pipeline } from '../http/pipeline.js'
+import { createSystemDns, type Dns } from '../net/dns.js'
 import type { ServerName } from '../protocol/ids.js'
 import { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
@@ -23,6 +25,8 @@ export interface HomeserverOverrides {
   readonly log?: LogOutput
   readonly clock?: Clock
   readonly metrics?: Metrics
+  /** Where other servers are. */
+  readonly dns?: Dns
 }
 
 /** What runs at the end is given this long. */
@@ -54,11 +58,14 @@ export async function createHomeserver(
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: config.metrics.enabled })
   const { logger } = log
   const stopping = new AbortController()
-  const { signing: signingKey } = await loadSigningKeys(config.signingKeys)
+  const serverKeys = await loadSigningKeys(config.signingKeys)
+  const { authorityPaths } = config.federation
+  const authorities = authorityPaths && (await loadAuthorities(authorityPaths))
+  const network = { dns: overrides.dns ?? createSystemDns(), authorities }
   const rateLimits = new RateLimits(clock, config.rateLimits)
   const storage = await openStorage(config, { logger, metrics, clock })
   try {
-    const shared = { config, storage, signingKey, clock, logger, metrics, rateLimits }
+    const shared = { config, storage, serverKeys, network, clock, logger, metrics, rateLimits }
     const wired = createServices({ ...shared, version: programVersion() })
     const { services } = wired
     const pipeline = createPipeline({ ...shared, services, stopping: stopping.signal })

@@ -33,6 +33,7 @@ export function createPipeline(parts: HttpParts): Pipeline {
   const pipeline = new Pipeline({
     services,
     authenticator: services.accessTokens,
+    federationGate: services.federationGate,
     rateLimits,
     accessLog: new AccessLog(logger.child({ component: 'access' }), metrics),
     dedupe: new TxnDedupe(clock),

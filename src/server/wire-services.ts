@@ -169,6 +169,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...discovery.services,
     ...media.services,
     ...delivery.services,
+    ...remote.services,
     toDevice,
     metrics,
   }

@@ -7,6 +7,11 @@ export class SingleFlight<T> {
     return this.#flights.size
   }
 
+  /** The running task's outcome; undefined where none runs. */
+  peek(key: string): Promise<T> | undefined {
+    return this.#flights.get(key)
+  }
+
   /** The running task's outcome where there is one for the key (also its failure), else that of `task`. */
   run(key: string, task: () => Promise<T>): Promise<T> {
     const running = this.#flights.get(key)

@@ -9,6 +9,7 @@ import {
 } from '../../src/config/homeserver-config.js'
 import type { UserId } from '../../src/protocol/ids.js'
 import { createHomeserver, type Homeserver } from '../../src/server/homeserver.js'
+import type { Dns } from '../../src/net/dns.js'
 import { createLogger, type LogOutput } from '../../src/telemetry/logger.js'
 import type { Clock } from '../../src/util/clock.js'
 import { createTestDatabase, startPostgres, type DatabaseKind, type TestDatabase } from './databases.js'
@@ -23,6 +24,8 @@ export interface TestServerOptions {
   /** Keys of homeserver.yaml that differ from those of the test server. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly clock?: Clock
+  /** Where other servers are. */
+  readonly dns?: Dns
   /** By default, errors go to standard error. */
   readonly log?: LogOutput
 }
@@ -51,6 +54,7 @@ const TEST_CONFIG = {
   trusted_key_servers: [],
   // The cost of hashing is not what is tested.
   bcrypt_rounds: 4,
+  rc_federation: { sleep_limit: 100_000, sleep_delay: 0, reject_limit: 100_000, concurrent: 100 },
   rc_message: NO_LIMIT,
   rc_registration: NO_LIMIT,
   rc_registration_token_validity: NO_LIMIT,
@@ -92,7 +96,11 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
     database: database.config as HomeserverConfig['database'],
   }
   try {
-    const overrides = { log, ...(options.clock === undefined ? {} : { clock: options.clock }) }
+    const overrides = {
+      log,
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
+      ...(options.dns === undefined ? {} : { dns: options.dns }),
+    }
     const start = async (): Promise<Homeserver> => {
       const server = await createHomeserver(config, overrides)
       try {

@@ -16,6 +16,7 @@ import { forbidden, unknownToken } from '../../../src/protocol/errors.js'
 import type { RoomId, UserId } from '../../../src/protocol/ids.js'
 import { RateLimits } from '../../../src/services/accounts/ratelimits.js'
 import type { Requester } from '../../../src/services/accounts/requester.js'
+import { FederationGate } from '../../../src/services/remote/federation-gate.js'
 import type { Services } from '../../../src/services/services.js'
 import { createLogger } from '../../../src/telemetry/logger.js'
 import { createMetrics } from '../../../src/telemetry/metrics.js'
@@ -74,6 +75,7 @@ class TestServer implements AsyncDisposable {
           return requester === undefined ? Promise.reject(unknownToken()) : Promise.resolve(requester)
         },
       },
+      federationGate: new FederationGate({} as never, {} as never),
       rateLimits: new RateLimits(server.clock, {
         message: { perSecond: 0.5, burstCount: 2 },
         registration: { perSecond: 1, burstCount: 1 },

@@ -1,0 +1,71 @@
+import { Readable } from 'node:stream'
+import { create } from 'content-disposition'
+import { z } from 'zod'
+import { file, type HttpResponse } from '../../http/responses.js'
+import { route, type RequestInfo } from '../../http/route.js'
+import type { Download } from '../../services/media/media-downloads.js'
+import type { MediaAccess } from '../../services/media/media-finder.js'
+import { contentDisposition, thumbnailParams, timeoutParam, wantedThumbnail } from '../client/media-files.js'
+
+/** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1mediadownloadmediaid */
+export const getContentOverFederation = route({
+  operationId: 'getContentOverFederation',
+  method: 'GET',
+  path: '/_matrix/federation/v1/media/download/:mediaId',
+  auth: 'federation',
+  query: z.looseObject({ timeout_ms: timeoutParam }),
+  async handler({ params, query, request }, { mediaDownloads }) {
+    const access = accessOfServer(request, query.timeout_ms)
+    const download = await mediaDownloads.downloadLocal(params.mediaId, access)
+    return multipart(download, contentDisposition(download.contentType, download.fileName))
+  },
+})
+
+/** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1mediathumbnailmediaid */
+export const getContentThumbnailOverFederation = route({
+  operationId: 'getContentThumbnailOverFederation',
+  method: 'GET',
+  path: '/_matrix/federation/v1/media/thumbnail/:mediaId',
+  auth: 'federation',
+  query: z.looseObject(thumbnailParams),
+  async handler({ params, query, request }, { thumbnails }) {
+    const access = accessOfServer(request, query.timeout_ms)
+    const download = await thumbnails.thumbnailOfLocal(params.mediaId, wantedThumbnail(query), access)
+    return multipart(download, create(download.fileName, { type: 'inline' }))
+  },
+})
+
+/** Another server, which asks for what is here. */
+function accessOfServer(request: RequestInfo, timeoutMs: number): MediaAccess {
+  return { isAuthenticated: true, allowRemote: false, timeoutMs, signal: request.signal }
+}
+
+/** A part that says nothing yet, and the file. */
+async function multipart(download: Download, disposition: string): Promise<HttpResponse> {
+  const boundary = `mxhs-${download.tag.slice(0, 40)}-part`
+  const head = Buffer.from(
+    [
+      `--${boundary}`,
+      'Content-Type: application/json',
+      '',
+      '{}',
+      `--${boundary}`,
+      `Content-Type: ${download.contentType}`,
+      `Content-Disposition: ${disposition}`,
+      '',
+      '',
+    ].join('\r\n'),
+  )
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
+  const content = await download.open()
+  return file(Readable.from(inTurn(head, content, tail)), {
+    contentType: `multipart/mixed; boundary=${boundary}`,
+    length: head.length + download.length + tail.length,
+  })
+}
+
+async function* inTurn(head: Buffer, content: Readable, tail: Buffer): AsyncGenerator<Buffer> {
+  yield head
+  for await (const piece of content as AsyncIterable<Buffer>) yield piece
+  yield tail
+}

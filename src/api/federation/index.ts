@@ -1,0 +1,22 @@
+import type { Route } from '../../http/route.js'
+import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryById } from './keys-query.js'
+import { getServerKey, getServerKeyById } from './keys-server.js'
+import { getVersion } from './version.js'
+
+/** What `keys` of a listener serves: for everybody, without signature. */
+export const serverKeyRoutes: readonly Route[] = [
+  bulkPerspectivesKeyQuery,
+  getServerKey,
+  getServerKeyById,
+  perspectivesKeyQuery,
+  perspectivesKeyQueryById,
+]
+
+/** What `openid` of a listener serves, for those who want nothing else of federation. */
+export const openIdRoutes: readonly Route[] = []
+
+/**
+ * All endpoints of the server-server API. Their operations bear the specification's names with `federation` in front,
+ * since some of the client-server API are called the same.
+ */
+export const federationRoutes: readonly Route[] = [getVersion, ...openIdRoutes, ...serverKeyRoutes]

@@ -1,0 +1,209 @@
+import { LRUCache } from 'lru-cache'
+import { parseVerifyKey } from '../../protocol/ed25519.js'
+import type { ServerName } from '../../protocol/ids.js'
+import { isKeyValidAt, serverKeysText, type ServerKeyDocument } from '../../protocol/server-keys.js'
+import type { Database, Tx } from '../../storage/database.js'
+import type { ServerKey, ServerKeysStore } from '../../storage/stores/server-keys.js'
+import type { Clock } from '../../util/clock.js'
+import { upTo } from '../../util/lru-bounds.js'
+import { SingleFlight } from '../../util/single-flight.js'
+import { FederationError } from './federation-error.js'
+import type { KeyFetcher, KeyWish } from './key-fetcher.js'
+import type { KeySource, TrustedKey } from './keyring.js'
+
+type ServerKeys = ReadonlyMap<string, TrustedKey>
+
+export interface KeyCacheDependencies {
+  readonly db: Database
+  readonly store: ServerKeysStore
+  readonly fetcher: Pick<KeyFetcher, 'fromOrigin' | 'fromNotaries' | 'hasNotaries'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly serverName: ServerName
+  /** This server's keys, old ones too, by key ID. */
+  readonly ownKeys: ReadonlyMap<string, TrustedKey>
+}
+
+const MAX_SERVERS = 10_000
+/** How soon a server that has told its keys is asked again for one that was not among them. */
+const AFTER_SUCCESS_MS = 5_000
+/** And one that did not answer. */
+const AFTER_FAILURE_MS = 10_000
+const NONE: ServerKeys = new Map()
+
+/**
+ * The keys of all servers: in memory, in the database, and where they are not there or not valid for long enough, from
+ * the servers themselves and from those that are trusted to know.
+ */
+export class KeyCache implements KeySource {
+  readonly #deps: KeyCacheDependencies
+  readonly #known = new LRUCache<ServerName, ServerKeys>(upTo(MAX_SERVERS))
+  /** When a server may be asked again. */
+  readonly #askAgainTs = new LRUCache<ServerName, number>(upTo(MAX_SERVERS))
+  readonly #flights = new SingleFlight<void>()
+
+  constructor(deps: KeyCacheDependencies) {
+    this.#deps = deps
+    this.#known.set(deps.serverName, deps.ownKeys)
+  }
+
+  async getKeys(wishes: readonly KeyWish[]): Promise<ReadonlyMap<ServerName, ServerKeys>> {
+    const merged = mergeWishes(wishes)
+    await this.#load(merged.map(({ serverName }) => serverName))
+    const open = merged.filter((wish) => wish.unmet(this.#keysOf(wish.serverName), this.#deps.clock.now()))
+    if (open.length > 0) await this.#fetch(open)
+    return new Map(merged.map(({ serverName }) => [serverName, this.#keysOf(serverName)]))
+  }
+
+  /**
+   * Asks servers for their keys now, whatever is known, as far as they may be asked again. Resolves when what came is
+   * stored; never rejects for what other servers do.
+   */
+  async refresh(wishes: readonly KeyWish[]): Promise<void> {
+    await this.#fetch(wishes)
+  }
+
+  #keysOf(serverName: ServerName): ServerKeys {
+    return serverName === this.#deps.serverName ? this.#deps.ownKeys : (this.#known.get(serverName) ?? NONE)
+  }
+
+  async #load(serverNames: readonly ServerName[]): Promise<void> {
+    const missing = serverNames.filter((name) => !this.#known.has(name) && name !== this.#deps.serverName)
+    if (missing.length === 0) return
+    const rows = await this.#deps.store.listKeys(this.#deps.db.reader, missing)
+    const byServer = new Map<ServerName, Map<string, TrustedKey>>(missing.map((name) => [name, new Map()]))
+    for (const { serverName, keyId, publicKey, validUntilTs } of rows) {
+      const key = parseVerifyKey(publicKey)
+      if (key !== undefined) byServer.get(serverName)?.set(keyId, { key, validUntilTs })
+    }
+    // Not over what somebody has learnt meanwhile.
+    for (const [name, keys] of byServer) if (!this.#known.has(name)) this.#known.set(name, keys)
+  }
+
+  async #fetch(wishes: readonly KeyWish[]): Promise<void> {
+    const now = this.#deps.clock.now()
+    const askable = wishes.filter(
+      ({ serverName }) =>
+        serverName !== this.#deps.serverName && (this.#askAgainTs.get(serverName) ?? 0) <= now,
+    )
+    // A question by another for the same server is waited for.
+    const waiting = wishes.flatMap(({ serverName }) => this.#flights.peek(serverName) ?? [])
+    const { hasNotaries } = this.#deps.fetcher
+    // Of one server it is quickest to ask itself; for many the notaries spare as many questions.
+    if (askable.length > 1 && hasNotaries) await this.#fetchMany(askable)
+    else await Promise.all(askable.map((wish) => this.#fetchOne(wish)))
+    await Promise.all(waiting)
+  }
+
+  async #fetchMany(wishes: readonly KeyWish[]): Promise<void> {
+    const documents = await this.#deps.fetcher.fromNotaries(wishes)
+    await this.#learn(documents, 'notary')
+    const now = this.#deps.clock.now()
+    const open = mergeWishes(wishes).filter((wish) => wish.unmet(this.#keysOf(wish.serverName), now))
+    await Promise.all(open.map((wish) => this.#flights.run(wish.serverName, () => this.#askOrigin(wish))))
+  }
+
+  #fetchOne(wish: KeyWish): Promise<void> {
+    return this.#flights.run(wish.serverName, async () => {
+      await this.#askOrigin(wish)
+      const [merged] = mergeWishes([wish])
+      const now = this.#deps.clock.now()
+      if (!this.#deps.fetcher.hasNotaries || !merged!.unmet(this.#keysOf(wish.serverName), now)) return
+      await this.#learn(await this.#deps.fetcher.fromNotaries([wish]), 'notary')
+    })
+  }
+
+  async #askOrigin({ serverName }: KeyWish): Promise<void> {
+    const { clock } = this.#deps
+    try {
+      const document = await this.#deps.fetcher.fromOrigin(serverName)
+      await this.#learn([document], 'origin')
+      this.#askAgainTs.set(serverName, clock.now() + AFTER_SUCCESS_MS)
+    } catch (error) {
+      this.#askAgainTs.set(serverName, clock.now() + AFTER_FAILURE_MS)
+      if (!(error instanceof FederationError)) throw error
+    }
+  }
+
+  /** Takes on what documents say, in memory and in the database. */
+  async #learn(documents: readonly ServerKeyDocument[], from: 'origin' | 'notary'): Promise<void> {
+    if (documents.length === 0) return
+    const { db, store, clock } = this.#deps
+    const rows = documents.flatMap((document) => this.#newKeys(document, from))
+    const keys = [...new Map(rows.map((row) => [`${row.serverName} ${row.keyId}`, row])).values()]
+    const fetchedTs = clock.now()
+    await db.write('store_server_keys', async (tx: Tx) => {
+      if (keys.length > 0) await store.putKeys(tx, keys)
+      await store.putDocuments(tx, newestDocuments(documents, fetchedTs))
+    })
+    for (const { serverName, keyId, publicKey, validUntilTs } of keys) {
+      const key = parseVerifyKey(publicKey)
+      if (key === undefined) continue
+      this.#known.set(serverName, new Map([...this.#keysOf(serverName), [keyId, { key, validUntilTs }]]))
+    }
+  }
+
+  /** The keys of a document that say more than is known. A notary may know less than the server itself has told. */
+  #newKeys(document: ServerKeyDocument, from: 'origin' | 'notary'): ServerKey[] {
+    const { serverName } = document
+    const known = this.#keysOf(serverName)
+    return document.keys.flatMap(({ keyId, key, validUntilTs, isOld }) => {
+      const before = known.get(keyId)
+      const isOlder = before !== undefined && before.validUntilTs > validUntilTs
+      if (from === 'notary' && isOlder && !isOld) return []
+      return [{ serverName, keyId, publicKey: key.base64, validUntilTs }]
+    })
+  }
+}
+
+/** Wishes of one server as one. */
+interface MergedWish extends KeyWish {
+  /** Whether one of the wishes cannot be met with these keys. */
+  unmet(keys: ServerKeys, now: number): boolean
+}
+
+function mergeWishes(wishes: readonly KeyWish[]): MergedWish[] {
+  const byServer = new Map<ServerName, KeyWish[]>()
+  for (const wish of wishes) {
+    const others = byServer.get(wish.serverName)
+    if (others === undefined) byServer.set(wish.serverName, [wish])
+    else others.push(wish)
+  }
+  return [...byServer].map(([serverName, parts]) => ({
+    serverName,
+    keyIds: [...new Set(parts.flatMap(({ keyIds }) => keyIds))],
+    validAtTs: Math.max(...parts.map(({ validAtTs }) => validAtTs)),
+    unmet: (keys, now) => parts.some((part) => !isMet(part, keys, now)),
+  }))
+}
+
+/** One of the keys will do. */
+function isMet({ keyIds, validAtTs }: KeyWish, keys: ServerKeys, now: number): boolean {
+  return keyIds.some((keyId) => {
+    const key = keys.get(keyId)
+    return key !== undefined && isKeyValidAt(key.validUntilTs, validAtTs, now)
+  })
+}
+
+/** Of several documents that name the same key, the one that is valid for longer. */
+function newestDocuments(
+  documents: readonly ServerKeyDocument[],
+  fetchedTs: number,
+): Parameters<ServerKeysStore['putDocuments']>[1] {
+  const byKey = new Map<string, ServerKeyDocument>()
+  for (const document of documents) {
+    for (const { keyId } of document.keys) {
+      const name = `${document.serverName} ${keyId}`
+      const before = byKey.get(name)
+      if (before === undefined || before.validUntilTs < document.validUntilTs) byKey.set(name, document)
+    }
+  }
+  return [...new Set(byKey.values())].map((document) => ({
+    serverName: document.serverName,
+    keyIds: document.keys
+      .map(({ keyId }) => keyId)
+      .filter((keyId) => byKey.get(`${document.serverName} ${keyId}`) === document),
+    fetchedTs,
+    validUntilTs: document.validUntilTs,
+    text: serverKeysText(document),
+  }))
+}
