@@ -60,7 +60,7 @@ export function buildEvent(rules: RoomVersionRules, draft: NewEvent, signer: Eve
   const event = new Event(rules, json, { eventId, roomId: draft.roomId ?? roomIdOfCreate(eventId) })
   // What the hash leaves out is one object that the other is joined to with a comma for two braces.
   const rest = JSON.stringify({ hashes: json.hashes, signatures: json.signatures })
-  checkEventSize(event, Buffer.byteLength(hashed) + Buffer.byteLength(rest) - 1)
+  checkEventSize(event, { bytes: Buffer.byteLength(hashed) + Buffer.byteLength(rest) - 1, isOwn: true })
   return event
 }
 

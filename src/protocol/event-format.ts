@@ -14,6 +14,11 @@ import { eventIdOf, roomIdOfCreate } from './hashes.js'
 import { fitsBytes, parseEventId, parseRoomId, parseUserId, type EventId, type RoomId } from './ids.js'
 import type { RoomVersionRules } from './room-versions.js'
 
+export interface FormatOptions {
+  /** Any number of previous and auth events: for events of the past, which had more of them. */
+  readonly anyReferences?: boolean
+}
+
 /**
  * Takes an event from another server: the first check on receipt. Hashes and signatures are not checked. `unsigned`,
  * which nobody vouches for, is dropped.
@@ -21,7 +26,11 @@ import type { RoomVersionRules } from './room-versions.js'
  * @throws 400 `M_BAD_JSON` when it is not in the format of the room version, 413 `M_TOO_LARGE` beyond the limits of size
  * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
-export function parseEvent(rules: RoomVersionRules, source: string | JsonObject): Event {
+export function parseEvent(
+  rules: RoomVersionRules,
+  source: string | JsonObject,
+  options: FormatOptions = {},
+): Event {
   const { json: parsed, isExact } =
     typeof source === 'string' ? parseText(source) : { json: source, isExact: true }
   const json = sortKeys(withoutUnsigned(parsed))
@@ -29,7 +38,7 @@ export function parseEvent(rules: RoomVersionRules, source: string | JsonObject)
   if (rules.strictCanonicalJson && !hasExactNumbers) {
     throw badJson('The event has a number that is not an integer within ±(2^53 − 1)')
   }
-  checkFields(rules, json)
+  checkFields(rules, json, options)
   const pdu = json as PduJson
   const exact =
     hasExactNumbers || typeof source !== 'string'
@@ -57,22 +66,36 @@ export function restoreEvent(
   return new Event(rules, json, { ...ids, exactText: isExact ? undefined : text })
 }
 
+export interface SizeOptions {
+  /** The size of the event's canonical JSON, where it is known. */
+  readonly bytes?: number
+  /** This server has made it: the limits are those of today, whatever the room version. */
+  readonly isOwn?: boolean
+}
+
 /**
  * Throws 413 `M_TOO_LARGE` when an event or one of its fields exceeds the limits.
- * @param bytes the size of the event's canonical JSON, where it is known
  * https://spec.matrix.org/latest/client-server-api/#size-limits
  */
-export function checkEventSize(event: Event, bytes?: number): void {
+export function checkEventSize(event: Event, { bytes, isOwn = false }: SizeOptions = {}): void {
   const { json } = event
   for (const key of LIMITED_FIELDS) {
     const value = json[key]
-    if (typeof value === 'string' && !fitsBytes(value, MAX_EVENT_FIELD_BYTES)) {
+    if (typeof value === 'string' && !fitsField(value, isOwn || event.rules.fieldsMeasuredInBytes)) {
       throw tooLarge(`The event's ${key} has more than ${MAX_EVENT_FIELD_BYTES} bytes`)
     }
   }
   if ((bytes ?? Buffer.byteLength(event.exactText ?? canonicalJson(json as JsonObject))) > MAX_EVENT_BYTES) {
     throw tooLarge(`The event has more than ${MAX_EVENT_BYTES} bytes`)
   }
+}
+
+/** Rooms of earlier versions have events that were measured in code points. */
+function fitsField(value: string, isMeasuredInBytes: boolean): boolean {
+  if (fitsBytes(value, MAX_EVENT_FIELD_BYTES)) return true
+  // A code point has at most four bytes.
+  if (isMeasuredInBytes || !fitsBytes(value, 4 * MAX_EVENT_FIELD_BYTES)) return false
+  return [...value].length <= MAX_EVENT_FIELD_BYTES
 }
 
 const LIMITED_FIELDS = ['event_id', 'room_id', 'sender', 'state_key', 'type'] as const
@@ -94,7 +117,7 @@ function withoutUnsigned(json: JsonObject): JsonObject {
 }
 
 /** https://spec.matrix.org/latest/rooms/v12/#event-format-1 and the same of earlier versions. */
-function checkFields(rules: RoomVersionRules, json: JsonObject): void {
+function checkFields(rules: RoomVersionRules, json: JsonObject, { anyReferences }: FormatOptions): void {
   checkNames(rules, json)
   if (!isJsonObject(json['content'])) throw malformed('content')
   const { depth, origin_server_ts: originServerTs } = json
@@ -102,8 +125,14 @@ function checkFields(rules: RoomVersionRules, json: JsonObject): void {
   if (!Number.isInteger(depth) || (depth as number) < 0 || (depth as number) > MAX_DEPTH_V1) {
     throw malformed('depth')
   }
-  checkReferences(rules, json['prev_events'], { name: 'prev_events', max: MAX_PREV_EVENTS })
-  checkReferences(rules, json['auth_events'], { name: 'auth_events', max: MAX_AUTH_EVENTS })
+  checkReferences(rules, json['prev_events'], {
+    name: 'prev_events',
+    max: anyReferences ? Infinity : MAX_PREV_EVENTS,
+  })
+  checkReferences(rules, json['auth_events'], {
+    name: 'auth_events',
+    max: anyReferences ? Infinity : MAX_AUTH_EVENTS,
+  })
   if (!isJsonObject(json['hashes']) || typeof json['hashes']['sha256'] !== 'string') throw malformed('hashes')
   const { signatures } = json
   if (!isJsonObject(signatures) || !Object.values(signatures).every(isObjectOfStrings)) {

@@ -30,6 +30,8 @@ export interface RoomVersionRules {
   readonly implicitCreator: boolean
   /** `redacts` is in the content, not at the top level (v11). */
   readonly redactsInContent: boolean
+  /** Types, state keys and IDs have at most 255 bytes; 255 code points before (v11). */
+  readonly fieldsMeasuredInBytes: boolean
   /** The room ID is the hash of the create event, which is in no event's `auth_events` (v12). */
   readonly roomIdIsCreateHash: boolean
   /** Creators have infinite power and `additional_creators` is valid and checked (v12). */
@@ -54,6 +56,7 @@ const v1: RoomVersionRules = {
   redactionV11: false,
   implicitCreator: false,
   redactsInContent: false,
+  fieldsMeasuredInBytes: false,
   roomIdIsCreateHash: false,
   privilegedCreators: false,
   redactionsCheckedOnApply: false,
@@ -79,6 +82,7 @@ const v11: RoomVersionRules = {
   redactionV11: true,
   implicitCreator: true,
   redactsInContent: true,
+  fieldsMeasuredInBytes: true,
 }
 const v12: RoomVersionRules = {
   ...v11,

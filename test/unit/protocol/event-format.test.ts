@@ -170,10 +170,21 @@ describe('the format of events', () => {
         expect(check({ signatures: { a: {} } })).to.equal(undefined)
       })
 
-      it('limits the sizes of fields in bytes', () => {
+      it('limits the sizes of fields, in bytes since version 11', () => {
+        const sinceVersion11 = rules.redactionV11 ? 'M_TOO_LARGE' : undefined
         expect(check({ type: 'a'.repeat(255), state_key: 'ü'.repeat(127) })).to.equal(undefined)
         expect(check({ type: 'a'.repeat(256) })).to.equal('M_TOO_LARGE')
-        expect(check({ state_key: 'ü'.repeat(128) })).to.equal('M_TOO_LARGE')
+        expect(check({ state_key: 'ü'.repeat(128) })).to.equal(sinceVersion11)
+        expect(check({ state_key: '💥'.repeat(255) })).to.equal(sinceVersion11)
+        expect(check({ state_key: '💥'.repeat(256) })).to.equal('M_TOO_LARGE')
+      })
+
+      it('takes any number of references where the past is asked for', () => {
+        const many = (count: number): string[] => Array.from({ length: count }, (_, index) => `$${index}`)
+        const references = rules.eventIdFormat === 'v1' ? many(30).map((id) => [`${id}:a`, {}]) : many(30)
+        const event = valid(rules, { prev_events: references, auth_events: references })
+        expect(() => parseEvent(rules, event)).to.throw()
+        expect(parseEvent(rules, event, { anyReferences: true }).prevEventIds).to.have.length(30)
       })
 
       it('limits the size of the whole', () => {

@@ -1,0 +1,67 @@
+import type { EventId } from '../../protocol/ids.js'
+import { coverPosition } from '../../storage/auth-reach.js'
+import type { Database } from '../../storage/database.js'
+import type { EventGraphStore } from '../../storage/stores/event-graph.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+
+interface Parts {
+  readonly graph: EventGraphStore
+  readonly events: EventsStore
+}
+
+/** Auth chains of events, by what the chains cover: the graph is never walked. */
+export class AuthChains {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /** All that authorizes an event, directly or not, and the create event. */
+  async ofEvent(room: RoomRecord, { event }: StoredEvent): Promise<StoredEvent[]> {
+    const authEvents = await this.#parts.events.getByIds(this.#db.reader, event.authEventIds)
+    const nids = [...authEvents.values()].map(({ eventNid }) => eventNid)
+    return this.#list(room, await this.#reachOf(nids), event.eventId)
+  }
+
+  /** The auth chains of the events of a state; they hold what is in the state too where it authorizes more of it. */
+  async ofState(room: RoomRecord, state: readonly StoredEvent[]): Promise<StoredEvent[]> {
+    const nids = state.map(({ eventNid }) => eventNid)
+    const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, nids)
+    const reach = new Map<number, number>()
+    for (const position of positions.values()) {
+      for (const [chainNid, seq] of position.reach) {
+        reach.set(chainNid, Math.max(seq, reach.get(chainNid) ?? 0))
+      }
+    }
+    return this.#list(room, reach, undefined)
+  }
+
+  async #reachOf(nids: readonly number[]): Promise<Map<number, number>> {
+    const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, nids)
+    const reach = new Map<number, number>()
+    for (const position of positions.values()) coverPosition(reach, position)
+    return reach
+  }
+
+  async #list(
+    room: RoomRecord,
+    reach: ReadonlyMap<number, number>,
+    except: EventId | undefined,
+  ): Promise<StoredEvent[]> {
+    const q = this.#db.reader
+    const ranges = [...reach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
+    const nids = ranges.length === 0 ? [] : [...(await this.#parts.graph.listChainRanges(q, ranges)).keys()]
+    const events = await this.#parts.events.getByNids(q, nids)
+    const chain = [...events.values()].filter(({ event }) => event.eventId !== except)
+    // Where no event names it, whoever is to judge them needs it all the same.
+    const createId = `$${room.roomId.slice(1)}` as EventId
+    if (!room.rules.roomIdIsCreateHash || except === createId) return chain
+    if (chain.some(({ event }) => event.eventId === createId)) return chain
+    const create = await this.#parts.events.get(q, createId)
+    return create ? [create, ...chain] : chain
+  }
+}

@@ -1,0 +1,77 @@
+import type { Event } from '../../protocol/event.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { Logger } from '../../telemetry/logger.js'
+import type { EventReceiver, Reception } from '../events/event-receiver.js'
+import type { MissingEvents } from './missing-events.js'
+import type { OutlierFetcher } from './outlier-fetcher.js'
+import type { PulledEvents } from './pulled-events.js'
+
+interface Parts {
+  readonly receiver: EventReceiver
+  readonly outliers: OutlierFetcher
+  readonly missing: MissingEvents
+  readonly pulled: PulledEvents
+  readonly logger: Logger
+}
+
+/**
+ * Takes in events that were sent to this server, once their format, signatures and hashes have been checked.
+ * https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+export class PduProcessor {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Judges an event and stores it with the outcome. What it refers to is asked of the server that has sent it; an event
+   * whose sender does not tell what came before it is dropped: nothing could be said of it but what that server likes.
+   */
+  async process(origin: ServerName, room: RoomRecord, event: Event): Promise<Reception> {
+    const { receiver, outliers } = this.#parts
+    let reception = await receiver.receive(room, event)
+    if (reception.outcome === 'missing' && reception.prevEvents.length > 0) {
+      await this.#fillGap(origin, room, event)
+      reception = await receiver.receive(room, event)
+    }
+    // Last, since its auth events may be among those that were missing before it.
+    if (reception.outcome === 'missing' && reception.prevEvents.length === 0) {
+      await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers: [origin] })
+      reception = await receiver.receive(room, event)
+    }
+    this.#log(origin, event, reception)
+    return reception
+  }
+
+  async #fillGap(origin: ServerName, room: RoomRecord, event: Event): Promise<void> {
+    const events = await this.#parts.missing.fetch(room, event, origin)
+    const others = events.filter(({ eventId }) => eventId !== event.eventId)
+    await this.#parts.pulled.receive(room, others, { kind: 'live', servers: [origin] })
+  }
+
+  #log(origin: ServerName, { eventId, roomId }: Event, reception: Reception): void {
+    const { logger } = this.#parts
+    const fields = { origin, eventId, roomId }
+    switch (reception.outcome) {
+      case 'rejected':
+        logger.info({ ...fields, reason: reception.reason }, 'Rejected an event')
+        break
+      case 'softFailed':
+        logger.info(fields, 'An event failed softly')
+        break
+      case 'missing': {
+        const { prevEvents, authEvents } = reception
+        logger.info(
+          { ...fields, prevEvents, authEvents },
+          'Dropped an event: what it refers to cannot be had',
+        )
+        break
+      }
+      case 'accepted':
+      case 'known':
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import type { Event } from '../../protocol/event.js'
+import type { EventId, ServerName } from '../../protocol/ids.js'
+import { topologicalSort } from '../../protocol/topological-sort.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { Logger } from '../../telemetry/logger.js'
+import type { EventReceiver, ReceiveOptions, Reception } from '../events/event-receiver.js'
+import type { OutlierFetcher } from './outlier-fetcher.js'
+import type { RemoteStates } from './remote-states.js'
+
+export interface PullOptions {
+  readonly kind: NonNullable<ReceiveOptions['kind']>
+  /** Whom to ask for what is still missing. */
+  readonly servers: readonly ServerName[]
+}
+
+interface Parts {
+  readonly receiver: EventReceiver
+  readonly outliers: OutlierFetcher
+  readonly states: RemoteStates
+  readonly logger: Logger
+}
+
+/** Takes in events that this server has asked for, which may themselves follow others that it does not have. */
+export class PulledEvents {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Judges and stores events of a room, each after those that it follows. Where they follow events that are not held,
+   * another server says what the state was there. What cannot be judged is left out, with all that follows it. Gives
+   * how many are held now that had no place in the timeline before.
+   */
+  async receive(room: RoomRecord, events: readonly Event[], options: PullOptions): Promise<number> {
+    const left = new Set<EventId>()
+    let received = 0
+    for (const event of inOrder(events)) {
+      const isHopeless = event.prevEventIds.some((id) => left.has(id))
+      const reception = isHopeless ? undefined : await this.#receiveOne(room, event, options)
+      if (reception === undefined || reception.outcome === 'missing') left.add(event.eventId)
+      else if (reception.outcome !== 'known') received++
+    }
+    if (left.size > 0) {
+      this.#parts.logger.info({ room: room.roomId, events: [...left] }, 'Events could not be judged')
+    }
+    return received
+  }
+
+  async #receiveOne(
+    room: RoomRecord,
+    event: Event,
+    { kind, servers }: PullOptions,
+  ): Promise<Reception | undefined> {
+    const { receiver, outliers, states } = this.#parts
+    let reception = await receiver.receive(room, event, { kind })
+    if (reception.outcome !== 'missing') return reception
+    if (reception.authEvents.length > 0) {
+      await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers })
+      reception = await receiver.receive(room, event, { kind })
+    }
+    if (reception.outcome !== 'missing' || reception.authEvents.length > 0) return reception
+    const statesAfterMissing = new Map<EventId, readonly EventId[]>()
+    for (const id of reception.prevEvents) {
+      const state = await states.after(room, id, servers)
+      if (state === undefined) return undefined
+      statesAfterMissing.set(id, state)
+    }
+    return receiver.receive(room, event, { kind, statesAfterMissing })
+  }
+}
+
+/** Each event after those of the others that it follows. */
+function inOrder(events: readonly Event[]): Event[] {
+  const byId = new Map(events.map((event) => [event.eventId, event]))
+  const ids = topologicalSort(
+    byId.keys(),
+    (id) => byId.get(id)?.prevEventIds ?? [],
+    (a, b) => byId.get(a)!.depth - byId.get(b)!.depth || (a < b ? -1 : 1),
+  )
+  return ids.flatMap((id) => byId.get(id) ?? [])
+}

@@ -1,0 +1,173 @@
+import type { Event } from '../../protocol/event.js'
+import { parseEventId, type EventId, type ServerName } from '../../protocol/ids.js'
+import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import type { Database } from '../../storage/database.js'
+import type { CurrentStateStore } from '../../storage/stores/current-state.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { Logger } from '../../telemetry/logger.js'
+import { FederationError, type FederationAnswer, type FederationClient } from '../remote/federation-client.js'
+import type { OutlierFetcher } from './outlier-fetcher.js'
+import type { PduIntake } from './pdu-intake.js'
+import { pdusOf } from './pdu-sources.js'
+
+interface Parts {
+  readonly client: Pick<FederationClient, 'requestWithText'>
+  readonly intake: PduIntake
+  readonly outliers: OutlierFetcher
+  readonly events: EventsStore
+  readonly currentState: CurrentStateStore
+  readonly logger: Logger
+}
+
+/** What a server says of the state at an event. */
+interface StateIds {
+  readonly state: readonly EventId[]
+  readonly authChain: readonly EventId[]
+}
+
+const MAX_STATE_IDS_BYTES = 64 * 1024 * 1024
+const MAX_STATE_BYTES = 512 * 1024 * 1024
+const TIMEOUT_MS = 120_000
+
+/**
+ * Asks other servers for the state of a room at events that are not held. What they say is not simply believed: the state
+ * is one branch among others, and takes part in resolution like them.
+ * https://spec.matrix.org/latest/server-server-api/#retrieving-events
+ */
+export class RemoteStates {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /**
+   * The state after an event, as the first of the servers says that can be believed. All of it is held afterwards.
+   * Undefined when none of them answers.
+   */
+  async after(
+    room: RoomRecord,
+    eventId: EventId,
+    servers: readonly ServerName[],
+  ): Promise<readonly EventId[] | undefined> {
+    for (const server of servers) {
+      try {
+        const state = await this.#askOne(room, eventId, server)
+        if (state) return state
+      } catch (err) {
+        if (!(err instanceof FederationError)) throw err
+        this.#parts.logger.info({ err, server, eventId }, 'A server does not tell the state at an event')
+      }
+    }
+    return undefined
+  }
+
+  async #askOne(
+    room: RoomRecord,
+    eventId: EventId,
+    server: ServerName,
+  ): Promise<readonly EventId[] | undefined> {
+    const ids = await this.#stateIds(room, eventId, server)
+    await this.#complete(room, ids, { eventId, server })
+    const held = await this.#parts.events.getByIds(this.#db.reader, [...ids.state, eventId])
+    const own = held.get(eventId)
+    if (own?.roomNid !== room.roomNid)
+      return this.#disbelieve('it does not have the event itself', { eventId, server })
+    const state = new Map<StateKey, EventId>()
+    for (const id of ids.state) {
+      const stored = held.get(id)
+      if (!isStateOf(room, stored)) continue
+      const key = stateKeyOf(stored.event.type, stored.event.stateKey ?? '')
+      if (state.has(key)) return this.#disbelieve('it has two events for one key', { eventId, server })
+      state.set(key, id)
+    }
+    const { event } = own
+    if (isStateOf(room, own)) state.set(stateKeyOf(event.type, event.stateKey ?? ''), eventId)
+    if (!(await this.#isOfOurRoom(room, state))) {
+      return this.#disbelieve('it does not begin with the create event', { eventId, server })
+    }
+    return [...state.values()]
+  }
+
+  #disbelieve(reason: string, fields: { eventId: EventId; server: ServerName }): undefined {
+    this.#parts.logger.warn({ ...fields, reason }, 'The state that a server tells of is not believed')
+    return undefined
+  }
+
+  /** The one event about which nobody can disagree. */
+  async #isOfOurRoom(room: RoomRecord, state: ReadonlyMap<StateKey, EventId>): Promise<boolean> {
+    const q = this.#db.reader
+    const claimed = state.get(stateKeyOf('m.room.create', ''))
+    const nid = await this.#parts.currentState.get(q, room.roomNid, 'm.room.create', '')
+    if (claimed === undefined || nid === undefined) return claimed !== undefined
+    return (await this.#parts.events.getByNids(q, [nid])).get(nid)?.event.eventId === claimed
+  }
+
+  async #stateIds(room: RoomRecord, eventId: EventId, server: ServerName): Promise<StateIds> {
+    const { json } = await this.#request(room, eventId, {
+      server,
+      what: 'state_ids',
+      maxBytes: MAX_STATE_IDS_BYTES,
+    })
+    return { state: eventIds(json['pdu_ids']), authChain: eventIds(json['auth_chain_ids']) }
+  }
+
+  /** Gets what is not held: one by one while it is little, else all at once. */
+  async #complete(
+    room: RoomRecord,
+    { state, authChain }: StateIds,
+    { eventId, server }: { eventId: EventId; server: ServerName },
+  ): Promise<void> {
+    const all = [...new Set([...state, ...authChain, eventId])]
+    let missing = await this.#missing(all)
+    if (missing.length * 10 >= all.length) {
+      await this.#parts.outliers.store(room, await this.#wholeState(room, eventId, server), [server])
+      missing = await this.#missing(missing)
+    }
+    if (missing.length > 0) await this.#parts.outliers.fetch(room, missing, [server])
+  }
+
+  async #missing(ids: readonly EventId[]): Promise<EventId[]> {
+    const held = await this.#parts.events.getNids(this.#db.reader, ids)
+    return ids.filter((id) => !held.has(id))
+  }
+
+  async #wholeState(room: RoomRecord, eventId: EventId, server: ServerName): Promise<readonly Event[]> {
+    try {
+      const answer = await this.#request(room, eventId, { server, what: 'state', maxBytes: MAX_STATE_BYTES })
+      return (await this.#parts.intake.check(room, pdusOf(answer, 'pdus', 'auth_chain'))).events
+    } catch (error) {
+      // They may still be had one by one.
+      if (error instanceof FederationError) return []
+      throw error
+    }
+  }
+
+  #request(
+    room: RoomRecord,
+    eventId: EventId,
+    { server, what, maxBytes }: { server: ServerName; what: 'state' | 'state_ids'; maxBytes: number },
+  ): Promise<FederationAnswer> {
+    return this.#parts.client.requestWithText({
+      destination: server,
+      method: 'GET',
+      path: `/_matrix/federation/v1/${what}/${encodeURIComponent(room.roomId)}`,
+      query: { event_id: eventId },
+      maxBytes,
+      timeoutMs: TIMEOUT_MS,
+    })
+  }
+}
+
+/** Whether an event may be part of a room's state. */
+function isStateOf(room: RoomRecord, stored: StoredEvent | undefined): stored is StoredEvent {
+  return stored?.roomNid === room.roomNid && stored.rejected === null && stored.event.isState()
+}
+
+function eventIds(list: unknown): EventId[] {
+  if (!Array.isArray(list)) return []
+  return [...new Set(list.flatMap((id) => (typeof id === 'string' ? (parseEventId(id) ?? []) : [])))]
+}

@@ -1,0 +1,137 @@
+import { restoreEvent } from '../../protocol/event-format.js'
+import type { Event } from '../../protocol/event.js'
+import type { ServerName } from '../../protocol/ids.js'
+import type { Database, Tx } from '../../storage/database.js'
+import type { FederationInboxStore, InboxEvent } from '../../storage/stores/federation-inbox.js'
+import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
+import type { Logger } from '../../telemetry/logger.js'
+import { Semaphore } from '../../util/semaphore.js'
+
+/** An event for the inbox. */
+export interface StagedEvent {
+  readonly room: RoomRecord
+  readonly event: Event
+}
+
+/** Deals with one event; what it cannot deal with it drops. */
+export type InboxHandler = (origin: ServerName, room: RoomRecord, event: Event) => Promise<unknown>
+
+interface Parts {
+  readonly store: FederationInboxStore
+  readonly rooms: RoomsStore
+  readonly handle: InboxHandler
+  readonly logger: Logger
+}
+
+const BATCH = 50
+/** Rooms that are worked on at the same time. */
+const MAX_ROOMS = 32
+
+/**
+ * Events from other servers that wait to be judged: one queue per room, in the order in which they came, which survives
+ * a restart. Rooms do not wait for each other.
+ */
+export class RoomInbox {
+  readonly #db: Database
+  readonly #parts: Parts
+  readonly #places = new Semaphore(MAX_ROOMS)
+  readonly #running = new Map<number, Promise<void>>()
+  /** Rooms that something came for while they were being worked on. */
+  readonly #again = new Set<number>()
+  #isStopping = false
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /** Takes up what waited when the server stopped. */
+  async start(): Promise<void> {
+    this.#isStopping = false
+    for (const roomNid of await this.#parts.store.listRooms(this.#db.reader)) this.#wake(roomNid)
+  }
+
+  /** Keeps what waits for the next start; resolves when nothing is worked on any more. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    await this.settle()
+  }
+
+  /** Resolves when nothing is worked on any more. */
+  async settle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running.values())
+  }
+
+  /** Keeps events of a transaction, in its order; they are dealt with after the commit. May run again. */
+  async stage(
+    tx: Tx,
+    { origin, receivedTs }: { origin: ServerName; receivedTs: number },
+    events: readonly StagedEvent[],
+  ): Promise<void> {
+    const rows = events.map(({ room, event }, place): InboxEvent => ({
+      roomNid: room.roomNid,
+      eventId: event.eventId,
+      origin,
+      receivedTs,
+      place,
+      json: event.toText(),
+    }))
+    await this.#parts.store.insert(tx, rows)
+    const rooms = new Set(rows.map(({ roomNid }) => roomNid))
+    tx.afterCommit(() => {
+      for (const roomNid of rooms) this.#wake(roomNid)
+    })
+  }
+
+  #wake(roomNid: number): void {
+    if (this.#isStopping) return
+    if (this.#running.has(roomNid)) {
+      this.#again.add(roomNid)
+      return
+    }
+    const work = this.#places
+      .run(() => this.#work(roomNid))
+      .catch((err: unknown) => this.#parts.logger.error({ err, roomNid }, 'The inbox of a room has stopped'))
+      .finally(() => {
+        this.#running.delete(roomNid)
+        if (this.#again.delete(roomNid)) this.#wake(roomNid)
+      })
+    this.#running.set(roomNid, work)
+  }
+
+  async #work(roomNid: number): Promise<void> {
+    const { store, rooms } = this.#parts
+    const room = (await rooms.getByNids(this.#db.reader, [roomNid])).get(roomNid)
+    while (!this.#isStopping) {
+      this.#again.delete(roomNid)
+      const batch = await store.listFirst(this.#db.reader, roomNid, BATCH)
+      if (batch.length === 0) return
+      const done: InboxEvent[] = []
+      for (const waiting of batch) {
+        if (this.#isStopping) break
+        if (room) await this.#handle(room, waiting)
+        done.push(waiting)
+      }
+      await this.#db.write('empty_federation_inbox', (tx) =>
+        store.delete(
+          tx,
+          roomNid,
+          done.map(({ eventId }) => eventId),
+        ),
+      )
+    }
+  }
+
+  /** What fails for no reason of its own is dropped too: it would stand in the way of all that come after it. */
+  async #handle(room: RoomRecord, { origin, eventId, json }: InboxEvent): Promise<void> {
+    try {
+      const event = restoreEvent(room.rules, json, { eventId, roomId: room.roomId })
+      await this.#parts.handle(origin, room, event)
+    } catch (err) {
+      this.#parts.logger.error(
+        { err, origin, eventId, roomId: room.roomId },
+        'An event could not be dealt with',
+      )
+    }
+  }
+}
