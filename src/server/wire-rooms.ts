@@ -13,6 +13,7 @@ import { Invitations, type InvitationOptions } from '../services/rooms/invitatio
 import { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import { PublicRooms, type PublicRoomsOptions } from '../services/rooms/public-rooms.js'
 import { RelationChecks } from '../services/rooms/relation-checks.js'
+import { RemoteMembership, type MembershipHandshakes } from '../services/rooms/remote-membership.js'
 import { RestrictedJoins } from '../services/rooms/restricted-joins.js'
 import { RoomCreation, type RoomCreationOptions } from '../services/rooms/room-creation.js'
 import { RoomDepartures } from '../services/rooms/room-departures.js'
@@ -66,6 +67,8 @@ export interface RoomParts {
   readonly eventSender: EventSender
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   readonly pushRules: PushRules
+  /** What other servers do for memberships; without it, there are none. */
+  readonly handshakes?: MembershipHandshakes
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -97,6 +100,8 @@ export type RoomServices = Pick<
   readonly departures: RoomDepartures
   /** To be settled when the server stops. */
   readonly succession: RoomSuccession
+  /** For joins through this server. */
+  readonly restrictedJoins: RestrictedJoins
 }
 
 /** The stores of the directory and of what goes on in the background. */
@@ -130,11 +135,17 @@ export function createRoomServices(
       creationRules: new DirectoryRules(options.aliasCreationRules),
     },
   })
-  const invitations = new Invitations({ ...shared, options: { ...options.invitations, serverName } })
+  const remote = new RemoteMembership(shared)
+  const invitations = new Invitations({
+    ...shared,
+    reachesOthers: parts.handshakes !== undefined,
+    options: { ...options.invitations, serverName },
+  })
   const roomCreation = new RoomCreation({
     ...shared,
     aliases,
     invitations,
+    remote,
     options: { ...options.creation, serverName, publicationRules },
   })
   const succession = new RoomSuccession({
@@ -142,12 +153,14 @@ export function createRoomServices(
     writer: new AccountData({ ...shared, streamIds: parts.accountDataStream }),
   })
   const guestAccess = new GuestAccess(shared)
+  const restrictedJoins = new RestrictedJoins({ ...shared, powers })
   const roomMembership = new RoomMembership({
     ...shared,
     aliases,
     invitations,
     guestAccess,
-    restrictedJoins: new RestrictedJoins({ ...shared, powers }),
+    restrictedJoins,
+    remote,
     thirdPartyInvites: new ThirdPartyInvites(shared),
     onJoined: (userId, room) => {
       succession.onJoined(userId, room)
@@ -157,6 +170,7 @@ export function createRoomServices(
   const previews = new RoomPreviews({ ...shared, previews: stores.roomPreviews })
   return {
     aliases,
+    restrictedJoins,
     roomCreation,
     roomMembership,
     roomSummaries: new RoomSummaries(previews),

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
-import type { JoinWish } from '../../services/rooms/room-membership.js'
+import type { JoinWish } from '../../services/rooms/membership-wishes.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { jsonObject, optionalString } from './json-object.js'
+import { viaOf, viaQuery } from './via-query.js'
 
 /** What is not named here goes into the membership. */
 const joinBody = z.looseObject({
@@ -33,10 +34,12 @@ export const joinRoom = route({
   auth: 'userOrGuest',
   allowNul: true,
   emptyBody: true,
+  query: viaQuery,
   body: joinBody,
-  async handler({ params, requester, body }, { roomMembership }) {
-    const roomId = await roomMembership.findRoomId(params.roomIdOrAlias)
-    await roomMembership.join(requester, roomId, toWish(body))
+  async handler({ params, requester, query, body }, { roomMembership }) {
+    const { roomId, servers } = await roomMembership.findRoom(params.roomIdOrAlias)
+    const via = [...viaOf(query), ...servers]
+    await roomMembership.join(requester, roomId, { ...toWish(body), via })
     return { room_id: roomId }
   },
 })

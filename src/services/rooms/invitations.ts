@@ -20,6 +20,8 @@ export interface InvitationsDependencies {
   readonly accountData: AccountDataStore
   readonly profiles: ProfilesStore
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  /** Whether there are other servers; otherwise their users cannot be invited. */
+  readonly reachesOthers: boolean
   readonly options: InvitationOptions
 }
 
@@ -32,8 +34,8 @@ export class Invitations {
   }
 
   /**
-   * Throws `M_FORBIDDEN` where the server does not let the requester invite, or the invited are of a server that cannot
-   * be reached; `M_INVITE_BLOCKED` where somebody takes no invitations.
+   * Throws `M_FORBIDDEN` where the server does not let the requester invite, or reach other servers; `M_INVITE_BLOCKED`
+   * where somebody of this server takes no invitations. What users of other servers take is their servers' business.
    * https://spec.matrix.org/latest/client-server-api/#invite-permission
    */
   async check(requester: Requester, invited: readonly UserId[]): Promise<void> {
@@ -43,8 +45,10 @@ export class Invitations {
       throw forbidden('Invites have been disabled on this server')
     }
     const remote = invited.find((userId) => serverNameOf(userId) !== options.serverName)
-    if (remote !== undefined) throw forbidden(`The server of ${remote} cannot be reached`)
-    const blocking = await accountData.filterBlockingInvites(db.reader, invited)
+    if (remote !== undefined && !this.#deps.reachesOthers) {
+      throw forbidden(`The server of ${remote} cannot be reached`)
+    }
+    const blocking = await accountData.filterBlockingInvites(db.reader, this.#ours(invited))
     if (blocking.size > 0) {
       throw new MatrixError('M_INVITE_BLOCKED', `${[...blocking].join(', ')} does not take invitations`)
     }
@@ -70,7 +74,7 @@ export class Invitations {
   async contents(invited: readonly UserId[], extra: JsonObject = {}): Promise<Map<UserId, JsonObject>> {
     const { db, profiles, options } = this.#deps
     const known = options.includeProfile
-      ? await profiles.getMany(db.reader, invited)
+      ? await profiles.getMany(db.reader, this.#ours(invited))
       : new Map<UserId, ProfileRecord>()
     return new Map(
       invited.map((userId) => {
@@ -86,5 +90,9 @@ export class Invitations {
         ]
       }),
     )
+  }
+
+  #ours(userIds: readonly UserId[]): UserId[] {
+    return userIds.filter((userId) => serverNameOf(userId) === this.#deps.options.serverName)
   }
 }

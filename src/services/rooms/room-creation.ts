@@ -1,5 +1,12 @@
 import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
-import { parseUserId, type RoomAlias, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
+import {
+  parseUserId,
+  serverNameOf,
+  type RoomAlias,
+  type RoomId,
+  type ServerName,
+  type UserId,
+} from '../../protocol/ids.js'
 import { getRoomVersionRules, type RoomVersionRules } from '../../protocol/room-versions.js'
 import type { Database } from '../../storage/database.js'
 import type { DirectoryStore } from '../../storage/stores/directory.js'
@@ -9,10 +16,12 @@ import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
 import type { BatchDraft, EventSender } from '../events/event-sender.js'
+import type { RoomState } from '../events/room-state.js'
 import { roomInUse, type Aliases } from './aliases.js'
 import { badAlias, newAliases } from './canonical-aliases.js'
 import type { DirectoryRules } from './directory-rules.js'
 import type { Invitations } from './invitations.js'
+import type { RemoteMembership } from './remote-membership.js'
 import { memberContent } from './member-content.js'
 import {
   initialPowerLevels,
@@ -61,6 +70,8 @@ export interface RoomCreationDependencies {
   readonly publicRooms: PublicRoomsStore
   readonly profiles: ProfilesStore
   readonly invitations: Invitations
+  readonly roomState: RoomState
+  readonly remote: Pick<RemoteMembership, 'invite'>
   readonly options: RoomCreationOptions
 }
 
@@ -85,13 +96,20 @@ export class RoomCreation {
   }
 
   /**
-   * Makes a room with its first state and invitations, all at once or not at all. Throws `M_UNSUPPORTED_ROOM_VERSION`,
+   * Makes a room with its first state and invitations, all at once or not at all; users of other servers are invited once
+   * it is there, which it is also where one of those servers refuses. Throws `M_UNSUPPORTED_ROOM_VERSION`,
    * `M_ROOM_IN_USE` for a taken alias, `M_INVALID_ROOM_STATE` where the room's own rules refuse its first events,
    * `M_INVALID_PARAM`, `M_INVITE_BLOCKED`, `M_THREEPID_DENIED`, `M_FORBIDDEN`, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`.
    */
   async create(requester: Requester, wish: RoomWish): Promise<{ roomId: RoomId }> {
     checkNotSuspended(requester)
     const plan = await this.#plan(requester, wish)
+    const roomId = await this.#make(requester, wish, plan)
+    await this.#inviteRemote(requester.userId, roomId, { wish, plan })
+    return { roomId }
+  }
+
+  async #make(requester: Requester, wish: RoomWish, plan: Plan): Promise<RoomId> {
     const drafts = await this.#drafts(requester.userId, wish, plan)
     const { sender, directory, clock } = this.#deps
     const { alias } = plan
@@ -115,13 +133,34 @@ export class RoomCreation {
           if (isPublished) await this.#deps.publicRooms.setPublished(tx, room.roomNid, true)
         },
       })
-      return { roomId }
+      return roomId
     } catch (error) {
       if (error instanceof MatrixError && error.errcode === 'M_FORBIDDEN') {
         throw new MatrixError('M_INVALID_ROOM_STATE', `The room's first state is invalid: ${error.message}`)
       }
       throw error
     }
+  }
+
+  /** Asks all of their servers, whatever the others say. */
+  async #inviteRemote(
+    sender: UserId,
+    roomId: RoomId,
+    { wish, plan }: { wish: RoomWish; plan: Plan },
+  ): Promise<void> {
+    const { invitations, roomState, remote } = this.#deps
+    const invited = plan.invited.filter((userId) => this.#isRemote(userId))
+    if (invited.length === 0) return
+    const room = await roomState.requireRoom(roomId)
+    const contents = await invitations.contents(invited, wish.isDirect ? { is_direct: true } : {})
+    const outcomes = await Promise.allSettled(
+      [...contents].map(([userId, content]) => remote.invite(room, { sender, userId, content })),
+    )
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  #isRemote(userId: UserId): boolean {
+    return serverNameOf(userId) !== this.#deps.options.serverName
   }
 
   async #plan(requester: Requester, wish: RoomWish): Promise<Plan> {
@@ -150,7 +189,8 @@ export class RoomCreation {
   async #drafts(creator: UserId, wish: RoomWish, plan: Plan): Promise<BatchDraft[]> {
     const { db, profiles, invitations } = this.#deps
     const profile = await profiles.get(db.reader, creator)
-    const invites = await invitations.contents(plan.invited, wish.isDirect ? { is_direct: true } : {})
+    const ours = plan.invited.filter((userId) => !this.#isRemote(userId))
+    const invites = await invitations.contents(ours, wish.isDirect ? { is_direct: true } : {})
     return [
       { type: 'm.room.member', stateKey: creator, content: memberContent('join', {}, profile) },
       ...this.#firstState(creator, wish, plan),

@@ -2,9 +2,10 @@ import { forbidden, invalidParam, MatrixError, notFound } from '../../protocol/e
 import {
   parseRoomAlias,
   parseRoomId,
-  parseUserId,
+  serverNameOf,
   type EventId,
   type RoomId,
+  type ServerName,
   type UserId,
 } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
@@ -20,6 +21,15 @@ import type { Aliases } from './aliases.js'
 import type { GuestAccess } from './guest-access.js'
 import type { Invitations } from './invitations.js'
 import { givenContent, memberContent } from './member-content.js'
+import {
+  badState,
+  parseMembership,
+  parseTarget,
+  reasonContent,
+  type JoinWish,
+  type NamedRoom,
+} from './membership-wishes.js'
+import type { RemoteMembership, RemoteWish } from './remote-membership.js'
 import type { RestrictedJoins } from './restricted-joins.js'
 import { pretendedEventId } from './shadow-bans.js'
 import { checkNotSuspended } from './suspension.js'
@@ -44,20 +54,12 @@ export interface RoomMembershipDependencies {
   readonly restrictedJoins: RestrictedJoins
   readonly guestAccess: GuestAccess
   readonly thirdPartyInvites: ThirdPartyInvites
+  readonly remote: RemoteMembership
+  readonly serverName: ServerName
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   /** Told of joins after they are committed; what it starts must not fail the request. */
   readonly onJoined: (userId: UserId, room: RoomRecord) => void
   readonly options: MembershipOptions
-}
-
-/** How somebody wants to enter a room. */
-export interface JoinWish {
-  /** What the membership shall say besides: `reason`, and keys of the client's own. */
-  readonly content?: JsonObject
-  /** The proof of an invitation by third-party ID. */
-  readonly thirdPartySigned?: JsonObject | undefined
-  /** False for joins that the server itself decides on. */
-  readonly isLimited?: boolean
 }
 
 /** Whose membership of which room somebody wants to change. */
@@ -79,20 +81,33 @@ export class RoomMembership {
   }
 
   /** The room that an ID or an alias names. Throws `M_INVALID_PARAM` for neither, `M_NOT_FOUND` for unknown aliases. */
-  async findRoomId(roomIdOrAlias: string): Promise<RoomId> {
+  async findRoom(roomIdOrAlias: string): Promise<NamedRoom> {
     const roomId = parseRoomId(roomIdOrAlias)
-    if (roomId !== undefined) return roomId
+    if (roomId !== undefined) return { roomId, servers: [] }
     const alias = parseRoomAlias(roomIdOrAlias)
     if (alias === undefined) throw invalidParam(`${roomIdOrAlias} was not legal room ID or room alias`)
-    return (await this.#deps.aliases.resolve(alias)).roomId
+    return this.#deps.aliases.resolve(alias)
+  }
+
+  /** The ID of the room that an ID or an alias names. Throws as `findRoom`. */
+  async findRoomId(roomIdOrAlias: string): Promise<RoomId> {
+    return (await this.findRoom(roomIdOrAlias)).roomId
   }
 
   /**
-   * Enters a room. Who is in it already stays as they are, unless they bring content. Throws `M_NOT_FOUND` for rooms in
-   * which nobody of this server is, `M_FORBIDDEN`, `M_BAD_STATE` for the banned, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`.
+   * Enters a room, through another server where nobody of this one is in it. Who is in it already stays as they are,
+   * unless they bring content. Throws `M_NOT_FOUND` for rooms that no known server is in, `M_FORBIDDEN`, `M_BAD_STATE` for
+   * the banned, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`, and what other servers say.
    */
   async join(requester: Requester, roomId: RoomId, wish: JoinWish = {}): Promise<EventId> {
     checkNotSuspended(requester)
+    const remote = await this.#deps.remote.join(requester, this.#toRemote(requester, roomId, wish), {
+      isLimited: wish.isLimited !== false,
+    })
+    if (remote) {
+      this.#deps.onJoined(requester.userId, remote.room)
+      return remote.eventId
+    }
     const change = await this.#change(requester, {
       roomId,
       target: requester.userId,
@@ -100,29 +115,42 @@ export class RoomMembership {
       content: wish.content ?? {},
     })
     if (wish.isLimited !== false) await this.#consumeJoinLimits(requester, change)
-    return this.#join(requester, change, wish.thirdPartySigned)
+    return this.#join(requester, change, wish)
   }
 
   /** Asks to be let in. Throws as `join`; `M_FORBIDDEN` where one cannot knock. */
-  async knock(requester: Requester, roomId: RoomId, reason: string | undefined): Promise<EventId> {
+  async knock(
+    requester: Requester,
+    roomId: RoomId,
+    reason: string | undefined,
+    via: readonly string[] = [],
+  ): Promise<EventId> {
     checkNotSuspended(requester)
+    const wish = this.#toRemote(requester, roomId, { content: reasonContent(reason), via })
+    const remote = await this.#deps.remote.knock(requester, wish)
+    if (remote) return remote.eventId
     const change = await this.#change(requester, {
       roomId,
       target: requester.userId,
       membership: 'knock',
       content: reasonContent(reason),
     })
-    await this.#checkReachable(change)
     return this.#send(requester, change)
   }
 
   /** Leaves a room, declines an invitation, takes back a knock. Throws `M_NOT_FOUND`, `M_FORBIDDEN` for strangers. */
   async leave(requester: Requester, roomId: RoomId, reason: string | undefined): Promise<void> {
+    const content = reasonContent(reason)
+    const remote = await this.#deps.remote.leave(requester.userId, { roomId, given: content, via: [] })
+    if (remote) {
+      if (this.#deps.options.forgetOnLeave) await this.#forgetLeft({ ...remote, target: requester.userId })
+      return
+    }
     const change = await this.#change(requester, {
       roomId,
       target: requester.userId,
       membership: 'leave',
-      content: reasonContent(reason),
+      content,
     })
     await this.#send(requester, change)
   }
@@ -205,7 +233,6 @@ export class RoomMembership {
     }
     const change = await this.#change(requester, { roomId, target, membership, content })
     if (membership === 'invite') return this.#invite(requester, change, true)
-    if (membership === 'knock') await this.#checkReachable(change)
     return this.#send(requester, change)
   }
 
@@ -245,8 +272,9 @@ export class RoomMembership {
     requester: Requester,
     wish: { roomId: RoomId; target: UserId; membership: Membership; content: JsonObject },
   ): Promise<Change> {
-    const { db, members, options } = this.#deps
-    const room = await this.#requireRoom(wish)
+    const { db, members, roomState } = this.#deps
+    const room = await roomState.findRoom(wish.roomId)
+    if (!room) throw notFound('Not a known room')
     const before = await members.get(db.reader, room.roomNid, wish.target)
     const isOwn = wish.target === requester.userId
     if (requester.isGuest && !(isOwn && (wish.membership === 'join' || wish.membership === 'leave'))) {
@@ -257,54 +285,72 @@ export class RoomMembership {
         ? forbidden('You are banned from the room')
         : badState(`${wish.target} is banned from the room`)
     }
-    const keepsProfile = options.perRoomProfiles && !requester.isShadowBanned
-    const given = givenContent(wish.content, { keepsProfile })
+    const given = this.#given(requester, wish.content)
     return { room, target: wish.target, membership: wish.membership, given, before }
   }
 
-  async #requireRoom(wish: { roomId: RoomId; membership: Membership }): Promise<RoomRecord> {
-    const room = await this.#deps.roomState.findRoom(wish.roomId)
-    if (room) return room
-    throw wish.membership === 'join' || wish.membership === 'knock'
-      ? unreachable()
-      : notFound('Not a known room')
+  #toRemote(requester: Requester, roomId: RoomId, { content = {}, via = [] }: JoinWish): RemoteWish {
+    return { roomId, given: this.#given(requester, content), via }
   }
 
-  async #join(requester: Requester, change: Change, signed: JsonObject | undefined): Promise<EventId> {
-    const { guestAccess, profiles, restrictedJoins, thirdPartyInvites, db } = this.#deps
+  #given(requester: Requester, content: JsonObject): JsonObject {
+    const keepsProfile = this.#deps.options.perRoomProfiles && !requester.isShadowBanned
+    return givenContent(content, { keepsProfile })
+  }
+
+  async #join(requester: Requester, change: Change, wish: JoinWish): Promise<EventId> {
+    const { guestAccess, profiles, thirdPartyInvites, db } = this.#deps
     const { room, before, given, target } = change
     const isIn = before?.membership === 'join'
     if (isIn && Object.keys(given).length === 0) return this.#currentEventId(room, target)
-    if (!isIn) await this.#checkReachable(change)
     if (requester.isGuest && !(await guestAccess.mayJoin(room.roomId)))
       throw forbidden('Guest access not allowed')
     let isInvited = before?.membership === 'invite'
-    if (!isIn && !isInvited && signed !== undefined) {
-      await thirdPartyInvites.exchange(room, target, signed)
+    if (!isIn && !isInvited && wish.thirdPartySigned !== undefined) {
+      await thirdPartyInvites.exchange(room, target, wish.thirdPartySigned)
       isInvited = true
     }
-    const [authorising, profile] = await Promise.all([
-      isIn || isInvited ? undefined : restrictedJoins.authorise(room, target),
+    const [judgement, profile] = await Promise.all([
+      isIn || isInvited ? undefined : this.#deps.restrictedJoins.judge(room, target),
       profiles.get(db.reader, target),
     ])
-    const content = {
-      ...memberContent('join', given, profile),
-      ...(authorising !== undefined && { join_authorised_via_users_server: authorising }),
+    if (judgement?.kind === 'refused' || judgement?.kind === 'unknown') {
+      throw forbidden('You do not belong to any of the required rooms/spaces to join this room.')
     }
-    const eventId = await this.#sendContent(requester, change, content)
+    const eventId =
+      judgement?.kind === 'powerless'
+        ? await this.#joinThrough(requester, change, wish.via)
+        : await this.#sendContent(requester, change, {
+            ...memberContent('join', given, profile),
+            ...(judgement?.kind === 'authorised' && { join_authorised_via_users_server: judgement.by }),
+          })
     if (!isIn) this.#deps.onJoined(target, room)
     return eventId
   }
 
+  /** Nobody of this server may let people in, but somebody of another may. */
+  async #joinThrough(
+    requester: Requester,
+    { room, given }: Change,
+    via: readonly string[] = [],
+  ): Promise<EventId> {
+    const { remote, restrictedJoins } = this.#deps
+    const servers = await restrictedJoins.listAuthorisingServers(room)
+    if (servers.length === 0) throw forbidden('Nobody of this server may let you into the room.')
+    return remote.joinThrough(requester, room, { roomId: room.roomId, given, via, servers })
+  }
+
   async #invite(requester: Requester, change: Change, isLimited: boolean): Promise<EventId> {
-    const { invitations } = this.#deps
+    const { invitations, remote, serverName } = this.#deps
     const { target, room, given } = change
     if (change.before?.membership === 'join') throw forbidden(`${target} is already in the room.`)
     if (requester.isShadowBanned) return pretendedEventId()
     await invitations.check(requester, [target])
     if (isLimited) await invitations.consumeRateLimits(requester, [target], room.roomId)
-    const contents = await invitations.contents([target], given)
-    return this.#sendContent(requester, change, contents.get(target)!)
+    const content = (await invitations.contents([target], given)).get(target)!
+    return serverNameOf(target) === serverName
+      ? this.#sendContent(requester, change, content)
+      : remote.invite(room, { sender: requester.userId, userId: target, content })
   }
 
   async #send(requester: Requester, change: Change): Promise<EventId> {
@@ -328,7 +374,7 @@ export class RoomMembership {
     )
   }
 
-  async #forgetLeft({ room, target }: Change): Promise<void> {
+  async #forgetLeft({ room, target }: Pick<Change, 'room' | 'target'>): Promise<void> {
     const { db, members } = this.#deps
     await db.write('forget_left_room', async (tx) => {
       const member = await members.get(tx, room.roomNid, target)
@@ -344,41 +390,10 @@ export class RoomMembership {
     return stored.event.eventId
   }
 
-  /** Where nobody of this server is in the room, what it knows of the room may be out of date. */
-  async #checkReachable({ room }: Change): Promise<void> {
-    const { db, members } = this.#deps
-    if (!(await members.hasLocalMember(db.reader, room.roomNid))) throw unreachable()
-  }
-
   async #consumeJoinLimits(requester: Requester, { room, before }: Change): Promise<void> {
     if (before?.membership === 'join') return
     const { rateLimits } = this.#deps
     await rateLimits.consumeFor(requester, 'joinsLocal')
     await rateLimits.consumeFor(requester, 'joinsPerRoom', { key: room.roomId })
   }
-}
-
-function reasonContent(reason: string | undefined): JsonObject {
-  return reason === undefined ? {} : { reason }
-}
-
-function badState(message: string): MatrixError {
-  return new MatrixError('M_BAD_STATE', message, { status: 403 })
-}
-
-function unreachable(): MatrixError {
-  return notFound('No known server is in the room')
-}
-
-function parseTarget(text: string): UserId {
-  const userId = parseUserId(text)
-  if (userId === undefined) throw invalidParam('user_id is not a valid user ID')
-  return userId
-}
-
-const MEMBERSHIPS: ReadonlySet<unknown> = new Set<Membership>(['join', 'invite', 'knock', 'leave', 'ban'])
-
-function parseMembership(value: unknown): Membership {
-  if (!MEMBERSHIPS.has(value)) throw invalidParam('Invalid membership')
-  return value as Membership
 }

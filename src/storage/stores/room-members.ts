@@ -87,6 +87,17 @@ export class RoomMembersStore {
     return row !== undefined
   }
 
+  /** Those of the rooms that somebody of this server is in. Index room_members_membership. */
+  async filterResident(q: Query, roomNids: readonly number[]): Promise<Set<number>> {
+    if (roomNids.length === 0) return new Set()
+    const rows = await q.all<{ room_nid: number }>(
+      `SELECT DISTINCT room_nid FROM room_members
+       WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND membership = 'join' AND is_local = 1`,
+      [q.dialect.list(roomNids)],
+    )
+    return new Set(rows.map((row) => row.room_nid))
+  }
+
   /** Some people of this server who are in the room. Index room_members_membership. */
   async sampleLocalMembers(q: Query, roomNid: number, limit: number): Promise<UserId[]> {
     const rows = await q.all<{ user_id: string }>(
