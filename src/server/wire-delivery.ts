@@ -1,17 +1,141 @@
+import { PushGatewayClient } from '../net/clients/push-gateway-client.js'
+import type { PushRules } from '../services/accounts/push-rules.js'
 import { Rendezvous } from '../services/devices/rendezvous.js'
+import { Badges } from '../services/delivery/badges.js'
+import { HttpPusher } from '../services/delivery/http-pusher.js'
+import { NotificationList } from '../services/delivery/notification-list.js'
+import { NotifiedEvents } from '../services/delivery/notified-events.js'
+import { PusherPool } from '../services/delivery/pusher-pool.js'
+import { Pushers } from '../services/delivery/pushers.js'
+import { RoomNames } from '../services/delivery/room-names.js'
+import { UserPushes } from '../services/delivery/user-pushes.js'
+import type { ClientEvents } from '../services/events/client-events.js'
+import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
-import type { ServiceParts } from './wire-services.js'
+import type { LocalBus } from '../services/streams/local-bus.js'
+import type { IgnoredUsers } from '../services/sync/ignored-users.js'
+import { MembershipChangesStore } from '../storage/stores/membership-changes.js'
+import { NotificationsStore } from '../storage/stores/notifications.js'
+import { PushersStore } from '../storage/stores/pushers.js'
+import { RoomSummariesStore } from '../storage/stores/room-summaries.js'
+import { StreamCursorsStore } from '../storage/stores/stream-cursors.js'
+import { TimelinesStore } from '../storage/stores/timelines.js'
+import { randomFraction } from '../util/random.js'
+import type { BackgroundWork } from './lifecycle.js'
+import type { OutboundHttp } from './outbound-http.js'
+import type { ServiceParts, Stores } from './wire-services.js'
 
-export type DeliveryServices = Pick<Services, 'rendezvous'>
+/** What delivery needs of the rest of the server. */
+export interface DeliveryParts extends ServiceParts {
+  readonly bus: LocalBus
+  readonly http: OutboundHttp
+  readonly pushers: Pushers
+  readonly pushRules: PushRules
+  readonly clientEvents: ClientEvents
+  readonly unreadCounts: UnreadCounts
+  readonly ignored: IgnoredUsers
+  readonly onError: (error: unknown) => void
+}
+
+export type DeliveryServices = Pick<Services, 'notificationList' | 'pushers' | 'rendezvous'>
+
+export function createDeliveryStores() {
+  return {
+    cursors: new StreamCursorsStore(),
+    notifications: new NotificationsStore(),
+    pushers: new PushersStore(),
+  }
+}
+
+/** By itself, because pushers go with devices and users: pass it to the accounts as a clean-up. */
+export function createPushers(
+  { config, storage, clock }: ServiceParts,
+  stores: Pick<Stores, 'pushers' | 'threepids'>,
+): Pushers {
+  const { db, streams } = storage
+  return new Pushers({
+    db,
+    clock,
+    pushers: stores.pushers,
+    eventsPosition: () => streams.events.position(),
+    ownsEmail: async (userId, address) =>
+      (await stores.threepids.findOwner(db.reader, 'email', address.toLowerCase())) === userId,
+    sendsMail: config.email.mail?.sendsNotifications ?? false,
+  })
+}
 
 /** Constructs what reaches devices by other ways than their syncs. */
-export function createDeliveryServices({ config, clock }: ServiceParts): DeliveryServices {
-  const { experimental, server } = config
-  return {
-    rendezvous: new Rendezvous(clock, {
-      isOpenByUrl: experimental.rendezvousByUrl,
-      mode: experimental.rendezvousMode,
-      publicBaseUrl: server.publicBaseUrl,
-    }),
+export function createDeliveryServices(
+  parts: DeliveryParts,
+  stores: Stores,
+): { services: DeliveryServices; background: BackgroundWork } {
+  const { config, clock, pushers, clientEvents } = parts
+  const all = {
+    ...stores,
+    changes: new MembershipChangesStore(),
+    summaries: new RoomSummariesStore(),
+    timelines: new TimelinesStore(),
   }
+  const notified = new NotifiedEvents({
+    ...all,
+    db: parts.storage.db,
+    pushRules: parts.pushRules,
+    ignored: parts.ignored,
+  })
+  return {
+    services: {
+      pushers,
+      notificationList: new NotificationList({ notified, clientEvents }),
+      rendezvous: new Rendezvous(clock, {
+        isOpenByUrl: config.experimental.rendezvousByUrl,
+        mode: config.experimental.rendezvousMode,
+        publicBaseUrl: config.server.publicBaseUrl,
+      }),
+    },
+    background: config.push.enabled ? createPusherPool(parts, all, notified) : {},
+  }
+}
+
+type DeliveryStores = Stores & {
+  readonly summaries: RoomSummariesStore
+  readonly timelines: TimelinesStore
+}
+
+function createPusherPool(
+  parts: DeliveryParts,
+  stores: DeliveryStores,
+  notified: NotifiedEvents,
+): PusherPool {
+  const { config, storage, clock, bus, onError } = parts
+  const { db, streams } = storage
+  const roomNames = new RoomNames({ ...stores, db })
+  const userPushes = new UserPushes({
+    db,
+    clock,
+    notified,
+    logger: parts.logger,
+    pushers: stores.pushers,
+    badges: new Badges({ ...parts, db, members: stores.members, countsRooms: config.push.countsRooms }),
+    deliveries: {
+      http: new HttpPusher({
+        db,
+        roomNames,
+        members: stores.members,
+        gateway: new PushGatewayClient(parts.http.toStrangers),
+        includesContent: config.push.includeContent,
+      }),
+    },
+  })
+  const pool = new PusherPool({
+    ...stores,
+    db,
+    clock,
+    userPushes,
+    onError,
+    eventsPosition: () => streams.events.position(),
+    jitterMs: config.push.jitterMs,
+    random: randomFraction,
+  })
+  bus.subscribe(pool)
+  return pool
 }

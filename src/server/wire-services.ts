@@ -26,6 +26,7 @@ import {
   followMemberships,
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
+import { createFederationInbound } from './wire-federation-inbound.js'
 import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
@@ -137,6 +138,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     toRoomOptions(config),
   )
+  const inbound = createFederationInbound({ ...parts, ...remote, ...events, db, serverName }, stores)
   const { reading, ...readers } = createReadingServices(
     { db, clock, eventsPosition: () => streams.events.position(), roomState: events.roomState },
     stores,
@@ -170,10 +172,18 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...media.services,
     ...delivery.services,
     ...remote.services,
+    ...inbound.services,
     toDevice,
     metrics,
   }
-  const background: BackgroundWork[] = [remote.background, ...discovery.background, media.background]
+  const background: BackgroundWork[] = [
+    { stop: () => http.close() },
+    remote.background,
+    inbound.background,
+    ...discovery.background,
+    media.background,
+    delivery.background,
+  ]
   return { services, stores, notifier, succession, sightings, eventPersister, background }
 }
 

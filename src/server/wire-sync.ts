@@ -74,6 +74,8 @@ export type SyncStores = Pick<
 export type SyncServices = Pick<Services, 'deviceListChanges' | 'sync' | 'syncFilters'> & {
   /** To be closed when the server stops. */
   readonly notifier: Notifier
+  /** For others who tell users of events. */
+  readonly ignored: IgnoredUsers
 }
 
 /** Constructs what tells clients of news. */
@@ -120,6 +122,7 @@ export function createSyncServices(
   })
   return {
     notifier,
+    ignored,
     deviceListChanges: new DeviceListChanges({ frames, movements, deviceLists, notifier }),
     sync: new Sync({ builder, userRooms, notifier, presence, clock }),
     syncFilters: new SyncFilters(parts.filters),

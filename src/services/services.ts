@@ -28,6 +28,8 @@ import type { KeyQueries } from './devices/key-queries.js'
 import type { KeySignatures } from './devices/key-signatures.js'
 import type { Rendezvous } from './devices/rendezvous.js'
 import type { ToDevice } from './devices/to-device.js'
+import type { InboundTransactions } from './federation/inbound-transactions.js'
+import type { RoomAnswers } from './federation/room-answers.js'
 import type { Presence } from './ephemeral/presence.js'
 import type { ReadMarkers } from './ephemeral/read-markers.js'
 import type { Receipts } from './ephemeral/receipts.js'
@@ -64,6 +66,7 @@ import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
 import type { SpaceHierarchy } from './rooms/space-hierarchy.js'
 import type { Threads } from './rooms/threads.js'
+import type { UserDirectory } from './rooms/user-directory.js'
 import type { DeviceListChanges } from './sync/device-list-changes.js'
 import type { Sync } from './sync/sync.js'
 import type { SyncFilters } from './sync/sync-filters.js'
@@ -92,6 +95,7 @@ export interface Services {
   readonly federationClient: FederationClient
   readonly federationGate: FederationGate
   readonly filters: Filters
+  readonly inboundTransactions: InboundTransactions
   readonly keyBackup: KeyBackup
   readonly keyClaims: KeyClaims
   readonly keyNotary: KeyNotary
@@ -120,6 +124,7 @@ export interface Services {
   readonly relatedEvents: RelatedEvents
   readonly rendezvous: Rendezvous
   readonly reports: Reports
+  readonly roomAnswers: RoomAnswers
   readonly roomCreation: RoomCreation
   readonly roomInitialSync: RoomInitialSync
   readonly roomMembers: RoomMembers
@@ -143,5 +148,6 @@ export interface Services {
   readonly typing: Typing
   readonly uiAuth: UiAuth
   readonly unreadCounts: UnreadCounts
+  readonly userDirectory: UserDirectory
   readonly whois: Whois
 }

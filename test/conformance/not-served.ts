@@ -11,8 +11,7 @@ export const NOT_SERVED: Readonly<Record<string, readonly string[]>> = {
     'queryUserByID',
   ],
   'Previews of pages are not served yet': ['getUrlPreviewAuthed', 'getUrlPreview'],
-  'Notifications and pushers are not served yet': ['getNotifications', 'getPushers', 'postPusher'],
-  'Searching and looking around are not served yet': ['searchUserDirectory'],
+  'Searching and looking around are not served yet': [],
   'Deprecated, and no client asks for it': ['getEvents', 'peekEvents', 'initialSync', 'getOneEvent'],
   'This is no policy server': ['getWellknownPolicy'],
 }

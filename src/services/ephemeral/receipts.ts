@@ -40,9 +40,17 @@ export interface ReceiptRange {
   readonly userId: UserId
 }
 
+/** A receipt of another server's user, as that server tells of it. */
+export interface RemoteReceipt {
+  readonly roomId: RoomId
+  readonly userId: UserId
+  readonly threadId: string | undefined
+  readonly eventId: EventId
+  readonly ts: number
+}
+
 interface PendingReceipt extends ReceiptRecord {
   readonly roomId: RoomId
-  readonly eventPosition: number
 }
 
 /** How many relations are followed to find the thread of an event. */
@@ -89,6 +97,30 @@ export class Receipts {
     }
     this.#deps.activity.onActivity(requester)
     await Promise.all(receipts.map((receipt) => this.#batcher.add(receipt)))
+  }
+
+  /** Moves receipts of other servers' users, as far as those are in the rooms. Their events may come later. */
+  async receive(receipts: readonly RemoteReceipt[]): Promise<void> {
+    const { db, events, roomState } = this.#deps
+    const stored = await events.getByIds(
+      db.reader,
+      receipts.map(({ eventId }) => eventId),
+    )
+    const pending: PendingReceipt[] = []
+    for (const receipt of receipts) {
+      const member = await roomState.getMembership(receipt.roomId, receipt.userId)
+      if (member?.membership !== 'join') continue
+      const event = stored.get(receipt.eventId)
+      const isHere = event?.roomNid === member.roomNid
+      if (event !== undefined && !isHere) continue
+      pending.push({
+        ...receipt,
+        roomNid: member.roomNid,
+        type: 'm.read',
+        eventPosition: event?.streamOrdering ?? undefined,
+      })
+    }
+    await Promise.all(pending.map((receipt) => this.#batcher.add(receipt)))
   }
 
   /** An event of a room's timeline and where in it it stands; `M_NOT_FOUND` for all others. */
@@ -178,13 +210,14 @@ export class Receipts {
     const furthest = new Map<string, PendingReceipt>()
     for (const receipt of receipts) {
       const key = keyOf(receipt)
-      if (receipt.eventPosition > (furthest.get(key)?.eventPosition ?? -Infinity)) furthest.set(key, receipt)
+      const before = furthest.get(key)
+      if (before === undefined || isAhead(receipt, before)) furthest.set(key, receipt)
     }
     const current = await this.#deps.receipts.getMany(tx, [...furthest.values()])
     for (const stored of current) {
       const key = keyOf(stored)
-      const { eventPosition = -Infinity } = stored
-      if ((furthest.get(key)?.eventPosition ?? -Infinity) <= eventPosition) furthest.delete(key)
+      const moved = furthest.get(key)
+      if (moved !== undefined && !isAhead(moved, stored)) furthest.delete(key)
     }
     return [...furthest.values()]
   }
@@ -193,11 +226,17 @@ export class Receipts {
     const rooms = new Set<RoomId>()
     const users = new Set<UserId>()
     for (const { type, roomId, userId } of receipts) {
-      if (type === 'm.read.private') users.add(userId)
-      else rooms.add(roomId)
+      // Readers by name, too: what they are told of is not the receipt alone.
+      users.add(userId)
+      if (type !== 'm.read.private') rooms.add(roomId)
     }
     this.#deps.positions.onNewPosition('receipts', { rooms: [...rooms], users: [...users] })
   }
+}
+
+/** An event that is not here yet is ahead of all that are. */
+function isAhead(a: ReceiptRecord, b: ReceiptRecord): boolean {
+  return a.eventId !== b.eventId && (a.eventPosition ?? Infinity) > (b.eventPosition ?? -Infinity)
 }
 
 function keyOf({ roomNid, userId, type, threadId }: ReceiptKey): string {

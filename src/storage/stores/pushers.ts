@@ -221,22 +221,6 @@ export class PushersStore {
     ])
   }
 
-  /** Deletes those made without a device, but for the ones of a token. */
-  async deleteWithoutDevice(tx: Tx, userId: UserId, exceptTokenId: number | undefined): Promise<void> {
-    await tx.execute(
-      `DELETE FROM pushers WHERE user_id = ? AND device_id IS NULL AND token_id IS NOT NULL AND token_id <> ?`,
-      [userId, exceptTokenId ?? -1],
-    )
-  }
-
-  /** Deletes those of a token without a device. */
-  async deleteForToken(tx: Tx, userId: UserId, tokenId: number): Promise<void> {
-    await tx.execute('DELETE FROM pushers WHERE user_id = ? AND device_id IS NULL AND token_id = ?', [
-      userId,
-      tokenId,
-    ])
-  }
-
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM pushers WHERE user_id = ?', [userId])
   }

@@ -1,0 +1,39 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { CachingDns, createSystemDns } from '../net/dns.js'
+import { HttpClient } from '../net/http-client.js'
+import { IpPolicy } from '../net/ip-policy.js'
+import type { Clock } from '../util/clock.js'
+
+/** Requests of the server's own to anybody but other homeservers. */
+export interface OutboundHttp {
+  /** To addresses that strangers name: never those that `ip_range_blacklist` denies. */
+  readonly toStrangers: HttpClient
+  /** To addresses that the operator names, which may be anywhere. */
+  readonly toOwn: HttpClient
+  /** Ends all connections. */
+  close(): Promise<void>
+}
+
+export function createOutboundHttp(parts: {
+  readonly config: HomeserverConfig
+  readonly clock: Clock
+  readonly version: string
+}): OutboundHttp {
+  const { config, clock, version } = parts
+  const shared = {
+    dns: new CachingDns(createSystemDns(), clock),
+    clock,
+    userAgent: version.replace(' ', '/'),
+    tls: { verify: true },
+  }
+  const toStrangers = new HttpClient({ ...shared, policy: new IpPolicy(config.network) })
+  const anywhere = new IpPolicy({ deniedRanges: [], allowedRanges: [] })
+  const toOwn = new HttpClient({ ...shared, policy: anywhere })
+  return {
+    toStrangers,
+    toOwn,
+    async close() {
+      await Promise.all([toStrangers.close(), toOwn.close()])
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import type { PushGatewayClient } from '../../net/clients/push-gateway-client.js'
+import type { Database } from '../../storage/database.js'
+import type { PusherRecord } from '../../storage/stores/pushers.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import type { UserNotification } from './notified-events.js'
+import type { PusherDelivery, PusherNews, PusherOutcome } from './pusher-delivery.js'
+import type { RoomNames } from './room-names.js'
+
+export interface HttpPusherDependencies {
+  readonly db: Database
+  readonly gateway: Pick<PushGatewayClient, 'notify'>
+  readonly members: Pick<RoomMembersStore, 'get'>
+  readonly roomNames: Pick<RoomNames, 'get'>
+  /** `push.include_content`. */
+  readonly includesContent: boolean
+}
+
+/** https://github.com/matrix-org/matrix-spec-proposals/pull/4076: for apps that count by themselves. */
+const NO_BADGE_KEYS = ['disable_badge_count', 'org.matrix.msc4076.disable_badge_count']
+
+/** Tells push gateways. https://spec.matrix.org/latest/push-gateway-api/#homeserver-behaviour */
+export class HttpPusher implements PusherDelivery {
+  readonly #deps: HttpPusherDependencies
+
+  constructor(deps: HttpPusherDependencies) {
+    this.#deps = deps
+  }
+
+  /** One request for each notification, in order; one for the count alone where only that has changed. */
+  async deliver(pusher: PusherRecord, news: PusherNews, signal: AbortSignal): Promise<PusherOutcome> {
+    const badge = countsFor(pusher) ? news.badge : 0
+    let { position } = pusher
+    try {
+      for (const notification of news.notifications) {
+        const body = await this.#describe(pusher, notification, badge)
+        if (await this.#send(pusher, body, signal)) return { kind: 'rejected' }
+        position = notification.position
+      }
+      // A new pusher's app knows how much there is.
+      const isNews = pusher.badge === undefined ? badge > 0 : pusher.badge !== badge
+      if (news.notifications.length === 0 && countsFor(pusher) && isNews) {
+        const body = { counts: { unread: badge }, devices: [deviceOf(pusher, {})] }
+        if (await this.#send(pusher, body, signal)) return { kind: 'rejected' }
+      }
+      return { kind: 'done', badge }
+    } catch (error) {
+      return { kind: 'failed', position, error }
+    }
+  }
+
+  /** True when the gateway rejects the pusher's key. */
+  async #send(pusher: PusherRecord, notification: JsonObject, signal: AbortSignal): Promise<boolean> {
+    const url = String(pusher.data['url'])
+    const rejected = await this.#deps.gateway.notify(url, notification, signal)
+    return rejected.includes(pusher.pushkey)
+  }
+
+  async #describe(pusher: PusherRecord, notification: UserNotification, badge: number): Promise<JsonObject> {
+    const { stored, room, outcome } = notification
+    const { event } = stored
+    const tweaks = tweaksOf(outcome.actions)
+    const isUrgent = event.type === 'm.room.encrypted' || 'sound' in tweaks || tweaks['highlight'] === true
+    const common: JsonObject = {
+      event_id: event.eventId,
+      room_id: event.roomId,
+      prio: isUrgent ? 'high' : 'low',
+      ...(countsFor(pusher) && { counts: { unread: badge } }),
+    }
+    if (pusher.data['format'] === 'event_id_only') {
+      return { ...common, devices: [deviceOf(pusher, {})] }
+    }
+    const sender = await this.#deps.members.get(this.#deps.db.reader, room.roomNid, event.sender)
+    const { name, alias } = await this.#deps.roomNames.get(pusher.userId, room.roomNid)
+    return {
+      ...common,
+      id: event.eventId,
+      type: event.type,
+      sender: event.sender,
+      ...(sender?.displayName !== undefined && { sender_display_name: sender.displayName }),
+      ...(name !== undefined && { room_name: name }),
+      ...(alias !== undefined && { room_alias: alias }),
+      ...(event.type === 'm.room.member' &&
+        event.stateKey !== undefined && {
+          membership: event.content['membership'] ?? null,
+          user_is_target: event.stateKey === pusher.userId,
+        }),
+      ...(this.#deps.includesContent && { content: event.content }),
+      devices: [deviceOf(pusher, tweaks)],
+    }
+  }
+}
+
+function countsFor({ data }: PusherRecord): boolean {
+  return !NO_BADGE_KEYS.some((key) => data[key] === true)
+}
+
+/** The device with all that the client has put beside the URL. */
+function deviceOf(pusher: PusherRecord, tweaks: JsonObject): JsonObject {
+  const data = Object.fromEntries(
+    Object.entries(pusher.data).filter(([key]) => key !== 'url' && !NO_BADGE_KEYS.includes(key)),
+  )
+  return {
+    app_id: pusher.appId,
+    pushkey: pusher.pushkey,
+    pushkey_ts: Math.floor(pusher.pushkeyTs / 1000),
+    data,
+    ...(Object.keys(tweaks).length > 0 && { tweaks }),
+  }
+}
+
+/** https://spec.matrix.org/latest/client-server-api/#actions */
+export function tweaksOf(actions: readonly JsonValue[]): JsonObject {
+  const tweaks: JsonObject = {}
+  for (const action of actions) {
+    if (!isJsonObject(action)) continue
+    const { set_tweak: name, value } = action
+    if (typeof name === 'string') tweaks[name] = value ?? (name === 'highlight' ? true : 'default')
+  }
+  return tweaks
+}
