@@ -1,6 +1,10 @@
 import type { Route } from '../../http/route.js'
+import { backfillRoom, getMissingPreviousEvents } from './backfill.js'
+import { getEventAuth } from './event-auth.js'
+import { getEvent, getEventByTimestamp, getRoomState, getRoomStateIds } from './events.js'
 import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryById } from './keys-query.js'
 import { getServerKey, getServerKeyById } from './keys-server.js'
+import { sendTransaction } from './transactions.js'
 import { getVersion } from './version.js'
 
 /** What `keys` of a listener serves: for everybody, without signature. */
@@ -15,8 +19,25 @@ export const serverKeyRoutes: readonly Route[] = [
 /** What `openid` of a listener serves, for those who want nothing else of federation. */
 export const openIdRoutes: readonly Route[] = []
 
+/** Events, in and out. */
+const eventRoutes: readonly Route[] = [
+  backfillRoom,
+  getEvent,
+  getEventAuth,
+  getEventByTimestamp,
+  getMissingPreviousEvents,
+  getRoomState,
+  getRoomStateIds,
+  sendTransaction,
+]
+
 /**
  * All endpoints of the server-server API. Their operations bear the specification's names with `federation` in front,
  * since some of the client-server API are called the same.
  */
-export const federationRoutes: readonly Route[] = [getVersion, ...openIdRoutes, ...serverKeyRoutes]
+export const federationRoutes: readonly Route[] = [
+  getVersion,
+  ...eventRoutes,
+  ...openIdRoutes,
+  ...serverKeyRoutes,
+]

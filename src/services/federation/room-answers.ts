@@ -6,6 +6,7 @@ import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
 import type { Direction } from '../../storage/timeline-range.js'
+import type { Clock } from '../../util/clock.js'
 import type { RoomState } from '../events/room-state.js'
 import type { AuthChains } from './auth-chains.js'
 import type { EventWalk } from './event-walk.js'
@@ -21,6 +22,8 @@ interface Parts {
   readonly events: EventsStore
   readonly rooms: RoomsStore
   readonly timeline: RoomTimelineStore
+  readonly clock: Clock
+  readonly serverName: ServerName
 }
 
 /** A room's state before an event, and all that authorizes it. */
@@ -52,6 +55,11 @@ export class RoomAnswers {
   constructor(db: Database, parts: Parts) {
     this.#db = db
     this.#parts = parts
+  }
+
+  /** What stands around the PDUs of an answer that has the form of a transaction. */
+  frame(): { origin: ServerName; origin_server_ts: number } {
+    return { origin: this.#parts.serverName, origin_server_ts: this.#parts.clock.now() }
   }
 
   /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1eventeventid */

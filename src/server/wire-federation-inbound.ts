@@ -1,0 +1,171 @@
+import type { ServerName } from '../protocol/ids.js'
+import type { EventReceiver } from '../services/events/event-receiver.js'
+import type { OutlierReceiver } from '../services/events/outlier-receiver.js'
+import type { OutsideMemberships } from '../services/events/outside-memberships.js'
+import type { RoomState } from '../services/events/room-state.js'
+import { StatePoints } from '../services/events/state-points.js'
+import { AuthChains } from '../services/federation/auth-chains.js'
+import { Backfill } from '../services/federation/backfill.js'
+import { EduDispatcher } from '../services/federation/edu-dispatcher.js'
+import { EventFetcher } from '../services/federation/event-fetcher.js'
+import { EventWalk } from '../services/federation/event-walk.js'
+import { InboundTransactions, TRANSACTION_LIFETIME_MS } from '../services/federation/inbound-transactions.js'
+import { MissingEvents } from '../services/federation/missing-events.js'
+import { OutlierFetcher } from '../services/federation/outlier-fetcher.js'
+import { OutsideEvents } from '../services/federation/outside-events.js'
+import { PduIntake } from '../services/federation/pdu-intake.js'
+import { PduProcessor } from '../services/federation/pdu-processor.js'
+import { PulledEvents } from '../services/federation/pulled-events.js'
+import { RemoteStates } from '../services/federation/remote-states.js'
+import { RemoteTimestamps } from '../services/federation/remote-timestamps.js'
+import { RoomAnswers } from '../services/federation/room-answers.js'
+import { RoomGate } from '../services/federation/room-gate.js'
+import { RoomInbox } from '../services/federation/room-inbox.js'
+import { ServerAcls } from '../services/federation/server-acls.js'
+import { ServerVisibility } from '../services/federation/server-visibility.js'
+import type { FederationClient } from '../services/remote/federation-client.js'
+import type { Keyring } from '../services/remote/keyring.js'
+import type { Database } from '../storage/database.js'
+import { FederationInboxStore } from '../storage/stores/federation-inbox.js'
+import { RoomTimelineStore } from '../storage/stores/room-timeline.js'
+import { ServerMembersStore } from '../storage/stores/server-members.js'
+import type { Logger } from '../telemetry/logger.js'
+import type { Clock } from '../util/clock.js'
+import type { BackgroundWork } from './lifecycle.js'
+import type { EventStores } from './wire-events.js'
+
+export interface FederationInboundParts {
+  readonly db: Database
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly serverName: ServerName
+  readonly federationClient: FederationClient
+  readonly keyring: Keyring
+  readonly roomState: RoomState
+  readonly eventReceiver: EventReceiver
+  readonly outlierReceiver: OutlierReceiver
+  readonly outsideMemberships: OutsideMemberships
+}
+
+/** What takes in events of other servers, gets them, and answers questions about rooms. */
+export interface FederationInbound {
+  /** Those that endpoints use. */
+  readonly services: {
+    readonly inboundTransactions: InboundTransactions
+    readonly roomAnswers: RoomAnswers
+  }
+  readonly acls: ServerAcls
+  readonly intake: PduIntake
+  readonly gate: RoomGate
+  readonly chains: AuthChains
+  readonly edus: EduDispatcher
+  readonly fetcher: EventFetcher
+  readonly outliers: OutlierFetcher
+  readonly pulled: PulledEvents
+  readonly backfill: Backfill
+  readonly remoteTimestamps: RemoteTimestamps
+  readonly inbox: RoomInbox
+  readonly background: BackgroundWork
+}
+
+/** Constructs the inbound half of federation. */
+export function createFederationInbound(
+  parts: FederationInboundParts,
+  eventStores: EventStores,
+): FederationInbound {
+  const { db, clock, logger, roomState } = parts
+  const stores = {
+    ...eventStores,
+    serverMembers: new ServerMembersStore(),
+    timeline: new RoomTimelineStore(eventStores.events),
+  }
+  const acls = new ServerAcls(roomState)
+  const intake = new PduIntake(parts.keyring)
+  const getting = createGetting(parts, stores, intake)
+  const { outliers, pulled } = getting
+  const shared = { client: parts.federationClient, intake, logger, clock }
+  const missing = new MissingEvents(db, { ...shared, graph: stores.graph })
+  const processor = new PduProcessor({ receiver: parts.eventReceiver, outliers, missing, pulled, logger })
+  const inboxStore = new FederationInboxStore()
+  const inbox = new RoomInbox(db, {
+    store: inboxStore,
+    rooms: stores.rooms,
+    handle: (origin, room, event) => processor.process(origin, room, event),
+    logger,
+  })
+  const edus = new EduDispatcher({ acls, logger })
+  const outside = new OutsideEvents(db, {
+    members: stores.members,
+    outside: parts.outsideMemberships,
+    serverName: parts.serverName,
+  })
+  const inboundTransactions = new InboundTransactions(db, {
+    ...stores,
+    ...shared,
+    store: inboxStore,
+    acls,
+    inbox,
+    edus,
+    outside,
+  })
+  const backfill = new Backfill(db, { ...stores, ...shared, pulled })
+  const gate = new RoomGate(db, { ...stores, acls })
+  const chains = new AuthChains(db, stores)
+  const visibility = new ServerVisibility(db, { ...stores, points: new StatePoints(stores) })
+  const roomAnswers = new RoomAnswers(db, {
+    ...stores,
+    gate,
+    chains,
+    visibility,
+    roomState,
+    clock,
+    serverName: parts.serverName,
+    walk: new EventWalk(db, stores),
+  })
+  return {
+    services: { inboundTransactions, roomAnswers },
+    ...getting,
+    acls,
+    intake,
+    gate,
+    chains,
+    edus,
+    backfill,
+    remoteTimestamps: new RemoteTimestamps(db, { ...stores, ...shared, backfill }),
+    inbox,
+    background: toBackground(db, { inbox, store: inboxStore, clock }),
+  }
+}
+
+/** What gets events and states that are not held. */
+function createGetting(parts: FederationInboundParts, stores: EventStores, intake: PduIntake) {
+  const { db, logger, federationClient: client } = parts
+  const fetcher = new EventFetcher({ client, intake, logger })
+  const outliers = new OutlierFetcher({ client, intake, fetcher, outliers: parts.outlierReceiver })
+  const states = new RemoteStates(db, { ...stores, client, intake, outliers, logger })
+  return {
+    fetcher,
+    outliers,
+    pulled: new PulledEvents({ receiver: parts.eventReceiver, outliers, states, logger }),
+  }
+}
+
+function toBackground(
+  db: Database,
+  { inbox, store, clock }: { inbox: RoomInbox; store: FederationInboxStore; clock: Clock },
+): BackgroundWork {
+  return {
+    start: () => inbox.start(),
+    stop: () => inbox.stop(),
+    tasks: [
+      {
+        name: 'expire_federation_transactions',
+        intervalMs: 60 * 60_000,
+        run: async () => {
+          const before = clock.now() - TRANSACTION_LIFETIME_MS
+          await db.write('expire_federation_transactions', (tx) => store.deleteAnswersBefore(tx, before))
+        },
+      },
+    ],
+  }
+}
