@@ -64,6 +64,7 @@ export interface FederationInbound {
   readonly pulled: PulledEvents
   readonly backfill: Backfill
   readonly remoteTimestamps: RemoteTimestamps
+  readonly processor: PduProcessor
   readonly inbox: RoomInbox
   readonly background: BackgroundWork
 }
@@ -125,6 +126,7 @@ export function createFederationInbound(
   return {
     services: { inboundTransactions, roomAnswers },
     ...getting,
+    processor,
     acls,
     intake,
     gate,

@@ -27,11 +27,13 @@ import {
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
 import { createFederationInbound } from './wire-federation-inbound.js'
+import { createFederationMembership } from './wire-federation-membership.js'
 import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
 import { createRemote, type NetworkParts } from './wire-remote.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
+import { createConnections, createSlidingSyncServices } from './wire-sliding-sync.js'
 import type { Storage } from './wire-storage.js'
 import { createSyncServices } from './wire-sync.js'
 
@@ -91,6 +93,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
   )
   const keyCleanup = new KeyCleanup(stores)
+  const connections = createConnections(storage, clock)
   const pushers = createPushers(parts, stores)
   const { sightings, ...accounts } = createAccountServices(
     {
@@ -103,7 +106,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
-      deviceCleanups: [toDevice, keyCleanup, pushers],
+      deviceCleanups: [toDevice, keyCleanup, pushers, connections],
       userCleanups: [keyCleanup, pushers],
       autoJoiner: { joinAutoJoinRooms: (userId) => autoJoin.joinAutoJoinRooms(userId) },
       rooms: { leaveAllRooms: (userId) => departures.leaveAllRooms(userId) },
@@ -126,7 +129,21 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     toEphemeralOptions(config),
   )
-  const { autoJoin, departures, succession, ...rooms } = createRoomServices(
+  const inbound = createFederationInbound({ ...parts, ...remote, ...events, db, serverName }, stores)
+  const membership = createFederationMembership(
+    {
+      ...parts,
+      ...remote,
+      ...events,
+      db,
+      serverName,
+      inbound,
+      authoriser: { judge: (room, userId) => restrictedJoins.judge(room, userId) },
+      onlyAdminsInvite: config.server.blockNonAdminInvites,
+    },
+    stores,
+  )
+  const { autoJoin, departures, succession, restrictedJoins, ...rooms } = createRoomServices(
     {
       ...shared,
       ...events,
@@ -134,13 +151,19 @@ export function createServices(parts: ServiceParts): WiredServices {
       accountDataStream: streams.accountData,
       pushRules: accounts.pushRules,
       rateLimits: parts.rateLimits,
+      handshakes: membership.handshakes,
     },
     stores,
     toRoomOptions(config),
   )
-  const inbound = createFederationInbound({ ...parts, ...remote, ...events, db, serverName }, stores)
   const { reading, ...readers } = createReadingServices(
-    { db, clock, eventsPosition: () => streams.events.position(), roomState: events.roomState },
+    {
+      db,
+      clock,
+      eventsPosition: () => streams.events.position(),
+      roomState: events.roomState,
+      history: inbound,
+    },
     stores,
     stores,
   )
@@ -150,7 +173,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     config,
   )
   bus.subscribe(followMemberships(ephemeral.typing, onError))
-  const { notifier, ignored, ...syncs } = createSyncServices(
+  const { notifier, ignored, reads, ...syncs } = createSyncServices(
     { ...accounts, ...keys, ...ephemeral, ...reading, storage, clock, bus, toDevice },
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
@@ -160,6 +183,20 @@ export function createServices(parts: ServiceParts): WiredServices {
     { ...parts, ...accounts, ...ephemeral, ...reading, bus, http, pushers, ignored, onError },
     stores,
   )
+  const sliding = createSlidingSyncServices({
+    ...parts,
+    ...accounts,
+    ...keys,
+    ...ephemeral,
+    ...syncs,
+    bus,
+    connections,
+    reads,
+    reading,
+    notifier,
+    ignored,
+    toDevice,
+  })
   const media = createMediaServices(parts)
   const services = {
     ...accounts,
@@ -170,15 +207,18 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...syncs,
     ...discovery.services,
     ...media.services,
+    ...sliding.services,
     ...delivery.services,
     ...remote.services,
     ...inbound.services,
+    ...membership.services,
     toDevice,
     metrics,
   }
   const background: BackgroundWork[] = [
     { stop: () => http.close() },
     remote.background,
+    membership.background,
     inbound.background,
     ...discovery.background,
     media.background,

@@ -28,6 +28,8 @@ import type { KeyQueries } from './devices/key-queries.js'
 import type { KeySignatures } from './devices/key-signatures.js'
 import type { Rendezvous } from './devices/rendezvous.js'
 import type { ToDevice } from './devices/to-device.js'
+import type { InviteReceiver } from './federation/invite-receiver.js'
+import type { ResidentHandshakes } from './federation/resident-handshakes.js'
 import type { InboundTransactions } from './federation/inbound-transactions.js'
 import type { RoomAnswers } from './federation/room-answers.js'
 import type { Presence } from './ephemeral/presence.js'
@@ -65,9 +67,11 @@ import type { RoomSummaries } from './rooms/room-summaries.js'
 import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
 import type { SpaceHierarchy } from './rooms/space-hierarchy.js'
+import type { ThreadSubscriptions } from './rooms/thread-subscriptions.js'
 import type { Threads } from './rooms/threads.js'
 import type { UserDirectory } from './rooms/user-directory.js'
 import type { DeviceListChanges } from './sync/device-list-changes.js'
+import type { SlidingSync } from './sync/sliding-sync/sliding-sync.js'
 import type { Sync } from './sync/sync.js'
 import type { SyncFilters } from './sync/sync-filters.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -96,6 +100,7 @@ export interface Services {
   readonly federationGate: FederationGate
   readonly filters: Filters
   readonly inboundTransactions: InboundTransactions
+  readonly inviteReceiver: InviteReceiver
   readonly keyBackup: KeyBackup
   readonly keyClaims: KeyClaims
   readonly keyNotary: KeyNotary
@@ -125,6 +130,7 @@ export interface Services {
   readonly rendezvous: Rendezvous
   readonly reports: Reports
   readonly roomAnswers: RoomAnswers
+  readonly residentHandshakes: ResidentHandshakes
   readonly roomCreation: RoomCreation
   readonly roomInitialSync: RoomInitialSync
   readonly roomMembers: RoomMembers
@@ -136,9 +142,11 @@ export interface Services {
   readonly serverDescription: ServerDescription
   readonly sharedSecretRegistration: SharedSecretRegistration
   readonly singleEvents: SingleEvents
+  readonly slidingSync: SlidingSync
   readonly spaceHierarchy: SpaceHierarchy
   readonly sync: Sync
   readonly syncFilters: SyncFilters
+  readonly threadSubscriptions: ThreadSubscriptions
   readonly threads: Threads
   readonly threepids: Threepids
   readonly thumbnails: Thumbnails

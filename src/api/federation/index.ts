@@ -4,6 +4,7 @@ import { getEventAuth } from './event-auth.js'
 import { getEvent, getEventByTimestamp, getRoomState, getRoomStateIds } from './events.js'
 import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryById } from './keys-query.js'
 import { getServerKey, getServerKeyById } from './keys-server.js'
+import { membershipRoutes } from './membership-routes.js'
 import { sendTransaction } from './transactions.js'
 import { getVersion } from './version.js'
 
@@ -38,6 +39,7 @@ const eventRoutes: readonly Route[] = [
 export const federationRoutes: readonly Route[] = [
   getVersion,
   ...eventRoutes,
+  ...membershipRoutes,
   ...openIdRoutes,
   ...serverKeyRoutes,
 ]

@@ -1,0 +1,115 @@
+import type { EventSigner } from '../protocol/event-builder.js'
+import type { ServerName } from '../protocol/ids.js'
+import type { RateLimits } from '../services/accounts/ratelimits.js'
+import { PartialRooms } from '../services/events/partial-rooms.js'
+import { InviteReceiver } from '../services/federation/invite-receiver.js'
+import { InviteSender } from '../services/federation/invite-sender.js'
+import { JoinedRooms } from '../services/federation/joined-rooms.js'
+import { JoiningHandshakes } from '../services/federation/joining-handshakes.js'
+import { LeavingHandshakes } from '../services/federation/leaving-handshakes.js'
+import { ResidentAnswers } from '../services/federation/resident-answers.js'
+import { ResidentHandshakes, type JoinAuthoriser } from '../services/federation/resident-handshakes.js'
+import type { FederationClient } from '../services/remote/federation-client.js'
+import { IncomingInvites } from '../services/rooms/incoming-invites.js'
+import type { MembershipHandshakes } from '../services/rooms/remote-membership.js'
+import type { Services } from '../services/services.js'
+import type { Database } from '../storage/database.js'
+import type { AccountDataStore } from '../storage/stores/account-data.js'
+import { EventTextsStore } from '../storage/stores/event-texts.js'
+import { PartialStateStore } from '../storage/stores/partial-state.js'
+import { RelayedEventsStore } from '../storage/stores/relayed-events.js'
+import { RoomServersStore } from '../storage/stores/room-servers.js'
+import type { UsersStore } from '../storage/stores/users.js'
+import type { Logger } from '../telemetry/logger.js'
+import type { Clock } from '../util/clock.js'
+import type { BackgroundWork } from './lifecycle.js'
+import type { EventServices, EventStores } from './wire-events.js'
+import type { FederationInbound } from './wire-federation-inbound.js'
+
+export interface FederationMembershipParts extends Omit<EventServices, 'eventPersister'> {
+  readonly db: Database
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly serverName: ServerName
+  readonly signer: EventSigner
+  readonly rateLimits: RateLimits
+  readonly federationClient: Pick<FederationClient, 'request'>
+  readonly inbound: Pick<FederationInbound, 'acls' | 'intake' | 'processor'>
+  /** Knows who may join restricted rooms. */
+  readonly authoriser: JoinAuthoriser
+  /** `block_non_admin_invites`. */
+  readonly onlyAdminsInvite: boolean
+}
+
+/** How memberships come and go between servers. */
+export interface FederationMembership {
+  /** Those that endpoints use. */
+  readonly services: Pick<Services, 'residentHandshakes' | 'inviteReceiver'>
+  readonly handshakes: MembershipHandshakes
+  readonly partialRooms: PartialRooms
+  readonly background: BackgroundWork
+}
+
+/** Constructs both sides of the handshakes. */
+export function createFederationMembership(
+  parts: FederationMembershipParts,
+  eventStores: EventStores & { readonly accountData: AccountDataStore; readonly users: UsersStore },
+): FederationMembership {
+  const { db, clock, logger, signer, federationClient: client, serverName } = parts
+  const { acls, intake, processor } = parts.inbound
+  const stores = {
+    ...eventStores,
+    relayed: new RelayedEventsStore(),
+    servers: new RoomServersStore(),
+    texts: new EventTextsStore(),
+  }
+  const partialRooms = new PartialRooms(db, new PartialStateStore())
+  const shared = {
+    ...stores,
+    db,
+    clock,
+    logger,
+    client,
+    signer,
+    intake,
+    acls,
+    partialRooms,
+    roomState: parts.roomState,
+    proposals: parts.eventProposals,
+    receiver: parts.eventReceiver,
+    outside: parts.outsideMemberships,
+    remoteRooms: parts.remoteRooms,
+    answers: new ResidentAnswers(db, { ...stores, serverName }),
+    authoriser: parts.authoriser,
+  }
+  const joined = new JoinedRooms({
+    ...shared,
+    outliers: parts.outlierReceiver,
+    adopter: parts.roomAdopter,
+    onPartial: () => undefined,
+  })
+  return {
+    services: {
+      residentHandshakes: new ResidentHandshakes(shared),
+      inviteReceiver: new InviteReceiver({
+        ...shared,
+        policy: new IncomingInvites({
+          ...shared,
+          rateLimits: parts.rateLimits,
+          onlyAdminsInvite: parts.onlyAdminsInvite,
+        }),
+      }),
+    },
+    handshakes: {
+      joining: new JoiningHandshakes({
+        ...shared,
+        joined,
+        receiver: { receive: (room, origin, event) => processor.process(origin, room, event) },
+      }),
+      leaving: new LeavingHandshakes(shared),
+      inviting: new InviteSender(shared),
+    },
+    partialRooms,
+    background: { start: () => partialRooms.load() },
+  }
+}
