@@ -7,6 +7,8 @@ import type { RoomState } from '../services/events/room-state.js'
 import { SenderMembers } from '../services/events/sender-members.js'
 import { StatePoints } from '../services/events/state-points.js'
 import { VisibleTimeline } from '../services/events/visible-timeline.js'
+import type { Backfill } from '../services/federation/backfill.js'
+import type { RemoteTimestamps } from '../services/federation/remote-timestamps.js'
 import { EventByTimestamp } from '../services/rooms/event-by-timestamp.js'
 import { EventContext } from '../services/rooms/event-context.js'
 import { Pagination } from '../services/rooms/pagination.js'
@@ -35,6 +37,8 @@ export interface ReadingParts {
   /** `position()` of the events stream. */
   readonly eventsPosition: () => number
   readonly roomState: RoomState
+  /** How the history is got that is not held. Without it, there is none. */
+  readonly history?: { readonly backfill: Backfill; readonly remoteTimestamps: RemoteTimestamps }
 }
 
 export type ReadingStores = ReturnType<typeof createReadingStores>
@@ -117,10 +121,16 @@ export function createReadingServices(
     aggregations,
     senderMembers,
     visibility,
+    backfill: parts.history?.backfill,
   }
   const stateViews = new RoomStateViews(shared)
   return {
-    eventByTimestamp: new EventByTimestamp(db, { access, visibility, timeline: stores.timeline }),
+    eventByTimestamp: new EventByTimestamp(db, {
+      access,
+      visibility,
+      timeline: stores.timeline,
+      remote: parts.history && { ...parts.history, timestamps: parts.history.remoteTimestamps },
+    }),
     eventContext: new EventContext(shared),
     pagination: new Pagination(shared),
     relatedEvents: new RelatedEvents(db, { ...shared, relations: stores.relations }),

@@ -1,6 +1,7 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { ServerKeys } from '../config/signing-key-file.js'
 import { checkFilter } from '../protocol/event-filter.js'
+import { serverNameOf } from '../protocol/ids.js'
 import { createSigner } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
@@ -27,6 +28,7 @@ import {
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
 import { createFederationInbound } from './wire-federation-inbound.js'
+import { createFederationOutbound, createRemoteDevices } from './wire-federation-outbound.js'
 import { createFederationMembership } from './wire-federation-membership.js'
 import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
@@ -88,8 +90,16 @@ export function createServices(parts: ServiceParts): WiredServices {
     bus,
     pushRules: { evaluatorsOfChanged: (userIds) => accounts.pushRules.evaluatorsOfChanged(userIds) },
   })
+  const federating = { storage, serverName, clock, bus, remote, onError }
+  const remoteDevices = createRemoteDevices(federating, stores, () => outbound.sender)
   const toDevice = createToDevice(
-    { ...shared, serverName, devices: stores.devices, streamIds: streams.toDevice },
+    {
+      ...shared,
+      ...remoteDevices.toDevice,
+      serverName,
+      devices: stores.devices,
+      streamIds: streams.toDevice,
+    },
     stores,
   )
   const keyCleanup = new KeyCleanup(stores)
@@ -114,7 +124,18 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     toAccountOptions(config, version),
   )
-  const keys = createKeyServices({ ...shared, ...accounts, serverName, streams, toDevice }, stores)
+  const { localKeys, ...keys } = createKeyServices(
+    {
+      ...shared,
+      ...accounts,
+      serverName,
+      streams,
+      toDevice,
+      remoteKeys: remoteDevices.remoteKeys,
+      tellsDeviceNames: config.federation.allowsDeviceNameLookup,
+    },
+    stores,
+  )
   const ephemeral = createEphemeralServices(
     {
       ...shared,
@@ -125,6 +146,8 @@ export function createServices(parts: ServiceParts): WiredServices {
       accountData: accounts.accountData,
       pushRules: accounts.pushRules,
       roomState: events.roomState,
+      isRemote: (userId) => serverNameOf(userId) !== serverName,
+      onTyping: (roomId, userId, typing) => outbound.onTyping(roomId, userId, typing),
     },
     stores,
     toEphemeralOptions(config),
@@ -152,9 +175,25 @@ export function createServices(parts: ServiceParts): WiredServices {
       pushRules: accounts.pushRules,
       rateLimits: parts.rateLimits,
       handshakes: membership.handshakes,
+      onJoined: (userId, room) => outbound.introductions.onJoined(userId, room),
     },
     stores,
     toRoomOptions(config),
+  )
+  const outbound = createFederationOutbound(
+    {
+      ...federating,
+      ...accounts,
+      ...keys,
+      ...ephemeral,
+      logger,
+      remoteDevices,
+      localKeys,
+      toDevice,
+      edus: inbound.edus,
+      roomState: events.roomState,
+    },
+    stores,
   )
   const { reading, ...readers } = createReadingServices(
     {
@@ -197,7 +236,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ignored,
     toDevice,
   })
-  const media = createMediaServices(parts)
+  const media = createMediaServices({ ...parts, ...remote })
   const services = {
     ...accounts,
     ...keys,
@@ -211,6 +250,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...delivery.services,
     ...remote.services,
     ...inbound.services,
+    ...outbound.services,
     ...membership.services,
     toDevice,
     metrics,
@@ -220,8 +260,11 @@ export function createServices(parts: ServiceParts): WiredServices {
     remote.background,
     membership.background,
     inbound.background,
+    remoteDevices.background,
+    outbound.background,
     ...discovery.background,
-    media.background,
+    ...media.background,
+    sliding.background,
     delivery.background,
   ]
   return { services, stores, notifier, succession, sightings, eventPersister, background }

@@ -1,15 +1,31 @@
 import { notFound } from '../../protocol/errors.js'
 import type { EventId, RoomId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
 import type { Direction } from '../../storage/timeline-range.js'
 import type { EventVisibility } from '../events/event-visibility.js'
-import type { RoomAccess } from '../events/room-access.js'
+import type { RoomAccess, RoomView } from '../events/room-access.js'
+import type { Backfill } from '../federation/backfill.js'
+import type { RemoteTimestamps } from '../federation/remote-timestamps.js'
 
 interface Parts {
   readonly access: RoomAccess
   readonly timeline: RoomTimelineStore
   readonly visibility: EventVisibility
+  /** Without it, what is held is all the history that there is. */
+  readonly remote?: RemoteHistory | undefined
+}
+
+/** What other servers know of the past. */
+export interface RemoteHistory {
+  readonly backfill: Pick<Backfill, 'hasGaps'>
+  readonly timestamps: Pick<RemoteTimestamps, 'find'>
+}
+
+interface TimestampQuery {
+  readonly ts: number
+  readonly direction: Direction
 }
 
 const BATCH = 50
@@ -34,17 +50,42 @@ export class EventByTimestamp {
   async find(
     userId: UserId,
     roomId: RoomId,
-    { ts, direction }: { ts: number; direction: Direction },
+    query: TimestampQuery,
   ): Promise<{ eventId: EventId; originServerTs: number }> {
-    const { room, ceiling } = await this.#parts.access.requireView(userId, roomId)
+    const view = await this.#parts.access.requireView(userId, roomId)
+    const held = await this.#findHeld(userId, view, query)
+    const closest = (await this.#findElsewhere(userId, view, { ...query, held })) ?? held
+    if (closest) return { eventId: closest.event.eventId, originServerTs: closest.event.originServerTs }
+    const where = query.direction === 'f' ? 'forward' : 'backward'
+    throw notFound(`Unable to find event from ${query.ts} in ${where} direction`)
+  }
+
+  async #findHeld(
+    userId: UserId,
+    { room, ceiling }: RoomView,
+    { ts, direction }: TimestampQuery,
+  ): Promise<StoredEvent | undefined> {
     for (let offset = 0; offset < MAX_CANDIDATES; offset += BATCH) {
       const query = { ts, direction, ceiling, limit: BATCH, offset }
       const candidates = await this.#parts.timeline.listByTimestamp(this.#db.reader, room.roomNid, query)
       const [closest] = await this.#parts.visibility.filter(userId, candidates)
-      if (closest) return { eventId: closest.event.eventId, originServerTs: closest.event.originServerTs }
-      if (candidates.length < BATCH) break
+      if (closest || candidates.length < BATCH) return closest
     }
-    const where = direction === 'f' ? 'forward' : 'backward'
-    throw notFound(`Unable to find event from ${ts} in ${where} direction`)
+    return undefined
+  }
+
+  /** Where the history that is held has gaps, what is closer may lie in them. */
+  async #findElsewhere(
+    userId: UserId,
+    { room, membership }: RoomView,
+    { ts, direction, held }: TimestampQuery & { held: StoredEvent | undefined },
+  ): Promise<StoredEvent | undefined> {
+    const { remote, visibility } = this.#parts
+    if (remote === undefined || membership !== 'join') return undefined
+    const end = { depth: Number.MAX_SAFE_INTEGER, streamOrdering: Number.MAX_SAFE_INTEGER }
+    if (!(await remote.backfill.hasGaps(room, end))) return undefined
+    const closerThan = held?.event.originServerTs
+    const found = await remote.timestamps.find(room, { ts, direction, closerThan })
+    return found && (await visibility.mayRead(userId, found)) ? found : undefined
   }
 }

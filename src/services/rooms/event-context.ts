@@ -4,6 +4,7 @@ import { formatPaginationToken } from '../../protocol/pagination-token.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { JsonObject } from '../../util/json.js'
 import type { ClientEvents, EventReader } from '../events/client-events.js'
+import type { Backfill } from '../federation/backfill.js'
 import type { ReadableEvents } from '../events/readable-events.js'
 import type { EventAggregations } from '../events/relations.js'
 import type { RoomAccess, RoomView } from '../events/room-access.js'
@@ -25,6 +26,8 @@ interface Parts {
   readonly roomState: RoomState
   readonly clientEvents: ClientEvents
   readonly aggregations: EventAggregations
+  /** Without it, what is held is all the history that there is. */
+  readonly backfill?: Pick<Backfill, 'ensure'> | undefined
 }
 
 const MAX_LIMIT = 500
@@ -70,6 +73,7 @@ export class EventContext {
   ) {
     const total = Math.min(limit, MAX_LIMIT)
     const older = Math.floor(total / 2)
+    if (older > 0) await this.#parts.backfill?.ensure(view.room, positionBefore(stored), older)
     const read = (direction: 'b' | 'f', count: number) => {
       if (count === 0) return { events: [], end: undefined }
       const from = direction === 'b' ? positionBefore(stored) : positionAfter(stored)

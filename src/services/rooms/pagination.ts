@@ -6,6 +6,7 @@ import type { Direction, TimelineBound } from '../../storage/timeline-range.js'
 import type { JsonObject } from '../../util/json.js'
 import type { ClientEvents, EventReader } from '../events/client-events.js'
 import type { EventAggregations } from '../events/relations.js'
+import type { Backfill } from '../federation/backfill.js'
 import type { RoomAccess, RoomView } from '../events/room-access.js'
 import type { SenderMembers } from '../events/sender-members.js'
 import { positionAfter, positionBefore, type VisibleTimeline } from '../events/visible-timeline.js'
@@ -26,6 +27,8 @@ interface Parts {
   readonly clientEvents: ClientEvents
   readonly senderMembers: SenderMembers
   readonly aggregations: EventAggregations
+  /** Without it, what is held is all the history that there is. */
+  readonly backfill?: Pick<Backfill, 'ensure'> | undefined
 }
 
 const MAX_LIMIT = 1000
@@ -50,17 +53,21 @@ export class Pagination {
       const token = formatPaginationToken(request.from ?? from)
       return { start: token, end: token, chunk: [] }
     }
+    const limit = Math.min(request.limit, MAX_LIMIT)
+    const goesOn =
+      request.direction === 'b' && (await this.#parts.backfill?.ensure(view.room, from, limit)) === true
     const { events, end } = await this.#parts.timeline.read(reader.userId, view, {
       ...request,
       from,
-      limit: Math.min(request.limit, MAX_LIMIT),
+      limit,
       ignored,
     })
     const knowing = { ...reader, ignored }
     const start = request.from ?? startOf(request.direction, events) ?? { streamOrdering: view.ceiling }
     return {
       start: formatPaginationToken(start),
-      ...(end && { end: formatPaginationToken(end) }),
+      // Where the others could not tell what comes before, they may when they are asked again.
+      ...endOf(end ?? (goesOn ? lastOf(events) : undefined)),
       chunk: await this.#parts.clientEvents.serialize(knowing, events),
       ...(request.filter.lazyLoadMembers && { state: await this.#senders(knowing, events) }),
     }
@@ -77,6 +84,15 @@ function outermost(view: RoomView, direction: Direction): TimelineBound {
   return direction === 'b'
     ? { streamOrdering: view.ceiling }
     : { depth: 0, streamOrdering: Number.MIN_SAFE_INTEGER }
+}
+
+function endOf(end: PaginationToken | undefined): { end?: string } {
+  return end === undefined ? {} : { end: formatPaginationToken(end) }
+}
+
+function lastOf(events: readonly StoredEvent[]): PaginationToken | undefined {
+  const last = events.at(-1)
+  return last && positionBefore(last)
 }
 
 function startOf(direction: Direction, events: readonly StoredEvent[]): PaginationToken | undefined {
