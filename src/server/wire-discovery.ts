@@ -59,7 +59,9 @@ export function createDiscoveryStores() {
 /** Constructs what is found out and asked for around rooms and accounts. */
 export function createDiscoveryServices(
   parts: DiscoveryParts,
-  stores: DiscoveryStores & Pick<AccountStores, 'users' | 'threepids' | 'clientIps'> & EventStores,
+  stores: DiscoveryStores &
+    Pick<AccountStores, 'users' | 'threepids' | 'clientIps' | 'profiles'> &
+    EventStores,
   config: HomeserverConfig,
 ): { services: DiscoveryServices; background: readonly BackgroundWork[] } {
   const { serverName } = config.server

@@ -28,6 +28,7 @@ import type { KeyQueries } from './devices/key-queries.js'
 import type { KeySignatures } from './devices/key-signatures.js'
 import type { Rendezvous } from './devices/rendezvous.js'
 import type { ToDevice } from './devices/to-device.js'
+import type { DeviceListAnswers } from './federation/device-list-answers.js'
 import type { InviteReceiver } from './federation/invite-receiver.js'
 import type { ResidentHandshakes } from './federation/resident-handshakes.js'
 import type { InboundTransactions } from './federation/inbound-transactions.js'
@@ -52,6 +53,7 @@ import type { MutualRooms } from './rooms/mutual-rooms.js'
 import type { MediaDownloads } from './media/media-downloads.js'
 import type { MediaUploads } from './media/media-uploads.js'
 import type { Thumbnails } from './media/thumbnails.js'
+import type { UrlPreviews } from './media/url-previews.js'
 import type { Pagination } from './rooms/pagination.js'
 import type { ProfileUpdates } from './rooms/profile-updates.js'
 import type { PublicRooms } from './rooms/public-rooms.js'
@@ -90,6 +92,7 @@ export interface Services {
   readonly crossSigning: CrossSigning
   readonly dehydratedDevices: DehydratedDevices
   readonly deviceListChanges: DeviceListChanges
+  readonly deviceListAnswers: DeviceListAnswers
   readonly deviceLists: DeviceLists
   readonly devices: Devices
   readonly e2eKeys: E2eKeys
@@ -156,6 +159,7 @@ export interface Services {
   readonly typing: Typing
   readonly uiAuth: UiAuth
   readonly unreadCounts: UnreadCounts
+  readonly urlPreviews: UrlPreviews
   readonly userDirectory: UserDirectory
   readonly whois: Whois
 }

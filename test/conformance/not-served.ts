@@ -10,8 +10,6 @@ export const NOT_SERVED: Readonly<Record<string, readonly string[]>> = {
     'queryLocationByAlias',
     'queryUserByID',
   ],
-  'Previews of pages are not served yet': ['getUrlPreviewAuthed', 'getUrlPreview'],
-  'Searching and looking around are not served yet': [],
   'Deprecated, and no client asks for it': ['getEvents', 'peekEvents', 'initialSync', 'getOneEvent'],
   'This is no policy server': ['getWellknownPolicy'],
 }

@@ -8,6 +8,7 @@ import * as reportContent from './report-content.js'
 import * as search from './search.js'
 import * as ssoLoginRedirect from './sso-login-redirect.js'
 import * as support from './support.js'
+import * as users from './users.js'
 import * as voip from './voip.js'
 
 const modules: readonly Readonly<Record<string, Route>>[] = [
@@ -21,6 +22,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   reportContent,
   mutualRooms,
   search,
+  users,
 ]
 
 /** What is found out and asked for around rooms and accounts. */

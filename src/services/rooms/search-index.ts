@@ -3,10 +3,11 @@ import type { EventSearchStore, IndexRange, SearchableEvent } from '../../storag
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
-import type { Clock, Timer } from '../../util/clock.js'
+import type { Clock } from '../../util/clock.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import { wordsOf } from '../../util/words.js'
 import type { PositionSink } from '../streams/notifier.js'
+import { DelayedRuns } from '../tasks/delayed-runs.js'
 
 export interface SearchIndexDependencies {
   readonly db: Database
@@ -42,27 +43,25 @@ const PAUSE_MS = 50
 export class SearchIndex implements PositionSink {
   readonly #deps: SearchIndexDependencies
   readonly #flights = new SingleFlight<void>()
-  readonly #stopping = new AbortController()
-  #timer: Timer | undefined
-  #running: Promise<void> = Promise.resolve()
+  readonly #runs: DelayedRuns
 
   constructor(deps: SearchIndexDependencies) {
     this.#deps = deps
+    const { clock, onError } = deps
+    this.#runs = new DelayedRuns({ clock, onError, delayMs: DELAY_MS, run: (signal) => this.#run(signal) })
   }
 
   onNewPosition(stream: StreamName): void {
-    if (stream === 'events') this.#schedule()
+    if (stream === 'events') this.#runs.schedule()
   }
 
   /** Begins with what has happened while nobody was looking. */
   start(): void {
-    this.#schedule()
+    this.#runs.schedule()
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort()
-    this.#timer?.cancel()
-    await this.#running
+    await this.#runs.stop()
   }
 
   /** Takes in the events that are committed, unless that would take long: then what there is must do. */
@@ -75,22 +74,9 @@ export class SearchIndex implements PositionSink {
     }
   }
 
-  #schedule(): void {
-    if (this.#timer !== undefined || this.#stopping.signal.aborted) return
-    this.#timer = this.#deps.clock.setTimeout(() => {
-      this.#running = this.#run().catch((error: unknown) => {
-        if (!this.#stopping.signal.aborted) this.#deps.onError(error)
-      })
-      void this.#running.then(() => {
-        this.#timer = undefined
-      })
-    }, DELAY_MS)
-  }
-
   /** Until there is nothing to do. Events that come meanwhile are taken in too. */
-  async #run(): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     const { db, clock, eventSearch, eventStream } = this.#deps
-    const { signal } = this.#stopping
     while (!signal.aborted) {
       if ((await eventSearch.getPosition(db.reader)).newest < eventStream.position()) {
         await this.#flights.run('newer', () => this.#indexNewer())

@@ -41,10 +41,32 @@ export class ProfilesStore {
          fields = excluded.fields`,
       [userId, profile.displayName ?? null, profile.avatarUrl ?? null, JSON.stringify(profile.fields)],
     )
+    await this.#noteChange(tx, userId)
   }
 
   async delete(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM profiles WHERE user_id = ?', [userId])
+    await this.#noteChange(tx, userId)
+  }
+
+  /** Profiles that have changed since somebody last took the changes away, the oldest first. */
+  async listChanges(q: Query, limit: number): Promise<{ readonly id: number; readonly userId: UserId }[]> {
+    const rows = await q.all<{ id: number; user_id: string }>(
+      'SELECT id, user_id FROM profile_changes ORDER BY id LIMIT ?',
+      [limit],
+    )
+    return rows.map((row) => ({ id: row.id, userId: row.user_id as UserId }))
+  }
+
+  /** The changes have been taken in. */
+  async deleteChanges(tx: Tx, ids: readonly number[]): Promise<void> {
+    await tx.execute(`DELETE FROM profile_changes WHERE ${tx.dialect.anyOf('id', 'integer')}`, [
+      tx.dialect.list(ids),
+    ])
+  }
+
+  async #noteChange(tx: Tx, userId: UserId): Promise<void> {
+    await tx.execute('INSERT INTO profile_changes (user_id) VALUES (?)', [userId])
   }
 }
 
