@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Section, SectionContext } from './section.js'
+import { appservices } from './sections/appservices.js'
 import { caches } from './sections/caches.js'
 import { database } from './sections/database.js'
 import { email } from './sections/email.js'
@@ -23,6 +24,7 @@ import { signingKeys } from './sections/signing-keys.js'
 import { turn } from './sections/turn.js'
 
 const SECTIONS = {
+  appservices,
   caches,
   database,
   email,
@@ -58,6 +60,7 @@ export type HomeserverConfig = {
 
 /** The files of several sections as one map; keys that no section knows are left out. */
 export const homeserverConfigSchema = z.object({
+  ...appservices.keys,
   ...caches.keys,
   ...database.keys,
   ...email.keys,
