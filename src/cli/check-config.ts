@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
+import { loadAuthorities } from '../config/authority-files.js'
 import { ConfigError, type ConfigNotice } from '../config/config-error.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { loadConfig, type LoadOptions } from '../config/load.js'
@@ -28,6 +29,7 @@ export async function readCheckedConfig(
   const log = await loadLogConfig(config.logging.configPath)
   await loadSigningKeys(config.signingKeys)
   checkCertificate(config.listeners)
+  await loadAuthorities(config.federation.authorityPaths ?? [])
   return { config, log: log.config, warnings: [...warnings, ...log.warnings] }
 }
 

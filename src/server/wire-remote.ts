@@ -7,6 +7,7 @@ import { ServerResolver } from '../net/federation/server-resolver.js'
 import { WellKnown } from '../net/federation/well-known.js'
 import { HttpClient } from '../net/http-client.js'
 import { IpPolicy, type IpRanges } from '../net/ip-policy.js'
+import { createProxyChooser } from '../net/proxy.js'
 import { parseVerifyKey } from '../protocol/ed25519.js'
 import type { ServerName } from '../protocol/ids.js'
 import type { JsonSigner } from '../protocol/signed-json.js'
@@ -24,6 +25,7 @@ import { RequestVerifier } from '../services/remote/request-verifier.js'
 import { DestinationsStore } from '../storage/stores/destinations.js'
 import { ServerKeysStore } from '../storage/stores/server-keys.js'
 import type { Database } from '../storage/database.js'
+import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
 import { randomFraction } from '../util/random.js'
 import type { BackgroundWork } from './lifecycle.js'
@@ -43,6 +45,7 @@ export interface RemoteParts {
   readonly clock: Clock
   /** The program's name and version. */
   readonly version: string
+  readonly logger: Logger
   readonly onError: (error: unknown) => void
 }
 
@@ -71,6 +74,7 @@ export interface RemoteServices {
 /** Constructs everything that reaches other servers. */
 export function createRemote(parts: RemoteParts): RemoteServices {
   const { config, clock } = parts
+  const logger = parts.logger.child({ component: 'federation' })
   const { serverName } = config.server
   const { allowedDomains } = config.federation
   const signer = createSigner(serverName, parts.serverKeys.signing)
@@ -84,11 +88,13 @@ export function createRemote(parts: RemoteParts): RemoteServices {
     destinations,
     clock,
     allowedDomains,
+    servesWhitelist: config.federation.servesWhitelist,
     requestTimeoutMs: config.federation.requestTimeoutMs,
+    logger,
   })
   const { keyring, keyNotary, ownKeys } = createKeyServices(parts, federationClient, signer)
   const federationGate = new FederationGate(
-    new RequestVerifier({ serverName, keyring, destinations, allowedDomains }),
+    new RequestVerifier({ serverName, keyring, destinations, allowedDomains, logger }),
     new InboundLimiter(config.federation.inboundLimits, clock),
   )
   return {
@@ -118,9 +124,11 @@ export function createConnections({
   const dns = new CachingDns(network.dns, clock)
   const policy = new IpPolicy(config.network)
   const shared = { clock, userAgent: version }
+  const proxy = createProxyChooser(config.network)
   const dialing: DialerOptions = {
     dns,
     policy,
+    proxy,
     tls: {
       verify: config.network.verifiesCertificates,
       authorities: network.authorities,
@@ -129,7 +137,7 @@ export function createConnections({
     },
   }
   const createHttpClient = (ranges: IpRanges): HttpClient =>
-    new HttpClient({ ...shared, dns, policy: new IpPolicy(ranges), tls: { verify: true } })
+    new HttpClient({ ...shared, dns, proxy, policy: new IpPolicy(ranges), tls: { verify: true } })
   // What a host says of its server counts as much as the server itself: the same certificates are good for both.
   const wellKnownHttp = new HttpClient({ ...shared, ...dialing })
   const wellKnown = new WellKnown(wellKnownHttp, clock)

@@ -3,6 +3,7 @@ import * as accountData from './account-data.js'
 import * as accountDeactivation from './account-deactivation.js'
 import * as capabilities from './capabilities.js'
 import * as deviceManagement from './device-management.js'
+import * as federationWhitelist from './federation-whitelist.js'
 import * as filter from './filter.js'
 import * as loginToken from './login-token.js'
 import * as login from './login.js'
@@ -38,6 +39,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   accountData,
   tags,
   filter,
+  federationWhitelist,
   thirdPartyLookup,
 ]
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { section } from '../section.js'
-import { flag, listOf, value, withDefault } from '../values.js'
+import { flag, listOf, optional, text, value, withDefault } from '../values.js'
 
 /** Private and reserved ranges: what is asked of other servers must not reach the operator's own network. */
 const DEFAULT_DENIED = [
@@ -39,18 +39,43 @@ const ipRange = value('an IP address, or a range such as 10.0.0.0/8', (raw) => {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= width ? raw : undefined
 })
 
+const proxyUrl = value('the address of a proxy, such as http://proxy.example.org:3128', parseProxy)
+
+/** With or without its scheme; an empty text is none. */
+function parseProxy(raw: unknown): URL | undefined {
+  if (typeof raw !== 'string' || raw === '') return undefined
+  const url = raw.includes('://') ? raw : `http://${raw}`
+  return /^https?:/.test(url) && URL.canParse(url) ? new URL(url) : undefined
+}
+
+function parseHosts(list: string | undefined): readonly string[] {
+  return (list ?? '')
+    .split(',')
+    .map((host) => host.trim())
+    .filter((host) => host !== '')
+}
+
 /** Where requests of the server's own may go. */
 export const network = section(
   {
     ip_range_blacklist: withDefault(listOf(ipRange, 'a list of IP ranges'), DEFAULT_DENIED),
     ip_range_whitelist: withDefault(listOf(ipRange, 'a list of IP ranges'), []),
     federation_verify_certificates: withDefault(flag, true),
+    http_proxy: optional(proxyUrl),
+    https_proxy: optional(proxyUrl),
+    no_proxy_hosts: optional(listOf(text, 'a list of hosts')),
   },
-  (raw) => ({
+  (raw, { env }) => ({
     /** In CIDR notation, as is the other. */
     deniedRanges: [...raw.ip_range_blacklist, ...UNSPECIFIED] as readonly string[],
     /** Exceptions from those denied. */
     allowedRanges: raw.ip_range_whitelist,
     verifiesCertificates: raw.federation_verify_certificates,
+    /** For plain requests; undefined: directly. */
+    httpProxy: raw.http_proxy ?? parseProxy(env['http_proxy']),
+    /** For requests with TLS. */
+    httpsProxy: raw.https_proxy ?? parseProxy(env['https_proxy'] ?? env['HTTPS_PROXY']),
+    /** Hosts that are reached directly. */
+    directHosts: raw.no_proxy_hosts ?? parseHosts(env['no_proxy'] ?? env['NO_PROXY']),
   }),
 )

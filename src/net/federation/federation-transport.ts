@@ -87,9 +87,14 @@ export class FederationTransport {
     let failure = new HttpFailure('unreachable', 'its SRV record says that there is no such service')
     for (const target of targets) {
       if (signal?.aborted) throw new HttpFailure('aborted', 'the request was given up')
-      const pool = this.#poolOf(target)
+      const attempt = (): Promise<Reply> =>
+        send(this.#poolOf(target), this.#toExchange(request, target), this.#limitsOf(request))
       try {
-        return await send(pool, this.#toExchange(request, target), this.#limitsOf(request))
+        return await attempt().catch((error: unknown) => {
+          // The other side may have closed a connection that was kept, just before it was used.
+          if (!isBroken(toHttpFailure(error)) || request.method === 'POST') throw error
+          return attempt()
+        })
       } catch (error) {
         failure = toHttpFailure(error)
         if (!mayTryNext(failure)) throw failure
@@ -132,7 +137,14 @@ function originOf({ tlsName, port }: ServerTarget): string {
 }
 
 /** Before anything was sent: then another place may do. */
-function mayTryNext({ kind, code }: HttpFailure): boolean {
-  if (kind === 'denied' || kind === 'certificate') return true
-  return kind === 'unreachable' && code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET' && code !== 'EPIPE'
+function mayTryNext(failure: HttpFailure): boolean {
+  const { kind } = failure
+  return kind === 'denied' || kind === 'certificate' || (kind === 'unreachable' && !isBroken(failure))
+}
+
+const BROKEN: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
+/** A connection that was there has ended before the answer did. */
+function isBroken({ kind, code }: HttpFailure): boolean {
+  return kind === 'unreachable' && BROKEN.has(code ?? '')
 }

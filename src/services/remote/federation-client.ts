@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { FederationTransport, TransportRequest } from '../../net/federation/federation-transport.js'
 import { HttpFailure, type HttpHeaders, type HttpReply } from '../../net/http-client.js'
 import type { ServerName } from '../../protocol/ids.js'
+import type { Logger } from '../../telemetry/logger.js'
 import type { JsonSigner } from '../../protocol/signed-json.js'
 import { formatXMatrix, requestText } from '../../protocol/x-matrix.js'
 import type { Clock } from '../../util/clock.js'
@@ -53,7 +54,10 @@ export interface FederationClientDependencies {
   readonly clock: Pick<Clock, 'now'>
   /** `federation_domain_whitelist`; undefined: everybody. */
   readonly allowedDomains: ReadonlySet<string> | undefined
+  /** `federation_whitelist_endpoint_enabled` */
+  readonly servesWhitelist: boolean
   readonly requestTimeoutMs: number
+  readonly logger: Logger
 }
 
 const DEFAULT_MAX_BYTES = 32 * 1024 * 1024
@@ -76,6 +80,17 @@ export class FederationClient {
     return this.#deps.allowedDomains?.has(serverName) ?? true
   }
 
+  /**
+   * `federation_domain_whitelist` as clients are told of it; undefined where the operator does not want them to be. Without
+   * the list, everybody is allowed.
+   */
+  publishedDomains(): JsonObject | undefined {
+    const { allowedDomains, servesWhitelist } = this.#deps
+    if (!servesWhitelist) return undefined
+    const whitelist = allowedDomains === undefined ? {} : { whitelist: [...allowedDomains] }
+    return { whitelist_enabled: allowedDomains !== undefined, ...whitelist }
+  }
+
   /** The JSON object that a server answers with status 2xx. Rejects with a `FederationError`. */
   async request(request: FederationRequest): Promise<JsonObject> {
     return (await this.requestWithText(request)).json
@@ -96,7 +111,8 @@ export class FederationClient {
     }
     this.#deps.destinations.markAlive(request.destination)
     if (answer !== undefined) return answer
-    const { destination } = request
+    const { destination, path } = request
+    this.#deps.logger.info({ destination, path }, 'Another server answered with something else than JSON')
     throw new FederationError(destination, 'malformed', 'the answer is no JSON object', {
       status: reply.status,
     })
@@ -161,12 +177,13 @@ export class FederationClient {
 
   /** No answer came. */
   async #failed(
-    { destination }: FederationRequest,
+    { destination, path }: FederationRequest,
     startedTs: number,
     error: unknown,
   ): Promise<FederationError> {
     if (!(error instanceof HttpFailure)) throw error
     const { kind, message } = error
+    this.#deps.logger.info({ destination, path, reason: message }, 'Another server gave no answer')
     if (kind === 'aborted') return new FederationError(destination, 'unreachable', message, { cause: error })
     if (kind === 'denied') return new FederationError(destination, 'denied', message, { cause: error })
     if (kind === 'tooLarge' || kind === 'malformed') {
@@ -178,13 +195,14 @@ export class FederationClient {
 
   /** An answer that says no. */
   async #refused(
-    { destination, method }: FederationRequest,
+    { destination, method, path }: FederationRequest,
     startedTs: number,
     { status, headers, json }: Pick<HttpReply, 'status' | 'headers'> & { json: JsonObject | undefined },
   ): Promise<FederationError> {
     const errcode = typeof json?.['errcode'] === 'string' ? json['errcode'] : undefined
     const said = typeof json?.['error'] === 'string' ? `: ${json['error']}` : ''
     const message = `it answers with ${errcode ?? `status ${status}`}${said.slice(0, 500)}`
+    this.#deps.logger.info({ destination, path, status, errcode }, 'Another server refused a request')
     // A server that says what is wrong with a question is there; one that says so of what is sent may be overloaded.
     const isOutage = status >= 500 && (errcode === undefined || method === 'PUT')
     if (isOutage || status === 401 || status === 429) {

@@ -1,6 +1,7 @@
 import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { ServerName } from '../../protocol/ids.js'
 import { parseXMatrix, requestText, type XMatrix } from '../../protocol/x-matrix.js'
+import type { Logger } from '../../telemetry/logger.js'
 import type { JsonValue } from '../../util/json.js'
 import type { Destinations } from './destinations.js'
 import { SignatureError, type Keyring } from './keyring.js'
@@ -11,6 +12,7 @@ export interface RequestVerifierDependencies {
   readonly destinations: Pick<Destinations, 'markAlive'>
   /** `federation_domain_whitelist`; undefined: everybody. */
   readonly allowedDomains: ReadonlySet<string> | undefined
+  readonly logger: Logger
 }
 
 /** A request of another server, before it is known to be one. */
@@ -54,8 +56,9 @@ export class RequestVerifier {
     try {
       await keyring.verifyRequest(origin, text, signatures)
     } catch (error) {
-      if (error instanceof SignatureError) throw unauthorized(error.message)
-      throw error
+      if (!(error instanceof SignatureError)) throw error
+      this.#deps.logger.info({ origin, method, uri, reason: error.message }, 'A request was not signed well')
+      throw unauthorized(error.message)
     }
     destinations.markAlive(origin)
     return origin
