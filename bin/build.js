@@ -42,7 +42,7 @@ rmSync(join(root, 'dist'), { recursive: true, force: true })
 await build({
   absWorkingDir: root,
   // The last two are for `npm start`, and a process of their own.
-  entryPoints: ['commands/**/*.ts', 'src/config/generate.ts', 'src/services/media/image-process.ts'],
+  entryPoints: ['commands/**/*.ts', 'src/config/generate.ts', 'src/services/media/inspection-process.ts'],
   outbase: '.',
   outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',

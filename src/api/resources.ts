@@ -2,23 +2,31 @@ import type { ResourceName } from '../config/sections/listeners.js'
 import type { Route } from '../http/route.js'
 import { adminRoutes } from './admin/index.js'
 import { clientRoutes } from './client/index.js'
+import { mediaRoutes } from './client/media-routes.js'
 import { getServerWellKnown } from './client/wellknown.js'
-import { federationRoutes, openIdRoutes, serverKeyRoutes } from './federation/index.js'
+import { federationMediaRoutes, federationRoutes, openIdRoutes, serverKeyRoutes } from './federation/index.js'
 import { getHealth } from './operations/health.js'
 import { getMetrics } from './operations/metrics.js'
 
 /** What a listener serves for the name of a resource; names without endpoints serve nothing. */
 const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
   client: [...clientRoutes, ...adminRoutes],
-  federation: [...federationRoutes, getServerWellKnown],
+  // Servers of before fetch files as clients do.
+  federation: [...federationRoutes, ...mediaRoutes, getServerWellKnown],
   keys: serverKeyRoutes,
+  media: [...mediaRoutes, ...federationMediaRoutes],
   metrics: [getMetrics],
   openid: openIdRoutes,
 }
 
-/** The routes of a listener with these resources. `/health` is answered by all. */
-export function routesOfResources(names: readonly ResourceName[]): readonly Route[] {
-  return [...new Set([getHealth, ...names.flatMap((name) => ROUTES[name] ?? [])])]
+/** The routes of a listener with these resources. `/health` is answered by all. `servesMedia`: files are kept here. */
+export function routesOfResources(
+  names: readonly ResourceName[],
+  options: { servesMedia?: boolean } = {},
+): readonly Route[] {
+  const routes = new Set([getHealth, ...names.flatMap((name) => ROUTES[name] ?? [])])
+  if (options.servesMedia === false) for (const route of ROUTES.media ?? []) routes.delete(route)
+  return [...routes]
 }
 
 /** Everything that is served anywhere. */

@@ -121,7 +121,8 @@ export class Homeserver implements AsyncDisposable {
     await startBackground(wired)
     for (const listener of config.listeners.list) {
       if (listener.type === 'metrics' && !config.metrics.enabled) continue
-      await this.#listeners.open(listener, createRequestListener(pipeline, listener))
+      const handler = createRequestListener(pipeline, listener, { servesMedia: config.media.enabled })
+      await this.#listeners.open(listener, handler)
     }
     log.logger.info({ serverName: this.serverName, addresses: this.addresses }, 'The server is running')
   }

@@ -49,11 +49,15 @@ export function createPipeline(parts: HttpParts): Pipeline {
   return pipeline
 }
 
-/** What a listener's connections talk to. */
-export function createRequestListener(pipeline: Pipeline, listener: ListenerConfig): RequestListener {
+/** What a listener's connections talk to. `servesMedia`: files are kept here. */
+export function createRequestListener(
+  pipeline: Pipeline,
+  listener: ListenerConfig,
+  options: { servesMedia: boolean },
+): RequestListener {
   const names = listener.resources.map(({ name }) => name)
   const app = createKoaApp(pipeline, {
-    router: new Router(buildRouteTable(routesOfResources(names))),
+    router: new Router(buildRouteTable(routesOfResources(names, options))),
     trustsForwardedFor: listener.xForwarded,
     requestIdHeader: listener.requestIdHeader,
     compresses: listener.resources.some(({ compress }) => compress),

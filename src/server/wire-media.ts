@@ -1,39 +1,112 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { HttpClient } from '../net/http-client.js'
+import type { ServerName } from '../protocol/ids.js'
 import { AccessTimes } from '../services/media/access-times.js'
 import { INCOMING_DIRECTORY } from '../services/media/file-keys.js'
 import { DirectoryStore } from '../services/media/file-store.js'
-import { ImageWorker } from '../services/media/image-worker.js'
 import { IncomingFiles } from '../services/media/incoming-files.js'
+import { Inspector } from '../services/media/inspector.js'
 import { MediaDownloads } from '../services/media/media-downloads.js'
 import { MediaFiles } from '../services/media/media-files.js'
-import { MediaFinder, noSuchMedia } from '../services/media/media-finder.js'
+import { MediaFinder } from '../services/media/media-finder.js'
 import { MediaKeeper } from '../services/media/media-keeper.js'
 import { MediaUploads } from '../services/media/media-uploads.js'
+import { DEFAULT_OEMBED_PROVIDERS, OembedProviders, parseOembedProviders } from '../services/media/oembed.js'
+import { PageFetcher } from '../services/media/page-fetcher.js'
 import { PendingUploads } from '../services/media/pending-uploads.js'
+import { PreviewPictures } from '../services/media/preview-pictures.js'
+import { RemoteMedia } from '../services/media/remote-media.js'
+import { RemoteMediaClient } from '../services/media/remote-media-client.js'
 import { Thumbnails } from '../services/media/thumbnails.js'
 import { UploadLimits } from '../services/media/upload-limits.js'
+import { compileUrlBlocklist } from '../services/media/url-blocklist.js'
+import { UrlPreviews } from '../services/media/url-previews.js'
 import type { Services } from '../services/services.js'
 import { MediaStore } from '../storage/stores/media.js'
 import { MediaThumbnailsStore } from '../storage/stores/media-thumbnails.js'
+import { UrlPreviewsStore } from '../storage/stores/url-previews.js'
+import type { JsonValue } from '../util/json.js'
 import type { BackgroundWork } from './lifecycle.js'
+import type { RemoteServices } from './wire-remote.js'
 import type { ServiceParts } from './wire-services.js'
 
 const ACCESS_TIMES_MS = 60_000
 
-export type MediaServices = Pick<Services, 'mediaDownloads' | 'mediaUploads' | 'thumbnails'>
+export type MediaParts = Pick<
+  ServiceParts,
+  'config' | 'storage' | 'clock' | 'logger' | 'rateLimits' | 'version'
+> &
+  Pick<RemoteServices, 'federationClient' | 'http' | 'createHttpClient'>
+
+export type MediaServices = Pick<Services, 'mediaDownloads' | 'mediaUploads' | 'thumbnails' | 'urlPreviews'>
 
 /** The services of files, and what they do while nobody asks. */
-export function createMediaServices(parts: Pick<ServiceParts, 'config' | 'storage' | 'clock' | 'logger'>): {
-  services: MediaServices
-  background: BackgroundWork
+export function createMediaServices(parts: MediaParts): {
+  readonly services: MediaServices
+  readonly background: readonly BackgroundWork[]
 } {
-  const { config, clock, logger, storage } = parts
-  const { db } = storage
+  const { config, clock } = parts
   const { serverName } = config.server
   const { requiresAuthentication } = config.media
+  const shelf = createShelf(parts)
+  const pending = new PendingUploads(clock)
+  const accesses = new AccessTimes(shelf)
+  const images = new Inspector(parts)
+  const remote = createRemoteMedia(parts, shelf)
+  const finder = new MediaFinder(
+    { ...shelf, pending, accesses, remote },
+    { serverName, requiresAuthentication },
+  )
+  const limits = new UploadLimits({
+    ...shelf,
+    maxUploadSize: config.media.maxUploadSize,
+    limits: config.media.uploadLimits,
+  })
+  const previews = createUrlPreviews(parts, { ...shelf, images })
+  return {
+    services: {
+      mediaDownloads: new MediaDownloads({ ...shelf, finder }, { serverName }),
+      mediaUploads: new MediaUploads(
+        { ...shelf, pending, limits },
+        {
+          serverName,
+          requiresAuthentication,
+          maxPending: config.media.maxPendingUploads,
+          unusedExpirationMs: config.media.unusedExpirationMs,
+        },
+      ),
+      thumbnails: new Thumbnails(
+        { ...shelf, finder, images },
+        {
+          serverName,
+          sizes: config.media.thumbnailSizes,
+          isDynamic: config.media.dynamicThumbnails,
+          maxPixels: config.media.maxImagePixels,
+        },
+      ),
+      urlPreviews: previews.urlPreviews,
+    },
+    background: [
+      previews.background,
+      {
+        tasks: [
+          { name: 'write_media_access_times', intervalMs: ACCESS_TIMES_MS, run: () => accesses.flush() },
+        ],
+        async stop() {
+          images.stop()
+          await shelf.files.settle()
+          await accesses.flush()
+        },
+      },
+    ],
+  }
+}
+
+/** What keeps files: the stores of rows and of content. */
+function createShelf({ config, storage: { db }, clock, logger }: MediaParts) {
   const media = new MediaStore()
-  const thumbnailsStore = new MediaThumbnailsStore()
+  const thumbnails = new MediaThumbnailsStore()
   const incoming = new IncomingFiles(join(config.media.storePath, INCOMING_DIRECTORY))
   const files = new MediaFiles({
     disk: new DirectoryStore(config.media.storePath),
@@ -42,52 +115,68 @@ export function createMediaServices(parts: Pick<ServiceParts, 'config' | 'storag
     keepsLocal: config.media.keepsLocal,
     logger,
   })
-  const shared = { db, media, clock, incoming, files }
-  const keeper = new MediaKeeper({ ...shared, thumbnails: thumbnailsStore })
-  const pending = new PendingUploads(clock)
-  const accesses = new AccessTimes({ db, media, clock })
-  const images = new ImageWorker({ clock, logger })
-  const finder = new MediaFinder(
-    { ...shared, pending, accesses, remote: { fetch: () => Promise.reject(noSuchMedia()) } },
-    { serverName, requiresAuthentication },
+  const keeper = new MediaKeeper({ db, media, thumbnails, files, incoming })
+  return { db, clock, media, thumbnails, incoming, files, keeper }
+}
+
+type Shelf = ReturnType<typeof createShelf>
+
+function createRemoteMedia(
+  { config: { media }, rateLimits, federationClient, http }: MediaParts,
+  shelf: Shelf,
+): RemoteMedia {
+  return new RemoteMedia(
+    { ...shelf, rateLimits, client: new RemoteMediaClient({ federation: federationClient, http }) },
+    {
+      deniedServers: new Set(media.deniedServers as readonly ServerName[]),
+      maxBytes: media.maxUploadSize,
+      requiresAuthentication: media.requiresAuthentication,
+    },
   )
-  const services: MediaServices = {
-    mediaDownloads: new MediaDownloads(finder, files),
-    mediaUploads: new MediaUploads(
-      { ...shared, keeper, pending, limits: createLimits(config, shared) },
-      {
-        serverName,
-        requiresAuthentication,
-        maxPending: config.media.maxPendingUploads,
-        unusedExpirationMs: config.media.unusedExpirationMs,
-      },
-    ),
-    thumbnails: new Thumbnails(
-      { ...shared, thumbnails: thumbnailsStore, finder, keeper, images },
-      {
-        serverName,
-        sizes: config.media.thumbnailSizes,
-        isDynamic: config.media.dynamicThumbnails,
-        maxPixels: config.media.maxImagePixels,
-      },
-    ),
-  }
+}
+
+function createUrlPreviews(
+  parts: MediaParts,
+  shelf: Shelf & { images: Inspector },
+): { urlPreviews: UrlPreviews; background: BackgroundWork } {
+  const { config, createHttpClient } = parts
+  const { urlPreviews: options, requiresAuthentication } = config.media
+  if (!options.enabled) return { urlPreviews: new UrlPreviews(undefined), background: {} }
+  const http = createHttpClient({
+    deniedRanges: options.deniedRanges ?? config.network.deniedRanges,
+    allowedRanges: options.allowedRanges,
+  })
+  const fetcher = createFetcher(parts, http)
+  const inspector = new Inspector(parts)
+  const pictures = new PreviewPictures(
+    { ...shelf, fetcher },
+    { serverName: config.server.serverName, maxBytes: options.maxPageSize, requiresAuthentication },
+  )
+  const oembed = new OembedProviders([
+    ...options.oembed.providerFiles.flatMap(readProviders),
+    ...(options.oembed.usesDefaultProviders ? DEFAULT_OEMBED_PROVIDERS : []),
+  ])
+  const previews = new UrlPreviewsStore()
   return {
-    services,
+    urlPreviews: new UrlPreviews({ ...shelf, previews, fetcher, pictures, inspector, oembed }),
     background: {
-      tasks: [{ name: 'write_media_access_times', intervalMs: ACCESS_TIMES_MS, run: () => accesses.flush() }],
       async stop() {
-        images.stop()
-        await files.settle()
-        await accesses.flush()
+        inspector.stop()
+        await http.close()
       },
     },
   }
 }
 
-function createLimits(
-  { media: { maxUploadSize, uploadLimits } }: HomeserverConfig,
-  shared: Pick<ConstructorParameters<typeof UploadLimits>[0], 'db' | 'media' | 'clock'>,
-): UploadLimits {
-  return new UploadLimits({ ...shared, maxUploadSize, limits: uploadLimits })
+function createFetcher({ config, version }: MediaParts, http: HttpClient): PageFetcher {
+  const { acceptLanguage, maxPageSize, deniedUrls } = config.media.urlPreviews
+  return new PageFetcher(
+    { http, isBlocked: compileUrlBlocklist(deniedUrls) },
+    { acceptLanguage, maxBytes: maxPageSize, userAgent: `${version} (bot)` },
+  )
+}
+
+/** A file that cannot be read or understood keeps the server from starting. */
+function readProviders(path: string): ReturnType<typeof parseOembedProviders> {
+  return parseOembedProviders(JSON.parse(readFileSync(path, 'utf8')) as JsonValue)
 }

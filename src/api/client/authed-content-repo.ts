@@ -77,3 +77,14 @@ export const getConfigAuthed = route({
     return Promise.resolve({ 'm.upload.size': mediaUploads.maxUploadSize })
   },
 })
+
+/** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1mediapreview_url */
+export const getUrlPreviewAuthed = route({
+  operationId: 'getUrlPreviewAuthed',
+  method: 'GET',
+  path: '/_matrix/client/v1/media/preview_url',
+  aliases: ['/_matrix/client/unstable/org.matrix.msc3916/media/preview_url'],
+  auth: 'user',
+  query: z.looseObject({ url: z.string() }),
+  handler: ({ query }, { urlPreviews }) => urlPreviews.preview(query.url),
+})

@@ -145,3 +145,14 @@ export const getConfig = route({
     return Promise.resolve({ 'm.upload.size': mediaUploads.maxUploadSize })
   },
 })
+
+/** https://spec.matrix.org/latest/client-server-api/#get_matrixmediav3preview_url */
+export const getUrlPreview = route({
+  operationId: 'getUrlPreview',
+  method: 'GET',
+  path: '/_matrix/media/v3/preview_url',
+  aliases: ['/_matrix/media/v1/preview_url'],
+  auth: 'user',
+  query: z.looseObject({ url: z.string() }),
+  handler: ({ query }, { urlPreviews }) => urlPreviews.preview(query.url),
+})

@@ -3,13 +3,14 @@ import { create } from 'content-disposition'
 import { z } from 'zod'
 import { file, type HttpResponse } from '../../http/responses.js'
 import { route, type RequestInfo } from '../../http/route.js'
+import { randomToken } from '../../util/random.js'
 import type { Download } from '../../services/media/media-downloads.js'
 import type { MediaAccess } from '../../services/media/media-finder.js'
 import { contentDisposition, thumbnailParams, timeoutParam, wantedThumbnail } from '../client/media-files.js'
 
 /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1mediadownloadmediaid */
-export const getContentOverFederation = route({
-  operationId: 'getContentOverFederation',
+export const getContent = route({
+  operationId: 'federationGetContent',
   method: 'GET',
   path: '/_matrix/federation/v1/media/download/:mediaId',
   auth: 'federation',
@@ -22,8 +23,8 @@ export const getContentOverFederation = route({
 })
 
 /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1mediathumbnailmediaid */
-export const getContentThumbnailOverFederation = route({
-  operationId: 'getContentThumbnailOverFederation',
+export const getContentThumbnail = route({
+  operationId: 'federationGetContentThumbnail',
   method: 'GET',
   path: '/_matrix/federation/v1/media/thumbnail/:mediaId',
   auth: 'federation',
@@ -42,7 +43,8 @@ function accessOfServer(request: RequestInfo, timeoutMs: number): MediaAccess {
 
 /** A part that says nothing yet, and the file. */
 async function multipart(download: Download, disposition: string): Promise<HttpResponse> {
-  const boundary = `mxhs-${download.tag.slice(0, 40)}-part`
+  // Nobody can have written it into a file.
+  const boundary = randomToken()
   const head = Buffer.from(
     [
       `--${boundary}`,

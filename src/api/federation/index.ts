@@ -1,5 +1,6 @@
 import type { Route } from '../../http/route.js'
 import { backfillRoom, getMissingPreviousEvents } from './backfill.js'
+import * as contentRepository from './content-repository.js'
 import { getEventAuth } from './event-auth.js'
 import { getEvent, getEventByTimestamp, getRoomState, getRoomStateIds } from './events.js'
 import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryById } from './keys-query.js'
@@ -20,6 +21,9 @@ export const serverKeyRoutes: readonly Route[] = [
 /** What `openid` of a listener serves, for those who want nothing else of federation. */
 export const openIdRoutes: readonly Route[] = []
 
+/** Files, for other servers. */
+export const federationMediaRoutes: readonly Route[] = Object.values<Route>(contentRepository)
+
 /** Events, in and out. */
 const eventRoutes: readonly Route[] = [
   backfillRoom,
@@ -39,6 +43,7 @@ const eventRoutes: readonly Route[] = [
 export const federationRoutes: readonly Route[] = [
   getVersion,
   ...eventRoutes,
+  ...federationMediaRoutes,
   ...membershipRoutes,
   ...openIdRoutes,
   ...serverKeyRoutes,

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ServerName } from '../../protocol/ids.js'
 import type { MediaId } from '../../storage/stores/media.js'
 import type { ByteRange } from './file-store.js'
 import type { MediaFiles } from './media-files.js'
@@ -22,10 +23,12 @@ export interface Download {
 export class MediaDownloads {
   readonly #finder: MediaFinder
   readonly #files: MediaFiles
+  readonly #serverName: ServerName
 
-  constructor(finder: MediaFinder, files: MediaFiles) {
-    this.#finder = finder
-    this.#files = files
+  constructor(deps: { finder: MediaFinder; files: MediaFiles }, options: { serverName: ServerName }) {
+    this.#finder = deps.finder
+    this.#files = deps.files
+    this.#serverName = options.serverName
   }
 
   /** Throws what `MediaFinder.find` throws. */
@@ -38,6 +41,11 @@ export class MediaDownloads {
       tag: sha256 ?? id.mediaId,
       open: (range) => openFile(this.#files, fileKey, range),
     }
+  }
+
+  /** A file of this server. */
+  downloadLocal(mediaId: string, access: MediaAccess): Promise<Download> {
+    return this.download({ serverName: this.#serverName, mediaId }, access)
   }
 }
 

@@ -10,9 +10,9 @@ import type {
 } from '../../storage/stores/media-thumbnails.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import { thumbnailKey } from './file-keys.js'
-import type { ImageWorker } from './image-worker.js'
-import type { ImageOutcome } from './image-work.js'
+import type { ImageOutcome } from './image-inspection.js'
 import type { IncomingFiles } from './incoming-files.js'
+import type { Inspector } from './inspector.js'
 import { openFile, type Download } from './media-downloads.js'
 import type { MediaFiles } from './media-files.js'
 import { noSuchMedia, type FoundMedia, type MediaAccess, type MediaFinder } from './media-finder.js'
@@ -26,7 +26,7 @@ export interface ThumbnailsDependencies {
   readonly files: MediaFiles
   readonly incoming: IncomingFiles
   readonly keeper: MediaKeeper
-  readonly images: ImageWorker
+  readonly images: Pick<Inspector, 'image'>
 }
 
 export interface ThumbnailsOptions extends ThumbnailSettings {
@@ -71,6 +71,11 @@ export class Thumbnails {
     return this.#making.run(flight, () => this.#make(found, size))
   }
 
+  /** Of a picture of this server. */
+  thumbnailOfLocal(mediaId: string, wanted: WantedThumbnail, access: MediaAccess): Promise<Download> {
+    return this.thumbnail({ serverName: this.#options.serverName, mediaId }, wanted, access)
+  }
+
   async #make(found: FoundMedia, size: ThumbnailSize): Promise<Download> {
     const outcome = await this.#draw(found, size)
     if (outcome.kind === 'made') return this.#toDownload(await this.#keep(found, size, outcome))
@@ -95,7 +100,7 @@ export class Thumbnails {
     if (source === undefined) throw noSuchMedia()
     try {
       const { maxPixels } = this.#options
-      return await images.run({ kind: 'thumbnail', path: source.path, size, maxPixels })
+      return await images.image({ kind: 'thumbnail', path: source.path, size, maxPixels })
     } finally {
       await source.release()
     }

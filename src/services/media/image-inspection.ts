@@ -4,7 +4,7 @@ import type { Metadata, Sharp } from 'sharp'
 import type { ThumbnailSize } from '../../storage/stores/media-thumbnails.js'
 
 /** What is done to a picture on the disk. */
-export type ImageJob =
+export type ImageInspection =
   | { readonly kind: 'measure'; readonly path: string }
   | {
       readonly kind: 'thumbnail'
@@ -42,7 +42,7 @@ const QUALITY = 80
 const MAX_FRAMES = 200
 
 /** Loads the library and takes from it what strangers' files must not reach. */
-export async function loadSharp(): Promise<SharpModule> {
+async function loadSharp(): Promise<SharpModule> {
   const { default: sharp } = await import('sharp')
   sharp.block({ operation: ['VipsForeignLoad'] })
   sharp.unblock({ operation: LOADERS })
@@ -51,10 +51,11 @@ export async function loadSharp(): Promise<SharpModule> {
   return sharp
 }
 
-/** Does one job. Never rejects for what is wrong with the picture. */
-export async function doImageJob(sharp: SharpModule, job: ImageJob): Promise<ImageOutcome> {
+/** Never rejects for what is wrong with the picture. */
+export async function inspectImage(job: ImageInspection): Promise<ImageOutcome> {
   const format = await sniffFormat(job.path)
   if (format === undefined) return { kind: 'unusable', reason: 'no picture of a known kind' }
+  const sharp = await loadSharp()
   try {
     // Reads the head alone.
     const metadata = await sharp(job.path, { limitInputPixels: false, failOn: 'error' }).metadata()
@@ -66,7 +67,7 @@ export async function doImageJob(sharp: SharpModule, job: ImageJob): Promise<Ima
 }
 
 type Format = 'jpeg' | 'png' | 'gif' | 'webp' | 'avif'
-type ThumbnailJob = Extract<ImageJob, { kind: 'thumbnail' }>
+type ThumbnailJob = Extract<ImageInspection, { kind: 'thumbnail' }>
 
 interface Source {
   readonly metadata: Metadata
