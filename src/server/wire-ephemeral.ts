@@ -1,3 +1,4 @@
+import type { RoomId, UserId } from '../protocol/ids.js'
 import type { AccountData } from '../services/accounts/account-data.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import { DeviceLists } from '../services/devices/device-lists.js'
@@ -43,6 +44,10 @@ export interface EphemeralParts {
   readonly accountData: AccountData
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
   readonly roomState: RoomState
+  /** Users of other servers; without it, there are none. */
+  readonly isRemote?: (userId: UserId) => boolean
+  /** Told when somebody types, still types, or does not any more. */
+  readonly onTyping?: (roomId: RoomId, userId: UserId, typing: boolean) => void
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -98,6 +103,7 @@ export function createEphemeralServices(
     streamIds: parts.presenceStream,
     shareRoom: (a, b) => members.shareRoom(db.reader, a, b),
     onError: parts.onError,
+    isRemote: parts.isRemote,
     options: options.presence,
   })
   const shared = { db, clock, positions, roomState, events, activity: presence }
@@ -114,7 +120,7 @@ export function createEphemeralServices(
       accountData: parts.accountData,
       accountDataStore: parts.accountDataStore,
     }),
-    typing: new Typing(shared),
+    typing: new Typing({ ...shared, onChange: parts.onTyping }),
     unreadCounts: new UnreadCounts({ ...stores, ...parts }),
   }
 }

@@ -7,6 +7,8 @@ import { KeyBackup } from '../services/devices/key-backup.js'
 import { KeyClaims } from '../services/devices/key-claims.js'
 import { KeyQueries } from '../services/devices/key-queries.js'
 import { KeySignatures } from '../services/devices/key-signatures.js'
+import { LocalKeys } from '../services/devices/local-keys.js'
+import type { RemoteKeys } from '../services/devices/remote-keys.js'
 import type { ToDevice } from '../services/devices/to-device.js'
 import type { Services } from '../services/services.js'
 import type { PositionSink } from '../services/streams/notifier.js'
@@ -14,6 +16,7 @@ import type { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { CrossSigningStore } from '../storage/stores/cross-signing.js'
 import { DehydratedDevicesStore } from '../storage/stores/dehydrated-devices.js'
+import type { DevicesStore } from '../storage/stores/devices.js'
 import { E2eKeysStore } from '../storage/stores/e2e-keys.js'
 import { KeyBackupsStore } from '../storage/stores/key-backups.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
@@ -31,6 +34,10 @@ export interface KeyParts {
     readonly deviceLists: Pick<StreamIdGenerator, 'allocate'>
     readonly toDevice: Pick<StreamIdGenerator, 'position'>
   }
+  /** Without it, the keys of other servers' users cannot be had. */
+  readonly remoteKeys?: RemoteKeys
+  /** `allow_device_name_lookup_over_federation`. */
+  readonly tellsDeviceNames?: boolean
 }
 
 export type KeyStores = ReturnType<typeof createKeyStores>
@@ -44,7 +51,10 @@ export type KeyServices = Pick<
   | 'keyClaims'
   | 'keyQueries'
   | 'keySignatures'
->
+> & {
+  /** For what is told to other servers. */
+  readonly localKeys: LocalKeys
+}
 
 export function createKeyStores(caches: CacheRegistry) {
   return {
@@ -56,9 +66,13 @@ export function createKeyStores(caches: CacheRegistry) {
 }
 
 /** Constructs the services of end-to-end encryption. What goes with devices and users is `KeyCleanup`'s. */
-export function createKeyServices(parts: KeyParts, stores: KeyStores): KeyServices {
-  const { db, devices, streams, toDevice } = parts
-  const e2eKeys = new E2eKeys({ ...stores, ...parts })
+export function createKeyServices(
+  parts: KeyParts,
+  stores: KeyStores & { readonly devices: DevicesStore },
+): KeyServices {
+  const { db, devices, streams, toDevice, serverName, remoteKeys } = parts
+  const localKeys = new LocalKeys({ ...stores, db, tellsDeviceNames: parts.tellsDeviceNames ?? false })
+  const e2eKeys = new E2eKeys({ ...stores, db, clock: parts.clock, devices })
   return {
     crossSigning: new CrossSigning({ ...stores, db, devices }),
     dehydratedDevices: new DehydratedDevices({
@@ -72,7 +86,8 @@ export function createKeyServices(parts: KeyParts, stores: KeyStores): KeyServic
     e2eKeys,
     keyBackup: new KeyBackup({ db, keyBackups: stores.keyBackups }),
     keyClaims: new KeyClaims({ ...stores, ...parts }),
-    keyQueries: new KeyQueries({ ...stores, ...parts }),
+    keyQueries: new KeyQueries({ localKeys, remoteKeys, serverName }),
     keySignatures: new KeySignatures({ ...stores, ...parts, streamIds: streams.deviceLists }),
+    localKeys,
   }
 }

@@ -1,4 +1,4 @@
-import type { ServerName } from '../protocol/ids.js'
+import type { ServerName, UserId } from '../protocol/ids.js'
 import { AccountData } from '../services/accounts/account-data.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
@@ -37,6 +37,7 @@ import { ProfileUpdatesStore } from '../storage/stores/profile-updates.js'
 import type { ProfilesStore } from '../storage/stores/profiles.js'
 import { PublicRoomsStore } from '../storage/stores/public-rooms.js'
 import { RoomPreviewsStore } from '../storage/stores/room-previews.js'
+import type { RoomRecord } from '../storage/stores/rooms.js'
 import type { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 import type { Clock } from '../util/clock.js'
@@ -69,6 +70,8 @@ export interface RoomParts {
   readonly pushRules: PushRules
   /** What other servers do for memberships; without it, there are none. */
   readonly handshakes?: MembershipHandshakes
+  /** Told of joins before they are answered; must not fail. */
+  readonly onJoined?: (userId: UserId, room: RoomRecord) => Promise<void>
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -162,8 +165,9 @@ export function createRoomServices(
     restrictedJoins,
     remote,
     thirdPartyInvites: new ThirdPartyInvites(shared),
-    onJoined: (userId, room) => {
+    onJoined: async (userId, room) => {
       succession.onJoined(userId, room)
+      await parts.onJoined?.(userId, room)
     },
     options: options.membership,
   })

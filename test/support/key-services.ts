@@ -46,7 +46,7 @@ export async function createKeyServices(db: Database): Promise<KeyFixture> {
   const { devices } = accounts.services
   const services = wire(
     { db, clock: accounts.clock, positions, serverName: SERVER_NAME, devices, toDevice, streams },
-    stores,
+    { ...stores, devices: accounts.stores.devices },
   )
   return { ...services, accounts, db, stores, toDevice }
 }

@@ -7,11 +7,14 @@ import { Batcher } from '../../util/batcher.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { failuresOf } from './key-queries.js'
+import type { RemoteKeys } from './remote-keys.js'
 
 export interface KeyClaimsDependencies {
   readonly db: Database
   readonly clock: Clock
   readonly e2eKeys: E2eKeysStore
+  /** Without it, other servers cannot be asked. */
+  readonly remoteKeys?: Pick<RemoteKeys, 'claim'> | undefined
   readonly serverName: ServerName
 }
 
@@ -46,17 +49,48 @@ export class KeyClaims {
 
   /**
    * A key of each device, the fallback key where there are no others: the body of the answer. They are handed out when
-   * this resolves, also if the answer is lost. `wanted`: of the request, algorithms by user and device. Throws
-   * `M_BAD_JSON`, `M_INVALID_PARAM`.
+   * this resolves, also if the answer is lost. Servers that cannot be asked are under `failures`, also those that take
+   * longer than `timeoutMs`. `wanted`: of the request, algorithms by user and device. Throws `M_BAD_JSON`,
+   * `M_INVALID_PARAM`.
    */
-  async claim(wanted: JsonObject): Promise<JsonObject> {
+  async claim(wanted: JsonObject, options: { timeoutMs?: number | undefined } = {}): Promise<JsonObject> {
     const wishes = parseWishes(wanted)
-    const isLocal = ({ userId }: KeyWish): boolean => serverNameOf(userId) === this.#deps.serverName
-    const local = wishes.filter(isLocal)
-    const remote = wishes.filter((wish) => !isLocal(wish)).map(({ userId }) => userId)
-    const claim: Claim = { wishes: local, keys: [] }
-    if (local.length > 0) await this.#batcher.add(claim)
-    return { one_time_keys: keysJson(claim.keys), failures: failuresOf(remote) }
+    const remote = wishes.filter((wish) => !this.#isLocal(wish))
+    const [own, others] = await Promise.all([
+      this.#claimLocal(wishes.filter((wish) => this.#isLocal(wish))),
+      this.#claimRemote(remote, options.timeoutMs),
+    ])
+    return { one_time_keys: keysJson([...own, ...others.keys]), failures: others.failures }
+  }
+
+  /**
+   * As `claim`, for another server: of its own users it is not asked. Throws as `claim`.
+   * https://spec.matrix.org/latest/server-server-api/#post_matrixfederationv1userkeysclaim
+   */
+  async claimForServer(wanted: JsonObject): Promise<JsonObject> {
+    const wishes = parseWishes(wanted).filter((wish) => this.#isLocal(wish))
+    return { one_time_keys: keysJson(await this.#claimLocal(wishes)) }
+  }
+
+  #isLocal({ userId }: KeyWish): boolean {
+    return serverNameOf(userId) === this.#deps.serverName
+  }
+
+  async #claimLocal(wishes: readonly KeyWish[]): Promise<readonly ClaimedKey[]> {
+    const claim: Claim = { wishes, keys: [] }
+    if (wishes.length > 0) await this.#batcher.add(claim)
+    return claim.keys
+  }
+
+  async #claimRemote(
+    wishes: readonly KeyWish[],
+    timeoutMs: number | undefined,
+  ): Promise<{ keys: readonly ClaimedKey[]; failures: JsonObject }> {
+    if (wishes.length === 0) return { keys: [], failures: {} }
+    const { remoteKeys } = this.#deps
+    if (remoteKeys === undefined)
+      return { keys: [], failures: failuresOf(wishes.map(({ userId }) => userId)) }
+    return remoteKeys.claim(wishes, { timeoutMs })
   }
 
   async #serve(claims: readonly Claim[]): Promise<void> {

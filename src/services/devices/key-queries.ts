@@ -1,17 +1,13 @@
 import { badJson, invalidParam } from '../../protocol/errors.js'
 import { parseUserId, serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
-import type { Database } from '../../storage/database.js'
-import type { CrossSigningKeys, CrossSigningStore, KeySignature } from '../../storage/stores/cross-signing.js'
-import type { DeviceKeysRecord, E2eKeysStore } from '../../storage/stores/e2e-keys.js'
-import { isJsonObject, type JsonObject } from '../../util/json.js'
-
-/** Whose keys somebody wants: of each user some devices, or all where the list is empty. */
-export type KeyQuery = ReadonlyMap<UserId, readonly string[]>
+import type { JsonObject } from '../../util/json.js'
+import type { KeyQuery, LocalKeys } from './local-keys.js'
+import type { RemoteKeys } from './remote-keys.js'
 
 export interface KeyQueriesDependencies {
-  readonly db: Database
-  readonly e2eKeys: E2eKeysStore
-  readonly crossSigning: CrossSigningStore
+  readonly localKeys: Pick<LocalKeys, 'query'>
+  /** Without it, other servers cannot be asked. */
+  readonly remoteKeys?: Pick<RemoteKeys, 'query'> | undefined
   readonly serverName: ServerName
 }
 
@@ -28,35 +24,40 @@ export class KeyQueries {
 
   /**
    * The keys of users, as `viewerId` may see them: the body of the answer. Servers that cannot be asked are under
-   * `failures`. `wanted`: of the request, device IDs by user. Throws `M_BAD_JSON`, `M_INVALID_PARAM`.
+   * `failures`, also those that take longer than `timeoutMs`. `wanted`: of the request, device IDs by user. Throws
+   * `M_BAD_JSON`, `M_INVALID_PARAM`.
    */
-  async query(viewerId: UserId, wanted: JsonObject): Promise<JsonObject> {
-    const query = parseQuery(wanted)
+  async query(
+    viewerId: UserId,
+    wanted: JsonObject,
+    options: { timeoutMs?: number | undefined } = {},
+  ): Promise<JsonObject> {
+    const query = parseKeyQuery(wanted)
     const isLocal = (userId: UserId): boolean => serverNameOf(userId) === this.#deps.serverName
     const local = new Map([...query].filter(([userId]) => isLocal(userId)))
-    const remote = [...query.keys()].filter((userId) => !isLocal(userId))
-    return { ...(await this.#queryLocal(viewerId, local)), failures: failuresOf(remote) }
+    const remote = new Map([...query].filter(([userId]) => !isLocal(userId)))
+    const [own, others] = await Promise.all([
+      this.#deps.localKeys.query(viewerId, local),
+      this.#queryRemote(viewerId, remote, options.timeoutMs),
+    ])
+    return merge(own, others)
   }
 
-  async #queryLocal(viewerId: UserId, query: KeyQuery): Promise<JsonObject> {
-    const { db, e2eKeys, crossSigning } = this.#deps
-    const userIds = [...query.keys()]
-    const [devices, keys, signatures] = await db.read('query_keys', async (q) => [
-      await e2eKeys.listDeviceKeys(q, userIds),
-      await crossSigning.getMany(q, userIds),
-      await crossSigning.listSignatures(q, userIds, viewerId),
-    ])
-    const bySubject = new Map<string, KeySignature[]>()
-    for (const signature of signatures) {
-      const subject = subjectOf(signature.userId, signature.subject)
-      const others = bySubject.get(subject)
-      if (others === undefined) bySubject.set(subject, [signature])
-      else others.push(signature)
-    }
-    return {
-      device_keys: devicesJson(query, devices, bySubject),
-      ...crossSigningJson(viewerId, keys, bySubject),
-    }
+  async #queryRemote(viewerId: UserId, query: KeyQuery, timeoutMs: number | undefined): Promise<JsonObject> {
+    const { remoteKeys } = this.#deps
+    if (query.size === 0) return { failures: {} }
+    if (remoteKeys === undefined) return { failures: failuresOf([...query.keys()]) }
+    return remoteKeys.query(viewerId, query, { timeoutMs })
+  }
+
+  /**
+   * The keys of this server's users, as other servers may see them; users of others are left out. Throws as `query`.
+   * https://spec.matrix.org/latest/server-server-api/#post_matrixfederationv1userkeysquery
+   */
+  async queryForServer(wanted: JsonObject): Promise<JsonObject> {
+    const query = parseKeyQuery(wanted)
+    const local = [...query].filter(([userId]) => serverNameOf(userId) === this.#deps.serverName)
+    return this.#deps.localKeys.query(undefined, new Map(local))
   }
 }
 
@@ -66,7 +67,7 @@ export function failuresOf(userIds: readonly UserId[]): JsonObject {
   return Object.fromEntries([...servers].map((server) => [server, { status: 503, message: 'Not reachable' }]))
 }
 
-function parseQuery(wanted: JsonObject): KeyQuery {
+function parseKeyQuery(wanted: JsonObject): KeyQuery {
   const entries = Object.entries(wanted)
   if (entries.length > MAX_USERS) throw invalidParam(`A request may name ${MAX_USERS} users`)
   return new Map(
@@ -81,57 +82,10 @@ function parseQuery(wanted: JsonObject): KeyQuery {
   )
 }
 
-/** Every user has an entry, so that clients know that they have been asked. */
-function devicesJson(
-  query: KeyQuery,
-  devices: readonly DeviceKeysRecord[],
-  signatures: ReadonlyMap<string, readonly KeySignature[]>,
-): JsonObject {
-  const byUser = new Map<UserId, [string, JsonObject][]>([...query.keys()].map((userId) => [userId, []]))
-  const picked = new Map([...query].map(([userId, deviceIds]) => [userId, new Set(deviceIds)]))
-  for (const { userId, deviceId, keys, displayName } of devices) {
-    const wanted = picked.get(userId)
-    if (wanted !== undefined && wanted.size > 0 && !wanted.has(deviceId)) continue
-    const unsigned = displayName === undefined ? {} : { device_display_name: displayName }
-    const signed = withSignatures(keys, signatures.get(subjectOf(userId, deviceId)))
-    byUser.get(userId)?.push([deviceId, { ...signed, unsigned }])
-  }
-  return Object.fromEntries([...byUser].map(([userId, entries]) => [userId, Object.fromEntries(entries)]))
-}
-
-/** Nobody but the user themselves sees whom they have verified: the user-signing key is theirs alone. */
-function crossSigningJson(
-  viewerId: UserId,
-  keys: ReadonlyMap<UserId, CrossSigningKeys>,
-  signatures: ReadonlyMap<string, readonly KeySignature[]>,
-): JsonObject {
-  const masters: JsonObject = {}
-  const selfSigning: JsonObject = {}
-  const userSigning: JsonObject = {}
-  for (const [userId, { master, self_signing, user_signing }] of keys) {
-    if (master !== undefined) {
-      masters[userId] = withSignatures(master.json, signatures.get(subjectOf(userId, master.publicKey)))
-    }
-    if (self_signing !== undefined) selfSigning[userId] = self_signing.json
-    if (user_signing !== undefined && userId === viewerId) userSigning[userId] = user_signing.json
-  }
-  return { master_keys: masters, self_signing_keys: selfSigning, user_signing_keys: userSigning }
-}
-
-function withSignatures(json: JsonObject, added: readonly KeySignature[] = []): JsonObject {
-  if (added.length === 0) return json
-  const { signatures } = json
-  const bySigner = new Map<string, JsonObject>(
-    isJsonObject(signatures)
-      ? Object.entries(signatures).map(([signer, byKey]) => [signer, isJsonObject(byKey) ? byKey : {}])
-      : [],
+/** Answers whose parts are objects by user or server, about different ones. */
+function merge(a: JsonObject, b: JsonObject): JsonObject {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)])
+  return Object.fromEntries(
+    [...names].map((name) => [name, { ...(a[name] as JsonObject), ...(b[name] as JsonObject) }]),
   )
-  for (const { signerId, keyId, signature } of added) {
-    bySigner.set(signerId, { ...bySigner.get(signerId), [keyId]: signature })
-  }
-  return { ...json, signatures: Object.fromEntries(bySigner) }
-}
-
-function subjectOf(userId: UserId, subject: string): string {
-  return `${userId}\u0000${subject}`
 }

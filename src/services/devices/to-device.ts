@@ -10,8 +10,10 @@ import {
 import type { Database, Query, Tx } from '../../storage/database.js'
 import type { DeviceInboxStore, InboxMessage } from '../../storage/stores/device-inbox.js'
 import type { DevicesStore } from '../../storage/stores/devices.js'
+import type { ReceivedMessage, ReceivedToDeviceStore } from '../../storage/stores/received-to-device.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import { Batcher } from '../../util/batcher.js'
+import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { DeviceCleanup } from './devices.js'
@@ -28,6 +30,8 @@ export interface ToDeviceDependencies {
   readonly serverName: ServerName
   /** Sends what is for users of other servers on to them. Without it, nobody there is reached. */
   readonly sendRemote?: (sender: UserId, type: string, messages: ToDeviceMessages) => Promise<void>
+  /** What has come from other servers; without it, nothing does. */
+  readonly received?: { readonly store: ReceivedToDeviceStore; readonly clock: Pick<Clock, 'now'> }
 }
 
 const ALL_DEVICES = '*'
@@ -42,6 +46,8 @@ interface Delivery {
   readonly sender: UserId
   readonly type: string
   readonly messages: readonly Omit<InboxMessage, 'streamId' | 'sender' | 'type'>[]
+  /** Of what comes from another server; it may come again. */
+  readonly received: ReceivedMessage | undefined
 }
 
 /**
@@ -69,10 +75,18 @@ export class ToDevice implements DeviceCleanup {
     if (remote.size > 0) await this.#deps.sendRemote?.(sender, type, remote)
   }
 
-  /** Puts messages, whoever they are from, into the inboxes of devices of this server. */
-  async deliver(sender: UserId, type: string, messages: ToDeviceMessages): Promise<void> {
+  /**
+   * Puts messages, whoever they are from, into the inboxes of devices of this server. What has been `received` before is
+   * not delivered again.
+   */
+  async deliver(
+    sender: UserId,
+    type: string,
+    messages: ToDeviceMessages,
+    received?: ReceivedMessage,
+  ): Promise<void> {
     const addressed = await this.#address(messages)
-    if (addressed.length > 0) await this.#batcher.add({ sender, type, messages: addressed })
+    if (addressed.length > 0) await this.#batcher.add({ sender, type, messages: addressed, received })
   }
 
   /**
@@ -128,9 +142,11 @@ export class ToDevice implements DeviceCleanup {
     })
   }
 
-  async #store(deliveries: readonly Delivery[]): Promise<void> {
+  async #store(all: readonly Delivery[]): Promise<void> {
     const { db, inbox, streamIds, positions } = this.#deps
     await db.write('store_to_device_messages', async (tx) => {
+      const deliveries = await this.#withoutRepeated(tx, all)
+      if (deliveries.length === 0) return
       const ids = await streamIds.allocate(tx, deliveries.length)
       const messages = deliveries.flatMap(({ sender, type, messages }, index) =>
         messages.map((message) => ({ ...message, sender, type, streamId: ids[index]! })),
@@ -139,6 +155,23 @@ export class ToDevice implements DeviceCleanup {
       const users = [...new Set(messages.map(({ userId }) => userId))]
       tx.afterCommit(() => positions.onNewPosition('to_device', { users }))
     })
+  }
+
+  /** Of what comes from other servers, each message the first time only. */
+  async #withoutRepeated(tx: Tx, deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
+    const { received } = this.#deps
+    const seen = new Set<string>()
+    const distinct = deliveries.filter((delivery) => {
+      if (delivery.received === undefined) return true
+      const key = `${delivery.received.origin}\u0000${delivery.received.messageId}`
+      if (seen.has(key)) return false
+      seen.add(key)
+      return true
+    })
+    if (received === undefined || seen.size === 0) return distinct
+    const named = distinct.flatMap((delivery) => delivery.received ?? [])
+    const isNew = await received.store.insert(tx, named, received.clock.now())
+    return distinct.filter((delivery) => delivery.received === undefined || isNew(delivery.received))
   }
 }
 

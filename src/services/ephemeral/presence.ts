@@ -33,6 +33,8 @@ export interface PresenceDependencies {
   /** Whether two users are in a room together. */
   readonly shareRoom: (a: UserId, b: UserId) => Promise<boolean>
   readonly onError: (error: unknown) => void
+  /** Users of other servers, whose presence their servers tell. */
+  readonly isRemote?: ((userId: UserId) => boolean) | undefined
   readonly options: PresenceOptions
 }
 
@@ -97,7 +99,7 @@ export class Presence implements ActivitySink {
     for (const record of await presence.listForStart(db.reader)) {
       if (this.#users.has(record.userId)) continue
       const user = this.#add(record)
-      if (record.state === 'offline') continue
+      if (record.state === 'offline' || this.#deps.isRemote?.(record.userId) === true) continue
       user.devices.set(NO_DEVICE, {
         declared: record.state,
         lastActiveTs: record.lastActiveTs,
@@ -204,12 +206,32 @@ export class Presence implements ActivitySink {
     return record ? presenceContent(record, clock.now()) : { presence: 'offline' }
   }
 
+  /** The presence of a user of another server, as that server tells it. */
+  setRemote(record: PresenceRecord): void {
+    if (!this.#deps.options.enabled || this.#stopped) return
+    const user = this.#userOf(record.userId)
+    const before = user.record
+    user.record = record
+    if (!isSamePresence(record, before)) this.#markChanged(record.userId)
+  }
+
+  /** A user's presence as it is now, as others see it. In memory. */
+  contentOf(userId: UserId): JsonObject {
+    const user = this.#users.get(userId)
+    return user ? presenceContent(this.#current(user), this.#deps.clock.now()) : { presence: 'offline' }
+  }
+
+  /** Everybody who is not offline. In memory. */
+  listPresent(): UserId[] {
+    const present = [...this.#users.values()].filter(({ record }) => record.state !== 'offline')
+    return present.map(({ userId }) => userId)
+  }
+
   /** Whose presence changed in a range of positions. In memory. */
   changedUsers({ since, upTo }: PresenceRange): UserId[] {
     if (!this.#deps.options.enabled || (since !== undefined && since >= upTo)) return []
     if (since !== undefined && since >= this.#startPosition) return this.#log.changedUsers(since, upTo)
-    const present = [...this.#users.values()].filter(({ record }) => record.state !== 'offline')
-    const userIds = new Set(present.map(({ userId }) => userId))
+    const userIds = new Set(this.listPresent())
     // What changed before the start is not remembered, but only those can have changed who were not offline then.
     for (const userId of since === undefined ? [] : this.#log.changedUsers(since, upTo)) userIds.add(userId)
     return [...userIds]
@@ -300,9 +322,7 @@ export class Presence implements ActivitySink {
     user.record = { userId: user.userId, state, statusMsg, lastActiveTs, currentlyActive }
     if (state === 'offline') this.#forgetIdleDevices(user)
     this.#wakeAt(user, until ?? Infinity)
-    const isSame =
-      state === record.state && statusMsg === record.statusMsg && currentlyActive === record.currentlyActive
-    if (!isSame) this.#markChanged(user.userId)
+    if (!isSamePresence(user.record, record)) this.#markChanged(user.userId)
   }
 
   /** Devices of users who are offline need not be remembered, unless they sync. */
@@ -357,4 +377,9 @@ export class Presence implements ActivitySink {
       rooms: await presence.listRooms(db.reader, userIds),
     })
   }
+}
+
+/** Whether others see the same. */
+function isSamePresence(a: PresenceRecord, b: PresenceRecord): boolean {
+  return a.state === b.state && a.statusMsg === b.statusMsg && a.currentlyActive === b.currentlyActive
 }

@@ -11,10 +11,14 @@ export interface TypingDependencies {
   readonly roomState: Pick<RoomState, 'getMembership'>
   readonly positions: PositionSink
   readonly activity: ActivitySink
+  /** Told when somebody types, still types, or does not any more: for users of other servers, too. */
+  readonly onChange?: ((roomId: RoomId, userId: UserId, typing: boolean) => void) | undefined
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000
 const MAX_TIMEOUT_MS = 120_000
+/** Other servers say again who still types. */
+const REMOTE_TIMEOUT_MS = 60_000
 /** Rooms in which nobody types any more are remembered for this long after the last change. */
 const REMEMBER_MS = 10 * 60_000
 
@@ -60,6 +64,14 @@ export class Typing {
     else this.#stop(roomId, userId)
   }
 
+  /** A user of another server types, still types, or does not any more; means nothing for those not in the room. */
+  async receive(roomId: RoomId, userId: UserId, typing: boolean): Promise<void> {
+    const member = await this.#deps.roomState.getMembership(roomId, userId)
+    if (member?.membership !== 'join') return
+    if (typing) this.#start(roomId, userId, REMOTE_TIMEOUT_MS)
+    else this.#stop(roomId, userId)
+  }
+
   /** Who types in a room now, in the order in which they began. */
   usersTyping(roomId: RoomId): UserId[] {
     return [...(this.#rooms.get(roomId)?.users.keys() ?? [])]
@@ -99,6 +111,7 @@ export class Typing {
 
   #start(roomId: RoomId, userId: UserId, timeoutMs: number): void {
     const timer = this.#deps.clock.setTimeout(() => this.#stop(roomId, userId), timeoutMs)
+    this.#deps.onChange?.(roomId, userId, true)
     const users = this.#rooms.get(roomId)?.users
     const previous = users?.get(userId)
     if (previous !== undefined) {
@@ -113,6 +126,7 @@ export class Typing {
     const timer = this.#rooms.get(roomId)?.users.get(userId)
     if (timer === undefined) return
     timer.cancel()
+    this.#deps.onChange?.(roomId, userId, false)
     this.#change(roomId, (typing) => typing.delete(userId))
   }
 

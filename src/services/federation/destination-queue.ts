@@ -30,6 +30,8 @@ export interface DestinationQueueDependencies {
   ) => Promise<Delivery>
   /** These events are with the destination, or written down as missed. */
   readonly onSettled: (pdus: readonly QueuedPdu[]) => void
+  /** Nothing waits any more: the queue can be forgotten. */
+  readonly onIdle: () => void
   readonly onError: (error: unknown) => void
 }
 
@@ -143,6 +145,7 @@ export class DestinationQueue {
       this.#running = undefined
       // What came in the last moment.
       if (this.#timer === undefined) this.wake()
+      if (this.isIdle) this.#deps.onIdle()
     })
   }
 

@@ -57,8 +57,8 @@ export interface RoomMembershipDependencies {
   readonly remote: RemoteMembership
   readonly serverName: ServerName
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
-  /** Told of joins after they are committed; what it starts must not fail the request. */
-  readonly onJoined: (userId: UserId, room: RoomRecord) => void
+  /** Told of joins after they are committed and before they are answered; must not fail. */
+  readonly onJoined: (userId: UserId, room: RoomRecord) => Promise<void>
   readonly options: MembershipOptions
 }
 
@@ -105,7 +105,7 @@ export class RoomMembership {
       isLimited: wish.isLimited !== false,
     })
     if (remote) {
-      this.#deps.onJoined(requester.userId, remote.room)
+      await this.#deps.onJoined(requester.userId, remote.room)
       return remote.eventId
     }
     const change = await this.#change(requester, {
@@ -324,7 +324,7 @@ export class RoomMembership {
             ...memberContent('join', given, profile),
             ...(judgement?.kind === 'authorised' && { join_authorised_via_users_server: judgement.by }),
           })
-    if (!isIn) this.#deps.onJoined(target, room)
+    if (!isIn) await this.#deps.onJoined(target, room)
     return eventId
   }
 

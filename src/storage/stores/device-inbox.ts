@@ -28,6 +28,8 @@ export const TO_DEVICE_STREAM: SequenceOptions = {
   sequence: 'to_device_stream_seq',
   table: 'device_inbox',
   column: 'stream_id',
+  // Messages to devices of other servers take their turn, too.
+  alsoIn: [{ table: 'federation_outbox', column: 'edu_id' }],
 }
 
 /** Messages from device to device, until they are delivered. */

@@ -104,6 +104,15 @@ export class DevicesStore {
     )
   }
 
+  /** Where in the stream the devices of a user last changed, without cross-signing keys; 0 for never. By primary key. */
+  async getLastChange(q: Query, userId: UserId): Promise<number> {
+    const row = await q.first<{ last: number | null }>(
+      `SELECT MAX(stream_id) AS last FROM device_list_changes WHERE user_id = ? AND device_id <> ''`,
+      [userId],
+    )
+    return row?.last ?? 0
+  }
+
   /**
    * Who of these had a device change in `(from, to]`. Read by primary key prefix: as many look-ups as users, none of
    * them longer than the user's number of devices.

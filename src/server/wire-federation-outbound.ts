@@ -1,0 +1,254 @@
+import type { ServerName } from '../protocol/ids.js'
+import { serverNameOf, type RoomId, type UserId } from '../protocol/ids.js'
+import type { CrossSigning } from '../services/devices/cross-signing.js'
+import { DeviceListResyncs } from '../services/devices/device-list-resyncs.js'
+import type { Devices } from '../services/devices/devices.js'
+import type { LocalKeys } from '../services/devices/local-keys.js'
+import { RemoteDeviceLists } from '../services/devices/remote-device-lists.js'
+import { RemoteKeys } from '../services/devices/remote-keys.js'
+import { RemoteToDevice } from '../services/devices/remote-to-device.js'
+import type { ToDevice } from '../services/devices/to-device.js'
+import type { Presence } from '../services/ephemeral/presence.js'
+import type { Receipts } from '../services/ephemeral/receipts.js'
+import { RemotePresence } from '../services/ephemeral/remote-presence.js'
+import { RemoteRoomEdus } from '../services/ephemeral/remote-room-edus.js'
+import type { Typing } from '../services/ephemeral/typing.js'
+import type { RoomState } from '../services/events/room-state.js'
+import { AudienceLookup } from '../services/federation/audience-lookup.js'
+import { DestinationBacklog } from '../services/federation/destination-backlog.js'
+import { DeviceListAnswers } from '../services/federation/device-list-answers.js'
+import { DeviceListEdus } from '../services/federation/device-list-edus.js'
+import { DeviceListFeed } from '../services/federation/device-list-feed.js'
+import { DeviceListIntroductions } from '../services/federation/device-list-introductions.js'
+import type { EduDispatcher } from '../services/federation/edu-dispatcher.js'
+import { EventFeed } from '../services/federation/event-feed.js'
+import { FederationSender } from '../services/federation/federation-sender.js'
+import { PassingFeeds } from '../services/federation/passing-feeds.js'
+import { RoomServers } from '../services/federation/room-servers.js'
+import { ToDeviceOutbox } from '../services/federation/to-device-outbox.js'
+import type { LocalBus } from '../services/streams/local-bus.js'
+import { usersOfPattern } from '../storage/stores/room-servers.js'
+import { FederationOutboxStore } from '../storage/stores/federation-outbox.js'
+import { FederationPositionsStore } from '../storage/stores/federation-positions.js'
+import { MissedRoomsStore } from '../storage/stores/missed-rooms.js'
+import { PartialStateStore } from '../storage/stores/partial-state.js'
+import { ReceivedToDeviceStore } from '../storage/stores/received-to-device.js'
+import { RelayedEventsStore } from '../storage/stores/relayed-events.js'
+import { RemoteDevicesStore } from '../storage/stores/remote-devices.js'
+import { RoomServersStore } from '../storage/stores/room-servers.js'
+import { StateDeltasStore } from '../storage/stores/state-deltas.js'
+import type { Logger } from '../telemetry/logger.js'
+import type { Clock } from '../util/clock.js'
+import type { BackgroundWork } from './lifecycle.js'
+import type { RemoteServices } from './wire-remote.js'
+import type { Stores } from './wire-services.js'
+import type { Storage } from './wire-storage.js'
+
+/** What everything of this part needs. */
+interface SharedParts {
+  readonly storage: Pick<Storage, 'db' | 'streams'>
+  readonly serverName: ServerName
+  readonly clock: Clock
+  readonly bus: LocalBus
+  readonly remote: Pick<RemoteServices, 'federationClient' | 'destinations'>
+  readonly onError: (error: unknown) => void
+}
+
+const MINUTES = 60_000
+const DAYS = 24 * 60 * MINUTES
+/** Others take it that who was online is not any more after half an hour. */
+const REPEAT_PRESENCE_MS = 25 * MINUTES
+/** Messages for a server that is away for longer are given up, and its own that come again after as long are taken anew. */
+const OUTBOX_LIFETIME_MS = 30 * DAYS
+
+/** What there is between devices of this server's users and those of others'. */
+export type RemoteDevices = ReturnType<typeof createRemoteDevices>
+
+/** Constructs what devices need of other servers. `sender`: what sends to them, which comes later. */
+export function createRemoteDevices(
+  parts: SharedParts,
+  stores: Pick<Stores, 'crossSigning' | 'devices'>,
+  sender: () => Pick<FederationSender, 'noteOutbox'>,
+) {
+  const { clock, bus, remote, onError } = parts
+  const { db, streams } = parts.storage
+  const client = remote.federationClient
+  const shared = { ...stores, db, clock, client, onError }
+  const outbox = new FederationOutboxStore()
+  const received = new ReceivedToDeviceStore()
+  const remoteDevices = new RemoteDevicesStore()
+  const toDeviceOutbox = new ToDeviceOutbox({
+    ...shared,
+    outbox,
+    streamIds: streams.toDevice,
+    mayTalkTo: (server) => client.mayTalkTo(server),
+    onQueued: (destinations) => sender().noteOutbox(destinations),
+  })
+  const deviceLists: RemoteDeviceLists = new RemoteDeviceLists({
+    ...shared,
+    remoteDevices,
+    streamIds: streams.deviceLists,
+    eventsPosition: () => streams.events.position(),
+    positions: bus,
+    onStale: (userId) => resyncs.onStale(userId),
+  })
+  const resyncs = new DeviceListResyncs({
+    ...shared,
+    remoteDevices,
+    deviceLists,
+    destinations: remote.destinations,
+  })
+  return {
+    stores: { outbox, received, remoteDevices },
+    deviceLists,
+    remoteKeys: new RemoteKeys({ ...shared, remoteDevices, deviceLists }),
+    /** For `ToDevice`. */
+    toDevice: {
+      received: { store: received, clock },
+      sendRemote: (sender: UserId, type: string, messages: Parameters<ToDeviceOutbox['send']>[2]) =>
+        toDeviceOutbox.send(sender, type, messages),
+    },
+    background: {
+      start: () => resyncs.start(),
+      stop: () => resyncs.stop(),
+      tasks: [
+        {
+          name: 'expire_federation_outbox',
+          intervalMs: DAYS / 4,
+          run: async () => {
+            const before = clock.now() - OUTBOX_LIFETIME_MS
+            await db.write('expire_federation_outbox', async (tx) => {
+              await outbox.deleteOldEdus(tx, before)
+              await received.deleteOld(tx, before)
+            })
+          },
+        },
+      ],
+    } satisfies BackgroundWork,
+  }
+}
+
+export interface FederationOutboundParts extends SharedParts {
+  readonly logger: Logger
+  readonly remoteDevices: RemoteDevices
+  readonly roomState: Pick<RoomState, 'getStateEventAt'>
+  readonly devices: Devices
+  readonly crossSigning: CrossSigning
+  readonly localKeys: LocalKeys
+  readonly toDevice: ToDevice
+  readonly presence: Presence
+  readonly typing: Typing
+  readonly receipts: Receipts
+  /** Where EDUs of other servers come from. */
+  readonly edus: EduDispatcher
+}
+
+/** Constructs what tells other servers of what happens here, and what takes in what they tell besides events. */
+export function createFederationOutbound(
+  parts: FederationOutboundParts,
+  stores: Pick<Stores, 'devices' | 'events' | 'rooms'>,
+) {
+  const { bus, serverName, onError, remoteDevices, presence } = parts
+  const { db, streams } = parts.storage
+  const shared = {
+    ...parts,
+    ...stores,
+    db,
+    positions: new FederationPositionsStore(),
+    store: new RoomServersStore(),
+  }
+  const { outbox } = remoteDevices.stores
+  const roomServers = new RoomServers({
+    ...shared,
+    deltas: new StateDeltasStore(),
+    partialState: new PartialStateStore(),
+  })
+  const sender = new FederationSender({
+    ...shared,
+    client: parts.remote.federationClient,
+    destinations: parts.remote.destinations,
+    backlog: new DestinationBacklog({
+      ...shared,
+      missed: new MissedRoomsStore(),
+      outbox,
+      deviceListEdus: new DeviceListEdus({ ...shared, outbox }),
+      localPattern: usersOfPattern(serverName),
+    }),
+  })
+  const events = new EventFeed({
+    ...shared,
+    relayed: new RelayedEventsStore(),
+    eventStream: streams.events,
+    roomServers,
+    sender,
+  })
+  const audience = new AudienceLookup({ ...shared, roomServers, events })
+  const deviceListFeed = new DeviceListFeed({
+    ...shared,
+    outbox,
+    stream: streams.deviceLists,
+    audience,
+    sender,
+  })
+  const passing = new PassingFeeds({ ...shared, streams, audience, sender })
+  const isRemote = (userId: UserId): boolean => serverNameOf(userId) !== serverName
+  const remotePresence = new RemotePresence({
+    ...shared,
+    isRemote,
+    filterSharing: (userIds) => remoteDevices.stores.remoteDevices.listFollowable(db.reader, userIds),
+  })
+  takeEdus(parts, remotePresence)
+  for (const feed of [events, deviceListFeed, passing]) bus.subscribe(feed)
+  return {
+    services: {
+      deviceListAnswers: new DeviceListAnswers({ ...shared, outbox, deviceStore: stores.devices }),
+    },
+    sender,
+    audience,
+    introductions: new DeviceListIntroductions({ ...shared, devices: parts.devices, audience }),
+    onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => {
+      if (!isRemote(userId)) passing.onTyping(roomId, userId, typing)
+    },
+    background: {
+      start: async () => {
+        await events.start()
+        await deviceListFeed.start()
+        passing.start()
+        remotePresence.start()
+        await sender.start()
+      },
+      stop: async () => {
+        remotePresence.stop()
+        await passing.stop()
+        await deviceListFeed.stop()
+        await sender.stop()
+        await events.stop()
+      },
+      tasks: [
+        {
+          name: 'repeat_presence',
+          intervalMs: REPEAT_PRESENCE_MS,
+          run: () => passing.repeatPresence(presence.listPresent().filter((userId) => !isRemote(userId))),
+        },
+      ],
+    } satisfies BackgroundWork,
+  }
+}
+
+/** Names who takes what other servers tell besides events. */
+function takeEdus(parts: FederationOutboundParts, remotePresence: RemotePresence): void {
+  const { edus, remoteDevices } = parts
+  const { deviceLists } = remoteDevices
+  const roomEdus = new RemoteRoomEdus(parts)
+  const toDevice = new RemoteToDevice(parts)
+  edus.on('m.typing', (origin, content) => roomEdus.onTyping(origin, content))
+  edus.on('m.receipt', (origin, content) => roomEdus.onReceipt(origin, content))
+  edus.on('m.presence', (origin, content) => remotePresence.onPresence(origin, content))
+  edus.on('m.direct_to_device', (origin, content) => toDevice.onDirectToDevice(origin, content))
+  edus.on('m.device_list_update', (origin, content) => deviceLists.onDeviceListUpdate(origin, content))
+  edus.on('m.signing_key_update', (origin, content) => deviceLists.onSigningKeyUpdate(origin, content))
+  // As servers called it before it was in the specification.
+  edus.on('org.matrix.signing_key_update', (origin, content) =>
+    deviceLists.onSigningKeyUpdate(origin, content),
+  )
+}

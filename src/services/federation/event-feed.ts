@@ -1,0 +1,215 @@
+import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { FederationPositionsStore } from '../../storage/stores/federation-positions.js'
+import type { RelayedEventsStore } from '../../storage/stores/relayed-events.js'
+import type { RoomServersStore, StreamedEvent } from '../../storage/stores/room-servers.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { StreamName } from '../../storage/streams/stream-names.js'
+import type { RoomState } from '../events/room-state.js'
+import type { PositionSink } from '../streams/notifier.js'
+import { withoutUnsigned } from './destination-queue.js'
+import type { AddressedPdu, FederationSender } from './federation-sender.js'
+import type { EventServers, RoomServers } from './room-servers.js'
+import { Watermark } from './watermark.js'
+
+interface Dependencies {
+  readonly db: Database
+  readonly serverName: ServerName
+  readonly store: RoomServersStore
+  readonly events: EventsStore
+  readonly relayed: RelayedEventsStore
+  readonly positions: FederationPositionsStore
+  readonly roomState: Pick<RoomState, 'getStateEventAt'>
+  readonly eventStream: Pick<StreamIdGenerator, 'position'>
+  readonly roomServers: RoomServers
+  readonly sender: Pick<FederationSender, 'addPdus' | 'onSettled'>
+  readonly onError: (error: unknown) => void
+}
+
+const POSITION = 'events'
+const BATCH = 500
+
+/**
+ * Follows the events stream and hands this server's events, and those that it relays, to the queues of the servers in
+ * their rooms. Where it stands is kept: up to there everything has reached its destination or is written down as missed.
+ */
+export class EventFeed implements PositionSink {
+  readonly #deps: Dependencies
+  readonly #watermark = new Watermark()
+  #running: Promise<void> | undefined
+  #stored = 0
+  #writing: Promise<void> | undefined
+  #isStarted = false
+  #isStopped = false
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps
+    deps.sender.onSettled((pdus) => {
+      for (const { streamOrdering } of pdus) this.#watermark.release(streamOrdering)
+      this.#writePosition()
+    })
+  }
+
+  /** Goes on from where the last stop has left it; a server that starts for the first time tells nobody of its past. */
+  async start(): Promise<void> {
+    const { db, positions, eventStream, roomServers } = this.#deps
+    const stored = await positions.get(db.reader, POSITION)
+    const position = stored ?? eventStream.position()
+    if (stored === undefined) await db.write('begin_feed', (tx) => positions.set(tx, POSITION, position))
+    this.#stored = position
+    this.#watermark.advance(position)
+    roomServers.startAt(position)
+    this.#isStarted = true
+    this.#kick()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.#running
+    while (this.#writing) await this.#writing
+  }
+
+  onNewPosition(stream: StreamName): void {
+    if (stream === 'events') this.#kick()
+  }
+
+  /**
+   * Resolves when all events that can be read now have been handed on, or could not be: memberships are known up to
+   * there.
+   */
+  async caughtUp(): Promise<void> {
+    const { eventStream, roomServers } = this.#deps
+    const position = eventStream.position()
+    let before = -1
+    while (roomServers.position < position && roomServers.position > before) {
+      before = roomServers.position
+      this.#kick()
+      await this.#running
+    }
+  }
+
+  #kick(): void {
+    if (!this.#isStarted || this.#isStopped || this.#running !== undefined) return
+    this.#running = this.#run().then(
+      () => {
+        this.#running = undefined
+        // What came in the last moment.
+        if (this.#isBehind()) this.#kick()
+      },
+      (error: unknown) => {
+        this.#running = undefined
+        this.#deps.onError(error)
+      },
+    )
+  }
+
+  #isBehind(): boolean {
+    return this.#deps.roomServers.position < this.#deps.eventStream.position()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped && this.#isBehind()) await this.#step(this.#deps.eventStream.position())
+  }
+
+  async #step(target: number): Promise<void> {
+    const { db, store, events, roomServers, sender } = this.#deps
+    const after = roomServers.position
+    const streamed = await store.listEvents(db.reader, { after, upTo: target }, BATCH)
+    const upTo = streamed.length < BATCH ? target : streamed.at(-1)!.streamOrdering
+    const origins = await this.#originsOf(streamed)
+    const own = streamed.filter(({ eventNid }) => origins.has(eventNid))
+    const stored = await events.getByNids(
+      db.reader,
+      own.map(({ eventNid }) => eventNid),
+    )
+    const servers = await roomServers.step(own, upTo)
+    const addressed: AddressedPdu[] = []
+    for (const event of own) {
+      const found = stored.get(event.eventNid)
+      const around = servers.get(event.eventNid)
+      if (!found || !around) continue
+      const destinations = await this.#destinationsOf(event, {
+        stored: found,
+        around,
+        origin: origins.get(event.eventNid)!,
+      })
+      addressed.push(...address(found, destinations, around))
+    }
+    for (const { pdu } of addressed) this.#watermark.hold(pdu.streamOrdering)
+    await sender.addPdus(addressed)
+    this.#watermark.advance(upTo)
+    this.#writePosition()
+  }
+
+  /** Who has brought the events that others are to have from us: this server, or the one that it relays them for. */
+  async #originsOf(events: readonly StreamedEvent[]): Promise<Map<number, ServerName>> {
+    const { db, relayed, serverName } = this.#deps
+    const isLocal = (sender: UserId): boolean => serverNameOf(sender) === serverName
+    const others = events.filter(({ sender }) => !isLocal(sender)).map(({ eventNid }) => eventNid)
+    const origins = await relayed.list(db.reader, others)
+    for (const { eventNid, sender } of events) if (isLocal(sender)) origins.set(eventNid, serverName)
+    return origins
+  }
+
+  async #destinationsOf(
+    { type, stateKey }: StreamedEvent,
+    known: { readonly stored: StoredEvent; readonly around: EventServers; readonly origin: ServerName },
+  ): Promise<Set<ServerName>> {
+    const { serverName } = this.#deps
+    const { stored, around, origin } = known
+    // Without us in the room the event went there another way: who we joined through tells the others.
+    if (!around.before.has(serverName)) return new Set()
+    const destinations = new Set([...around.before, ...around.after])
+    if (type === 'm.room.member' && stateKey !== undefined && (await this.#hasToKnow(stored, stateKey))) {
+      destinations.add(serverNameOf(stateKey))
+    }
+    destinations.delete(serverName)
+    destinations.delete(origin)
+    return destinations
+  }
+
+  /** Whose invitation is withdrawn, or who is not let in, is not in the room, but has to know. */
+  async #hasToKnow({ event, stateBefore }: StoredEvent, target: string): Promise<boolean> {
+    const { roomState, serverName } = this.#deps
+    const { membership } = event.content
+    if (serverNameOf(target) === serverName || stateBefore === null) return false
+    if (membership !== 'leave' && membership !== 'ban') return false
+    const before = await roomState.getStateEventAt(stateBefore, 'm.room.member', target)
+    const was = before?.event.content['membership']
+    return was === 'invite' || was === 'knock'
+  }
+
+  /** One transaction at a time, and only where it has moved. */
+  #writePosition(): void {
+    if (!this.#isStarted || this.#writing !== undefined || this.#watermark.position <= this.#stored) return
+    const { db, positions, onError } = this.#deps
+    const position = this.#watermark.position
+    this.#writing = db
+      .write('feed_position', (tx) => positions.set(tx, POSITION, position))
+      .then(
+        () => {
+          this.#writing = undefined
+          this.#stored = position
+          this.#writePosition()
+        },
+        (error: unknown) => {
+          this.#writing = undefined
+          onError(error)
+        },
+      )
+  }
+}
+
+function address(
+  { event, roomNid, streamOrdering }: StoredEvent,
+  destinations: ReadonlySet<ServerName>,
+  { after }: EventServers,
+): AddressedPdu[] {
+  if (destinations.size === 0 || streamOrdering === null) return []
+  const json = withoutUnsigned(event.json)
+  return [...destinations].map((destination) => ({
+    destination,
+    pdu: { roomNid, streamOrdering, json, isLast: !after.has(destination) },
+  }))
+}

@@ -1,0 +1,114 @@
+import { serverNameOf, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import { usersOfPattern, type RoomServersStore } from '../../storage/stores/room-servers.js'
+import type { RoomsStore } from '../../storage/stores/rooms.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { StreamName } from '../../storage/streams/stream-names.js'
+import type { JsonObject } from '../../util/json.js'
+import type { PositionSink } from '../streams/notifier.js'
+import type { AudienceLookup } from './audience-lookup.js'
+import type { FederationSender } from './federation-sender.js'
+import { StreamFollower } from './stream-follower.js'
+
+/** What feeds need of presence. */
+export interface PresenceSource {
+  /** Whose presence changed in a stretch of positions. */
+  changedUsers(range: { readonly since: number; readonly upTo: number }): UserId[]
+  /** A user's presence as it is now, as others see it. */
+  contentOf(userId: UserId): JsonObject
+}
+
+interface Dependencies {
+  readonly db: Database
+  readonly serverName: ServerName
+  readonly store: RoomServersStore
+  readonly rooms: Pick<RoomsStore, 'get'>
+  readonly presence: PresenceSource
+  readonly streams: {
+    readonly presence: Pick<StreamIdGenerator, 'position'>
+    readonly receipts: Pick<StreamIdGenerator, 'position'>
+  }
+  readonly audience: AudienceLookup
+  readonly sender: Pick<FederationSender, 'addEdu'>
+  readonly onError: (error: unknown) => void
+}
+
+/**
+ * Tells other servers of what passes by: who is online, who types, how far people have read. What happened while this
+ * server was down is not told.
+ */
+export class PassingFeeds implements PositionSink {
+  readonly #deps: Dependencies
+  readonly #presence: StreamFollower
+  readonly #receipts: StreamFollower
+  #isStarted = false
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps
+    const { streams, onError } = deps
+    this.#presence = new StreamFollower({
+      position: () => streams.presence.position(),
+      take: (after, upTo) => this.#takePresence(after, upTo),
+      onError,
+    })
+    this.#receipts = new StreamFollower({
+      position: () => streams.receipts.position(),
+      take: (after, upTo) => this.#takeReceipts(after, upTo),
+      onError,
+    })
+  }
+
+  start(): void {
+    this.#isStarted = true
+    this.#presence.start(this.#deps.streams.presence.position())
+    this.#receipts.start(this.#deps.streams.receipts.position())
+  }
+
+  async stop(): Promise<void> {
+    this.#isStarted = false
+    await Promise.all([this.#presence.stop(), this.#receipts.stop()])
+  }
+
+  onNewPosition(stream: StreamName): void {
+    if (stream === 'presence') this.#presence.kick()
+    if (stream === 'receipts') this.#receipts.kick()
+  }
+
+  /** A user of this server types, still types, or does not any more. Nobody waits for it. */
+  onTyping(roomId: RoomId, userId: UserId, typing: boolean): void {
+    if (!this.#isStarted) return
+    this.#tellOfTyping(roomId, userId, typing).catch(this.#deps.onError)
+  }
+
+  /** Tells everybody concerned of these users' presence again. */
+  async repeatPresence(userIds: readonly UserId[]): Promise<void> {
+    const { audience, presence, sender } = this.#deps
+    const servers = await audience.serversOfUsers(userIds)
+    for (const [userId, destinations] of servers) {
+      sender.addEdu(destinations, { kind: 'presence', userId, content: presence.contentOf(userId) })
+    }
+  }
+
+  async #takePresence(since: number, upTo: number): Promise<void> {
+    const { presence, serverName } = this.#deps
+    const changed = presence.changedUsers({ since, upTo })
+    await this.repeatPresence(changed.filter((userId) => serverNameOf(userId) === serverName))
+  }
+
+  async #takeReceipts(after: number, upTo: number): Promise<void> {
+    const { db, store, audience, sender, serverName } = this.#deps
+    const receipts = await store.listLocalReceipts(db.reader, { after, upTo }, usersOfPattern(serverName))
+    const servers = await audience.serversInRooms(receipts.map(({ roomNid }) => roomNid))
+    for (const { roomNid, ...receipt } of receipts) {
+      sender.addEdu(servers.get(roomNid) ?? [], { kind: 'receipt', ...receipt })
+    }
+  }
+
+  async #tellOfTyping(roomId: RoomId, userId: UserId, typing: boolean): Promise<void> {
+    const { db, rooms, audience, sender } = this.#deps
+    const room = await rooms.get(db.reader, roomId)
+    if (room === undefined) return
+    const servers = await audience.serversInRooms([room.roomNid])
+    sender.addEdu(servers.get(room.roomNid) ?? [], { kind: 'typing', roomId, userId, typing })
+  }
+}
