@@ -5,6 +5,8 @@ import type { JsonObject } from '../util/json.js'
  * https://spec.matrix.org/latest/client-server-api/#standard-error-response
  */
 export const ERRCODES = {
+  'IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION': 409,
+  'IO.ELEMENT.MSC4306.M_NOT_IN_THREAD': 400,
   M_APPSERVICE_LOGIN_UNSUPPORTED: 400,
   M_BAD_ALIAS: 400,
   M_BAD_JSON: 400,

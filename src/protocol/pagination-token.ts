@@ -1,4 +1,5 @@
 import { invalidParam } from './errors.js'
+import { tryParseSlidingPos } from './sliding-pos.js'
 import { tryParseStreamToken } from './stream-token.js'
 
 /**
@@ -18,7 +19,7 @@ export function formatPaginationToken({ depth, streamOrdering }: PaginationToken
   return depth === undefined ? `s${streamOrdering}` : `t${depth}-${streamOrdering}`
 }
 
-/** Reads what `formatPaginationToken` or `/sync` gave; undefined for anything else. */
+/** Reads what `formatPaginationToken`, `/sync` or sliding sync gave; undefined for anything else. */
 export function tryParsePaginationToken(text: string): PaginationToken | undefined {
   const match = TOPOLOGICAL.exec(text)
   if (match) {
@@ -28,7 +29,7 @@ export function tryParsePaginationToken(text: string): PaginationToken | undefin
       ? { depth, streamOrdering }
       : undefined
   }
-  const token = tryParseStreamToken(text)
+  const token = tryParseStreamToken(text) ?? tryParseSlidingPos(text)?.stream
   return token && { streamOrdering: token.events }
 }
 

@@ -65,7 +65,11 @@ function toDescription(
     },
     adminContact: server.adminContact,
     servesServerWellKnown: server.servesServerWellKnown,
-    configuredFeatures: { 'org.matrix.msc4108': experimental.rendezvousByUrl },
+    configuredFeatures: {
+      'org.matrix.msc4108': experimental.rendezvousByUrl,
+      'org.matrix.msc4306': experimental.threadSubscriptions,
+      'org.matrix.simplified_msc3575': experimental.slidingSync,
+    },
   }
 }
 

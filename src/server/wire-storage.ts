@@ -8,6 +8,7 @@ import { DEVICE_LISTS_STREAM } from '../storage/stores/devices.js'
 import { PRESENCE_STREAM } from '../storage/stores/presence.js'
 import { PUSH_RULES_STREAM } from '../storage/stores/push-rules.js'
 import { RECEIPTS_STREAM } from '../storage/stores/receipts.js'
+import { THREAD_SUBSCRIPTIONS_STREAM } from '../storage/stores/thread-subscriptions.js'
 import { IdAllocator, type SequenceOptions } from '../storage/streams/sequences.js'
 import { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 
@@ -26,6 +27,7 @@ const STREAMS = {
   presence: PRESENCE_STREAM,
   pushRules: PUSH_RULES_STREAM,
   receipts: RECEIPTS_STREAM,
+  threadSubscriptions: THREAD_SUBSCRIPTIONS_STREAM,
   toDevice: TO_DEVICE_STREAM,
 } as const satisfies Record<string, SequenceOptions>
 

@@ -76,6 +76,15 @@ export type SyncServices = Pick<Services, 'deviceListChanges' | 'sync' | 'syncFi
   readonly notifier: Notifier
   /** For others who tell users of events. */
   readonly ignored: IgnoredUsers
+  /** What sliding sync reads with too. */
+  readonly reads: SyncReads
+}
+
+export type SyncReads = Omit<ReturnType<typeof createReads>, 'timelines'> & {
+  readonly tail: EventTail
+  readonly userRooms: UserRoomsCache
+  readonly timelines: TimelineLoader
+  readonly invites: InvitesSection
 }
 
 /** Constructs what tells clients of news. */
@@ -95,10 +104,12 @@ export function createSyncServices(
   const tail = new EventTail(db, reads)
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
+  const timelines = new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options)
+  const invites = new InvitesSection(db, { ...reads, clientEvents: parts.clientEvents })
   const contents = new RoomContents({
     db,
     events: stores.events,
-    timelines: new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options),
+    timelines,
     states: new RoomStateLoader(db, reads),
     clientEvents: parts.clientEvents,
   })
@@ -109,7 +120,7 @@ export function createSyncServices(
     accountData: new AccountDataSection(db, { ...reads, pushRules: parts.pushRules }),
     deviceLists,
     ephemeral: new EphemeralSection(db, parts),
-    invites: new InvitesSection(db, { ...reads, clientEvents: parts.clientEvents }),
+    invites,
     joinedRooms: new JoinedRoomsSection(db, {
       contents,
       summaries: new RoomSummaries(reads),
@@ -123,6 +134,7 @@ export function createSyncServices(
   return {
     notifier,
     ignored,
+    reads: { ...reads, tail, userRooms, timelines, invites },
     deviceListChanges: new DeviceListChanges({ frames, movements, deviceLists, notifier }),
     sync: new Sync({ builder, userRooms, notifier, presence, clock }),
     syncFilters: new SyncFilters(parts.filters),
@@ -152,5 +164,6 @@ function positionsOf(streams: Streams, typing: Typing): StreamPositions {
     to_device: streams.toDevice,
     device_lists: streams.deviceLists,
     push_rules: streams.pushRules,
+    thread_subscriptions: streams.threadSubscriptions,
   })
 }

@@ -1,5 +1,11 @@
 import type { Route } from '../../http/route.js'
 import * as sync from './sync.js'
+import * as slidingSync from './unstable/sliding-sync.js'
+import * as threadSubscriptions from './unstable/thread-subscriptions.js'
 
 /** Following what happens. */
-export const syncRoutes: readonly Route[] = Object.values<Route>(sync)
+export const syncRoutes: readonly Route[] = [
+  ...Object.values<Route>(sync),
+  ...Object.values<Route>(slidingSync),
+  ...Object.values<Route>(threadSubscriptions),
+]

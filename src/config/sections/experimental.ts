@@ -13,6 +13,8 @@ const SERVED: ReadonlySet<string> = new Set([
   'msc4190_device_management',
   'msc4108_enabled',
   'msc4388_mode',
+  'msc3575_enabled',
+  'msc4306_enabled',
 ])
 
 const RENDEZVOUS_MODES = ['off', 'open', 'authenticated'] as const
@@ -32,6 +34,10 @@ export const experimental = section(
       context.fail(['experimental_features', 'msc4388_mode'], expectation)
     }
     return {
+      /** `msc3575_enabled`: sliding sync, which newer clients cannot do without; on unless it is switched off. */
+      slidingSync: features['msc3575_enabled'] !== false,
+      /** `msc4306_enabled`: subscriptions to threads. */
+      threadSubscriptions: features['msc4306_enabled'] === true,
       /** `msc4108_enabled`: devices meet at a URL. */
       rendezvousByUrl: features['msc4108_enabled'] === true,
       /** `msc4388_mode`: who may begin a rendezvous session. */

@@ -8,6 +8,7 @@ export const STREAM_NAMES = [
   'to_device',
   'device_lists',
   'push_rules',
+  'thread_subscriptions',
 ] as const
 
 export type StreamName = (typeof STREAM_NAMES)[number]

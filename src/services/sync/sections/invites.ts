@@ -10,6 +10,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from '../../../util/json.js'
 import type { ClientEvents } from '../../events/client-events.js'
 import type { SyncFrame } from '../sync-frame.js'
+import type { SyncViewer } from '../sync-request.js'
 import type { UserRoom } from '../user-rooms.js'
 
 interface Parts {
@@ -17,6 +18,11 @@ interface Parts {
   readonly lazyState: LazyStateStore
   readonly events: EventsStore
   readonly clientEvents: ClientEvents
+}
+
+/** What of a sync is needed to tell of invitations. */
+export type InvitesFrame = Pick<SyncFrame, 'invited' | 'knocked' | 'ignored'> & {
+  readonly request: { readonly viewer: SyncViewer }
 }
 
 /** How invitations and knocks differ on the wire. */
@@ -44,16 +50,16 @@ export class InvitesSection {
   }
 
   /** By room ID. Invitations by ignored users are left out. */
-  async loadInvites(frame: SyncFrame): Promise<JsonObject> {
+  async loadInvites(frame: InvitesFrame): Promise<JsonObject> {
     return this.#load(frame, frame.invited, INVITE)
   }
 
   /** By room ID. */
-  async loadKnocks(frame: SyncFrame): Promise<JsonObject> {
+  async loadKnocks(frame: InvitesFrame): Promise<JsonObject> {
     return this.#load(frame, frame.knocked, KNOCK)
   }
 
-  async #load(frame: SyncFrame, rooms: readonly UserRoom[], kind: Kind): Promise<JsonObject> {
+  async #load(frame: InvitesFrame, rooms: readonly UserRoom[], kind: Kind): Promise<JsonObject> {
     if (rooms.length === 0) return {}
     const q = this.#db.reader
     const found = await this.#parts.events.getByNids(

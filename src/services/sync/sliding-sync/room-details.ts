@@ -1,0 +1,237 @@
+import type { Database } from '../../../storage/database.js'
+import type { EventsStore, StoredEvent } from '../../../storage/stores/events.js'
+import type { MembershipChangesStore } from '../../../storage/stores/membership-changes.js'
+import type { StateDelta, StateDeltasStore } from '../../../storage/stores/state-deltas.js'
+import { EventFilter } from '../../../protocol/event-filter.js'
+import type { UserId } from '../../../protocol/ids.js'
+import { formatPaginationToken } from '../../../protocol/pagination-token.js'
+import type { EventTail, TailSlice } from '../event-tail.js'
+import type { SyncViewer } from '../sync-request.js'
+import type { Timeline, TimelineLoader } from '../timeline-loader.js'
+import type { Connection, ConnectionChanges } from './connection.js'
+import { MEMBER, type RequiredState } from './required-state.js'
+import { isIn, isInvited, type RoomPlan } from './room-plan.js'
+import { needOf, pickState, type RoomReads } from './state-picks.js'
+import type { StateReader } from './state-reader.js'
+
+/** What there is to tell of a room that the user is or was in. */
+export interface RoomDetail {
+  readonly plan: RoomPlan
+  /** Undefined: none was asked for. */
+  readonly timeline: Timeline | undefined
+  /** The required state that is new to the client. */
+  readonly state: readonly StoredEvent[]
+  /** Required state that has been taken away. */
+  readonly removed: readonly StateDelta[]
+  /** What gives the room its name and avatar. `isChanged`: that is news, whether there is one or not. */
+  readonly name: RoomMeta
+  readonly avatar: RoomMeta
+  /** Who is in the room has changed, or the room is told anew. */
+  readonly membersChanged: boolean
+  /** The required state that the client has and follows from now on. */
+  readonly followed: RequiredState
+}
+
+/** `event` is undefined where there is none, or where it does not matter since it is not news. */
+export interface RoomMeta {
+  readonly isChanged: boolean
+  readonly event: StoredEvent | undefined
+}
+
+export interface DetailRequest {
+  readonly viewer: SyncViewer
+  readonly connection: Connection
+  readonly changes: ConnectionChanges
+  readonly ignored: ReadonlySet<UserId>
+  readonly upTo: number
+}
+
+interface Parts {
+  readonly timelines: TimelineLoader
+  readonly states: StateReader
+  readonly deltas: StateDeltasStore
+  readonly events: EventsStore
+  readonly membershipChanges: MembershipChangesStore
+  readonly tail: Pick<EventTail, 'between'>
+}
+
+/** Timelines and state of the rooms that are told. */
+export class RoomDetails {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /** Of the plans those for rooms that the user is or was in, in order; what was told is noted in the changes. */
+  async load(plans: readonly RoomPlan[], request: DetailRequest): Promise<RoomDetail[]> {
+    const inside = plans.filter(({ membership }) => !isInvited(membership))
+    if (inside.length === 0) return []
+    const snapshots = await this.#leftStates(inside, request.viewer.userId)
+    const shown = inside.filter(({ membership, roomNid }) => isIn(membership) || snapshots.has(roomNid))
+    const outside = inside.filter((plan) => !shown.includes(plan))
+    const [timelines, deltas, own] = await Promise.all([
+      this.#timelines(shown, request),
+      this.#deltas(shown),
+      this.#parts.events.getByNids(
+        this.#db.reader,
+        outside.map(({ eventNid }) => eventNid),
+      ),
+    ])
+    const details = await this.#details(shown, { timelines, deltas, snapshots }, request)
+    return [...details, ...outside.map((plan) => membershipOnly(plan, own.get(plan.eventNid)))]
+  }
+
+  /** The state at the end of the user's stay, of rooms that they were in and have left. */
+  async #leftStates(plans: readonly RoomPlan[], userId: UserId): Promise<Map<number, number>> {
+    const left = plans.filter(({ membership }) => !isIn(membership))
+    if (left.length === 0) return new Map()
+    const before = await this.#parts.membershipChanges.listAt(
+      this.#db.reader,
+      userId,
+      left.map(({ roomNid, streamOrdering }) => ({ roomNid, position: streamOrdering - 1 })),
+    )
+    const events = await this.#parts.events.getByNids(
+      this.#db.reader,
+      left.map(({ eventNid }) => eventNid),
+    )
+    return new Map(
+      left.flatMap(({ roomNid, eventNid }) => {
+        const snapshotNid = events.get(eventNid)?.stateAfter
+        const wasIn = before.get(roomNid)?.membership === 'join'
+        return wasIn && typeof snapshotNid === 'number' ? [[roomNid, snapshotNid] as const] : []
+      }),
+    )
+  }
+
+  /** One load for each limit that is asked for. */
+  async #timelines(
+    plans: readonly RoomPlan[],
+    { viewer, ignored, upTo }: DetailRequest,
+  ): Promise<Map<number, Timeline>> {
+    const byLimit = groupBy(
+      plans.filter(({ config }) => config.timelineLimit > 0),
+      ({ config }) => config.timelineLimit,
+    )
+    const afters = plans.flatMap(({ after }) => after ?? [])
+    const tail = afters.length > 0 ? await this.#parts.tail.between(Math.min(...afters), upTo) : undefined
+    const loaded = await Promise.all(
+      [...byLimit].map(([limit, ofLimit]) =>
+        this.#parts.timelines.load(
+          ofLimit.map(({ roomNid, after, isExpanded, upTo: end }) => ({
+            roomNid,
+            after: isExpanded ? undefined : after,
+            upTo: end,
+          })),
+          { userId: viewer.userId, filter: new EventFilter({ limit }), ignored, tail },
+        ),
+      ),
+    )
+    return new Map(loaded.flatMap((timelines) => [...timelines]))
+  }
+
+  /** What changed in rooms that the client has. */
+  async #deltas(plans: readonly RoomPlan[]): Promise<Map<number, StateDelta[]>> {
+    const windows = plans.flatMap(({ roomNid, after, upTo }) =>
+      after === undefined || after >= upTo ? [] : [{ roomNid, after, upTo }],
+    )
+    const deltas = await this.#readDeltas(windows)
+    return groupBy(deltas, ({ roomNid }) => roomNid)
+  }
+
+  async #readDeltas(
+    windows: readonly { readonly roomNid: number; readonly after: number; readonly upTo: number }[],
+  ): Promise<readonly StateDelta[]> {
+    if (windows.length === 0) return []
+    const after = Math.min(...windows.map((window) => window.after))
+    const upTo = Math.max(...windows.map((window) => window.upTo))
+    const tail = await this.#parts.tail.between(after, upTo)
+    if (tail === undefined) return this.#parts.deltas.listForRooms(this.#db.reader, windows)
+    return withinWindows(tail, windows)
+  }
+
+  async #details(
+    plans: readonly RoomPlan[],
+    { timelines, deltas, snapshots }: LoadedRooms,
+    request: DetailRequest,
+  ): Promise<RoomDetail[]> {
+    const reads = plans.map((plan): RoomReads => ({
+      plan,
+      timeline: timelines.get(plan.roomNid),
+      deltas: deltas.get(plan.roomNid) ?? [],
+      snapshotNid: snapshots.get(plan.roomNid),
+    }))
+    const states = await this.#parts.states.load(reads.map(needOf))
+    const picks = reads.map((read) => pickState(read, states.get(read.plan.roomNid) ?? new Map(), request))
+    const nids = picks.flatMap(({ state, name, avatar }) => [
+      ...state.values(),
+      ...(name.eventNid === undefined ? [] : [name.eventNid]),
+      ...(avatar.eventNid === undefined ? [] : [avatar.eventNid]),
+    ])
+    const events = await this.#parts.events.getByNids(this.#db.reader, nids)
+    const metaOf = ({ isChanged, eventNid }: (typeof picks)[number]['name']): RoomMeta => ({
+      isChanged,
+      event: eventNid === undefined ? undefined : events.get(eventNid),
+    })
+    return picks.map(({ read, state, removed, name, avatar, membersChanged, followed }) => ({
+      plan: read.plan,
+      timeline: read.timeline,
+      state: [...state.values()].flatMap((nid) => events.get(nid) ?? []),
+      removed,
+      name: metaOf(name),
+      avatar: metaOf(avatar),
+      membersChanged,
+      followed,
+    }))
+  }
+}
+
+interface LoadedRooms {
+  readonly timelines: ReadonlyMap<number, Timeline>
+  readonly deltas: ReadonlyMap<number, readonly StateDelta[]>
+  /** Of rooms that the user was in: the state when they left. */
+  readonly snapshots: ReadonlyMap<number, number>
+}
+
+const NO_META: RoomMeta = { isChanged: false, event: undefined }
+
+/** Who was never in the room sees nothing of it but what became of their own membership. */
+function membershipOnly(plan: RoomPlan, own: StoredEvent | undefined): RoomDetail {
+  const { config, streamOrdering } = plan
+  const events = own === undefined ? [] : [own]
+  const prevBatch = formatPaginationToken({ streamOrdering })
+  const isAsked = own !== undefined && config.requiredState.matches(MEMBER, own.event.stateKey ?? '')
+  return {
+    plan,
+    timeline: config.timelineLimit === 0 ? undefined : { events, limited: false, prevBatch },
+    state: isAsked ? events : [],
+    removed: [],
+    name: NO_META,
+    avatar: NO_META,
+    membersChanged: false,
+    followed: config.requiredState,
+  }
+}
+
+function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const group = groups.get(keyOf(item))
+    if (group === undefined) groups.set(keyOf(item), [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+function withinWindows(
+  { deltas }: TailSlice,
+  windows: readonly { readonly roomNid: number; readonly after: number; readonly upTo: number }[],
+): StateDelta[] {
+  const byRoom = new Map(windows.map((window) => [window.roomNid, window]))
+  return deltas.filter(({ roomNid, streamOrdering }) => {
+    const window = byRoom.get(roomNid)
+    return window !== undefined && streamOrdering > window.after && streamOrdering <= window.upTo
+  })
+}

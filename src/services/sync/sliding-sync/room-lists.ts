@@ -1,0 +1,138 @@
+import type { Database, Query } from '../../../storage/database.js'
+import type { CurrentStateStore } from '../../../storage/stores/current-state.js'
+import type { EventsStore } from '../../../storage/stores/events.js'
+import type { RoomsStore } from '../../../storage/stores/rooms.js'
+import type { SlidingSyncRoomsStore } from '../../../storage/stores/sliding-sync-rooms.js'
+import type { RoomId, UserId } from '../../../protocol/ids.js'
+import {
+  looksAtState,
+  looksAtTags,
+  matchesFilters,
+  type FilterContext,
+  type FilteredRoom,
+} from './room-filters.js'
+import type { RoomFacts } from './room-facts.js'
+import { combineConfigs, type ListRequest, type Range, type RoomConfig } from './sliding-request.js'
+import type { VisibleRoom } from './visible-rooms.js'
+
+/** A window of a list: which rooms stand there. */
+export interface ListWindow {
+  readonly range: Range
+  readonly rooms: readonly VisibleRoom[]
+}
+
+export interface ListResult {
+  /** How many rooms pass the filters. */
+  readonly count: number
+  readonly windows: readonly ListWindow[]
+}
+
+export interface RoomListsRequest {
+  readonly userId: UserId
+  readonly upTo: number
+  readonly lists: ReadonlyMap<string, ListRequest>
+  readonly rooms: ReadonlyMap<number, VisibleRoom>
+  readonly dmRooms: ReadonlySet<string>
+}
+
+export interface RoomListsResult {
+  readonly lists: ReadonlyMap<string, ListResult>
+  /** The rooms of all windows, by nid, and what is wanted of each. */
+  readonly configs: ReadonlyMap<number, RoomConfig>
+}
+
+interface Parts {
+  readonly store: SlidingSyncRoomsStore
+  readonly rooms: RoomsStore
+  readonly currentState: CurrentStateStore
+  readonly events: EventsStore
+  readonly facts: RoomFacts
+}
+
+const SPACE_CHILD = 'm.space.child'
+/** Spaces of one request whose children are read. */
+const MAX_SPACES = 100
+
+/**
+ * Lists of rooms: filtered, those in which something happened last first, and the windows that are asked for.
+ * https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md#activity-ordering
+ */
+export class RoomLists {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  async load(request: RoomListsRequest): Promise<RoomListsResult> {
+    if (request.lists.size === 0) return { lists: new Map(), configs: new Map() }
+    const sorted = [...request.rooms.values()].sort(byActivity)
+    const context = await this.#context(request)
+    const needsState = [...request.lists.values()].some(({ filters }) => looksAtState(filters))
+    const known = needsState ? await this.#parts.facts.load(sorted, request.upTo) : NO_FACTS
+    const configs = new Map<number, RoomConfig>()
+    const lists = new Map<string, ListResult>()
+    for (const [name, list] of request.lists) {
+      const rooms = sorted.filter((room) =>
+        matchesFilters(list.filters, toFiltered(room, known.get(room.room.roomNid)), context),
+      )
+      const windows = windowsOf(rooms, list.ranges)
+      for (const { room } of windows.flatMap((window) => window.rooms))
+        configs.set(room.roomNid, combineConfigs(configs.get(room.roomNid), list))
+      lists.set(name, { count: rooms.length, windows })
+    }
+    return { lists, configs }
+  }
+
+  async #context({ userId, lists, rooms, dmRooms }: RoomListsRequest): Promise<FilterContext> {
+    const filters = [...lists.values()].map((list) => list.filters)
+    const q = this.#db.reader
+    const tags = filters.some(looksAtTags)
+      ? await this.#parts.store.listTags(q, userId)
+      : new Map<RoomId, string[]>()
+    const spaces = new Set(filters.flatMap((filter) => filter.spaces ?? []))
+    return { dmRooms, tags, spaces: await this.#children(q, spaces, rooms) }
+  }
+
+  /** The rooms of those spaces that the user is in. */
+  async #children(
+    q: Query,
+    spaces: ReadonlySet<string>,
+    rooms: ReadonlyMap<number, VisibleRoom>,
+  ): Promise<Map<string, Set<string>>> {
+    const joined = [...rooms.values()]
+      .filter(({ membership, room }) => membership === 'join' && spaces.has(room.roomId))
+      .slice(0, MAX_SPACES)
+    const children = new Map<string, Set<string>>()
+    for (const { room } of joined) {
+      const entries = await this.#parts.currentState.list(q, room.roomNid, [SPACE_CHILD])
+      const events = await this.#parts.events.getByNids(
+        q,
+        entries.map(({ eventNid }) => eventNid),
+      )
+      const present = entries.filter(({ eventNid }) =>
+        Array.isArray(events.get(eventNid)?.event.content['via']),
+      )
+      children.set(room.roomId, new Set(present.map(({ stateKey }) => stateKey)))
+    }
+    return children
+  }
+}
+
+const NO_FACTS: ReadonlyMap<number, FilteredRoom['known']> = new Map()
+
+function toFiltered({ room, membership }: VisibleRoom, known: FilteredRoom['known']): FilteredRoom {
+  return { roomId: room.roomId, isInvite: membership === 'invite', known }
+}
+
+/** The newest first; no two rooms are at the same place. */
+function byActivity(a: VisibleRoom, b: VisibleRoom): number {
+  return b.activity - a.activity || b.room.roomNid - a.room.roomNid
+}
+
+function windowsOf(rooms: readonly VisibleRoom[], ranges: readonly Range[] | undefined): ListWindow[] {
+  const wanted: readonly Range[] = ranges ?? [[0, Math.max(0, rooms.length - 1)]]
+  return wanted.map((range) => ({ range, rooms: rooms.slice(range[0], range[1] + 1) }))
+}

@@ -1,0 +1,124 @@
+import type { Clock } from '../../../util/clock.js'
+import type { JsonObject } from '../../../util/json.js'
+import { formatSlidingPos, tryParseSlidingPos } from '../../../protocol/sliding-pos.js'
+import type { StreamToken } from '../../../protocol/stream-token.js'
+import type { Presence } from '../../ephemeral/presence.js'
+import type { Notifier, Watch } from '../../streams/notifier.js'
+import type { PresenceState } from '../../../storage/stores/presence.js'
+import type { SyncViewer } from '../sync-request.js'
+import type { UserRoomsCache } from '../user-rooms.js'
+import { unknownPos, type Connections, type ConnectionSession } from './connections.js'
+import type { SlidingAnswer, SlidingBuilder } from './sliding-builder.js'
+import { parseSlidingBody, type SlidingRequest } from './sliding-request.js'
+
+interface Parts {
+  readonly builder: SlidingBuilder
+  readonly connections: Connections
+  readonly userRooms: UserRoomsCache
+  readonly notifier: Notifier
+  readonly presence: Pick<Presence, 'onSync' | 'whenStored'>
+  /** The position of the stream of thread subscriptions. */
+  readonly threads: { position(): number }
+  readonly clock: Clock
+}
+
+/** Where all streams are that a connection follows. */
+export interface SlidingNow {
+  readonly stream: StreamToken
+  readonly threads: number
+}
+
+/** A request as it comes: the position and the body as sent. */
+export interface RawRequest {
+  readonly viewer: SyncViewer
+  readonly pos: string | undefined
+  readonly timeoutMs: number
+  readonly setPresence: PresenceState
+  readonly body: JsonObject
+}
+
+/** No client waits longer for one answer. */
+const MAX_TIMEOUT_MS = 10 * 60_000
+
+/**
+ * Tells clients what happens in the rooms that they look at.
+ * https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md
+ */
+export class SlidingSync {
+  readonly #parts: Parts
+  /** `msc3575_enabled`. */
+  readonly isEnabled: boolean
+
+  constructor(parts: Parts, options: { readonly isEnabled: boolean }) {
+    this.#parts = parts
+    this.isEnabled = options.isEnabled
+  }
+
+  /**
+   * What the client does not have yet. A connection that begins is answered at once; one that goes on when there is
+   * something, or with empty hands after the time-out, when the signal aborts, or when the next request of the
+   * connection comes. Throws `M_UNKNOWN_POS` for a position that is not (or no longer) the client's, `M_BAD_JSON` and
+   * `M_INVALID_PARAM` for a body that cannot be understood.
+   */
+  async wait({ body, pos: posText, ...rest }: RawRequest, signal: AbortSignal): Promise<JsonObject> {
+    const { viewer, setPresence } = rest
+    const pos = posText === undefined ? undefined : tryParseSlidingPos(posText)
+    const request = { ...rest, ...parseSlidingBody(body, viewer.userId), pos }
+    if (posText !== undefined && pos === undefined) throw unknownPos()
+    const { connId } = request
+    const { connections, notifier, presence } = this.#parts
+    const key = { userId: viewer.userId, deviceId: viewer.deviceId ?? ('' as const), connId }
+    const session = await connections.open(key, pos)
+    const endPresence = presence.onSync(viewer, setPresence)
+    const watch = notifier.watch(viewer.userId)
+    try {
+      await presence.whenStored(viewer.userId)
+      const ended = AbortSignal.any([signal, session.superseded])
+      const { answer, now } = await this.#follow(request, session, { watch, signal: ended })
+      return await this.#finish(request, session, { answer, now })
+    } finally {
+      watch.close()
+      endPresence()
+      connections.release(session)
+    }
+  }
+
+  async #follow(
+    request: SlidingRequest,
+    { connection }: ConnectionSession,
+    { watch, signal }: { watch: Watch; signal: AbortSignal },
+  ): Promise<{ answer: SlidingAnswer; now: SlidingNow }> {
+    const { builder, clock, notifier, threads } = this.#parts
+    const deadline = clock.now() + Math.min(request.timeoutMs, MAX_TIMEOUT_MS)
+    for (;;) {
+      // What happens from here on wakes the watch; what happened before is covered by the positions.
+      watch.rearm()
+      await this.#followRooms(request, watch)
+      const now = { stream: notifier.currentToken(), threads: threads.position() }
+      const answer = await builder.build(request, connection, now)
+      if (request.pos === undefined || answer.hasNews) return { answer, now }
+      if ((await watch.wait(deadline - clock.now(), signal)) !== 'woken') return { answer, now }
+    }
+  }
+
+  /** Whoever joins a room later is woken by name and comes here again. */
+  async #followRooms({ viewer }: SlidingRequest, watch: Watch): Promise<void> {
+    const { notifier, userRooms } = this.#parts
+    const { joinedIds } = await userRooms.at(viewer.userId, notifier.currentToken().events)
+    watch.follow(userRooms.joinedNow(viewer.userId) ?? joinedIds)
+  }
+
+  async #finish(
+    { pos, txnId }: SlidingRequest,
+    session: ConnectionSession,
+    { answer, now }: { answer: SlidingAnswer; now: SlidingNow },
+  ): Promise<JsonObject> {
+    const version = await this.#parts.connections.commit(session, answer.changes)
+    const echo = txnId === undefined ? {} : { txn_id: txnId }
+    // Nobody reads this: the client has sent another request and waits for the answer to that.
+    if (version === undefined)
+      return { ...echo, pos: pos ? formatSlidingPos(pos) : '', rooms: {}, extensions: {} }
+    const { nid: connectionNid } = session.connection
+    return { ...echo, pos: formatSlidingPos({ ...now, connectionNid, version }), ...answer.body }
+  }
+}
