@@ -73,7 +73,8 @@ export function createRemoteDevices(
   const { clock, bus, remote, onError } = parts
   const { db, streams } = parts.storage
   const client = remote.federationClient
-  const shared = { ...stores, db, clock, client, onError }
+  const { crossSigning, devices } = stores
+  const shared = { crossSigning, devices, db, clock, client, onError }
   const outbox = new FederationOutboxStore()
   const received = new ReceivedToDeviceStore()
   const remoteDevices = new RemoteDevicesStore()
@@ -152,8 +153,9 @@ export function createFederationOutbound(
   const { db, streams } = parts.storage
   const shared = {
     ...parts,
-    ...stores,
     db,
+    events: stores.events,
+    rooms: stores.rooms,
     positions: new FederationPositionsStore(),
     store: new RoomServersStore(),
   }
@@ -205,7 +207,7 @@ export function createFederationOutbound(
     },
     sender,
     audience,
-    introductions: new DeviceListIntroductions({ ...shared, devices: parts.devices, audience }),
+    introductions: new DeviceListIntroductions({ ...shared, audience }),
     onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => {
       if (!isRemote(userId)) passing.onTyping(roomId, userId, typing)
     },
