@@ -13,6 +13,7 @@ import {
   text,
   withDefault,
 } from '../values.js'
+import { ipRange, UNSPECIFIED } from './network.js'
 
 const MIB = 1024 * 1024
 const DAY_MS = 24 * 60 * 60_000
@@ -86,8 +87,8 @@ export const media = section(
     }),
     max_spider_size: withDefault(size, 10 * MIB),
     url_preview_enabled: withDefault(flag, false),
-    url_preview_ip_range_blacklist: optional(listOf(text, 'a list of IP ranges')),
-    url_preview_ip_range_whitelist: withDefault(listOf(text, 'a list of IP ranges'), []),
+    url_preview_ip_range_blacklist: optional(listOf(ipRange, 'a list of IP ranges')),
+    url_preview_ip_range_whitelist: withDefault(listOf(ipRange, 'a list of IP ranges'), []),
     url_preview_url_blacklist: withDefault(
       listOf(mapOf(text, 'a map of parts of URLs'), 'a list of maps of parts of URLs'),
       [],
@@ -135,7 +136,10 @@ export const media = section(
       /** The largest page that is read, in bytes. */
       maxPageSize: raw.max_spider_size,
       /** In CIDR notation; undefined: those to which no request may go. */
-      deniedRanges: raw.url_preview_ip_range_blacklist,
+      deniedRanges: raw.url_preview_ip_range_blacklist && [
+        ...raw.url_preview_ip_range_blacklist,
+        ...UNSPECIFIED,
+      ],
       allowedRanges: raw.url_preview_ip_range_whitelist,
       /** A URL is not looked at when all parts of one of these match it: globs, or regular expressions after `^`. */
       deniedUrls: raw.url_preview_url_blacklist,

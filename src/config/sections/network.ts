@@ -26,10 +26,10 @@ const DEFAULT_DENIED = [
 ]
 
 /** No addresses at all, and so never to be spoken to. */
-const UNSPECIFIED = ['0.0.0.0/32', '::/128']
+export const UNSPECIFIED: readonly string[] = ['0.0.0.0/32', '::/128']
 
 /** An address stands for itself alone. */
-const ipRange = value('an IP address, or a range such as 10.0.0.0/8', (raw) => {
+export const ipRange = value('an IP address, or a range such as 10.0.0.0/8', (raw) => {
   if (typeof raw !== 'string') return undefined
   const [address = '', bits, ...rest] = raw.split('/')
   const family = isIP(address)

@@ -74,14 +74,7 @@ export class RemoteMediaClient {
       throw error
     }
     const location = part.headers.get('location')
-    if (location === undefined) {
-      return {
-        contentType: part.headers.get('content-type'),
-        contentDisposition: part.headers.get('content-disposition'),
-        content: Readable.from(part.content),
-        close: () => answer.body.destroy(),
-      }
-    }
+    if (location === undefined) return fileOfPart(part, answer.body)
     answer.body.destroy()
     return this.#openElsewhere(location, limits)
   }
@@ -138,6 +131,21 @@ async function secondPart(body: Readable, boundary: string): Promise<MultipartPa
   const second = first.done === true ? first : await parts.next()
   if (second.done === true) throw new MultipartError('The answer has not two parts')
   return second.value
+}
+
+function fileOfPart({ headers, content }: MultipartPart, body: Readable): RemoteFile {
+  const stream = Readable.from(content)
+  // Told to whoever reads; nobody may be reading any more.
+  stream.on('error', () => undefined)
+  return {
+    contentType: headers.get('content-type'),
+    contentDisposition: headers.get('content-disposition'),
+    content: stream,
+    close: () => {
+      stream.destroy()
+      body.destroy()
+    },
+  }
 }
 
 function fileOf({ headers, body }: Answer): RemoteFile {
