@@ -18,6 +18,11 @@ export async function up(knex: Knex): Promise<void> {
       servers TEXT NOT NULL,
       joined_ts BIGINT NOT NULL
     )`,
+    // Since which position of the events stream the state of such a room is whole.
+    `CREATE TABLE completed_rooms (
+      room_nid ${key},
+      stream_ordering BIGINT NOT NULL
+    )`,
     // Events of other servers' users that came through this server and that it has to tell the others in the room.
     // origin: who has them already.
     `CREATE TABLE relayed_events (
@@ -29,5 +34,6 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  for (const table of ['relayed_events', 'partial_state_rooms']) await knex.raw(`DROP TABLE ${table}`)
+  for (const table of ['relayed_events', 'completed_rooms', 'partial_state_rooms'])
+    await knex.raw(`DROP TABLE ${table}`)
 }

@@ -9,10 +9,12 @@ import { EventPersister } from '../services/events/event-persister.js'
 import { EventProposals } from '../services/events/event-proposals.js'
 import { EventReceiver } from '../services/events/event-receiver.js'
 import { EventSender } from '../services/events/event-sender.js'
+import { FlatStates } from '../services/events/flat-states.js'
 import { GivenStates } from '../services/events/given-states.js'
 import { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import { EventLookup } from '../services/events/pending-events.js'
 import { OutsideMemberships } from '../services/events/outside-memberships.js'
+import { PartialRooms } from '../services/events/partial-rooms.js'
 import { PushActions } from '../services/events/push-actions.js'
 import type { PushAudience } from '../services/events/push-audience.js'
 import { RedactionRules } from '../services/events/redaction-rules.js'
@@ -24,17 +26,20 @@ import { RoomState } from '../services/events/room-state.js'
 import { SentTransactions } from '../services/events/sent-transactions.js'
 import { SnapshotBuilder } from '../services/events/snapshot-builder.js'
 import { StateChangeDescriber } from '../services/events/state-changes.js'
+import { StateCompletion } from '../services/events/state-completion.js'
 import { StateKeyInterner } from '../services/events/state-key-interner.js'
 import { StateResolver } from '../services/events/state-resolver.js'
 import type { PositionSink } from '../services/streams/notifier.js'
 import type { CacheRegistry } from '../storage/cache-registry.js'
 import { CurrentStateStore } from '../storage/stores/current-state.js'
 import { EventGraphStore } from '../storage/stores/event-graph.js'
+import { EventStatesStore } from '../storage/stores/event-states.js'
 import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { EventWriter } from '../storage/stores/event-writer.js'
 import { MessageWriter } from '../storage/stores/message-writer.js'
 import { EventsStore } from '../storage/stores/events.js'
 import { MissingEventsStore } from '../storage/stores/missing-events.js'
+import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
@@ -71,6 +76,8 @@ export interface EventServices {
   readonly outsideMemberships: OutsideMemberships
   readonly remoteRooms: RemoteRooms
   readonly roomAdopter: RoomAdopter
+  readonly partialRooms: PartialRooms
+  readonly stateCompletion: StateCompletion
   /** To be drained when the server stops. */
   readonly eventPersister: EventPersister
 }
@@ -92,6 +99,8 @@ export function createEventStores(caches: CacheRegistry, options: { eventCacheSi
     eventTxns: new EventTxnsStore(),
     redactions: new RedactionsStore(),
     missingEvents: new MissingEventsStore(),
+    eventStates: new EventStatesStore(),
+    partialState: new PartialStateStore(),
   }
 }
 
@@ -120,10 +129,12 @@ export function createEventServices(
     positions,
   })
   const redactions = new RedactionRules(lookup)
+  const partialRooms = new PartialRooms(db, stores.partialState, clock)
+  const changes = new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName })
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
   const shared = {
     assembler,
-    judge: new EventJudge({ assembler, resolver }),
+    judge: new EventJudge({ assembler, resolver, partialRooms }),
     lookup,
     interner,
     builder,
@@ -135,7 +146,10 @@ export function createEventServices(
     serverName,
     locks: new KeyedMutex(),
     eventIds: ids.events,
-    changes: new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName }),
+    changes,
+    flat: new FlatStates(db, { ...stores, interner, changes }),
+    givenStates: new GivenStates({ lookup, interner, builder }),
+    partialRooms,
     pushActions: new PushActions(db, stores.members, {
       enabled: options.countsUnread,
       ...(parts.pushAudience && { audience: parts.pushAudience }),
@@ -157,13 +171,19 @@ export function createEventServices(
     eventReceiver: new EventReceiver(db, {
       ...stores,
       ...shared,
-      givenStates: new GivenStates({ lookup, interner, builder }),
     }),
     outlierReceiver: new OutlierReceiver(db, { ...stores, ...shared }),
     eventProposals: new EventProposals({ ...shared, composer }),
     outsideMemberships: new OutsideMemberships(db, { ...stores, ...shared }),
     remoteRooms: new RemoteRooms(db, { ...stores, ...shared, registrar }),
     roomAdopter: new RoomAdopter(db, { ...stores, ...shared }),
+    partialRooms,
+    stateCompletion: new StateCompletion(db, {
+      ...stores,
+      ...shared,
+      eventStream: streams.events,
+      positions,
+    }),
     eventSender: new EventSender({
       ...shared,
       roomState,

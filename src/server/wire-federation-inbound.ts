@@ -62,6 +62,7 @@ export interface FederationInbound {
   readonly fetcher: EventFetcher
   readonly outliers: OutlierFetcher
   readonly pulled: PulledEvents
+  readonly states: RemoteStates
   readonly backfill: Backfill
   readonly remoteTimestamps: RemoteTimestamps
   readonly processor: PduProcessor
@@ -148,6 +149,7 @@ function createGetting(parts: FederationInboundParts, stores: EventStores, intak
   return {
     fetcher,
     outliers,
+    states,
     pulled: new PulledEvents({ receiver: parts.eventReceiver, outliers, states, logger }),
   }
 }

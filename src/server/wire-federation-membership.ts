@@ -1,12 +1,12 @@
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
-import { PartialRooms } from '../services/events/partial-rooms.js'
 import { InviteReceiver } from '../services/federation/invite-receiver.js'
 import { InviteSender } from '../services/federation/invite-sender.js'
 import { JoinedRooms } from '../services/federation/joined-rooms.js'
 import { JoiningHandshakes } from '../services/federation/joining-handshakes.js'
 import { LeavingHandshakes } from '../services/federation/leaving-handshakes.js'
+import { PartialStateSync } from '../services/federation/partial-state-sync.js'
 import { ResidentAnswers } from '../services/federation/resident-answers.js'
 import { ResidentHandshakes, type JoinAuthoriser } from '../services/federation/resident-handshakes.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
@@ -16,7 +16,6 @@ import type { Services } from '../services/services.js'
 import type { Database } from '../storage/database.js'
 import type { AccountDataStore } from '../storage/stores/account-data.js'
 import { EventTextsStore } from '../storage/stores/event-texts.js'
-import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { RelayedEventsStore } from '../storage/stores/relayed-events.js'
 import { RoomServersStore } from '../storage/stores/room-servers.js'
 import type { UsersStore } from '../storage/stores/users.js'
@@ -34,7 +33,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly signer: EventSigner
   readonly rateLimits: RateLimits
   readonly federationClient: Pick<FederationClient, 'request'>
-  readonly inbound: Pick<FederationInbound, 'acls' | 'intake' | 'processor'>
+  readonly inbound: Pick<FederationInbound, 'acls' | 'intake' | 'processor' | 'states'>
   /** Knows who may join restricted rooms. */
   readonly authoriser: JoinAuthoriser
   /** `block_non_admin_invites`. */
@@ -46,7 +45,6 @@ export interface FederationMembership {
   /** Those that endpoints use. */
   readonly services: Pick<Services, 'residentHandshakes' | 'inviteReceiver'>
   readonly handshakes: MembershipHandshakes
-  readonly partialRooms: PartialRooms
   readonly background: BackgroundWork
 }
 
@@ -56,14 +54,14 @@ export function createFederationMembership(
   eventStores: EventStores & { readonly accountData: AccountDataStore; readonly users: UsersStore },
 ): FederationMembership {
   const { db, clock, logger, signer, federationClient: client, serverName } = parts
-  const { acls, intake, processor } = parts.inbound
+  const { acls, intake, processor, states } = parts.inbound
   const stores = {
     ...eventStores,
     relayed: new RelayedEventsStore(),
     servers: new RoomServersStore(),
     texts: new EventTextsStore(),
   }
-  const partialRooms = new PartialRooms(db, new PartialStateStore())
+  const { partialRooms } = parts
   const shared = {
     ...stores,
     db,
@@ -82,11 +80,14 @@ export function createFederationMembership(
     answers: new ResidentAnswers(db, { ...stores, serverName }),
     authoriser: parts.authoriser,
   }
+  const completing = new PartialStateSync(db, { ...shared, states, completion: parts.stateCompletion })
   const joined = new JoinedRooms({
     ...shared,
     outliers: parts.outlierReceiver,
     adopter: parts.roomAdopter,
-    onPartial: () => undefined,
+    onPartial: (room) => {
+      completing.begin(room)
+    },
   })
   return {
     services: {
@@ -109,7 +110,6 @@ export function createFederationMembership(
       leaving: new LeavingHandshakes(shared),
       inviting: new InviteSender(shared),
     },
-    partialRooms,
-    background: { start: () => partialRooms.load() },
+    background: completing,
   }
 }

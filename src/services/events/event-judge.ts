@@ -5,6 +5,7 @@ import type { Event } from '../../protocol/event.js'
 import { checkAuthEvents, checkEventAuth } from '../../protocol/event-auth.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import { asAuthState, type EventAssembler, type StateLookup } from './event-assembler.js'
+import type { PartialRooms } from './partial-rooms.js'
 import type { RoomHead } from './room-heads.js'
 import type { SnapshotRef } from './snapshot-builder.js'
 import type { StateResolver } from './state-resolver.js'
@@ -35,6 +36,7 @@ export interface Judgement {
 interface Parts {
   readonly assembler: EventAssembler
   readonly resolver: StateResolver
+  readonly partialRooms: Pick<PartialRooms, 'isPartial'>
 }
 
 /**
@@ -58,8 +60,11 @@ export class EventJudge {
       head.pending,
     )
     const keys = authStateKeys(event.rules, event).map(([type, stateKey]) => stateKeyOf(type, stateKey))
-    const lookUp = ({ snapshot }: SnapshotRef): Promise<StateLookup> =>
-      this.#parts.assembler.lookUp({ snapshot, pending: head.pending }, keys)
+    const isPartial = this.#parts.partialRooms.isPartial(head.room.roomNid)
+    const lookUp = async ({ snapshot }: SnapshotRef): Promise<StateLookup> => {
+      const found = await this.#parts.assembler.lookUp({ snapshot, pending: head.pending }, keys)
+      return isPartial ? withMembers(found, authEvents) : found
+    }
     const state = await lookUp(before)
     const verdict = firstRefusal(
       () => checkOrigin(event, { isOfRoom: own.length === prevEvents.length }),
@@ -76,6 +81,21 @@ export class EventJudge {
     const now = checkEventAuth(event.rules, event, asAuthState(await lookUp(head.state)))
     return { before, state, rejected: null, softFailed: !now.allowed }
   }
+}
+
+/**
+ * A state that lacks members, with those that an event is authorized by: nobody else can say who is in the room.
+ * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2send_joinroomideventid
+ */
+function withMembers(state: StateLookup, authEvents: readonly StoredEvent[]): StateLookup {
+  const completed = new Map(state)
+  for (const stored of authEvents) {
+    const { type, stateKey } = stored.event
+    if (type !== 'm.room.member' || stateKey === undefined || stored.rejected !== null) continue
+    const key = stateKeyOf(type, stateKey)
+    if (!completed.has(key)) completed.set(key, stored)
+  }
+  return completed
 }
 
 /** Check 4 alone: whether an event's auth events allow it. `state`: where room version 12 finds the create event. */

@@ -131,10 +131,12 @@ export class OutlierReceiver {
 
 /** Auth events before what they authorize; events that authorize each other in a circle are left out. */
 function inAuthOrder(events: ReadonlyMap<EventId, Event>): Event[] {
+  const isCreate = (id: EventId): boolean => events.get(id)?.type === 'm.room.create'
   const ids = topologicalSort(
     events.keys(),
     (id) => events.get(id)?.authEventIds ?? [],
-    (a, b) => (a < b ? -1 : 1),
+    // The create event of version 12 authorizes without being listed.
+    (a, b) => Number(isCreate(b)) - Number(isCreate(a)) || (a < b ? -1 : 1),
   )
   return ids.flatMap((id) => events.get(id) ?? [])
 }

@@ -1,6 +1,11 @@
 import type { Database, Tx } from '../../storage/database.js'
 import type { PartialStateRoom, PartialStateStore } from '../../storage/stores/partial-state.js'
+import { MatrixError } from '../../protocol/errors.js'
+import type { Clock } from '../../util/clock.js'
 import { createDeferred, type Deferred } from '../../util/deferred.js'
+
+/** A request does not wait longer than this for a room's members. */
+const MAX_WAIT_MS = 120_000
 
 /**
  * The rooms whose state lacks members, since this server has come in without them. What needs the whole state waits here.
@@ -9,16 +14,20 @@ import { createDeferred, type Deferred } from '../../util/deferred.js'
 export class PartialRooms {
   readonly #db: Database
   readonly #store: PartialStateStore
+  readonly #clock: Clock
   readonly #rooms = new Map<number, { readonly room: PartialStateRoom; readonly whole: Deferred<void> }>()
+  #completed = new Map<number, number>()
 
-  constructor(db: Database, store: PartialStateStore) {
+  constructor(db: Database, store: PartialStateStore, clock: Clock) {
     this.#db = db
     this.#store = store
+    this.#clock = clock
   }
 
   /** Learns what the last stop has left. To be called before anything else. */
   async load(): Promise<void> {
     for (const room of await this.#store.listAll(this.#db.reader)) this.#add(room)
+    this.#completed = await this.#store.listCompleted(this.#db.reader)
   }
 
   isPartial(roomNid: number): boolean {
@@ -33,20 +42,28 @@ export class PartialRooms {
     return [...this.#rooms.values()].map(({ room }) => room)
   }
 
-  /** Resolves when the state of the room is whole, at once where it is. Rejects with the signal's reason. */
-  async whenWhole(roomNid: number, signal?: AbortSignal): Promise<void> {
+  /** The position of the events stream since which the state of a room is whole that was not before. */
+  completedAt(roomNid: number): number | undefined {
+    return this.#completed.get(roomNid)
+  }
+
+  /** Resolves when the state of the room is whole, at once where it is. Rejects with 504 when that takes too long. */
+  async whenWhole(roomNid: number): Promise<void> {
     const waiting = this.#rooms.get(roomNid)
     if (!waiting) return
-    if (signal === undefined) return waiting.whole.promise
-    signal.throwIfAborted()
-    await new Promise<void>((resolve, reject) => {
-      const abort = (): void => reject(signal.reason as Error)
-      signal.addEventListener('abort', abort, { once: true })
-      void waiting.whole.promise.then(() => {
-        signal.removeEventListener('abort', abort)
-        resolve()
-      })
-    })
+    const over = new AbortController()
+    try {
+      const isWhole = await Promise.race([
+        waiting.whole.promise.then(() => true),
+        this.#clock.sleep(MAX_WAIT_MS, over.signal).then(
+          () => false,
+          () => true,
+        ),
+      ])
+      if (!isWhole) throw new MatrixError('M_CONNECTION_TIMEOUT', 'The members of the room are not known yet')
+    } finally {
+      over.abort()
+    }
   }
 
   /** Notes a room with the event by which this server comes in. */
@@ -57,12 +74,17 @@ export class PartialRooms {
     })
   }
 
-  /** Forgets a room with what makes its state whole; those who wait go on after the commit. */
-  async delete(tx: Tx, roomNid: number): Promise<void> {
+  /**
+   * Forgets a room, with what makes its state whole at a position, or when it is given up; those who wait go on after
+   * the commit.
+   */
+  async delete(tx: Tx, roomNid: number, completedAt?: number): Promise<void> {
     await this.#store.delete(tx, roomNid)
+    if (completedAt !== undefined) await this.#store.setCompleted(tx, roomNid, completedAt)
     tx.afterCommit(() => {
       const waiting = this.#rooms.get(roomNid)
       this.#rooms.delete(roomNid)
+      if (completedAt !== undefined) this.#completed.set(roomNid, completedAt)
       waiting?.whole.resolve()
     })
   }

@@ -1,6 +1,4 @@
 import type { Database, Tx } from '../../storage/database.js'
-import { StateSnapshot } from '../../storage/state-snapshot.js'
-import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { EventWrite } from '../../storage/stores/event-writer.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
@@ -17,10 +15,10 @@ import { asAuthState, type EventAssembler } from './event-assembler.js'
 import { relationOf } from './event-composer.js'
 import { judgeByAuthEvents } from './event-judge.js'
 import type { EventPersister } from './event-persister.js'
+import type { FlatStates } from './flat-states.js'
 import { toPending, type EventLookup, type PendingEvents } from './pending-events.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
-import type { StateChangeDescriber } from './state-changes.js'
 import type { StateKeyInterner } from './state-key-interner.js'
 
 /** A room as another server has handed it over, and the event by which one of our users came in. */
@@ -35,13 +33,12 @@ export interface Adoption {
 }
 
 interface Parts {
-  readonly currentState: CurrentStateStore
+  readonly flat: FlatStates
   readonly missingEvents: MissingEventsStore
   readonly assembler: EventAssembler
   readonly lookup: EventLookup
   readonly interner: StateKeyInterner
   readonly builder: SnapshotBuilder
-  readonly changes: StateChangeDescriber
   readonly persister: EventPersister
   readonly heads: RoomHeads
   readonly locks: KeyedMutex
@@ -94,7 +91,8 @@ export class RoomAdopter {
         ? undefined
         : await this.#parts.assembler.authPosition(event, foundation.authEvents, pending),
     })
-    const stateChanges = await this.#stateChanges(room, after, new Map(pending).set(eventNid, toPending(own)))
+    const withOwn = new Map(pending).set(eventNid, toPending(own))
+    const stateChanges = await this.#parts.flat.changesTo(room, after.snapshot, withOwn)
     const write: EventWrite = { ...own, stateChanges }
     const head: RoomHead = {
       room,
@@ -174,21 +172,6 @@ export class RoomAdopter {
       txn: undefined,
       redaction: undefined,
     }
-  }
-
-  /** What becomes of the flat tables, which may hold what was known of the room before. */
-  async #stateChanges(
-    { roomNid }: RoomRecord,
-    after: SnapshotRef,
-    pending: PendingEvents,
-  ): Promise<EventWrite['stateChanges']> {
-    const { currentState, interner, changes } = this.#parts
-    const entries = await currentState.list(this.#db.reader, roomNid)
-    const keyNids = await interner.intern(entries.map(({ type, stateKey }) => stateKeyOf(type, stateKey)))
-    const before = StateSnapshot.from(
-      entries.map(({ type, stateKey, eventNid }) => [keyNids.get(stateKeyOf(type, stateKey))!, eventNid]),
-    )
-    return changes.describe(before, after.snapshot, pending)
   }
 
   /** The previous events' nids, those that they will have where they are not held; and where the history ends. */

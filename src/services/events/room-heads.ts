@@ -92,6 +92,11 @@ export class RoomHeads {
     if (head.pending.size === 0) this.#release(head)
   }
 
+  /** What is known of a room's end is out of date: the next writer reads it anew. Nothing of it waits for its commit. */
+  forget(room: RoomRecord): void {
+    this.#heads.delete(room.roomNid)
+  }
+
   /** Nothing more may be built on this head: the next writer reads the room anew. */
   fail(head: RoomHead): void {
     head.failed = true

@@ -51,9 +51,11 @@ export class JoinedRooms {
     const refused = new Map([...state.refused, ...chain.refused])
     if (refused.size > 0) this.#log(join, server, refused)
     const room = await this.#room(requireCreate(join, state.events))
-    const inState = new Set<string>(state.events.map(({ eventId }) => eventId))
     const { stored } = await outliers.receive(room, [...state.events, ...chain.events])
     const servers = answer['members_omitted'] === true ? serversOf(answer, server) : undefined
+    const inState = new Set<string>(state.events.map(({ eventId }) => eventId))
+    // Of the members that are omitted, those are known that the join is authorized by.
+    if (servers) for (const id of memberIdsOf(join, chain.events)) inState.add(id)
     await adopter.adopt({
       room,
       state: stored.filter((each) => isStateOf(each, inState)),
@@ -106,6 +108,13 @@ function requireCreate(join: Event, events: readonly Event[]): Event {
   const version = create.content['room_version'] ?? '1'
   if (version !== join.rules.version) throw badJson('The create event has another room version')
   return create
+}
+
+function memberIdsOf(join: Event, events: readonly Event[]): string[] {
+  const cited = new Set(join.authEventIds)
+  return events.flatMap(({ eventId, type }) =>
+    type === 'm.room.member' && cited.has(eventId) ? [eventId] : [],
+  )
 }
 
 function isStateOf({ event, rejected }: StoredEvent, ids: ReadonlySet<string>): boolean {

@@ -40,4 +40,20 @@ export class PartialStateStore {
   async delete(tx: Tx, roomNid: number): Promise<void> {
     await tx.execute('DELETE FROM partial_state_rooms WHERE room_nid = ?', [roomNid])
   }
+
+  /** Since which position of the events stream the states of rooms are whole that were not. */
+  async listCompleted(q: Query): Promise<Map<number, number>> {
+    const rows = await q.all<{ room_nid: number; stream_ordering: number }>(
+      'SELECT room_nid, stream_ordering FROM completed_rooms',
+    )
+    return new Map(rows.map((row) => [row.room_nid, row.stream_ordering]))
+  }
+
+  async setCompleted(tx: Tx, roomNid: number, streamOrdering: number): Promise<void> {
+    await tx.execute(
+      `INSERT INTO completed_rooms (room_nid, stream_ordering) VALUES (?, ?)
+       ON CONFLICT (room_nid) DO UPDATE SET stream_ordering = excluded.stream_ordering`,
+      [roomNid, streamOrdering],
+    )
+  }
 }

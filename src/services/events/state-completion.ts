@@ -1,0 +1,158 @@
+import type { Database } from '../../storage/database.js'
+import type { StateSnapshot } from '../../storage/state-snapshot.js'
+import { writeCurrentState, type CurrentStateChange } from '../../storage/stores/current-state-writer.js'
+import type { EventStates, EventStatesStore } from '../../storage/stores/event-states.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
+import type { SnapshotRow, StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { EventId, UserId } from '../../protocol/ids.js'
+import { nextTurn } from '../../util/clock.js'
+import type { KeyedMutex } from '../../util/keyed-mutex.js'
+import type { PositionSink } from '../streams/notifier.js'
+import type { FlatStates } from './flat-states.js'
+import type { GivenStates } from './given-states.js'
+import type { PartialRooms } from './partial-rooms.js'
+import { NOTHING_PENDING } from './pending-events.js'
+import type { RoomHead, RoomHeads } from './room-heads.js'
+import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
+import type { StateResolver } from './state-resolver.js'
+
+interface Parts {
+  readonly events: EventsStore
+  readonly eventStates: EventStatesStore
+  readonly snapshots: StateSnapshotsStore
+  readonly partialRooms: PartialRooms
+  readonly flat: FlatStates
+  readonly givenStates: GivenStates
+  readonly builder: SnapshotBuilder
+  readonly resolver: StateResolver
+  readonly heads: RoomHeads
+  readonly locks: KeyedMutex
+  readonly eventStream: StreamIdGenerator
+  readonly positions: PositionSink
+}
+
+/** What is written when a state becomes whole. */
+interface Completion {
+  readonly rows: readonly SnapshotRow[]
+  readonly updates: readonly EventStates[]
+  readonly stateChanges: readonly CurrentStateChange[]
+}
+
+/**
+ * Makes the state of a room whole that this server has come into without knowing its members: the states at all events
+ * since then get what they lack, and so does the current state.
+ */
+export class StateCompletion {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /**
+   * @param join the event by which this server came in
+   * @param states the state after each of its previous events: events that are held, as outliers at least
+   * @returns false where the room is not, or no longer, waiting for the state before this join
+   */
+  complete(room: RoomRecord, join: StoredEvent, states: readonly (readonly EventId[])[]): Promise<boolean> {
+    return this.#parts.locks.run(String(room.roomNid), async () => {
+      const { heads, partialRooms } = this.#parts
+      if (partialRooms.get(room.roomNid)?.joinNid !== join.eventNid) return false
+      const head = await heads.get(room)
+      // What is to be changed must be there: nothing new comes while the lock is held.
+      while (heads.pendingOf(room).size > 0) await nextTurn()
+      const completion = await this.#compose(head, join, states)
+      await this.#write(room, completion)
+      return true
+    })
+  }
+
+  async #compose(
+    head: RoomHead,
+    join: StoredEvent,
+    states: readonly (readonly EventId[])[],
+  ): Promise<Completion> {
+    const { room } = head
+    const { eventStates, flat, builder } = this.#parts
+    const { whole, rows } = await this.#wholeState(head, states)
+    const events = await eventStates.listSince(this.#db.reader, room.roomNid, join.streamOrdering ?? 0)
+    const named = new Map<number, SnapshotRef>()
+    let last: SnapshotRef | undefined
+    const name = async (nid: number): Promise<number> => {
+      const known = named.get(nid)
+      if (known) return known.nid
+      const [snapshot] = await builder.load([nid])
+      const from = last ?? { nid, snapshot: snapshot!, rows: [] }
+      last = await builder.build(room, from, from.snapshot.changesTo(withMissing(snapshot!, whole)))
+      named.set(nid, last)
+      rows.push(...last.rows)
+      return last.nid
+    }
+    const updates: EventStates[] = []
+    for (const { eventNid, before, after } of events) {
+      updates.push({ eventNid, before: await name(before), after: await name(after) })
+    }
+    const current = withMissing(head.state.snapshot, whole)
+    const stateChanges = await flat.changesTo(room, current, NOTHING_PENDING)
+    return { rows: distinct(rows), updates, stateChanges }
+  }
+
+  /** The state before the join, where its previous events meet. */
+  async #wholeState(
+    head: RoomHead,
+    states: readonly (readonly EventId[])[],
+  ): Promise<{ whole: StateSnapshot; rows: SnapshotRow[] }> {
+    const { givenStates, resolver } = this.#parts
+    const refs: SnapshotRef[] = []
+    for (const ids of states) refs.push(await givenStates.build(head, ids))
+    const resolved =
+      refs.length === 1
+        ? refs[0]!
+        : await resolver.resolve(
+            head.room,
+            refs.map(({ nid }) => nid),
+          )
+    return { whole: resolved.snapshot, rows: [...refs, resolved].flatMap(({ rows }) => rows) }
+  }
+
+  async #write(room: RoomRecord, { rows, updates, stateChanges }: Completion): Promise<void> {
+    const { snapshots, eventStates, eventStream, partialRooms, builder, events, heads, positions } =
+      this.#parts
+    try {
+      await this.#db.write('complete_state', async (tx) => {
+        if (rows.length > 0) await snapshots.insert(tx, rows)
+        await eventStates.update(tx, updates)
+        const [position] = await eventStream.allocate(tx, 1)
+        await writeCurrentState(tx, [{ room, streamOrdering: position!, stateChanges }])
+        await partialRooms.delete(tx, room.roomNid, position)
+        tx.afterCommit(() => {
+          builder.committed(rows)
+          for (const { eventNid } of updates) events.forget(eventNid)
+          heads.forget(room)
+        })
+      })
+    } catch (error) {
+      builder.abandoned(rows)
+      throw error
+    }
+    const users = stateChanges.flatMap(({ stateKey, member }) =>
+      member?.isLocal ? [stateKey as UserId] : [],
+    )
+    positions.onNewPosition('events', { rooms: [room.roomId], users })
+  }
+}
+
+/** A state with what another has and it lacks. */
+function withMissing(state: StateSnapshot, whole: StateSnapshot): StateSnapshot {
+  const missing = new Map<number, number>()
+  for (const [key, nid] of whole.entries()) if (state.get(key) === undefined) missing.set(key, nid)
+  return missing.size === 0 ? state : state.with(missing)
+}
+
+function distinct(rows: readonly SnapshotRow[]): SnapshotRow[] {
+  return [...new Map(rows.map((row) => [row.snapshotNid, row])).values()]
+}
