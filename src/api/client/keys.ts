@@ -31,15 +31,18 @@ export const uploadKeys = route({
   },
 })
 
+/** How long the client waits for other servers, in milliseconds. */
+const timeout = z.number().int().min(0).nullish()
+
 /** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3keysquery */
 export const queryKeys = route({
   operationId: 'queryKeys',
   method: 'POST',
   path: '/_matrix/client/v3/keys/query',
   auth: 'userOrGuest',
-  body: z.looseObject({ device_keys: jsonObject }),
+  body: z.looseObject({ device_keys: jsonObject, timeout }),
   async handler({ requester, body }, { keyQueries }) {
-    return keyQueries.query(requester.userId, body.device_keys)
+    return keyQueries.query(requester.userId, body.device_keys, { timeoutMs: body.timeout ?? undefined })
   },
 })
 
@@ -49,9 +52,9 @@ export const claimKeys = route({
   method: 'POST',
   path: '/_matrix/client/v3/keys/claim',
   auth: 'userOrGuest',
-  body: z.looseObject({ one_time_keys: jsonObject }),
+  body: z.looseObject({ one_time_keys: jsonObject, timeout }),
   async handler({ body }, { keyClaims }) {
-    return keyClaims.claim(body.one_time_keys)
+    return keyClaims.claim(body.one_time_keys, { timeoutMs: body.timeout ?? undefined })
   },
 })
 

@@ -7,6 +7,7 @@ import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryByI
 import { getServerKey, getServerKeyById } from './keys-server.js'
 import { membershipRoutes } from './membership-routes.js'
 import { sendTransaction } from './transactions.js'
+import { outboundRoutes } from './outbound-routes.js'
 import { getVersion } from './version.js'
 
 /** What `keys` of a listener serves: for everybody, without signature. */
@@ -46,5 +47,6 @@ export const federationRoutes: readonly Route[] = [
   ...federationMediaRoutes,
   ...membershipRoutes,
   ...openIdRoutes,
+  ...outboundRoutes,
   ...serverKeyRoutes,
 ]
