@@ -20,11 +20,14 @@ export function pdusOf({ json, text }: JsonWithText, ...lists: readonly string[]
     const list = source[name]
     return Array.isArray(list) ? list : []
   })
-  return isExact ? pdus : pdus.map(textOf)
+  // What is no object is none in any form: a text among them is not that of one.
+  const objects = pdus.map((pdu) => (isJsonObject(pdu) ? pdu : undefined))
+  return isExact ? objects : objects.map(textOf)
 }
 
 /** What has no canonical form is no event either. */
-function textOf(pdu: Parameters<typeof canonicalJson>[0]): string | undefined {
+function textOf(pdu: JsonObject | undefined): string | undefined {
+  if (pdu === undefined) return undefined
   try {
     return canonicalJson(pdu)
   } catch {
