@@ -12,6 +12,11 @@ import { MutualRooms } from '../services/rooms/mutual-rooms.js'
 import { Reports } from '../services/rooms/reports.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
+import type { Notifier } from '../services/streams/notifier.js'
+import { OldSync } from '../services/sync/old-sync.js'
+import { RoomPeeking } from '../services/sync/room-peeking.js'
+import { RoomWatches } from '../services/sync/room-watches.js'
+import type { Sync } from '../services/sync/sync.js'
 import type { Database } from '../storage/database.js'
 import { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import { ReportsStore } from '../storage/stores/reports.js'
@@ -19,7 +24,8 @@ import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { AccountStores } from './wire-accounts.js'
 import type { EventStores } from './wire-events.js'
-import type { EventReading } from './wire-reading.js'
+import type { EventReading, ReadingStores } from './wire-reading.js'
+import type { RoomStores } from './wire-rooms.js'
 import { createSearchServices, createSearchStores, type SearchServices } from './wire-search.js'
 import type { Streams } from './wire-storage.js'
 
@@ -29,6 +35,8 @@ export interface DiscoveryParts {
   readonly clock: Clock
   readonly bus: LocalBus
   readonly streams: Streams
+  readonly notifier: Notifier
+  readonly sync: Sync
   readonly roomState: RoomState
   readonly roomStateViews: RoomStateViews
   readonly reading: EventReading
@@ -45,8 +53,10 @@ export type DiscoveryServices = SearchServices &
     Services,
     | 'accountModeration'
     | 'mutualRooms'
+    | 'oldSync'
     | 'openIdTokens'
     | 'reports'
+    | 'roomPeeking'
     | 'threepids'
     | 'turnCredentials'
     | 'whois'
@@ -61,20 +71,27 @@ export function createDiscoveryServices(
   parts: DiscoveryParts,
   stores: DiscoveryStores &
     Pick<AccountStores, 'users' | 'threepids' | 'clientIps' | 'profiles'> &
-    EventStores,
+    EventStores &
+    Pick<ReadingStores, 'timeline'> &
+    Pick<RoomStores, 'publicRooms'>,
   config: HomeserverConfig,
 ): { services: DiscoveryServices; background: readonly BackgroundWork[] } {
   const { serverName } = config.server
+  const { db, clock, bus } = parts
   const shared = { ...stores, ...parts, ...parts.reading, serverName }
+  const watches = new RoomWatches(clock)
+  bus.subscribe(watches)
   const search = createSearchServices(parts, stores, config)
   const services = {
     ...search.services,
     accountModeration: new AccountModeration({ ...shared, tokens: parts.accessTokens }),
     mutualRooms: new MutualRooms(shared),
+    oldSync: new OldSync(db, shared),
     openIdTokens: new OpenIdTokens(shared),
     reports: new Reports(shared),
+    roomPeeking: new RoomPeeking(db, { ...shared, watches, timeline: stores.timeline }),
     threepids: new Threepids({ ...shared, mayChange: config.registration.mayChangeThreepids }),
-    turnCredentials: new TurnCredentials(parts.clock, config.turn),
+    turnCredentials: new TurnCredentials(clock, config.turn),
     whois: new Whois(shared),
   }
   return { services, background: search.background }

@@ -206,16 +206,16 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     stores,
   )
-  const discovery = createDiscoveryServices(
-    { ...shared, ...readers, ...accounts, bus, streams, roomState: events.roomState, reading, sightings },
-    stores,
-    config,
-  )
   bus.subscribe(followMemberships(ephemeral.typing, onError))
   const { notifier, ignored, reads, ...syncs } = createSyncServices(
     { ...accounts, ...keys, ...ephemeral, ...reading, storage, clock, bus, toDevice },
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
+  )
+  const discovery = createDiscoveryServices(
+    { ...shared, ...events, ...readers, ...accounts, ...syncs, bus, streams, notifier, reading, sightings },
+    stores,
+    config,
   )
   const http = createOutboundHttp(parts)
   const delivery = createDeliveryServices(

@@ -74,6 +74,8 @@ import type { Threads } from './rooms/threads.js'
 import type { UserDirectory } from './rooms/user-directory.js'
 import type { DeviceListChanges } from './sync/device-list-changes.js'
 import type { SlidingSync } from './sync/sliding-sync/sliding-sync.js'
+import type { OldSync } from './sync/old-sync.js'
+import type { RoomPeeking } from './sync/room-peeking.js'
 import type { Sync } from './sync/sync.js'
 import type { SyncFilters } from './sync/sync-filters.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -115,6 +117,7 @@ export interface Services {
   readonly mediaUploads: MediaUploads
   readonly metrics: Pick<Metrics, 'render'>
   readonly mutualRooms: MutualRooms
+  readonly oldSync: OldSync
   readonly openIdTokens: OpenIdTokens
   readonly notificationList: NotificationList
   readonly ownKeys: OwnKeys
@@ -138,6 +141,7 @@ export interface Services {
   readonly roomInitialSync: RoomInitialSync
   readonly roomMembers: RoomMembers
   readonly roomMembership: RoomMembership
+  readonly roomPeeking: RoomPeeking
   readonly roomSending: RoomSending
   readonly roomStateViews: RoomStateViews
   readonly roomSummaries: RoomSummaries

@@ -3,6 +3,7 @@ import * as admin from './admin.js'
 import * as administrativeContact from './administrative-contact.js'
 import * as mutualRooms from './mutual-rooms.js'
 import * as oauthServerMetadata from './oauth-server-metadata.js'
+import * as oldSync from './old-sync.js'
 import * as openid from './openid.js'
 import * as reportContent from './report-content.js'
 import * as search from './search.js'
@@ -21,6 +22,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   admin,
   reportContent,
   mutualRooms,
+  oldSync,
   search,
   users,
 ]

@@ -32,6 +32,13 @@ export class ReadableEvents {
     return { view, stored: await this.requireIn(view, userId, eventId) }
   }
 
+  /** The same whatever the room. */
+  async requireAnywhere(userId: UserId, eventId: EventId): Promise<{ view: RoomView; stored: StoredEvent }> {
+    const stored = await this.#parts.events.get(this.#db.reader, eventId)
+    if (!stored) throw notFound('Event not found')
+    return this.require(userId, stored.event.roomId, eventId)
+  }
+
   /** The same in a room that the user may look into. */
   async requireIn(view: RoomView, userId: UserId, eventId: EventId): Promise<StoredEvent> {
     const stored = await this.#parts.events.get(this.#db.reader, eventId)

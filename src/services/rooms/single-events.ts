@@ -24,4 +24,13 @@ export class SingleEvents {
     const { stored } = await this.#parts.readable.require(reader.userId, roomId, eventId)
     return this.#parts.clientEvents.serializeOne(reader, stored)
   }
+
+  /**
+   * The same by the event's ID alone.
+   * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3eventseventid
+   */
+  async find(reader: EventReader, eventId: EventId): Promise<JsonObject> {
+    const { stored } = await this.#parts.readable.requireAnywhere(reader.userId, eventId)
+    return this.#parts.clientEvents.serializeOne(reader, stored)
+  }
 }

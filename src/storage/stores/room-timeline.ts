@@ -92,6 +92,23 @@ export class RoomTimelineStore {
     return row && [...(await this.#events.fromRows(q, [row])).values()][0]
   }
 
+  /** What came after one position of the stream and up to another, in that order. Index events_room_stream. */
+  async listStream(
+    q: Query,
+    roomNid: number,
+    range: { readonly after: number; readonly upTo: number },
+    limit: number,
+  ): Promise<StoredEvent[]> {
+    const rows = await q.all<EventRow>(
+      `SELECT ${EVENT_COLUMNS} FROM events e
+       WHERE e.room_nid = ? AND e.stream_ordering > ? AND e.stream_ordering <= ?
+         AND e.rejected IS NULL AND e.soft_failed = 0
+       ORDER BY e.stream_ordering LIMIT ?`,
+      [roomNid, range.after, range.upTo, limit],
+    )
+    return [...(await this.#events.fromRows(q, rows)).values()]
+  }
+
   /** Events at or after a time (`f`), or at or before it (`b`), the closest first. Index events_room_ts. */
   async listByTimestamp(
     q: Query,

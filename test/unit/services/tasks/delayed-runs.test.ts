@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { DelayedRuns } from '../../../../src/services/tasks/delayed-runs.js'
 import { createDeferred } from '../../../../src/util/deferred.js'
+import { nextTurn } from '../../../../src/util/clock.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 
 describe('services/tasks/delayed-runs', () => {
@@ -39,7 +40,7 @@ describe('services/tasks/delayed-runs', () => {
     await clock.advance(5000)
     expect(begun).to.equal(1)
     gates[0]?.resolve()
-    await clock.advance(0)
+    await nextTurn()
     await clock.advance(1000)
     expect(begun).to.equal(2)
     gates[1]?.resolve()
@@ -52,7 +53,7 @@ describe('services/tasks/delayed-runs', () => {
     for (let round = 0; round < 2; round++) {
       runs.schedule()
       await clock.advance(1000)
-      await clock.advance(0)
+      await nextTurn()
     }
     expect(errors).to.deep.equal([failure, failure])
   })
