@@ -58,6 +58,8 @@ export class Destinations {
   /** What the database does not know yet. */
   #unwritten = new Map<ServerName, State>()
   #writing: Promise<void> | undefined
+  /** For signs of life whose servers are not in memory. */
+  readonly #looking = new Set<Promise<void>>()
   #poll: Timer | undefined
   #isStopped = false
 
@@ -107,10 +109,18 @@ export class Destinations {
 
   /** The server has answered, or asked something: what was held against it is forgotten. */
   markAlive(serverName: ServerName): void {
-    if (this.#states.get(serverName) === WELL) return
-    this.#stateOf(serverName).then((state) => {
-      if (state !== WELL) this.#recover(serverName)
-    }, this.#deps.onError)
+    const known = this.#states.get(serverName)
+    if (known === WELL) return
+    if (known !== undefined) {
+      this.#recover(serverName)
+      return
+    }
+    const looking = this.#stateOf(serverName)
+      .then((state) => {
+        if (state !== WELL) this.#recover(serverName)
+      }, this.#deps.onError)
+      .finally(() => this.#looking.delete(looking))
+    this.#looking.add(looking)
   }
 
   /** The server has not answered. Resolves with the time at which it may be asked again. */
@@ -157,16 +167,22 @@ export class Destinations {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#poll?.cancel()
+    await Promise.all(this.#looking)
     while (this.#writing !== undefined) await this.#writing
   }
 
   async #takeRequests(): Promise<void> {
     const { db, store } = this.#deps
     const requested = await store.listRequested(db.reader, MAX_REQUESTED)
-    for (const serverName of requested) this.#recover(serverName)
+    for (const serverName of requested) {
+      await this.#stateOf(serverName)
+      this.#recover(serverName)
+    }
   }
 
   #recover(serverName: ServerName): void {
+    // Somebody else has seen it too.
+    if (this.#states.get(serverName) === WELL) return
     this.#lastFailedTs.delete(serverName)
     this.#set(serverName, WELL)
     for (const listener of this.#listeners) listener(serverName)
