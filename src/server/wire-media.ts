@@ -1,16 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { HttpClient } from '../net/http-client.js'
 import type { ServerName } from '../protocol/ids.js'
 import { AccessTimes } from '../services/media/access-times.js'
-import { INCOMING_DIRECTORY } from '../services/media/file-keys.js'
-import { DirectoryStore } from '../services/media/file-store.js'
-import { IncomingFiles } from '../services/media/incoming-files.js'
 import { Inspector } from '../services/media/inspector.js'
+import { MediaDeletion } from '../services/media/media-deletion.js'
 import { MediaDownloads } from '../services/media/media-downloads.js'
-import { MediaFiles } from '../services/media/media-files.js'
 import { MediaFinder } from '../services/media/media-finder.js'
-import { MediaKeeper } from '../services/media/media-keeper.js'
+import { MediaQuarantine } from '../services/media/media-quarantine.js'
+import { MediaRetention } from '../services/media/media-retention.js'
 import { MediaUploads } from '../services/media/media-uploads.js'
 import { DEFAULT_OEMBED_PROVIDERS, OembedProviders, parseOembedProviders } from '../services/media/oembed.js'
 import { PageFetcher } from '../services/media/page-fetcher.js'
@@ -23,15 +20,15 @@ import { UploadLimits } from '../services/media/upload-limits.js'
 import { compileUrlBlocklist } from '../services/media/url-blocklist.js'
 import { UrlPreviews } from '../services/media/url-previews.js'
 import type { Services } from '../services/services.js'
-import { MediaStore } from '../storage/stores/media.js'
-import { MediaThumbnailsStore } from '../storage/stores/media-thumbnails.js'
 import { UrlPreviewsStore } from '../storage/stores/url-previews.js'
 import type { JsonValue } from '../util/json.js'
 import type { BackgroundWork } from './lifecycle.js'
+import { createMediaShelf, type MediaShelf } from './media-shelf.js'
 import type { RemoteServices } from './wire-remote.js'
 import type { ServiceParts } from './wire-services.js'
 
 const ACCESS_TIMES_MS = 60_000
+const RETENTION_MS = 60 * 60_000
 
 export type MediaParts = Pick<
   ServiceParts,
@@ -39,7 +36,10 @@ export type MediaParts = Pick<
 > &
   Pick<RemoteServices, 'federationClient' | 'http' | 'createHttpClient'>
 
-export type MediaServices = Pick<Services, 'mediaDownloads' | 'mediaUploads' | 'thumbnails' | 'urlPreviews'>
+export type MediaServices = Pick<
+  Services,
+  'mediaDeletion' | 'mediaDownloads' | 'mediaQuarantine' | 'mediaUploads' | 'thumbnails' | 'urlPreviews'
+>
 
 /** The services of files, and what they do while nobody asks. */
 export function createMediaServices(parts: MediaParts): {
@@ -49,7 +49,7 @@ export function createMediaServices(parts: MediaParts): {
   const { config, clock } = parts
   const { serverName } = config.server
   const { requiresAuthentication } = config.media
-  const shelf = createShelf(parts)
+  const shelf = createMediaShelf({ ...parts, db: parts.storage.db })
   const pending = new PendingUploads(clock)
   const accesses = new AccessTimes(shelf)
   const images = new Inspector(parts)
@@ -63,9 +63,16 @@ export function createMediaServices(parts: MediaParts): {
     maxUploadSize: config.media.maxUploadSize,
     limits: config.media.uploadLimits,
   })
+  const deletion = new MediaDeletion(shelf, { serverName })
+  const retention = new MediaRetention(
+    { ...shelf, previews: new UrlPreviewsStore(), accesses, deletion },
+    config.media,
+  )
   const previews = createUrlPreviews(parts, { ...shelf, images })
   return {
     services: {
+      mediaDeletion: deletion,
+      mediaQuarantine: new MediaQuarantine(shelf),
       mediaDownloads: new MediaDownloads({ ...shelf, finder }, { serverName }),
       mediaUploads: new MediaUploads(
         { ...shelf, pending, limits },
@@ -92,6 +99,7 @@ export function createMediaServices(parts: MediaParts): {
       {
         tasks: [
           { name: 'write_media_access_times', intervalMs: ACCESS_TIMES_MS, run: () => accesses.flush() },
+          { name: 'expire_media', intervalMs: RETENTION_MS, run: (signal) => retention.run(signal) },
         ],
         async stop() {
           images.stop()
@@ -103,27 +111,9 @@ export function createMediaServices(parts: MediaParts): {
   }
 }
 
-/** What keeps files: the stores of rows and of content. */
-function createShelf({ config, storage: { db }, clock, logger }: MediaParts) {
-  const media = new MediaStore()
-  const thumbnails = new MediaThumbnailsStore()
-  const incoming = new IncomingFiles(join(config.media.storePath, INCOMING_DIRECTORY))
-  const files = new MediaFiles({
-    disk: new DirectoryStore(config.media.storePath),
-    incoming,
-    providers: [],
-    keepsLocal: config.media.keepsLocal,
-    logger,
-  })
-  const keeper = new MediaKeeper({ db, media, thumbnails, files, incoming })
-  return { db, clock, media, thumbnails, incoming, files, keeper }
-}
-
-type Shelf = ReturnType<typeof createShelf>
-
 function createRemoteMedia(
   { config: { media }, rateLimits, federationClient, http }: MediaParts,
-  shelf: Shelf,
+  shelf: MediaShelf,
 ): RemoteMedia {
   return new RemoteMedia(
     { ...shelf, rateLimits, client: new RemoteMediaClient({ federation: federationClient, http }) },
@@ -137,7 +127,7 @@ function createRemoteMedia(
 
 function createUrlPreviews(
   parts: MediaParts,
-  shelf: Shelf & { images: Inspector },
+  shelf: MediaShelf & { images: Inspector },
 ): { urlPreviews: UrlPreviews; background: BackgroundWork } {
   const { config, createHttpClient } = parts
   const { urlPreviews: options, requiresAuthentication } = config.media

@@ -17,6 +17,10 @@ import type { UiAuth } from './accounts/ui-auth.js'
 import type { Whois } from './accounts/whois.js'
 import type { NotificationList } from './delivery/notification-list.js'
 import type { Pushers } from './delivery/pushers.js'
+import type { AppservicePings } from './appservices/appservice-pings.js'
+import type { ThirdPartyNetworks } from './appservices/third-party-networks.js'
+import type { AppserviceAccounts } from './journeys/appservice-accounts.js'
+import type { NetworkRooms } from './rooms/network-rooms.js'
 import type { CrossSigning } from './devices/cross-signing.js'
 import type { DehydratedDevices } from './devices/dehydrated-devices.js'
 import type { Devices } from './devices/devices.js'
@@ -50,7 +54,9 @@ import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventSearch } from './rooms/event-search.js'
 import type { EventContext } from './rooms/event-context.js'
 import type { MutualRooms } from './rooms/mutual-rooms.js'
+import type { MediaDeletion } from './media/media-deletion.js'
 import type { MediaDownloads } from './media/media-downloads.js'
+import type { MediaQuarantine } from './media/media-quarantine.js'
 import type { MediaUploads } from './media/media-uploads.js'
 import type { Thumbnails } from './media/thumbnails.js'
 import type { UrlPreviews } from './media/url-previews.js'
@@ -91,6 +97,8 @@ export interface Services {
   readonly accountModeration: AccountModeration
   readonly accountRegistration: AccountRegistration
   readonly aliases: Aliases
+  readonly appserviceAccounts: AppserviceAccounts
+  readonly appservicePings: AppservicePings
   readonly crossSigning: CrossSigning
   readonly dehydratedDevices: DehydratedDevices
   readonly deviceListChanges: DeviceListChanges
@@ -113,12 +121,15 @@ export interface Services {
   readonly keySignatures: KeySignatures
   readonly login: Login
   readonly logout: Logout
+  readonly mediaDeletion: MediaDeletion
   readonly mediaDownloads: MediaDownloads
+  readonly mediaQuarantine: MediaQuarantine
   readonly mediaUploads: MediaUploads
   readonly metrics: Pick<Metrics, 'render'>
   readonly mutualRooms: MutualRooms
   readonly oldSync: OldSync
   readonly openIdTokens: OpenIdTokens
+  readonly networkRooms: NetworkRooms
   readonly notificationList: NotificationList
   readonly ownKeys: OwnKeys
   readonly pagination: Pagination
@@ -154,6 +165,7 @@ export interface Services {
   readonly sync: Sync
   readonly syncFilters: SyncFilters
   readonly threadSubscriptions: ThreadSubscriptions
+  readonly thirdPartyNetworks: ThirdPartyNetworks
   readonly threads: Threads
   readonly threepids: Threepids
   readonly thumbnails: Thumbnails

@@ -26,7 +26,8 @@ export interface FileStore {
   put(key: string, path: string): Promise<void>
   /** The content, or a part of it; undefined where there is no such file. Rejects when the store cannot be reached. */
   open(key: string, range?: ByteRange): Promise<Readable | undefined>
-  has(key: string): Promise<boolean>
+  /** Undefined where there is no such file. */
+  stat(key: string): Promise<StoredFile | undefined>
   /** Files that are not there count as deleted. */
   delete(keys: readonly string[]): Promise<void>
   /** All files whose keys begin with a directory. */
@@ -85,8 +86,9 @@ export class DirectoryStore implements FileStore {
     })
   }
 
-  async has(key: string): Promise<boolean> {
-    return (await statOf(this.pathOf(key)))?.isFile() ?? false
+  async stat(key: string): Promise<StoredFile | undefined> {
+    const stats = await statOf(this.pathOf(key))
+    return stats?.isFile() === true ? { key, length: stats.size, modifiedTs: stats.mtimeMs } : undefined
   }
 
   async delete(keys: readonly string[]): Promise<void> {

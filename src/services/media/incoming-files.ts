@@ -56,6 +56,11 @@ export class IncomingFiles {
     await rm(path, { force: true })
   }
 
+  /** How many there are, on their way or left behind. */
+  async count(): Promise<number> {
+    return (await readdir(this.#directory).catch(() => [])).length
+  }
+
   /** Removes what processes that have ended left behind: files not written to since then. Gives how many. */
   async removeStale(beforeTs: number): Promise<number> {
     let removed = 0

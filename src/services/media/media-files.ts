@@ -70,7 +70,7 @@ export class MediaFiles {
   async pathOf(key: string): Promise<{ path: string; release: () => Promise<void> } | undefined> {
     const { disk, keepsLocal } = this.#deps
     const path = disk.pathOf(key)
-    if (await disk.has(key)) return { path, release: () => Promise.resolve() }
+    if ((await disk.stat(key)) !== undefined) return { path, release: () => Promise.resolve() }
     if (!(await this.#fetch(key))) return undefined
     return { path, release: () => (keepsLocal ? Promise.resolve() : rm(path, { force: true })) }
   }

@@ -78,9 +78,10 @@ export class MediaKeeper {
     }
   }
 
-  /** Deletes a file that no row refers to; true when it is gone. For those that find files without a row. */
-  deleteOrphan(fileKey: string): Promise<boolean> {
-    return this.#locks.run(fileKey, () => this.#deleteIfUnused(fileKey))
+  /** Whether a row refers to a file, or to a thumbnail. */
+  async isUsed(key: string): Promise<boolean> {
+    const { db, media, thumbnails } = this.#deps
+    return (await media.isFileUsed(db.reader, key)) || (await thumbnails.usedKeys(db.reader, [key])).size > 0
   }
 
   async #deleteIfUnused(fileKey: string): Promise<boolean> {
