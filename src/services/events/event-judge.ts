@@ -5,7 +5,7 @@ import type { Event } from '../../protocol/event.js'
 import { checkAuthEvents, checkEventAuth } from '../../protocol/event-auth.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import { asAuthState, type EventAssembler, type StateLookup } from './event-assembler.js'
-import type { PartialRooms } from './partial-rooms.js'
+import type { PartialStates } from './partial-states.js'
 import type { RoomHead } from './room-heads.js'
 import type { SnapshotRef } from './snapshot-builder.js'
 import type { StateResolver } from './state-resolver.js'
@@ -18,6 +18,8 @@ export interface JudgedEvent {
   readonly authEvents: readonly StoredEvent[]
   /** The states after the previous events that are not. */
   readonly given: readonly SnapshotRef[]
+  /** It is the create event of the room. */
+  readonly isBeginning: boolean
   /** It is of the past: the current state has no say. */
   readonly isHistory: boolean
 }
@@ -36,7 +38,7 @@ export interface Judgement {
 interface Parts {
   readonly assembler: EventAssembler
   readonly resolver: StateResolver
-  readonly partialRooms: Pick<PartialRooms, 'isPartial'>
+  readonly partialStates: PartialStates
 }
 
 /**
@@ -54,20 +56,21 @@ export class EventJudge {
   async judge(head: RoomHead, judged: JudgedEvent): Promise<Judgement> {
     const { event, prevEvents, authEvents, given } = judged
     const own = prevEvents.filter((stored) => stored.roomNid === head.room.roomNid)
-    const before = await this.#parts.resolver.resolve(
+    const resolved = await this.#parts.resolver.resolve(
       head.room,
       [...own.flatMap((stored) => stored.stateAfter ?? []), ...given.map(({ nid }) => nid)],
       head.pending,
     )
+    const before = await this.#parts.partialStates.withMembers(head, resolved, authEvents)
     const keys = authStateKeys(event.rules, event).map(([type, stateKey]) => stateKeyOf(type, stateKey))
-    const isPartial = this.#parts.partialRooms.isPartial(head.room.roomNid)
     const lookUp = async ({ snapshot }: SnapshotRef): Promise<StateLookup> => {
       const found = await this.#parts.assembler.lookUp({ snapshot, pending: head.pending }, keys)
-      return isPartial ? withMembers(found, authEvents) : found
+      return this.#parts.partialStates.lookUp(head, found, authEvents)
     }
     const state = await lookUp(before)
     const verdict = firstRefusal(
-      () => checkOrigin(event, { isOfRoom: own.length === prevEvents.length }),
+      () =>
+        checkOrigin(event, { isOfRoom: own.length === prevEvents.length, isBeginning: judged.isBeginning }),
       // 4: by its auth events
       () => judgeByAuthEvents(event, authEvents, state),
       // 5: by the state before it
@@ -83,21 +86,6 @@ export class EventJudge {
   }
 }
 
-/**
- * A state that lacks members, with those that an event is authorized by: nobody else can say who is in the room.
- * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2send_joinroomideventid
- */
-function withMembers(state: StateLookup, authEvents: readonly StoredEvent[]): StateLookup {
-  const completed = new Map(state)
-  for (const stored of authEvents) {
-    const { type, stateKey } = stored.event
-    if (type !== 'm.room.member' || stateKey === undefined || stored.rejected !== null) continue
-    const key = stateKeyOf(type, stateKey)
-    if (!completed.has(key)) completed.set(key, stored)
-  }
-  return completed
-}
-
 /** Check 4 alone: whether an event's auth events allow it. `state`: where room version 12 finds the create event. */
 export function judgeByAuthEvents(
   event: Event,
@@ -111,9 +99,17 @@ export function judgeByAuthEvents(
   )
 }
 
-/** The rules let create events pass whatever the state; a room that is there has one already. */
-function checkOrigin(event: Event, { isOfRoom }: { isOfRoom: boolean }): AuthVerdict {
-  if (event.type === 'm.room.create') return refuse('1', 'The room has a create event')
+/**
+ * The rules let create events pass whatever the state. A room that is there has one already: that one may come with its
+ * history.
+ */
+function checkOrigin(
+  event: Event,
+  { isOfRoom, isBeginning }: { isOfRoom: boolean; isBeginning: boolean },
+): AuthVerdict {
+  if (event.type === 'm.room.create') {
+    return isBeginning ? ALLOWED : refuse('1', 'The room has a create event')
+  }
   if (!isOfRoom) return refuse('2', 'A previous event is of another room')
   return event.prevEventIds.length > 0 ? ALLOWED : refuse('2', 'The event has no previous events')
 }

@@ -84,6 +84,7 @@ interface Received {
   readonly missingPrevs: readonly MissingEvent[]
   readonly given: readonly SnapshotRef[]
   readonly authEvents: readonly StoredEvent[]
+  readonly isBeginning: boolean
   readonly isHistory: boolean
   readonly inTransaction: ReceiveOptions['inTransaction']
 }
@@ -159,6 +160,7 @@ export class EventReceiver {
     const authEvents = event.authEventIds.filter((id) => !held.has(id))
     if (prevEvents.length + authEvents.length > 0) return { outcome: 'missing', prevEvents, authEvents }
     const all = (ids: readonly EventId[]): StoredEvent[] => ids.flatMap((id) => held.get(id) ?? [])
+    const isBeginning = await this.#isBeginning(head, event)
     const gapNids = await this.#parts.missingEvents.getNids(this.#db.reader, [event.eventId, ...withoutState])
     return {
       event,
@@ -169,9 +171,18 @@ export class EventReceiver {
       missingPrevs: await this.#nameMissing(withoutState, new Map([...held, ...placeless]), gapNids),
       given: await this.#givenStates(head, withoutState, statesAfterMissing),
       authEvents: all(event.authEventIds),
-      isHistory: kind === 'backfilled',
+      isBeginning,
+      isHistory: kind === 'backfilled' || isBeginning,
       inTransaction: options.inTransaction,
     }
+  }
+
+  /** Whether it is the create event of the room, which we may have had as an outlier only. */
+  async #isBeginning({ state, pending }: RoomHead, event: Event): Promise<boolean> {
+    if (event.type !== 'm.room.create') return false
+    const key = stateKeyOf('m.room.create', '')
+    const create = await this.#parts.assembler.lookUp({ snapshot: state.snapshot, pending }, [key])
+    return create.get(key)?.event.eventId === event.eventId
   }
 
   /** Events that are not held have nids too, which will be theirs when they come. */
