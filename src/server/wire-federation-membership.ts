@@ -1,5 +1,6 @@
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
+import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { InviteReceiver } from '../services/federation/invite-receiver.js'
 import { InviteSender } from '../services/federation/invite-sender.js'
@@ -96,6 +97,7 @@ export function createFederationMembership(
         ...shared,
         policy: new IncomingInvites({
           ...shared,
+          permissions: new InvitePermissions(db, stores.accountData),
           rateLimits: parts.rateLimits,
           onlyAdminsInvite: parts.onlyAdminsInvite,
         }),

@@ -1,10 +1,14 @@
 import type { ServerName, UserId } from '../protocol/ids.js'
 import { AccountData } from '../services/accounts/account-data.js'
+import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { EventSender } from '../services/events/event-sender.js'
 import type { RoomState } from '../services/events/room-state.js'
+import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
+import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { Aliases } from '../services/rooms/aliases.js'
+import type { NetworkRooms } from '../services/rooms/network-rooms.js'
 import { AutoJoin, type AutoJoinOptions } from '../services/rooms/auto-join.js'
 import { DirectoryEntries } from '../services/rooms/directory-entries.js'
 import { DirectoryRules, type DirectoryRule } from '../services/rooms/directory-rules.js'
@@ -72,6 +76,10 @@ export interface RoomParts {
   readonly handshakes?: MembershipHandshakes
   /** Told of joins before they are answered; must not fail. */
   readonly onJoined?: (userId: UserId, room: RoomRecord) => Promise<void>
+  /** What application services have to do with aliases and the directory. */
+  readonly namespaces?: Pick<AppserviceRegistry, 'isTaken' | 'ownsAlias'>
+  readonly queries?: Pick<AppserviceQueries, 'hasAlias'>
+  readonly networkRooms?: Pick<NetworkRooms, 'list'>
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -141,6 +149,7 @@ export function createRoomServices(
   const remote = new RemoteMembership(shared)
   const invitations = new Invitations({
     ...shared,
+    permissions: new InvitePermissions(db, stores.accountData),
     reachesOthers: parts.handshakes !== undefined,
     options: { ...options.invitations, serverName },
   })

@@ -1,3 +1,4 @@
+import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { Filters } from '../services/accounts/filters.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { E2eKeys } from '../services/devices/e2e-keys.js'
@@ -11,10 +12,12 @@ import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
 import { Notifier } from '../services/streams/notifier.js'
+import type { PartialRooms } from '../services/events/partial-rooms.js'
 import { StreamPositions } from '../services/streams/stream-positions.js'
 import { DeviceListChanges } from '../services/sync/device-list-changes.js'
 import { DeviceListWakeups } from '../services/sync/device-list-wakeups.js'
 import { EventTail } from '../services/sync/event-tail.js'
+import { HiddenInviters } from '../services/sync/hidden-inviters.js'
 import { IgnoredUsers } from '../services/sync/ignored-users.js'
 import { LazyMembers } from '../services/sync/lazy-members.js'
 import { MemberMovements } from '../services/sync/member-movements.js'
@@ -64,6 +67,8 @@ export interface SyncParts {
   readonly e2eKeys: E2eKeys
   readonly pushRules: PushRules
   readonly filters: Filters
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: PartialRooms
 }
 
 export type SyncStores = Pick<
@@ -85,6 +90,7 @@ export type SyncReads = Omit<ReturnType<typeof createReads>, 'timelines'> & {
   readonly userRooms: UserRoomsCache
   readonly timelines: TimelineLoader
   readonly invites: InvitesSection
+  readonly hiddenInviters: HiddenInviters
 }
 
 /** Constructs what tells clients of news. */
@@ -97,15 +103,22 @@ export function createSyncServices(
   const { db, caches, streams } = parts.storage
   const notifier = new Notifier(clock, positionsOf(streams, parts.typing))
   const ignored = new IgnoredUsers(db, caches, stores.accountData)
+  const permissions = new InvitePermissions(db, stores.accountData)
+  const hiddenInviters = new HiddenInviters(db, caches, { ignored, permissions })
   // Before those who wait are woken.
   parts.bus.subscribe(ignored)
+  parts.bus.subscribe(hiddenInviters)
   parts.bus.subscribe(notifier)
   const reads = createReads(stores)
   const tail = new EventTail(db, reads)
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
   const timelines = new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options)
-  const invites = new InvitesSection(db, { ...reads, clientEvents: parts.clientEvents })
+  const invites = new InvitesSection(db, {
+    ...reads,
+    hiddenInviters,
+    clientEvents: parts.clientEvents,
+  })
   const contents = new RoomContents({
     db,
     events: stores.events,
@@ -113,7 +126,14 @@ export function createSyncServices(
     states: new RoomStateLoader(db, reads),
     clientEvents: parts.clientEvents,
   })
-  const frames = new SyncFrames(db, { ...reads, userRooms, tail, ignored, lazyMembers: new LazyMembers() })
+  const frames = new SyncFrames(db, {
+    ...reads,
+    userRooms,
+    tail,
+    ignored,
+    lazyMembers: new LazyMembers(),
+    partialRooms: parts.partialRooms,
+  })
   const movements = new MemberMovements(db, reads)
   const deviceLists = new DeviceListsSection(db, reads)
   const builder = new SyncBuilder(frames, movements, {
@@ -134,7 +154,7 @@ export function createSyncServices(
   return {
     notifier,
     ignored,
-    reads: { ...reads, tail, userRooms, timelines, invites },
+    reads: { ...reads, tail, userRooms, timelines, invites, hiddenInviters },
     deviceListChanges: new DeviceListChanges({ frames, movements, deviceLists, notifier }),
     sync: new Sync({ builder, userRooms, notifier, presence, clock }),
     syncFilters: new SyncFilters(parts.filters),

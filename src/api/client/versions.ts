@@ -38,6 +38,27 @@ const FEATURES: Readonly<Record<string, boolean>> = {
   'uk.tcpip.msc4133.stable': true,
   // v1.1, but Element sets up encryption after a login only where it finds the flag.
   'org.matrix.e2e_cross_signing': true,
+  'org.matrix.label_based_filtering': true,
+  'org.matrix.msc2432': true,
+  // Private receipts, threads with their own counts and receipts, and recursive relations: v1.4 and v1.10.
+  'org.matrix.msc2285.stable': true,
+  'org.matrix.msc3440.stable': true,
+  'org.matrix.msc3771': true,
+  'org.matrix.msc3773': true,
+  'org.matrix.msc3981': true,
+  // Finding rooms by type, and jumping to a date: v1.4 and v1.6.
+  'org.matrix.msc3827.stable': true,
+  'org.matrix.msc3030.stable': true,
+  // Mutual rooms: v1.19.
+  'uk.half-shot.msc2666.query_mutual_rooms': true,
+  'uk.half-shot.msc2666.query_mutual_rooms.stable': true,
+  // Reporting rooms, and locking and suspending accounts: v1.13 and v1.18.
+  'org.matrix.msc4151': true,
+  'uk.timedout.msc4323': true,
+  // Refusing invitations, and choosing between inviters: v1.18 and a proposal.
+  'org.matrix.msc4380': true,
+  'org.matrix.msc4380.stable': true,
+  'org.matrix.msc4155': true,
 }
 
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientversions */

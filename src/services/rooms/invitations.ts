@@ -1,9 +1,9 @@
-import { forbidden, MatrixError } from '../../protocol/errors.js'
+import { forbidden } from '../../protocol/errors.js'
 import { serverNameOf, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
-import type { AccountDataStore } from '../../storage/stores/account-data.js'
 import type { ProfileRecord, ProfilesStore } from '../../storage/stores/profiles.js'
 import type { JsonObject } from '../../util/json.js'
+import type { InvitePermissions } from '../accounts/invite-permissions.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
 
@@ -17,7 +17,7 @@ export interface InvitationOptions {
 
 export interface InvitationsDependencies {
   readonly db: Database
-  readonly accountData: AccountDataStore
+  readonly permissions: Pick<InvitePermissions, 'check'>
   readonly profiles: ProfilesStore
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   /** Whether there are other servers; otherwise their users cannot be invited. */
@@ -35,12 +35,12 @@ export class Invitations {
 
   /**
    * Throws `M_FORBIDDEN` where the server does not let the requester invite, or reach other servers; `M_INVITE_BLOCKED`
-   * where somebody of this server takes no invitations. What users of other servers take is their servers' business.
+   * where somebody of this server does not take theirs. What users of other servers take is their servers' business.
    * https://spec.matrix.org/latest/client-server-api/#invite-permission
    */
   async check(requester: Requester, invited: readonly UserId[]): Promise<void> {
     if (invited.length === 0) return
-    const { db, accountData, options } = this.#deps
+    const { permissions, options } = this.#deps
     if (options.onlyAdminsInvite && !requester.isAdmin) {
       throw forbidden('Invites have been disabled on this server')
     }
@@ -48,10 +48,7 @@ export class Invitations {
     if (remote !== undefined && !this.#deps.reachesOthers) {
       throw forbidden(`The server of ${remote} cannot be reached`)
     }
-    const blocking = await accountData.filterBlockingInvites(db.reader, this.#ours(invited))
-    if (blocking.size > 0) {
-      throw new MatrixError('M_INVITE_BLOCKED', `${[...blocking].join(', ')} does not take invitations`)
-    }
+    await permissions.check(requester.userId, this.#ours(invited))
   }
 
   /** Counts invitations against the limits of the room, the inviter and each of the invited. */

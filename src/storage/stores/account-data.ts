@@ -73,19 +73,24 @@ export class AccountDataStore {
     return new Set(isJsonObject(ignored) ? (Object.keys(ignored) as UserId[]) : [])
   }
 
-  /**
-   * Which of these take no invitations.
-   * https://spec.matrix.org/latest/client-server-api/#invite-permission
-   */
-  async filterBlockingInvites(q: Query, userIds: readonly UserId[]): Promise<Set<UserId>> {
-    if (userIds.length === 0) return new Set()
-    const rows = await q.all<{ user_id: string; content: string }>(
-      `SELECT user_id, content FROM account_data
-       WHERE ${q.dialect.anyOf('user_id', 'text')} AND room_id = '' AND type = 'm.invite_permission_config'`,
-      [q.dialect.list(userIds)],
+  /** Global data of some types, of users who have any: contents by type. By primary key. */
+  async getGlobalOfUsers(
+    q: Query,
+    userIds: readonly UserId[],
+    types: readonly string[],
+  ): Promise<Map<UserId, Map<string, JsonObject>>> {
+    const found = new Map<UserId, Map<string, JsonObject>>()
+    if (userIds.length === 0) return found
+    const rows = await q.all<{ user_id: string; type: string; content: string }>(
+      `SELECT user_id, type, content FROM account_data
+       WHERE ${q.dialect.anyOf('user_id', 'text')} AND room_id = '' AND ${q.dialect.anyOf('type', 'text')}`,
+      [q.dialect.list(userIds), q.dialect.list(types)],
     )
-    const blocking = rows.filter((row) => parseContent(row.content)['default_action'] === 'block')
-    return new Set(blocking.map((row) => row.user_id as UserId))
+    for (const row of rows) {
+      const ofUser = found.get(row.user_id as UserId) ?? new Map<string, JsonObject>()
+      found.set(row.user_id as UserId, ofUser.set(row.type, parseContent(row.content)))
+    }
+    return found
   }
 
   /** `streamId`: the position of the change. */

@@ -9,6 +9,7 @@ import {
 } from '../../../protocol/stripped-state.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../../util/json.js'
 import type { ClientEvents } from '../../events/client-events.js'
+import type { HiddenInviters } from '../hidden-inviters.js'
 import type { SyncFrame } from '../sync-frame.js'
 import type { SyncViewer } from '../sync-request.js'
 import type { UserRoom } from '../user-rooms.js'
@@ -18,10 +19,11 @@ interface Parts {
   readonly lazyState: LazyStateStore
   readonly events: EventsStore
   readonly clientEvents: ClientEvents
+  readonly hiddenInviters: HiddenInviters
 }
 
 /** What of a sync is needed to tell of invitations. */
-export type InvitesFrame = Pick<SyncFrame, 'invited' | 'knocked' | 'ignored'> & {
+export type InvitesFrame = Pick<SyncFrame, 'invited' | 'knocked'> & {
   readonly request: { readonly viewer: SyncViewer }
 }
 
@@ -49,7 +51,7 @@ export class InvitesSection {
     this.#parts = parts
   }
 
-  /** By room ID. Invitations by ignored users are left out. */
+  /** By room ID. Invitations of those who are ignored, or may not invite, are left out. */
   async loadInvites(frame: InvitesFrame): Promise<JsonObject> {
     return this.#load(frame, frame.invited, INVITE)
   }
@@ -66,7 +68,8 @@ export class InvitesSection {
       q,
       rooms.map(({ eventNid }) => eventNid),
     )
-    const members = [...found.values()].filter(({ event }) => !frame.ignored.has(event.sender))
+    const hidden = await this.#parts.hiddenInviters.of(frame.request.viewer.userId)
+    const members = [...found.values()].filter(({ event }) => kind !== INVITE || !hidden.has(event.sender))
     const stripped = await this.#strippedStates(q, members, kind)
     const written = await this.#parts.clientEvents.serialize(frame.request.viewer, members, {
       format: 'sync',

@@ -17,7 +17,7 @@ export class InvitedRooms {
   async load(plans: readonly RoomPlan[], request: DetailRequest): Promise<RoomResult[]> {
     if (plans.length === 0) return []
     const of = (membership: string): UserRoom[] => plans.filter((plan) => plan.membership === membership)
-    const frame = { request, ignored: request.ignored, invited: of('invite'), knocked: of('knock') }
+    const frame = { request, invited: of('invite'), knocked: of('knock') }
     const [invites, knocks] = await Promise.all([
       this.#invites.loadInvites(frame),
       this.#invites.loadKnocks(frame),

@@ -59,7 +59,7 @@ export class SlidingBuilder {
     const ignored = await this.#parts.ignored.of(viewer.userId)
     const upTo = now.stream.events
     const since = pos?.stream.events
-    const scope = await this.#scope(request, { told, ignored, upTo })
+    const scope = await this.#scope(request, { told, upTo })
     const plan = { userId: viewer.userId, since, upTo, told, dmRooms: scope.dmRooms }
     const plans = await this.#parts.planner.plan([...scope.rooms.values()], plan)
     const rooms = await this.#parts.results.build(plans, {
@@ -90,7 +90,7 @@ export class SlidingBuilder {
 
   async #scope(
     { viewer, pos, lists, subscriptions }: SlidingRequest,
-    { told, ignored, upTo }: Pick<ExtensionFrame, 'told' | 'ignored'> & { upTo: number },
+    { told, upTo }: Pick<ExtensionFrame, 'told'> & { upTo: number },
   ): Promise<Scope> {
     const { userId } = viewer
     const [{ listed, subscribed }, dmRooms] = await Promise.all([
@@ -100,7 +100,6 @@ export class SlidingBuilder {
         since: pos?.stream.events,
         told,
         subscriptions: subscriptions.keys(),
-        ignored,
       }),
       this.#dmRooms(userId),
     ])

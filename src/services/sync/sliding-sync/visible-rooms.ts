@@ -4,6 +4,7 @@ import type { Membership } from '../../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../../storage/stores/rooms.js'
 import type { OwnMembership, SlidingSyncRoomsStore } from '../../../storage/stores/sliding-sync-rooms.js'
 import type { RoomId, UserId } from '../../../protocol/ids.js'
+import type { HiddenInviters } from '../hidden-inviters.js'
 import type { UserRoomsCache } from '../user-rooms.js'
 import { positionOf, type RoomMemory } from './connection.js'
 import type { RoomActivity } from './room-activity.js'
@@ -27,7 +28,6 @@ export interface VisibleRoomsRequest {
   readonly since: number | undefined
   readonly told: ReadonlyMap<number, RoomMemory>
   readonly subscriptions: Iterable<RoomId>
-  readonly ignored: ReadonlySet<UserId>
 }
 
 export interface VisibleRoomsOfUser {
@@ -43,6 +43,7 @@ interface Parts {
   readonly rooms: RoomsStore
   readonly events: EventsStore
   readonly activity: RoomActivity
+  readonly hiddenInviters: HiddenInviters
 }
 
 type Member = Omit<VisibleRoom, 'room' | 'activity'>
@@ -79,16 +80,17 @@ export class VisibleRooms {
     return { listed: select(rooms, members), subscribed: select(rooms, subscriptions) }
   }
 
-  async #present(q: Query, { userId, upTo, ignored }: VisibleRoomsRequest): Promise<Map<number, Member>> {
+  async #present(q: Query, { userId, upTo }: VisibleRoomsRequest): Promise<Map<number, Member>> {
     const { rooms } = await this.#parts.userRooms.at(userId, upTo)
     const present = new Map<number, Member>(rooms)
-    if (ignored.size === 0) return present
     const invites = [...rooms.values()].filter(({ membership }) => membership === 'invite')
+    if (invites.length === 0) return present
+    const hidden = await this.#parts.hiddenInviters.of(userId)
     const events = await this.#parts.events.getByNids(
       q,
       invites.map(({ eventNid }) => eventNid),
     )
-    for (const { event, roomNid } of events.values()) if (ignored.has(event.sender)) present.delete(roomNid)
+    for (const { event, roomNid } of events.values()) if (hidden.has(event.sender)) present.delete(roomNid)
     return present
   }
 
