@@ -1,0 +1,205 @@
+import { expect } from 'chai'
+import { makeSigningKey, type SigningKey } from '../../../../src/protocol/signing-keys.js'
+import {
+  makeServerKeys,
+  readServerKeys,
+  type ServerKeyDocument,
+} from '../../../../src/protocol/server-keys.js'
+import type { ServerName } from '../../../../src/protocol/ids.js'
+import { FederationError } from '../../../../src/services/remote/federation-error.js'
+import { KeyCache } from '../../../../src/services/remote/key-cache.js'
+import type { KeyWish } from '../../../../src/services/remote/key-fetcher.js'
+import type { Database } from '../../../../src/storage/database.js'
+import { ServerKeysStore } from '../../../../src/storage/stores/server-keys.js'
+import { forEachDatabase } from '../../../support/databases.js'
+import { ManualClock } from '../../../support/manual-clock.js'
+
+const OWN = 'own.test' as ServerName
+const A = 'a.test' as ServerName
+const B = 'b.test' as ServerName
+const HOUR_MS = 60 * 60_000
+
+forEachDatabase('KeyCache', (open) => {
+  const store = new ServerKeysStore()
+  let db: Database
+  let clock: ManualClock
+  let asked: string[]
+  /** What servers, and notaries, tell of their keys. */
+  let origins: Map<ServerName, ServerKeyDocument>
+  let notaries: Map<ServerName, ServerKeyDocument>
+  let hasNotaries: boolean
+  let key: SigningKey
+  let next: SigningKey
+  let cache: KeyCache
+
+  function start(): KeyCache {
+    return new KeyCache({
+      db,
+      store,
+      clock,
+      serverName: OWN,
+      ownKeys: new Map([[key.keyId, { key: key.key.verifyKey, validUntilTs: Infinity }]]),
+      fetcher: {
+        get hasNotaries() {
+          return hasNotaries
+        },
+        fromOrigin: (serverName) => {
+          asked.push(serverName)
+          const document = origins.get(serverName)
+          if (document !== undefined) return Promise.resolve(document)
+          return Promise.reject(new FederationError(serverName, 'unreachable', 'down'))
+        },
+        fromNotaries: (wishes) => {
+          asked.push(`notary ${wishes.map(({ serverName }) => serverName).join(' ')}`)
+          return Promise.resolve(wishes.flatMap(({ serverName }) => notaries.get(serverName) ?? []))
+        },
+      },
+    })
+  }
+
+  function document(
+    serverName: ServerName,
+    keys: readonly SigningKey[],
+    validUntilTs: number,
+  ): ServerKeyDocument {
+    const read = readServerKeys(
+      makeServerKeys(serverName, { current: keys, old: [] }, validUntilTs),
+      serverName,
+    )
+    if ('problem' in read) throw new Error(read.problem)
+    return read
+  }
+
+  async function validUntil(wish: Partial<KeyWish> = {}): Promise<number | undefined> {
+    const full = { serverName: A, keyIds: [key.keyId], validAtTs: clock.now(), ...wish }
+    const keys = await cache.getKeys([full])
+    return keys.get(full.serverName)?.get(full.keyIds[0] ?? '')?.validUntilTs
+  }
+
+  beforeEach(async () => {
+    db = await open()
+    clock = new ManualClock()
+    asked = []
+    origins = new Map()
+    notaries = new Map()
+    hasNotaries = false
+    key = await makeSigningKey('one', Buffer.alloc(32, 1))
+    next = await makeSigningKey('two', Buffer.alloc(32, 2))
+    cache = start()
+  })
+
+  it('asks a server once, and then remembers, also after a restart', async () => {
+    const until = clock.now() + HOUR_MS
+    origins.set(A, document(A, [key], until))
+    expect(await validUntil()).to.equal(until)
+    expect(await validUntil()).to.equal(until)
+    cache = start()
+    expect(await validUntil()).to.equal(until)
+    expect(asked).to.deep.equal([A])
+  })
+
+  it('asks together for what is wanted at the same time', async () => {
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    await Promise.all([validUntil(), validUntil(), validUntil()])
+    expect(asked).to.deep.equal([A])
+  })
+
+  it('asks again when a key is not valid for long enough', async () => {
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    await validUntil()
+    clock.advance(2 * HOUR_MS)
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    expect(await validUntil()).to.equal(clock.now() + HOUR_MS)
+    expect(asked).to.deep.equal([A, A])
+    expect(await validUntil({ validAtTs: 0 })).to.equal(clock.now() + HOUR_MS)
+    expect(asked).to.have.length(2)
+  })
+
+  it('asks again for a key that it does not know, but not for every request', async () => {
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    await validUntil()
+    for (let count = 0; count < 5; count++) await validUntil({ keyIds: [next.keyId] })
+    expect(asked).to.deep.equal([A])
+    clock.advance(6_000)
+    origins.set(A, document(A, [next], clock.now() + HOUR_MS))
+    expect(await validUntil({ keyIds: [next.keyId] })).to.equal(clock.now() + HOUR_MS)
+    // The other is still known for what it has signed.
+    expect(await validUntil({ validAtTs: 0 })).to.be.a('number')
+    expect(asked).to.deep.equal([A, A])
+  })
+
+  it('does not ask all the time those who do not answer', async () => {
+    for (let count = 0; count < 5; count++) expect(await validUntil()).to.equal(undefined)
+    expect(asked).to.deep.equal([A])
+    clock.advance(11_000)
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    expect(await validUntil()).to.be.a('number')
+  })
+
+  it('never asks for its own keys', async () => {
+    expect(await validUntil({ serverName: OWN })).to.equal(Infinity)
+    await validUntil({ serverName: OWN, keyIds: ['ed25519:other'] })
+    expect(asked).to.deep.equal([])
+  })
+
+  it('asks a notary where a server does not answer', async () => {
+    hasNotaries = true
+    const until = clock.now() + HOUR_MS
+    notaries.set(A, document(A, [key], until))
+    expect(await validUntil()).to.equal(until)
+    expect(asked).to.deep.equal([A, 'notary a.test'])
+  })
+
+  it('asks notaries first for the keys of many, and the servers for the rest', async () => {
+    hasNotaries = true
+    notaries.set(A, document(A, [key], clock.now() + HOUR_MS))
+    origins.set(B, document(B, [next], clock.now() + HOUR_MS))
+    const keys = await cache.getKeys([
+      { serverName: A, keyIds: [key.keyId], validAtTs: clock.now() },
+      { serverName: B, keyIds: [next.keyId], validAtTs: clock.now() },
+    ])
+    expect([...keys.keys()]).to.have.members([A, B])
+    expect(keys.get(A)?.has(key.keyId)).to.be.true
+    expect(keys.get(B)?.has(next.keyId)).to.be.true
+    expect(asked).to.deep.equal(['notary a.test b.test', B])
+  })
+
+  it('does not let notaries say less than the server itself has said', async () => {
+    const until = clock.now() + 2 * HOUR_MS
+    origins.set(A, document(A, [key], until))
+    await validUntil()
+    hasNotaries = true
+    origins.delete(A)
+    clock.advance(6_000)
+    notaries.set(A, document(A, [key, next], clock.now() + HOUR_MS))
+    expect(await validUntil({ keyIds: [next.keyId] })).to.equal(clock.now() + HOUR_MS)
+    expect(await validUntil()).to.equal(until)
+  })
+
+  it('keeps what servers have signed, for those who ask', async () => {
+    origins.set(A, document(A, [key, next], clock.now() + HOUR_MS))
+    await validUntil()
+    const [stored, ...more] = await store.listDocuments(db.reader, [A])
+    expect(more).to.deep.equal([])
+    expect(stored).to.deep.include({
+      serverName: A,
+      keyIds: [key.keyId, next.keyId],
+      fetchedTs: clock.now(),
+      validUntilTs: clock.now() + HOUR_MS,
+    })
+    expect(readServerKeys(JSON.parse(stored?.text ?? ''), A)).to.have.property('serverName', A)
+  })
+
+  it('takes on that a key is used no more', async () => {
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    await validUntil()
+    clock.advance(6_000)
+    const old = { keyId: key.keyId, key: key.key.verifyKey, expiredTs: clock.now() - 1000 }
+    const json = makeServerKeys(A, { current: [next], old: [old] }, clock.now() + HOUR_MS)
+    const read = readServerKeys(json, A)
+    if ('problem' in read) throw new Error(read.problem)
+    origins.set(A, read)
+    await validUntil({ keyIds: [next.keyId] })
+    expect(await validUntil({ validAtTs: 0 })).to.equal(clock.now() - 1000)
+  })
+})
