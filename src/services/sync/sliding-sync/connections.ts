@@ -5,10 +5,10 @@ import type { BulkCache, CacheRegistry } from '../../../storage/cache-registry.j
 import type { Database, Tx } from '../../../storage/database.js'
 import type { ConnectionKey, SlidingSyncStore } from '../../../storage/stores/sliding-sync.js'
 import type { Clock } from '../../../util/clock.js'
-import { isJsonObject, type JsonValue } from '../../../util/json.js'
+import { isJsonObject } from '../../../util/json.js'
 import { KeyedMutex } from '../../../util/keyed-mutex.js'
 import type { DeviceCleanup } from '../../devices/devices.js'
-import { Connection, ConnectionChanges, type RoomMemory } from './connection.js'
+import { Connection, type ConnectionChanges, type RoomMemory } from './connection.js'
 import { RequiredState } from './required-state.js'
 
 interface Parts {
@@ -265,7 +265,7 @@ function parseConfigs(configs: ReadonlyMap<number, string>): Map<number, Require
   return new Map(
     [...configs].map(([id, text]) => {
       const json: unknown = JSON.parse(text)
-      return [id, RequiredState.fromJson(isJsonObject(json) ? (json as JsonValue) : null)]
+      return [id, RequiredState.fromJson(isJsonObject(json) ? json : null)]
     }),
   )
 }

@@ -134,7 +134,7 @@ function isStorable(text: string): boolean {
 /** `ranges`, or the one `range` of later drafts. */
 function parseRanges(list: JsonObject, where: string): readonly Range[] | undefined {
   const value = list['ranges'] ?? (Array.isArray(list['range']) ? [list['range']] : undefined)
-  if (value === undefined || value === null) return undefined
+  if (value === undefined) return undefined
   if (!Array.isArray(value)) throw badJson(`${where}: ranges must be a list`)
   if (value.length > MAX_RANGES) throw invalidParam(`${where}: there may be ${MAX_RANGES} ranges`)
   return value.map((range) => {

@@ -31,7 +31,7 @@ export class E2eeExtension implements Extension {
     const left = [...(lists?.left ?? [])]
     return {
       json: {
-        device_one_time_keys_count: { ...(counts && counts.oneTimeKeys) },
+        device_one_time_keys_count: { ...counts?.oneTimeKeys },
         device_unused_fallback_key_types: counts ? [...counts.unusedFallbackTypes] : [],
         ...(lists && { device_lists: { changed, left } }),
       },
