@@ -37,6 +37,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       maySetDisplayName: registration.maySetDisplayName,
       maySetAvatarUrl: registration.maySetAvatarUrl,
       mayInhibitPropagation: config.experimental.profileInhibitPropagation,
+      tellsServers: config.federation.allowsProfileLookup,
     },
     passwords: { policy: sessions.passwords.policy, concurrency: HASHING_CONCURRENCY },
     description: toDescription(config, version),

@@ -21,6 +21,7 @@ export function toRoomOptions({ rooms, server, registration }: HomeserverConfig)
     directory: {
       isSearchable: rooms.isDirectorySearchEnabled,
       withoutAuth: server.allowPublicRoomsWithoutAuth,
+      forServers: server.allowPublicRoomsOverFederation,
     },
     aliasesNeedMembership: rooms.requireMembershipForAliases,
     aliasCreationRules: rooms.aliasCreationRules,

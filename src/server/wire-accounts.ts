@@ -11,6 +11,7 @@ import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
 import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
+import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { UiAuth } from '../services/accounts/ui-auth.js'
 import { dummyStage, passwordStage, registrationTokenStage } from '../services/accounts/ui-auth-stages.js'
 import { ClientSightings } from '../services/devices/client-sightings.js'
@@ -79,6 +80,9 @@ export interface AccountParts {
   readonly checkFilter: FiltersDependencies['check']
   readonly shareRoom: ProfilesDependencies['shareRoom']
   readonly onProfileChanged: ProfilesDependencies['onProfileChanged']
+  readonly remoteProfiles?: ProfilesDependencies['remoteProfiles']
+  /** The application services; without it there are none. */
+  readonly registry?: AppserviceRegistry
   readonly deviceCleanups: readonly DeviceCleanup[]
   readonly userCleanups: readonly UserCleanup[]
   readonly autoJoiner: AutoJoiner
@@ -156,6 +160,7 @@ export function createAccountServices(
     clock,
     authenticator: accessTokens,
     autoJoiner: parts.autoJoiner,
+    ...(parts.registry && { namespaces: parts.registry }),
     options: options.registration,
   })
   return {
@@ -222,6 +227,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     passwords,
     accountLimiter: parts.rateLimits.limiter('loginAccount'),
     failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
+    hasAppservices: () => (parts.registry?.list().length ?? 0) > 0,
     options: options.login,
   })
   const uiAuth = new UiAuth({
@@ -252,6 +258,7 @@ function wireUserData(parts: AccountParts, stores: AccountStores, options: Accou
       profiles: stores.profiles,
       shareRoom: parts.shareRoom,
       onProfileChanged: parts.onProfileChanged,
+      remoteProfiles: parts.remoteProfiles,
       options: options.profiles,
     }),
     accountData: new AccountData({

@@ -26,6 +26,10 @@ import { FederationSender } from '../services/federation/federation-sender.js'
 import { PassingFeeds } from '../services/federation/passing-feeds.js'
 import { RoomServers } from '../services/federation/room-servers.js'
 import { ToDeviceOutbox } from '../services/federation/to-device-outbox.js'
+import { RemoteDirectory } from '../services/remote/remote-directory.js'
+import { RemoteHierarchies } from '../services/remote/remote-hierarchies.js'
+import { RemoteProfiles } from '../services/remote/remote-profiles.js'
+import { RemotePublicRooms } from '../services/remote/remote-public-rooms.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
 import { usersOfPattern } from '../storage/stores/room-servers.js'
 import { FederationOutboxStore } from '../storage/stores/federation-outbox.js'
@@ -52,6 +56,24 @@ interface SharedParts {
   readonly bus: LocalBus
   readonly remote: Pick<RemoteServices, 'federationClient' | 'destinations'>
   readonly onError: (error: unknown) => void
+}
+
+/** What other servers are asked for clients. */
+export interface RemoteLookups {
+  readonly remoteProfiles: RemoteProfiles
+  readonly remoteDirectory: RemoteDirectory
+  readonly remotePublicRooms: RemotePublicRooms
+  readonly remoteHierarchies: RemoteHierarchies
+}
+
+export function createRemoteLookups({ remote, clock }: Pick<SharedParts, 'remote' | 'clock'>): RemoteLookups {
+  const client = remote.federationClient
+  return {
+    remoteProfiles: new RemoteProfiles(client),
+    remoteDirectory: new RemoteDirectory(client),
+    remotePublicRooms: new RemotePublicRooms(client),
+    remoteHierarchies: new RemoteHierarchies({ client, clock }),
+  }
 }
 
 const MINUTES = 60_000

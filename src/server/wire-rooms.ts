@@ -1,4 +1,4 @@
-import type { ServerName, UserId } from '../protocol/ids.js'
+import type { RoomId, ServerName, UserId } from '../protocol/ids.js'
 import { AccountData } from '../services/accounts/account-data.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
@@ -18,6 +18,7 @@ import { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import { PublicRooms, type PublicRoomsOptions } from '../services/rooms/public-rooms.js'
 import { RelationChecks } from '../services/rooms/relation-checks.js'
 import { RemoteMembership, type MembershipHandshakes } from '../services/rooms/remote-membership.js'
+import { RemotePreviews } from '../services/rooms/remote-previews.js'
 import { RestrictedJoins } from '../services/rooms/restricted-joins.js'
 import { RoomCreation, type RoomCreationOptions } from '../services/rooms/room-creation.js'
 import { RoomDepartures } from '../services/rooms/room-departures.js'
@@ -46,6 +47,7 @@ import type { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 import type { Clock } from '../util/clock.js'
 import type { EventStores } from './wire-events.js'
+import type { RemoteLookups } from './wire-federation-outbound.js'
 
 /** What the configuration says of rooms, as the services want it. */
 export interface RoomOptions {
@@ -74,6 +76,10 @@ export interface RoomParts {
   readonly pushRules: PushRules
   /** What other servers do for memberships; without it, there are none. */
   readonly handshakes?: MembershipHandshakes
+  /** What other servers are asked; without it, none is. */
+  readonly remoteLookups?: RemoteLookups
+  /** Whether a room lets another server take part. */
+  readonly isAllowed?: (roomId: RoomId, server: ServerName) => Promise<boolean>
   /** Told of joins before they are answered; must not fail. */
   readonly onJoined?: (userId: UserId, room: RoomRecord) => Promise<void>
   /** What application services have to do with aliases and the directory. */
@@ -134,7 +140,7 @@ export function createRoomServices(
 ): RoomServices {
   const { db, roomState, eventSender: sender } = parts
   const { serverName } = options
-  const shared = { ...stores, ...parts, sender, serverName }
+  const shared = { ...stores, ...parts, ...parts.remoteLookups, sender, serverName }
   const powers = new RoomPowers(db, roomState, stores.members)
   const publicationRules = new DirectoryRules(options.publicationRules)
   const aliases = new Aliases({
@@ -181,13 +187,15 @@ export function createRoomServices(
     options: options.membership,
   })
   const previews = new RoomPreviews({ ...shared, previews: stores.roomPreviews })
+  const hierarchies = parts.remoteLookups?.remoteHierarchies
+  const remotePreviews = hierarchies && new RemotePreviews({ serverName, previews, hierarchies })
   return {
     aliases,
     restrictedJoins,
     roomCreation,
     roomMembership,
-    roomSummaries: new RoomSummaries(previews),
-    spaceHierarchy: new SpaceHierarchy({ ...shared, store: stores.roomPreviews, previews }),
+    roomSummaries: new RoomSummaries({ previews, remotePreviews }),
+    spaceHierarchy: new SpaceHierarchy({ ...shared, store: stores.roomPreviews, previews, remotePreviews }),
     succession,
     publicRooms: new PublicRooms({
       ...shared,

@@ -4,6 +4,8 @@ import { checkFilter } from '../protocol/event-filter.js'
 import { serverNameOf } from '../protocol/ids.js'
 import { createSigner } from '../protocol/signing-keys.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { Authenticator } from '../services/accounts/requester.js'
+import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
 import type { Services } from '../services/services.js'
 import { LocalBus } from '../services/streams/local-bus.js'
@@ -17,6 +19,7 @@ import { createOutboundHttp } from './outbound-http.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
+import { createAppserviceLookups, createAppserviceServices } from './wire-appservices.js'
 import { createDeliveryServices, createDeliveryStores, createPushers } from './wire-delivery.js'
 import { createDiscoveryServices, createDiscoveryStores } from './wire-discovery.js'
 import {
@@ -28,7 +31,7 @@ import {
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
 import { createFederationInbound } from './wire-federation-inbound.js'
-import { createFederationOutbound, createRemoteDevices } from './wire-federation-outbound.js'
+import { createFederationOutbound, createRemoteDevices, createRemoteLookups } from './wire-federation-outbound.js'
 import { createFederationMembership } from './wire-federation-membership.js'
 import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
@@ -48,6 +51,8 @@ export interface ServiceParts {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly rateLimits: RateLimits
+  /** The application services, which may change while the server runs. */
+  readonly registry: AppserviceRegistry
   /** The program's name and version. */
   readonly version: string
 }
@@ -57,6 +62,8 @@ export interface WiredServices extends BackgroundServices {
   readonly services: Services
   readonly stores: Stores
   readonly notifier: Notifier
+  /** Knows everybody who has an access token. */
+  readonly authenticator: Authenticator
 }
 
 export type Stores = ReturnType<typeof createStores>
@@ -90,7 +97,10 @@ export function createServices(parts: ServiceParts): WiredServices {
     bus,
     pushRules: { evaluatorsOfChanged: (userIds) => accounts.pushRules.evaluatorsOfChanged(userIds) },
   })
+  const http = createOutboundHttp(parts)
+  const lookups = createAppserviceLookups({ ...parts, http, roomState: events.roomState }, stores)
   const federating = { storage, serverName, clock, bus, remote, onError }
+  const remoteLookups = createRemoteLookups(federating)
   const remoteDevices = createRemoteDevices(federating, stores, () => outbound.sender)
   const toDevice = createToDevice(
     {
@@ -112,10 +122,12 @@ export function createServices(parts: ServiceParts): WiredServices {
       deviceListStream: streams.deviceLists,
       pushRulesStream: streams.pushRules,
       rateLimits: parts.rateLimits,
+      registry: parts.registry,
       hasher: createHasher(config),
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
+      remoteProfiles: remoteLookups.remoteProfiles,
       deviceCleanups: [toDevice, keyCleanup, pushers, connections],
       userCleanups: [keyCleanup, pushers],
       autoJoiner: { joinAutoJoinRooms: (userId) => autoJoin.joinAutoJoinRooms(userId) },
@@ -174,7 +186,11 @@ export function createServices(parts: ServiceParts): WiredServices {
       accountDataStream: streams.accountData,
       pushRules: accounts.pushRules,
       rateLimits: parts.rateLimits,
+      namespaces: parts.registry,
+      ...lookups,
       handshakes: membership.handshakes,
+      remoteLookups,
+      isAllowed: (roomId, server) => inbound.acls.isAllowed(roomId, server),
       onJoined: (userId, room) => outbound.introductions.onJoined(userId, room),
     },
     stores,
@@ -201,6 +217,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       clock,
       eventsPosition: () => streams.events.position(),
       roomState: events.roomState,
+      partialRooms: events.partialRooms,
       history: inbound,
     },
     stores,
@@ -208,7 +225,7 @@ export function createServices(parts: ServiceParts): WiredServices {
   )
   bus.subscribe(followMemberships(ephemeral.typing, onError))
   const { notifier, ignored, reads, ...syncs } = createSyncServices(
-    { ...accounts, ...keys, ...ephemeral, ...reading, storage, clock, bus, toDevice },
+    { ...accounts, ...keys, ...ephemeral, ...reading, ...events, storage, clock, bus, toDevice },
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
@@ -217,9 +234,12 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     config,
   )
-  const http = createOutboundHttp(parts)
   const delivery = createDeliveryServices(
     { ...parts, ...accounts, ...ephemeral, ...reading, bus, http, pushers, ignored, onError },
+    stores,
+  )
+  const appservices = createAppserviceServices(
+    { ...parts, ...lookups, ...accounts, ...keys, ...ephemeral, ...reading, bus, sightings, onError },
     stores,
   )
   const sliding = createSlidingSyncServices({
@@ -247,6 +267,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...discovery.services,
     ...media.services,
     ...sliding.services,
+    ...appservices.services,
     ...delivery.services,
     ...remote.services,
     ...inbound.services,
@@ -265,9 +286,11 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...discovery.background,
     ...media.background,
     sliding.background,
+    appservices.background,
     delivery.background,
   ]
-  return { services, stores, notifier, succession, sightings, eventPersister, background }
+  const { authenticator } = appservices
+  return { services, stores, notifier, authenticator, succession, sightings, eventPersister, background }
 }
 
 /** What makes and commits events, with those who count what is unread of them. */

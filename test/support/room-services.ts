@@ -159,7 +159,7 @@ function withDefaults(options: RoomFixtureOptions): RoomOptions {
     },
     membership: { perRoomProfiles: true, forgetOnLeave: false, ...options.membership },
     invitations: { onlyAdminsInvite: false, includeProfile: true, ...options.invitations },
-    directory: { isSearchable: true, withoutAuth: false, ...options.directory },
+    directory: { isSearchable: true, withoutAuth: false, forServers: false, ...options.directory },
     aliasesNeedMembership: options.aliasesNeedMembership ?? true,
     aliasCreationRules: options.aliasCreationRules ?? ALLOW_ALL,
     publicationRules: options.publicationRules ?? ALLOW_ALL,

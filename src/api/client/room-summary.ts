@@ -1,4 +1,5 @@
 import { route } from '../../http/route.js'
+import { viaOf, viaQuery } from './via-query.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1room_summaryroomidoralias */
 export const getRoomSummary = route({
@@ -10,8 +11,9 @@ export const getRoomSummary = route({
     '/_matrix/client/unstable/im.nheko.summary/rooms/:roomIdOrAlias/summary',
   ],
   auth: 'optionalUser',
-  async handler({ params, requester }, { roomMembership, roomSummaries }) {
-    const roomId = await roomMembership.findRoomId(params.roomIdOrAlias)
-    return roomSummaries.get(requester?.userId, roomId)
+  query: viaQuery,
+  async handler({ params, requester, query }, { roomMembership, roomSummaries }) {
+    const { roomId, servers } = await roomMembership.findRoom(params.roomIdOrAlias)
+    return roomSummaries.get(requester?.userId, roomId, [...viaOf(query), ...servers])
   },
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { repeatedParam } from '../../http/query.js'
 import { route } from '../../http/route.js'
 import { limitParam } from './pagination-params.js'
 
@@ -17,10 +18,12 @@ export const getSpaceHierarchy = route({
       .transform(Number)
       .optional(),
     from: z.string().optional(),
+    via: repeatedParam,
   }),
   async handler({ params, query, requester }, { spaceHierarchy }) {
     return spaceHierarchy.list(requester.userId, {
       roomId: params.roomId,
+      via: query.via,
       suggestedOnly: query.suggested_only === 'true',
       maxDepth: query.max_depth,
       limit: query.limit,

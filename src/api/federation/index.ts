@@ -7,6 +7,7 @@ import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryByI
 import { getServerKey, getServerKeyById } from './keys-server.js'
 import { membershipRoutes } from './membership-routes.js'
 import { sendTransaction } from './transactions.js'
+import { exchangeOpenIdToken } from './openid.js'
 import { outboundRoutes } from './outbound-routes.js'
 import { getVersion } from './version.js'
 
@@ -20,7 +21,7 @@ export const serverKeyRoutes: readonly Route[] = [
 ]
 
 /** What `openid` of a listener serves, for those who want nothing else of federation. */
-export const openIdRoutes: readonly Route[] = []
+export const openIdRoutes: readonly Route[] = [exchangeOpenIdToken]
 
 /** Files, for other servers. */
 export const federationMediaRoutes: readonly Route[] = Object.values<Route>(contentRepository)

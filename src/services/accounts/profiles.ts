@@ -11,6 +11,7 @@ import type { Database } from '../../storage/database.js'
 import type { ProfileRecord, ProfilesStore } from '../../storage/stores/profiles.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
+import type { RemoteProfiles } from '../remote/remote-profiles.js'
 import type { Requester } from './requester.js'
 
 export interface ProfileOptions {
@@ -25,6 +26,8 @@ export interface ProfileOptions {
   readonly maySetAvatarUrl: boolean
   /** `experimental_features.msc4069_profile_inhibit_propagation`. */
   readonly mayInhibitPropagation: boolean
+  /** `allow_profile_lookup_over_federation`; false: other servers are told nothing. */
+  readonly tellsServers?: boolean
 }
 
 /** What has changed: the name or the avatar, which memberships repeat, or another field. */
@@ -45,6 +48,8 @@ export interface ProfilesDependencies {
   readonly shareRoom: (a: UserId, b: UserId) => Promise<boolean>
   /** Called after the commit; what it starts must not fail the request. */
   readonly onProfileChanged: (change: ProfileChange) => void
+  /** Without it, other servers cannot be asked. */
+  readonly remoteProfiles?: RemoteProfiles | undefined
   readonly options: ProfileOptions
 }
 
@@ -65,16 +70,39 @@ export class Profiles {
     this.#deps = deps
   }
 
-  /** The whole profile, absent fields left out. Throws `M_NOT_FOUND`, `M_FORBIDDEN`, `M_MISSING_TOKEN`. */
+  /**
+   * The whole profile, absent fields left out. Throws `M_NOT_FOUND`, `M_FORBIDDEN`, `M_MISSING_TOKEN`, and 502 and 504
+   * for users of servers that cannot be asked.
+   */
   async get(requester: Requester | undefined, userId: UserId): Promise<JsonObject> {
     await this.#checkMayRead(requester, userId)
+    const { remoteProfiles } = this.#deps
+    if (remoteProfiles !== undefined && !this.#isLocal(userId)) return remoteProfiles.get(userId)
     return toJson(await this.#require(userId))
+  }
+
+  /**
+   * The profile of a user of this server, or one field of it, for another server; a field that is not set is left out.
+   * Throws `M_NOT_FOUND`, `M_FORBIDDEN`, `M_INVALID_PARAM` for users of other servers.
+   * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1queryprofile
+   */
+  async getForServer(userId: UserId, field: string | undefined): Promise<JsonObject> {
+    if (this.#deps.options.tellsServers === false)
+      throw forbidden('Profile lookup over federation is disabled')
+    if (!this.#isLocal(userId)) throw invalidParam('User is not hosted on this homeserver')
+    const profile = toJson(await this.#require(userId))
+    if (field === undefined) return profile
+    return Object.fromEntries(Object.entries(profile).filter(([name]) => name === field))
   }
 
   /** One field of a profile. Throws as `get`, and `M_NOT_FOUND` for a field that is not set. */
   async getField(requester: Requester | undefined, userId: UserId, field: string): Promise<JsonValue> {
     checkKey(field)
     await this.#checkMayRead(requester, userId)
+    const { remoteProfiles } = this.#deps
+    if (remoteProfiles !== undefined && !this.#isLocal(userId)) {
+      return remoteProfiles.getField(userId, field)
+    }
     const profile = toJson(await this.#require(userId))
     const value = Object.hasOwn(profile, field) ? profile[field] : undefined
     if (value === undefined) throw notFound('This profile has no such field')
@@ -157,8 +185,7 @@ export class Profiles {
     if (requester.isGuest && field !== DISPLAY_NAME) {
       throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may only change their display name')
     }
-    const isLocal = serverNameOf(userId) === this.#deps.options.serverName
-    if (!isLocal || (requester.userId !== userId && !requester.isAdmin)) {
+    if (!this.#isLocal(userId) || (requester.userId !== userId && !requester.isAdmin)) {
       throw forbidden('The profiles of others cannot be changed')
     }
     if (requester.isSuspended) {
@@ -183,11 +210,14 @@ export class Profiles {
     if (!(await this.#deps.shareRoom(requester.userId, userId))) throw forbidden("Profile isn't available")
   }
 
+  #isLocal(userId: UserId): boolean {
+    return serverNameOf(userId) === this.#deps.options.serverName
+  }
+
   async #require(userId: UserId): Promise<ProfileRecord> {
-    const profile =
-      serverNameOf(userId) === this.#deps.options.serverName
-        ? await this.#deps.profiles.get(this.#deps.db.reader, userId)
-        : undefined
+    const profile = this.#isLocal(userId)
+      ? await this.#deps.profiles.get(this.#deps.db.reader, userId)
+      : undefined
     if (profile === undefined) throw notFound('Profile not found')
     return profile
   }

@@ -16,8 +16,11 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import type { AppserviceQueries } from '../appservices/appservice-queries.js'
+import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
+import type { RemoteDirectory } from '../remote/remote-directory.js'
 import { withoutAlias } from './canonical-aliases.js'
 import type { DirectoryRules } from './directory-rules.js'
 import type { RoomPowers } from './room-powers.js'
@@ -38,13 +41,19 @@ export interface AliasesDependencies {
   readonly roomState: RoomState
   readonly powers: RoomPowers
   readonly sender: EventSender
+  /** Which aliases application services have for themselves; none without it. */
+  readonly namespaces?: Pick<AppserviceRegistry, 'isTaken' | 'ownsAlias'>
+  /** Asks application services for rooms that they may yet have to make. */
+  readonly queries?: Pick<AppserviceQueries, 'hasAlias'>
+  /** Without it, other servers cannot be asked. */
+  readonly remoteDirectory?: Pick<RemoteDirectory, 'resolve'> | undefined
   readonly options: AliasOptions
 }
 
 /** Where an alias leads. */
 export interface ResolvedAlias {
   readonly roomId: RoomId
-  /** Servers through which the room can be had, ours first. */
+  /** Servers through which the room can be had, ours first where the alias is ours. */
   readonly servers: readonly ServerName[]
 }
 
@@ -59,11 +68,24 @@ export class Aliases {
     this.#deps = deps
   }
 
-  /** Throws 404 `M_NOT_FOUND` for aliases that do not exist or belong to a server that cannot be asked. */
+  /**
+   * Throws 404 `M_NOT_FOUND` for aliases that do not exist, and 502 and 504 for those of servers that cannot be asked.
+   */
   async resolve(alias: RoomAlias): Promise<ResolvedAlias> {
+    const { options, remoteDirectory } = this.#deps
+    const isLocal = serverNameOf(alias) === options.serverName
+    if (isLocal || remoteDirectory === undefined) return this.resolveLocal(alias)
+    return remoteDirectory.resolve(alias)
+  }
+
+  /** As `resolve`, of this server's aliases alone: for other servers. */
+  async resolveLocal(alias: RoomAlias): Promise<ResolvedAlias> {
     const { db, directory, options } = this.#deps
-    const record = await directory.get(db.reader, alias)
-    if (!record || serverNameOf(alias) !== options.serverName) throw aliasNotFound(alias)
+    if (serverNameOf(alias) !== options.serverName) throw aliasNotFound(alias)
+    let record = await directory.get(db.reader, alias)
+    // A service that says it has the room has made the alias by then.
+    if (!record && (await this.#deps.queries?.hasAlias(alias))) record = await directory.get(db.reader, alias)
+    if (!record) throw aliasNotFound(alias)
     const remote = await directory.sampleRemoteMembers(db.reader, record.roomNid, SAMPLED_MEMBERS)
     const servers = new Set([options.serverName, ...remote.map(serverNameOf)])
     return { roomId: record.roomId, servers: [...servers].slice(0, MAX_SERVERS) }
@@ -71,12 +93,14 @@ export class Aliases {
 
   /**
    * Makes an alias of this server. Throws `M_INVALID_PARAM` for aliases of others, `M_NOT_FOUND` for unknown rooms,
-   * `M_FORBIDDEN` for people who are not in the room or whom the server's rules refuse, 409 where the alias exists.
+   * `M_FORBIDDEN` for people who are not in the room or whom the server's rules refuse, `M_EXCLUSIVE` for aliases that
+   * an application service has for itself, 409 where the alias exists.
    */
   async create(requester: Requester, alias: RoomAlias, roomId: RoomId): Promise<void> {
     const { db, clock, directory, members, roomState, options } = this.#deps
     if (serverNameOf(alias) !== options.serverName) throw invalidParam('Room alias must be local')
     checkLocalpart(alias)
+    this.#checkNamespace(requester, alias)
     const room = await roomState.requireRoom(roomId)
     const isTrusted = requester.isAdmin || requester.appserviceId !== undefined
     if (options.requireMembership && !isTrusted) {
@@ -106,6 +130,7 @@ export class Aliases {
     const parsed = parseRoomAlias(alias)
     if (parsed === undefined) throw invalidParam('Room alias invalid')
     checkLocalpart(parsed)
+    this.#checkNamespace(requester, parsed)
     // The room has no ID yet, so that no rule about room IDs can match but those for all rooms.
     this.#checkRules(requester, '!:' as RoomId, parsed)
     if (await directory.get(db.reader, parsed)) throw roomInUse()
@@ -121,7 +146,11 @@ export class Aliases {
     const record = await directory.get(db.reader, alias)
     if (!record) throw aliasNotFound(alias)
     const room = await roomState.requireRoom(record.roomId)
+    const { appserviceId } = requester
+    const isServices = appserviceId !== undefined && this.#deps.namespaces?.ownsAlias(appserviceId, alias)
+    if (!isServices) this.#checkNamespace(requester, alias)
     const mayDelete =
+      isServices === true ||
       record.creator === requester.userId ||
       requester.isAdmin ||
       (await this.#deps.powers.maySendState(room, requester.userId, 'm.room.canonical_alias'))
@@ -146,6 +175,16 @@ export class Aliases {
   async leadTo(roomId: RoomId, aliases: readonly RoomAlias[]): Promise<boolean> {
     const records = await this.#deps.directory.getMany(this.#deps.db.reader, aliases)
     return aliases.every((alias) => records.get(alias)?.roomId === roomId)
+  }
+
+  /** https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions */
+  #checkNamespace({ appserviceId }: Requester, alias: RoomAlias): void {
+    const { namespaces } = this.#deps
+    if (namespaces === undefined) return
+    const isOutside = appserviceId !== undefined && !namespaces.ownsAlias(appserviceId, alias)
+    if (isOutside || namespaces.isTaken('aliases', alias, appserviceId)) {
+      throw new MatrixError('M_EXCLUSIVE', 'The alias is in a namespace of another application service')
+    }
   }
 
   #checkRules(requester: Requester, roomId: RoomId, alias: RoomAlias): void {

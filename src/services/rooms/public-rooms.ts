@@ -1,14 +1,16 @@
 import { forbidden, invalidParam, MatrixError, notFound } from '../../protocol/errors.js'
-import type { RoomId, ServerName } from '../../protocol/ids.js'
+import { parseServerName, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { DirectoryStore } from '../../storage/stores/directory.js'
 import type { DirectoryPlace, ListedRoom, PublicRoomsStore } from '../../storage/stores/public-rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
 import type { RoomState } from '../events/room-state.js'
+import type { RemotePublicRooms } from '../remote/remote-public-rooms.js'
 import type { DirectoryEntries } from './directory-entries.js'
 import type { DirectoryRules } from './directory-rules.js'
 import { toPublicRoomJson } from './room-descriptions.js'
+import type { NetworkRooms } from './network-rooms.js'
 import type { RoomPowers } from './room-powers.js'
 
 export interface PublicRoomsOptions {
@@ -19,6 +21,8 @@ export interface PublicRoomsOptions {
   readonly isSearchable: boolean
   /** `allow_public_rooms_without_auth`. */
   readonly withoutAuth: boolean
+  /** `allow_public_rooms_over_federation`. */
+  readonly forServers: boolean
 }
 
 export interface PublicRoomsDependencies {
@@ -28,6 +32,10 @@ export interface PublicRoomsDependencies {
   readonly roomState: RoomState
   readonly powers: RoomPowers
   readonly entries: DirectoryEntries
+  /** Without it, other servers cannot be asked. */
+  readonly remotePublicRooms?: RemotePublicRooms | undefined
+  /** The directories of bridged networks; without it they are empty. */
+  readonly networkRooms?: Pick<NetworkRooms, 'list'>
   readonly options: PublicRoomsOptions
 }
 
@@ -40,8 +48,10 @@ export interface PublicRoomsQuery {
   readonly searchTerm: string | undefined
   /** Null stands for rooms without a type. */
   readonly roomTypes: readonly (string | null)[] | undefined
-  /** Only rooms of a network that is bridged: this server bridges none. */
+  /** Only rooms of a network that is bridged. */
   readonly network?: string | undefined
+  /** The rooms of all networks, too: told other servers. */
+  readonly allNetworks?: boolean | undefined
 }
 
 const DEFAULT_LIMIT = 100
@@ -84,17 +94,43 @@ export class PublicRooms {
 
   /**
    * A page of the directory, from the largest room to the smallest. Throws `M_INVALID_PARAM` for bad tokens and limits,
-   * `M_MISSING_TOKEN` for those who say not who they are, `M_NOT_FOUND` for servers that cannot be asked.
+   * `M_MISSING_TOKEN` for those who say not who they are, `M_NOT_FOUND`, 502 and 504 for servers that cannot be
+   * asked.
    */
   async list(requester: Requester | undefined, query: PublicRoomsQuery): Promise<JsonObject> {
-    const { db, publicRooms, entries, options } = this.#deps
+    const { options } = this.#deps
     if (requester === undefined && !options.withoutAuth) {
       throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
     }
-    if (query.server !== undefined && query.server !== options.serverName) {
-      throw notFound(`The directory of ${query.server} cannot be asked`)
-    }
+    const { server } = query
+    if (server === undefined || server === options.serverName) return this.#list(query)
+    return this.#listRemote(server, query)
+  }
+
+  /**
+   * A page of the directory for another server. Throws `M_FORBIDDEN` where the configuration does not allow it, otherwise
+   * as `list`. https://spec.matrix.org/latest/server-server-api/#published-room-directory
+   */
+  async listForServer(query: Omit<PublicRoomsQuery, 'server'>): Promise<JsonObject> {
+    if (!this.#deps.options.forServers) throw forbidden('The directory is not shared with other servers')
+    return this.#list({ ...query, server: undefined })
+  }
+
+  async #listRemote(name: string, query: PublicRoomsQuery): Promise<JsonObject> {
+    const { remotePublicRooms } = this.#deps
+    const server = parseServerName(name)
+    if (server === undefined) throw invalidParam('server is not a server name')
+    if (remotePublicRooms === undefined) throw notFound(`The directory of ${server} cannot be asked`)
+    return remotePublicRooms.list(server, query)
+  }
+
+  async #list(query: PublicRoomsQuery): Promise<JsonObject> {
+    const { db, publicRooms, entries, options } = this.#deps
     const limit = pageSize(query.limit)
+    if (query.network !== undefined && this.#deps.networkRooms !== undefined && options.isSearchable) {
+      const network = { limit, since: query.since, searchTerm: searchTerm(query.searchTerm) }
+      return this.#deps.networkRooms.list(query.network, network)
+    }
     const from = query.since === undefined ? undefined : parseToken(query.since)
     if (!options.isSearchable || query.network !== undefined || limit === 0) {
       return { chunk: [], total_room_count_estimate: 0 }

@@ -1,4 +1,4 @@
-import type { RoomId, UserId } from '../../protocol/ids.js'
+import type { RoomId, ServerName, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore } from '../../storage/stores/events.js'
@@ -24,6 +24,9 @@ export interface RoomPreview {
   /** What the reader is to the room. */
   readonly membership: Membership | undefined
 }
+
+/** Who looks: a user of this server, or another server for its users; undefined: anybody. */
+export type PreviewReader = { readonly userId: UserId } | { readonly server: ServerName } | undefined
 
 export interface RoomPreviewsDependencies {
   readonly db: Database
@@ -59,10 +62,10 @@ export class RoomPreviews {
    * are in or invited to, may join, may knock at, or may read without. The number of statements does not depend on the
    * number of rooms. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1roomsroomidhierarchy
    */
-  async list(userId: UserId | undefined, roomIds: readonly RoomId[]): Promise<Map<RoomId, RoomPreview>> {
-    const candidates = await this.#candidates(userId, roomIds)
-    const joined = await this.#joinedAmong(
-      userId,
+  async list(reader: PreviewReader, roomIds: readonly RoomId[]): Promise<Map<RoomId, RoomPreview>> {
+    const candidates = await this.#candidates(reader, roomIds)
+    const joined = await this.joinedAmong(
+      reader,
       candidates.flatMap(({ allowed }) => allowed ?? []),
     )
     const visible = candidates.filter(
@@ -78,14 +81,64 @@ export class RoomPreviews {
     )
   }
 
-  async #candidates(userId: UserId | undefined, roomIds: readonly RoomId[]): Promise<Candidate[]> {
+  /** Those of the rooms that this server is in. */
+  async filterHere(roomIds: readonly RoomId[]): Promise<Set<RoomId>> {
+    const { db, rooms, previews } = this.#deps
+    const known = [...(await rooms.getByIds(db.reader, roomIds)).values()]
+    const sizes = await previews.listSizes(
+      db.reader,
+      known.map(({ roomNid }) => roomNid),
+    )
+    return new Set(known.filter(({ roomNid }) => sizes.get(roomNid)?.isHere).map(({ roomId }) => roomId))
+  }
+
+  /** Those of the rooms that the reader is in, or, being a server, has users in. */
+  async joinedAmong(reader: PreviewReader, roomIds: readonly RoomId[]): Promise<Set<RoomId>> {
+    const { memberships, known } = await this.#membershipsAmong(reader, roomIds)
+    const joined = known.filter(({ roomNid }) => memberships.get(roomNid) === 'join')
+    return new Set(joined.map(({ roomId }) => roomId))
+  }
+
+  /** What the reader is to each of the rooms, as far as this server knows. */
+  async membershipsOf(reader: PreviewReader, roomIds: readonly RoomId[]): Promise<Map<RoomId, Membership>> {
+    const { memberships, known } = await this.#membershipsAmong(reader, roomIds)
+    return new Map(
+      known.flatMap(({ roomId, roomNid }) => {
+        const membership = memberships.get(roomNid)
+        return membership ? [[roomId, membership] as const] : []
+      }),
+    )
+  }
+
+  async #membershipsAmong(
+    reader: PreviewReader,
+    roomIds: readonly RoomId[],
+  ): Promise<{ memberships: ReadonlyMap<number, Membership>; known: readonly RoomRecord[] }> {
+    if (reader === undefined || roomIds.length === 0) return { memberships: new Map(), known: [] }
+    const { db, rooms } = this.#deps
+    const known = [...(await rooms.getByIds(db.reader, [...new Set(roomIds)])).values()]
+    const nids = known.map(({ roomNid }) => roomNid)
+    return { memberships: await this.#memberships(reader, nids), known }
+  }
+
+  async #memberships(
+    reader: PreviewReader,
+    roomNids: readonly number[],
+  ): Promise<ReadonlyMap<number, Membership>> {
+    const { db, previews } = this.#deps
+    if (reader === undefined) return new Map()
+    if ('server' in reader) return previews.listServerMemberships(db.reader, reader.server, roomNids)
+    return previews.listMemberships(db.reader, reader.userId, roomNids)
+  }
+
+  async #candidates(reader: PreviewReader, roomIds: readonly RoomId[]): Promise<Candidate[]> {
     const { db, rooms, previews } = this.#deps
     const known = [...(await rooms.getByIds(db.reader, roomIds)).values()]
     if (known.length === 0) return []
     const roomNids = known.map(({ roomNid }) => roomNid)
     const [sizes, memberships, states] = await Promise.all([
       previews.listSizes(db.reader, roomNids),
-      userId === undefined ? undefined : previews.listMemberships(db.reader, userId, roomNids),
+      this.#memberships(reader, roomNids),
       readStateContents(db.reader, this.#deps, { roomNids, types: STATE_TYPES }),
     ])
     return known.flatMap((room) => {
@@ -99,24 +152,11 @@ export class RoomPreviews {
           size,
           state,
           entry: describeRoom(room.roomNid, state),
-          membership: memberships?.get(room.roomNid),
+          membership: memberships.get(room.roomNid),
           allowed: isRestricted(room, joinRules) ? allowedRooms(joinRules) : undefined,
         },
       ]
     })
-  }
-
-  async #joinedAmong(userId: UserId | undefined, roomIds: readonly RoomId[]): Promise<Set<RoomId>> {
-    if (userId === undefined || roomIds.length === 0) return new Set()
-    const { db, rooms, previews } = this.#deps
-    const known = await rooms.getByIds(db.reader, [...new Set(roomIds)])
-    const nids = [...known.values()].map(({ roomNid }) => roomNid)
-    const memberships = await previews.listMemberships(db.reader, userId, nids)
-    return new Set(
-      [...known.values()]
-        .filter(({ roomNid }) => memberships.get(roomNid) === 'join')
-        .map(({ roomId }) => roomId),
-    )
   }
 }
 

@@ -1,16 +1,18 @@
-import { forbidden, invalidParam } from '../../protocol/errors.js'
-import type { Event } from '../../protocol/event.js'
-import { parseRoomId, type RoomId, type UserId } from '../../protocol/ids.js'
-import { stripStateEvent } from '../../protocol/stripped-state.js'
+import { forbidden, invalidParam, notFound } from '../../protocol/errors.js'
+import type { RoomId, ServerName, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { RoomPreviewsStore } from '../../storage/stores/room-previews.js'
 import type { JsonObject } from '../../util/json.js'
+import type { DistantRoom, RemotePreviews } from './remote-previews.js'
 import type { RoomPreview, RoomPreviews } from './room-previews.js'
+import { childOfEvent, inOrder, type SpaceChild } from './space-children.js'
 
 /** Which part of a tree of spaces is wanted. */
 export interface HierarchyRequest {
   readonly roomId: RoomId
+  /** Servers through which the room may be had, should this server not be in it. */
+  readonly via?: readonly string[]
   /** Only children that the space suggests. */
   readonly suggestedOnly: boolean
   /** How far below the room to go; undefined: as far as the server does. */
@@ -24,18 +26,16 @@ export interface SpaceHierarchyDependencies {
   readonly events: EventsStore
   readonly store: RoomPreviewsStore
   readonly previews: RoomPreviews
+  /** Without it, rooms that this server is not in are not found. */
+  readonly remotePreviews?: RemotePreviews | undefined
+  /** Whether the room lets another server take part; without it, all do. */
+  readonly isAllowed?: ((roomId: RoomId, server: ServerName) => Promise<boolean>) | undefined
 }
 
 interface Node {
-  readonly preview: RoomPreview
+  readonly summary: JsonObject
   /** In their order. */
-  readonly children: readonly Child[]
-}
-
-interface Child {
-  readonly roomId: RoomId
-  readonly event: Event
-  readonly order: string | undefined
+  readonly children: readonly SpaceChild[]
 }
 
 type Tree = ReadonlyMap<RoomId, Node>
@@ -76,42 +76,105 @@ export class SpaceHierarchy {
     }
   }
 
+  /**
+   * A space and the rooms in it, for another server: what that may join or look at.
+   * 404 `M_NOT_FOUND` for rooms that this server is not in, and those that the other may not look at.
+   * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1hierarchyroomid
+   */
+  async listForServer(
+    server: ServerName,
+    { roomId, suggestedOnly }: { roomId: RoomId; suggestedOnly: boolean },
+  ): Promise<JsonObject> {
+    const { previews } = this.#deps
+    const found = await this.#previewsFor(server, [roomId])
+    const preview = found.get(roomId)
+    if (!preview) throw notFound('Room does not exist, or may not be looked at')
+    const children = (await this.#children([preview], suggestedOnly)).get(roomId) ?? []
+    const childIds = children.map((child) => child.roomId).slice(0, MAX_ROOMS)
+    const [visible, here] = await Promise.all([
+      this.#previewsFor(server, childIds),
+      previews.filterHere(childIds),
+    ])
+    return {
+      room: toJson({ summary: preview.summary, children }),
+      children: childIds.flatMap((childId) => visible.get(childId)?.summary ?? []),
+      inaccessible_children: childIds.filter((childId) => here.has(childId) && !visible.has(childId)),
+    }
+  }
+
+  async #previewsFor(server: ServerName, roomIds: readonly RoomId[]): Promise<Map<RoomId, RoomPreview>> {
+    const { previews, isAllowed } = this.#deps
+    const found = await previews.list({ server }, roomIds)
+    for (const roomId of [...found.keys()]) {
+      if (isAllowed !== undefined && !(await isAllowed(roomId, server))) found.delete(roomId)
+    }
+    return found
+  }
+
   /** The tree level by level: a few statements for each. */
   async #load(
     userId: UserId,
-    { roomId, suggestedOnly, maxDepth }: { roomId: RoomId; suggestedOnly: boolean; maxDepth: number },
+    request: { roomId: RoomId; via?: readonly string[]; suggestedOnly: boolean; maxDepth: number },
   ): Promise<Tree> {
+    const { roomId, suggestedOnly, maxDepth } = request
     const tree = new Map<RoomId, Node>()
     const asked = new Set([roomId])
-    let level: RoomId[] = [roomId]
+    const view = this.#deps.remotePreviews?.begin()
+    let level: DistantRoom[] = [{ roomId, via: request.via ?? [] }]
     for (let depth = 0; level.length > 0; depth++) {
-      const previews = await this.#deps.previews.list(userId, level)
-      const children = await this.#children([...previews.values()], suggestedOnly)
+      const nodes = await this.#nodes(userId, level, { suggestedOnly, view })
       level = []
-      for (const [found, preview] of previews) {
-        const ofRoom = children.get(found) ?? []
-        tree.set(found, { preview, children: ofRoom })
+      for (const [found, node] of nodes) {
+        tree.set(found, node)
         if (depth >= maxDepth) continue
-        for (const child of ofRoom) {
+        for (const child of node.children) {
           if (asked.has(child.roomId) || asked.size >= MAX_ROOMS) continue
           asked.add(child.roomId)
-          level.push(child.roomId)
+          level.push(child)
         }
       }
     }
     return tree
   }
 
-  async #children(previews: readonly RoomPreview[], suggestedOnly: boolean): Promise<Map<RoomId, Child[]>> {
+  /** Rooms of one level, by what is known here or else by what other servers tell. */
+  async #nodes(
+    userId: UserId,
+    level: readonly DistantRoom[],
+    {
+      suggestedOnly,
+      view,
+    }: { suggestedOnly: boolean; view: ReturnType<RemotePreviews['begin']> | undefined },
+  ): Promise<Map<RoomId, Node>> {
+    const { previews, remotePreviews } = this.#deps
+    const roomIds = level.map(({ roomId }) => roomId)
+    const here = await previews.list({ userId }, roomIds)
+    const children = await this.#children([...here.values()], suggestedOnly)
+    const nodes = new Map<RoomId, Node>()
+    for (const [roomId, { summary }] of here)
+      nodes.set(roomId, { summary, children: children.get(roomId) ?? [] })
+    if (remotePreviews === undefined || view === undefined || here.size === level.length) return nodes
+    const known = await previews.filterHere(roomIds)
+    const distant = level.filter(({ roomId }) => !known.has(roomId))
+    const remote = await remotePreviews.list(userId, distant, { view, suggestedOnly })
+    for (const [roomId, preview] of remote)
+      nodes.set(roomId, { summary: preview.summary, children: [...preview.children].sort(inOrder) })
+    return nodes
+  }
+
+  async #children(
+    previews: readonly RoomPreview[],
+    suggestedOnly: boolean,
+  ): Promise<Map<RoomId, SpaceChild[]>> {
     const { db, store, events } = this.#deps
     const spaces = previews.filter(({ room }) => room.roomType === 'm.space')
-    const children = new Map<RoomId, Child[]>()
+    const children = new Map<RoomId, SpaceChild[]>()
     if (spaces.length === 0) return children
     const roomNids = spaces.map(({ room }) => room.roomNid)
     const nids = await store.listSpaceChildren(db.reader, roomNids, MAX_CHILDREN)
     for (const { event } of (await events.getByNids(db.reader, nids)).values()) {
-      const child = toChild(event)
-      if (!child || (suggestedOnly && event.content['suggested'] !== true)) continue
+      const child = childOfEvent(event)
+      if (!child || (suggestedOnly && !child.isSuggested)) continue
       const ofSpace = children.get(event.roomId)
       if (ofSpace) ofSpace.push(child)
       else children.set(event.roomId, [child])
@@ -119,27 +182,6 @@ export class SpaceHierarchy {
     for (const ofSpace of children.values()) ofSpace.sort(inOrder)
     return children
   }
-}
-
-/** Undefined for what is no child: it names no room, or no server to find it through. */
-function toChild(event: Event): Child | undefined {
-  const { via, order } = event.content
-  const roomId = parseRoomId(event.stateKey ?? '')
-  if (roomId === undefined || !Array.isArray(via) || via.length === 0) return undefined
-  const isOrder = typeof order === 'string' && /^[\x20-\x7e]{1,50}$/.test(order)
-  return { roomId, event, order: isOrder ? order : undefined }
-}
-
-/** https://spec.matrix.org/latest/client-server-api/#ordering-of-children-within-a-space */
-function inOrder(a: Child, b: Child): number {
-  if (a.order !== b.order) {
-    if (a.order === undefined) return 1
-    if (b.order === undefined) return -1
-    return a.order < b.order ? -1 : 1
-  }
-  const between = a.event.originServerTs - b.event.originServerTs
-  if (between !== 0) return between
-  return a.roomId < b.roomId ? -1 : 1
 }
 
 /** Depth first; each room where it is first come to. */
@@ -162,14 +204,8 @@ function walk(
   return found
 }
 
-function toJson({ preview, children }: Node): JsonObject {
-  return {
-    ...preview.summary,
-    children_state: children.map(({ event }) => ({
-      ...stripStateEvent(event),
-      origin_server_ts: event.originServerTs,
-    })),
-  }
+function toJson({ summary, children }: Node): JsonObject {
+  return { ...summary, children_state: children.map(({ json }) => json) }
 }
 
 type Question = Pick<HierarchyRequest, 'suggestedOnly' | 'maxDepth'>

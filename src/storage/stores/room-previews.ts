@@ -1,6 +1,7 @@
 import type { Query } from '../database.js'
-import type { UserId } from '../../protocol/ids.js'
+import type { ServerName, UserId } from '../../protocol/ids.js'
 import type { Membership } from './room-members.js'
+import { usersOfPattern } from './room-servers.js'
 
 /** Who is in a room. */
 export interface RoomSize {
@@ -35,6 +36,24 @@ export class RoomPreviewsStore {
       `SELECT room_nid, membership FROM room_members
        WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND user_id = ?`,
       [q.dialect.list(roomNids), userId],
+    )
+    return new Map(rows.map((row) => [row.room_nid, row.membership as Membership]))
+  }
+
+  /**
+   * What the users of another server are to each of these rooms, at best: `join` before `invite`; by nid, without the
+   * others. Index room_members_membership.
+   */
+  async listServerMemberships(
+    q: Query,
+    server: ServerName,
+    roomNids: readonly number[],
+  ): Promise<Map<number, Membership>> {
+    const rows = await q.all<{ room_nid: number; membership: string }>(
+      `SELECT DISTINCT room_nid, membership FROM room_members
+       WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND membership IN ('join', 'invite') AND is_local = 0
+         AND user_id LIKE ? ESCAPE '!' ORDER BY membership`,
+      [q.dialect.list(roomNids), usersOfPattern(server)],
     )
     return new Map(rows.map((row) => [row.room_nid, row.membership as Membership]))
   }

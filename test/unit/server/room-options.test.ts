@@ -12,7 +12,11 @@ describe('options of rooms', () => {
       { userId: '*', alias: '*', roomId: '*', action: 'allow' },
     ])
     expect(options.membership).to.deep.equal({ perRoomProfiles: true, forgetOnLeave: false })
-    expect(options.directory).to.deep.equal({ isSearchable: true, withoutAuth: false })
+    expect(options.directory).to.deep.equal({
+      isSearchable: true,
+      withoutAuth: false,
+      forServers: false,
+    })
     expect(options.invitations).to.deep.equal({ onlyAdminsInvite: false, includeProfile: true })
   })
 
