@@ -15,6 +15,7 @@ import { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import { EventLookup } from '../services/events/pending-events.js'
 import { OutsideMemberships } from '../services/events/outside-memberships.js'
 import { PartialRooms } from '../services/events/partial-rooms.js'
+import { PartialStates } from '../services/events/partial-states.js'
 import { PushActions } from '../services/events/push-actions.js'
 import type { PushAudience } from '../services/events/push-audience.js'
 import { RedactionRules } from '../services/events/redaction-rules.js'
@@ -134,7 +135,11 @@ export function createEventServices(
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
   const shared = {
     assembler,
-    judge: new EventJudge({ assembler, resolver, partialRooms }),
+    judge: new EventJudge({
+      assembler,
+      resolver,
+      partialStates: new PartialStates({ partialRooms, interner, builder }),
+    }),
     lookup,
     interner,
     builder,

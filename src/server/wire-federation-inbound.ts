@@ -2,6 +2,7 @@ import type { ServerName } from '../protocol/ids.js'
 import type { EventReceiver } from '../services/events/event-receiver.js'
 import type { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import type { OutsideMemberships } from '../services/events/outside-memberships.js'
+import type { PartialRooms } from '../services/events/partial-rooms.js'
 import type { RoomState } from '../services/events/room-state.js'
 import { StatePoints } from '../services/events/state-points.js'
 import { AuthChains } from '../services/federation/auth-chains.js'
@@ -45,6 +46,7 @@ export interface FederationInboundParts {
   readonly eventReceiver: EventReceiver
   readonly outlierReceiver: OutlierReceiver
   readonly outsideMemberships: OutsideMemberships
+  readonly partialRooms: PartialRooms
 }
 
 /** What takes in events of other servers, gets them, and answers questions about rooms. */
@@ -120,6 +122,7 @@ export function createFederationInbound(
     chains,
     visibility,
     roomState,
+    partialRooms: parts.partialRooms,
     clock,
     serverName: parts.serverName,
     walk: new EventWalk(db, stores),

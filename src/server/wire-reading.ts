@@ -1,5 +1,6 @@
 import { ClientEvents } from '../services/events/client-events.js'
 import { EventVisibility } from '../services/events/event-visibility.js'
+import type { PartialRooms } from '../services/events/partial-rooms.js'
 import { ReadableEvents } from '../services/events/readable-events.js'
 import { EventAggregations } from '../services/events/relations.js'
 import { RoomAccess } from '../services/events/room-access.js'
@@ -37,6 +38,8 @@ export interface ReadingParts {
   /** `position()` of the events stream. */
   readonly eventsPosition: () => number
   readonly roomState: RoomState
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: PartialRooms
   /** How the history is got that is not held. Without it, there is none. */
   readonly history?: { readonly backfill: Backfill; readonly remoteTimestamps: RemoteTimestamps }
 }
@@ -121,6 +124,7 @@ export function createReadingServices(
     aggregations,
     senderMembers,
     visibility,
+    partialRooms: parts.partialRooms,
     backfill: parts.history?.backfill,
   }
   const stateViews = new RoomStateViews(shared)

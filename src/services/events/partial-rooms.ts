@@ -16,7 +16,8 @@ export class PartialRooms {
   readonly #store: PartialStateStore
   readonly #clock: Clock
   readonly #rooms = new Map<number, { readonly room: PartialStateRoom; readonly whole: Deferred<void> }>()
-  #completed = new Map<number, number>()
+  /** In the order of their positions. */
+  #completed: { readonly roomNid: number; readonly position: number }[] = []
 
   constructor(db: Database, store: PartialStateStore, clock: Clock) {
     this.#db = db
@@ -27,7 +28,9 @@ export class PartialRooms {
   /** Learns what the last stop has left. To be called before anything else. */
   async load(): Promise<void> {
     for (const room of await this.#store.listAll(this.#db.reader)) this.#add(room)
-    this.#completed = await this.#store.listCompleted(this.#db.reader)
+    const completed = await this.#store.listCompleted(this.#db.reader)
+    this.#completed = [...completed].map(([roomNid, position]) => ({ roomNid, position }))
+    this.#completed.sort((a, b) => a.position - b.position)
   }
 
   isPartial(roomNid: number): boolean {
@@ -42,9 +45,15 @@ export class PartialRooms {
     return [...this.#rooms.values()].map(({ room }) => room)
   }
 
-  /** The position of the events stream since which the state of a room is whole that was not before. */
-  completedAt(roomNid: number): number | undefined {
-    return this.#completed.get(roomNid)
+  /** The rooms whose state became whole after one position of the events stream, up to and including another. */
+  completedBetween(after: number, upTo: number): number[] {
+    const rooms: number[] = []
+    for (let index = this.#completed.length - 1; index >= 0; index--) {
+      const { roomNid, position } = this.#completed[index]!
+      if (position <= after) break
+      if (position <= upTo) rooms.push(roomNid)
+    }
+    return rooms
   }
 
   /** Resolves when the state of the room is whole, at once where it is. Rejects with 504 when that takes too long. */
@@ -84,7 +93,7 @@ export class PartialRooms {
     tx.afterCommit(() => {
       const waiting = this.#rooms.get(roomNid)
       this.#rooms.delete(roomNid)
-      if (completedAt !== undefined) this.#completed.set(roomNid, completedAt)
+      if (completedAt !== undefined) this.#completed.push({ roomNid, position: completedAt })
       waiting?.whole.resolve()
     })
   }

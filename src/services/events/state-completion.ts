@@ -80,6 +80,7 @@ export class StateCompletion {
     const { eventStates, flat, builder } = this.#parts
     const { whole, rows } = await this.#wholeState(head, states)
     const events = await eventStates.listSince(this.#db.reader, room.roomNid, join.streamOrdering ?? 0)
+    const complete = (state: StateSnapshot): Promise<StateSnapshot> => this.#complete(state, whole, join)
     const named = new Map<number, SnapshotRef>()
     let last: SnapshotRef | undefined
     const name = async (nid: number): Promise<number> => {
@@ -87,7 +88,7 @@ export class StateCompletion {
       if (known) return known.nid
       const [snapshot] = await builder.load([nid])
       const from = last ?? { nid, snapshot: snapshot!, rows: [] }
-      last = await builder.build(room, from, from.snapshot.changesTo(withMissing(snapshot!, whole)))
+      last = await builder.build(room, from, from.snapshot.changesTo(await complete(snapshot!)))
       named.set(nid, last)
       rows.push(...last.rows)
       return last.nid
@@ -96,7 +97,7 @@ export class StateCompletion {
     for (const { eventNid, before, after } of events) {
       updates.push({ eventNid, before: await name(before), after: await name(after) })
     }
-    const current = withMissing(head.state.snapshot, whole)
+    const current = await complete(head.state.snapshot)
     const stateChanges = await flat.changesTo(room, current, NOTHING_PENDING)
     return { rows: distinct(rows), updates, stateChanges }
   }
@@ -117,6 +118,22 @@ export class StateCompletion {
             refs.map(({ nid }) => nid),
           )
     return { whole: resolved.snapshot, rows: [...refs, resolved].flatMap(({ rows }) => rows) }
+  }
+
+  /**
+   * A state since the join as it is with the whole state before it: what has happened since stays, all else is as the
+   * whole state says. Members who were taken from events that they authorize may have been out of date.
+   */
+  async #complete(state: StateSnapshot, whole: StateSnapshot, join: StoredEvent): Promise<StateSnapshot> {
+    const changes = state.changesTo(whole)
+    const involved = [...changes].flatMap(([key, nid]) => [state.get(key) ?? [], nid ?? []].flat())
+    const events = await this.#parts.events.getByNids(this.#db.reader, involved)
+    const corrections = new Map<number, number | undefined>()
+    for (const [key, nid] of changes) {
+      const own = events.get(state.get(key) ?? 0)
+      if (!own || !isLater(own, events.get(nid ?? 0) ?? join)) corrections.set(key, nid)
+    }
+    return state.with(corrections)
   }
 
   async #write(room: RoomRecord, { rows, updates, stateChanges }: Completion): Promise<void> {
@@ -146,11 +163,9 @@ export class StateCompletion {
   }
 }
 
-/** A state with what another has and it lacks. */
-function withMissing(state: StateSnapshot, whole: StateSnapshot): StateSnapshot {
-  const missing = new Map<number, number>()
-  for (const [key, nid] of whole.entries()) if (state.get(key) === undefined) missing.set(key, nid)
-  return missing.size === 0 ? state : state.with(missing)
+/** Whether an event of a state came after another, as far as can be said. */
+function isLater(own: StoredEvent, other: StoredEvent): boolean {
+  return own.streamOrdering !== null || own.event.depth > other.event.depth
 }
 
 function distinct(rows: readonly SnapshotRow[]): SnapshotRow[] {

@@ -6,6 +6,7 @@ import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { Clock } from '../../util/clock.js'
+import { createDeferred } from '../../util/deferred.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
 import type { StateCompletion } from '../events/state-completion.js'
 import type { RemoteStates } from './remote-states.js'
@@ -90,12 +91,26 @@ export class PartialStateSync {
     if (!join) throw new Error(`The join ${joinNid} of ${room.roomId} cannot be read`)
     const found: (readonly EventId[])[] = []
     for (const prev of join.event.prevEventIds) {
-      const state = await states.after(room, prev, servers.slice(0, MAX_SERVERS))
+      const state = await this.#unlessStopped(states.after(room, prev, servers.slice(0, MAX_SERVERS)))
       if (!state) return false
       found.push(state)
     }
     if (!(await completion.complete(room, join, found))) return false
     logger.info({ room: room.roomId }, 'The state of a room is whole')
     return true
+  }
+
+  /** Undefined when the server stops meanwhile: what others still say then is for the next start. */
+  async #unlessStopped<T>(asking: Promise<T>): Promise<T | undefined> {
+    const { signal } = this.#stopping
+    const stopped = createDeferred<undefined>()
+    const stop = (): void => stopped.resolve(undefined)
+    signal.addEventListener('abort', stop, { once: true })
+    asking.catch(() => undefined)
+    try {
+      return await Promise.race([asking, stopped.promise])
+    } finally {
+      signal.removeEventListener('abort', stop)
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { notFound } from '../../protocol/errors.js'
+import { forbidden, notFound } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, RoomId, ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
@@ -7,6 +7,7 @@ import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
 import type { Direction } from '../../storage/timeline-range.js'
 import type { Clock } from '../../util/clock.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomState } from '../events/room-state.js'
 import type { AuthChains } from './auth-chains.js'
 import type { EventWalk } from './event-walk.js'
@@ -24,6 +25,7 @@ interface Parts {
   readonly timeline: RoomTimelineStore
   readonly clock: Clock
   readonly serverName: ServerName
+  readonly partialRooms: Pick<PartialRooms, 'isPartial'>
 }
 
 /** A room's state before an event, and all that authorizes it. */
@@ -76,6 +78,8 @@ export class RoomAnswers {
   /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1stateroomid */
   async stateBefore(server: ServerName, roomId: RoomId, eventId: EventId): Promise<StateAnswer> {
     const { room, stored } = await this.#parts.gate.requireEvent(server, roomId, eventId)
+    // What is not known whole must not be taken for the whole.
+    if (this.#parts.partialRooms.isPartial(room.roomNid)) throw forbidden('The state is not known whole yet')
     if (stored.stateBefore === null) throw notFound('The state at the event is not known')
     const state = await this.#parts.roomState.getStateAt(stored.stateBefore)
     return { state, authChain: await this.#parts.chains.ofState(room, state) }

@@ -9,6 +9,7 @@ import type { StateHistoryStore } from '../../storage/stores/state-history.js'
 import type { JsonObject } from '../../util/json.js'
 import type { ClientEvents, EventReader } from '../events/client-events.js'
 import type { EventVisibility } from '../events/event-visibility.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomAccess, RoomView } from '../events/room-access.js'
 import type { RoomState } from '../events/room-state.js'
 import { membershipOf } from '../events/state-points.js'
@@ -33,6 +34,8 @@ interface Parts {
   readonly members: RoomMembersStore
   readonly timeline: RoomTimelineStore
   readonly history: StateHistoryStore
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: Pick<PartialRooms, 'whenWhole'> | undefined
 }
 
 /** Who is or was in rooms, for those who may know. */
@@ -47,10 +50,12 @@ export class RoomMembers {
 
   /**
    * The member events of a room. 403 `M_FORBIDDEN` when the reader may see nothing of the room, or nothing of it at that
-   * point. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers
+   * point. Waits where this server does not know all members yet.
+   * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers
    */
   async list(reader: EventReader, request: MembersRequest): Promise<JsonObject[]> {
     const view = await this.#parts.access.requireView(reader.userId, request.roomId)
+    await this.#parts.partialRooms?.whenWhole(view.room.roomNid)
     const wanted = MEMBERSHIPS.filter((membership) => isWanted(membership, request))
     const members = request.at
       ? await this.#listAt(reader.userId, view, request.at)
@@ -60,11 +65,12 @@ export class RoomMembers {
   }
 
   /**
-   * The profiles of those who are in the room, by user ID. 403 `M_FORBIDDEN` unless the reader is.
+   * The profiles of those who are in the room, by user ID. 403 `M_FORBIDDEN` unless the reader is. Waits as `list`.
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidjoined_members
    */
   async listJoined(userId: UserId, roomId: RoomId): Promise<JsonObject> {
     const room = await this.#parts.access.requireJoined(userId, roomId)
+    await this.#parts.partialRooms?.whenWhole(room.roomNid)
     const members = await this.#parts.members.listForRoom(this.#db.reader, room.roomNid, ['join'])
     return Object.fromEntries(
       members.map((member) => [

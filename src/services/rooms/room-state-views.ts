@@ -3,6 +3,7 @@ import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
 import type { JsonObject } from '../../util/json.js'
 import type { ClientEvents, EventReader } from '../events/client-events.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomAccess } from '../events/room-access.js'
 import type { RoomState } from '../events/room-state.js'
 
@@ -10,6 +11,8 @@ interface Parts {
   readonly access: RoomAccess
   readonly roomState: RoomState
   readonly clientEvents: ClientEvents
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: Pick<PartialRooms, 'whenWhole'> | undefined
 }
 
 /** The state of rooms as far as users may see it: now, or when they left. */
@@ -21,11 +24,13 @@ export class RoomStateViews {
   }
 
   /**
-   * The whole state. 403 `M_FORBIDDEN` for rooms that the reader may see nothing of.
+   * The whole state. 403 `M_FORBIDDEN` for rooms that the reader may see nothing of. Waits where this server does not
+   * know all members yet.
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidstate
    */
   async list(reader: EventReader, roomId: RoomId): Promise<JsonObject[]> {
-    const { stateAt } = await this.#parts.access.requireView(reader.userId, roomId)
+    const { stateAt, room } = await this.#parts.access.requireView(reader.userId, roomId)
+    await this.#parts.partialRooms?.whenWhole(room.roomNid)
     const state =
       stateAt === undefined
         ? await this.#parts.roomState.getState(roomId)
@@ -60,11 +65,16 @@ export class RoomStateViews {
     roomId: RoomId,
     [type, stateKey]: readonly [string, string],
   ): Promise<StoredEvent> {
-    const { stateAt } = await this.#parts.access.requireView(userId, roomId)
-    const stored =
+    const { stateAt, room } = await this.#parts.access.requireView(userId, roomId)
+    const find = (): Promise<StoredEvent | undefined> =>
       stateAt === undefined
-        ? await this.#parts.roomState.getStateEvent(roomId, type, stateKey)
-        : await this.#parts.roomState.getStateEventAt(stateAt, type, stateKey)
+        ? this.#parts.roomState.getStateEvent(roomId, type, stateKey)
+        : this.#parts.roomState.getStateEventAt(stateAt, type, stateKey)
+    let stored = await find()
+    if (!stored && type === 'm.room.member') {
+      await this.#parts.partialRooms?.whenWhole(room.roomNid)
+      stored = await find()
+    }
     if (!stored) throw notFound('The room has no such state')
     return stored
   }

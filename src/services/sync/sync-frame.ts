@@ -2,9 +2,10 @@ import type { Database } from '../../storage/database.js'
 import type { MembershipChange, MembershipChangesStore } from '../../storage/stores/membership-changes.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
-import { selectsRoom } from '../../protocol/event-filter.js'
+import { selectsRoom, type Filter } from '../../protocol/event-filter.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { StreamToken } from '../../protocol/stream-token.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import type { EventTail, TailSlice } from './event-tail.js'
 import type { IgnoredUsers } from './ignored-users.js'
 import type { LazyMembers, LazyMemberSession } from './lazy-members.js'
@@ -58,6 +59,8 @@ interface Parts {
   readonly rooms: RoomsStore
   readonly ignored: IgnoredUsers
   readonly lazyMembers: LazyMembers
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: Pick<PartialRooms, 'isPartial' | 'completedBetween'> | undefined
 }
 
 /** What happened to the user's own memberships since the client last looked. */
@@ -93,7 +96,12 @@ export class SyncFrames {
     const toTell = present
       .filter(([roomNid]) => isFull || changes.byRoom.has(roomNid))
       .map(([, room]) => room)
-    const joined = new Map(present.filter(([, { membership }]) => membership === 'join'))
+    // A room whose members are not all known is not shown to clients that want all of them.
+    const isWithheld = (roomNid: number): boolean =>
+      !filter.room.state.lazyLoadMembers && this.#parts.partialRooms?.isPartial(roomNid) === true
+    const joined = new Map(
+      present.filter(([roomNid, { membership }]) => membership === 'join' && !isWithheld(roomNid)),
+    )
     const left = since
       ? await this.#newlyLeft(changes, { since, fullState, present: userRooms.rooms })
       : await this.#archived(request, now)
@@ -105,7 +113,10 @@ export class SyncFrames {
       tail,
       joined,
       newlyJoined: new Set(
-        [...changes.byRoom.keys()].filter((nid) => joined.has(nid) && isNewlyJoined(changes, nid)),
+        [
+          ...[...changes.byRoom.keys()].filter((roomNid) => isNewlyJoined(changes, roomNid)),
+          ...this.#completed(filter, since, now),
+        ].filter((roomNid) => joined.has(roomNid)),
       ),
       invited: toTell.filter(({ membership }) => membership === 'invite'),
       knocked: toTell.filter(({ membership }) => membership === 'knock'),
@@ -113,6 +124,12 @@ export class SyncFrames {
       ignored,
       lazyMembers: this.#parts.lazyMembers.begin(viewer, since?.events, now.events),
     }
+  }
+
+  /** The rooms that were withheld when the client last looked, since not all of their members were known. */
+  #completed({ room }: Filter, since: StreamToken | undefined, now: StreamToken): readonly number[] {
+    if (since === undefined || room.state.lazyLoadMembers) return []
+    return this.#parts.partialRooms?.completedBetween(since.events, now.events) ?? []
   }
 
   async #ownChanges(userId: UserId, after: number, upTo: number): Promise<OwnChanges> {

@@ -1,0 +1,159 @@
+import { expect } from 'chai'
+import { createDeferred, type Deferred } from '../../../src/util/deferred.js'
+import { startFederation, type TestFederation } from '../../support/federation.js'
+import type { FakeHomeserver } from '../../support/fake-homeserver.js'
+import { LinearRoom } from '../../support/linear-room.js'
+import {
+  dig,
+  eventsAt,
+  path,
+  syncJoinedTo,
+  syncLeftFrom,
+  syncTimelineHasEventId,
+  type MatrixClient,
+} from '../../support/matrix-client.js'
+
+const LAZY = { room: { state: { lazy_load_members: true }, timeline: { lazy_load_members: true } } }
+const ME = 'b.test'
+
+describe('rooms that are joined without their members', function () {
+  this.timeout(30_000)
+  let servers: TestFederation
+  let fake: FakeHomeserver
+  let bob: MatrixClient
+
+  before(async () => {
+    servers = await startFederation([ME])
+    fake = await servers.fake('fake.test')
+    bob = await servers.get(ME).register('bob')
+  })
+  after(async () => {
+    await servers[Symbol.asyncDispose]()
+  })
+
+  /** A room with a few members, which bob joins; its state is told once `told` resolves. */
+  async function begin(version: string): Promise<{ room: LinearRoom; told: Deferred<void> }> {
+    const room = new LinearRoom(fake, version)
+    room.join('derek')
+    room.join('fred')
+    const told = createDeferred<void>()
+    room.serve({ omitsMembers: true, beforeState: () => told.promise })
+    await bob.join(room.roomId, { via: [fake.serverName] })
+    return { room, told }
+  }
+
+  async function members(room: LinearRoom): Promise<string[]> {
+    const target = path`/_matrix/client/v3/rooms/${room.roomId}/members`
+    const answer = await bob.must('GET', target, { query: { membership: 'join' } })
+    return eventsAt(answer, 'chunk')
+      .map((event) => String(event['state_key']))
+      .sort()
+  }
+
+  for (const version of ['6', '10', '12']) {
+    it(`can be used at once, and are whole later (version ${version})`, async () => {
+      const since = await bob.syncToken()
+      const { room, told } = await begin(version)
+      const { roomId } = room
+      await bob.mustSyncUntil(syncJoinedTo(roomId), { since, filter: LAZY })
+      // Clients that want all members do not see the room yet.
+      const eager = await bob.sync({ since })
+      expect(dig(eager, 'rooms', 'join', roomId)).to.equal(undefined)
+      const sent = await bob.sendText(roomId, 'hello')
+      await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'hello')
+      const waiting = members(room)
+      const said = room.add({
+        type: 'm.room.message',
+        sender: room.user('derek'),
+        content: { msgtype: 'm.text', body: 'hi' },
+      })
+      await room.tell(ME)
+      await bob.mustSyncUntil(syncTimelineHasEventId(roomId, said.eventId), { since, filter: LAZY })
+      const lazy = await bob.sync({ filter: LAZY })
+      const shown = eventsAt(lazy, 'rooms', 'join', roomId, 'state', 'events').map(
+        (event) => event['state_key'],
+      )
+      expect(shown).to.include(room.user('derek'))
+      expect(sent).to.be.a('string')
+      told.resolve()
+      const everybody = [bob.userId, room.creator, room.user('derek'), room.user('fred')].sort()
+      expect(await waiting).to.deep.equal(everybody)
+      await bob.mustSyncUntil(
+        (response) => {
+          const joined = dig(response, 'rooms', 'join', roomId)
+          const state = [...eventsAt(joined, 'state', 'events'), ...eventsAt(joined, 'timeline', 'events')]
+          const found = state
+            .filter(({ type }) => type === 'm.room.member')
+            .map((event) => event['state_key'])
+          return everybody.every((userId) => found.includes(userId))
+        },
+        { since: String(eager['next_batch']) },
+      )
+    })
+  }
+
+  it('goes on after a restart', async () => {
+    const { room, told } = await begin('10')
+    await servers.get(ME).restart()
+    bob = await servers.get(ME).login(bob.userId)
+    expect(dig(await bob.sync(), 'rooms', 'join', room.roomId)).to.equal(undefined)
+    told.resolve()
+    await bob.mustSyncUntil(syncJoinedTo(room.roomId))
+    expect(await members(room)).to.have.length(4)
+  })
+
+  it('asks again when a server tells nonsense', async () => {
+    const room = new LinearRoom(fake, '10')
+    let asked = 0
+    room.serve({
+      omitsMembers: true,
+      beforeState: () => {
+        asked++
+        return asked === 1 ? Promise.reject(new Error('overloaded')) : Promise.resolve()
+      },
+    })
+    fake.on('GET', '/_matrix/federation/v1/state_ids/:roomId', () => {
+      asked++
+      if (asked === 1) return { json: { pdu_ids: ['$nonsense'], auth_chain_ids: [] } }
+      return { json: room.stateIds(room.events.at(-2)!.eventId) }
+    })
+    await bob.join(room.roomId, { via: [fake.serverName] })
+    expect(await members(room)).to.deep.equal([bob.userId, room.creator].sort())
+    expect(asked).to.be.greaterThan(1)
+  })
+
+  it('can be left, and joined again, before they are whole', async () => {
+    const { room, told } = await begin('11')
+    const since = await bob.mustSyncUntil(syncJoinedTo(room.roomId), { filter: LAZY })
+    await bob.leave(room.roomId)
+    await fake.waitForPdu(
+      (pdu) => dig(pdu, 'content', 'membership') === 'leave' && pdu['room_id'] === room.roomId,
+    )
+    const later = await bob.mustSyncUntil(syncLeftFrom(room.roomId), { since, filter: LAZY })
+    await bob.join(room.roomId, { via: [fake.serverName] })
+    await bob.mustSyncUntil(syncJoinedTo(room.roomId), { since: later, filter: LAZY })
+    told.resolve()
+    expect(await members(room)).to.have.length(4)
+  })
+
+  it('are not told to others as if they were whole', async () => {
+    const { room, told } = await begin('10')
+    const user = encodeURIComponent('@zoe:fake.test')
+    const id = encodeURIComponent(room.roomId)
+    const make = await fake.send(ME, { path: `/_matrix/federation/v1/make_join/${id}/${user}?ver=10` })
+    expect([make.status, make.json['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
+    const said = room.add({ type: 'm.room.message', sender: room.user('derek'), content: { body: 'x' } })
+    await room.tell(ME)
+    await bob.mustSyncUntil(syncTimelineHasEventId(room.roomId, said.eventId), { filter: LAZY })
+    const query = `?event_id=${encodeURIComponent(said.eventId)}`
+    const before = await fake.send(ME, { path: `/_matrix/federation/v1/state_ids/${id}${query}` })
+    expect(before.status).to.equal(403)
+    told.resolve()
+    await members(room)
+    const after = await fake.send(ME, { path: `/_matrix/federation/v1/state_ids/${id}${query}` })
+    expect(after.status).to.equal(200)
+    expect([...(after.json['pdu_ids'] as string[])].sort()).to.deep.equal(
+      [...room.state.values()].map(({ eventId }) => eventId as string).sort(),
+    )
+  })
+})
