@@ -53,21 +53,31 @@ export class PulledEvents {
     event: Event,
     { kind, servers }: PullOptions,
   ): Promise<Reception | undefined> {
-    const { receiver, outliers, states } = this.#parts
+    const { receiver, outliers } = this.#parts
     let reception = await receiver.receive(room, event, { kind })
     if (reception.outcome !== 'missing') return reception
-    if (reception.authEvents.length > 0) {
-      await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers })
-      reception = await receiver.receive(room, event, { kind })
-    }
-    if (reception.outcome !== 'missing' || reception.authEvents.length > 0) return reception
-    const statesAfterMissing = new Map<EventId, readonly EventId[]>()
-    for (const id of reception.prevEvents) {
-      const state = await states.after(room, id, servers)
-      if (state === undefined) return undefined
-      statesAfterMissing.set(id, state)
-    }
+    const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, servers)
+    if (statesAfterMissing === undefined) return undefined
+    reception = await receiver.receive(room, event, { kind, statesAfterMissing })
+    if (reception.outcome !== 'missing') return reception
+    // What authorizes the event is part of the state before it, or in its auth chain: most of it has come by now.
+    await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers })
     return receiver.receive(room, event, { kind, statesAfterMissing })
+  }
+
+  /** The states after events that are not held; undefined where one cannot be had. */
+  async #statesAfter(
+    room: RoomRecord,
+    prevEvents: readonly EventId[],
+    servers: readonly ServerName[],
+  ): Promise<Map<EventId, readonly EventId[]> | undefined> {
+    const found = new Map<EventId, readonly EventId[]>()
+    for (const id of prevEvents) {
+      const state = await this.#parts.states.after(room, id, servers)
+      if (state === undefined) return undefined
+      found.set(id, state)
+    }
+    return found
   }
 }
 
