@@ -54,8 +54,7 @@ export class Pagination {
       return { start: token, end: token, chunk: [] }
     }
     const limit = Math.min(request.limit, MAX_LIMIT)
-    const goesOn =
-      request.direction === 'b' && (await this.#parts.backfill?.ensure(view.room, from, limit)) === true
+    if (request.direction === 'b') await this.#parts.backfill?.ensure(view.room, from, limit)
     const { events, end } = await this.#parts.timeline.read(reader.userId, view, {
       ...request,
       from,
@@ -66,8 +65,9 @@ export class Pagination {
     const start = request.from ?? startOf(request.direction, events) ?? { streamOrdering: view.ceiling }
     return {
       start: formatPaginationToken(start),
-      // Where the others could not tell what comes before, they may when they are asked again.
-      ...endOf(end ?? (goesOn ? lastOf(events) : undefined)),
+      // At the start of the room, too: every server says only with an empty page that there is nothing before, and
+      // clients rely on it. Where other servers could not tell what comes before, they may when they are asked again.
+      ...endOf(end ?? (request.direction === 'b' ? lastOf(events) : undefined)),
       chunk: await this.#parts.clientEvents.serialize(knowing, events),
       ...(request.filter.lazyLoadMembers && { state: await this.#senders(knowing, events) }),
     }
