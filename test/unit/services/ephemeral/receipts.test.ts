@@ -42,7 +42,7 @@ forEachDatabase('Receipts', (open) => {
     const ts = fixture.clock.now()
     expect(await list(undefined)).to.deep.equal({ [events[1]!]: { 'm.read': { [alice.userId]: { ts } } } })
     expect(fixture.positions.filter(({ stream }) => stream === 'receipts')).to.deep.equal([
-      { stream: 'receipts', hints: { rooms: [room.roomId], users: [] } },
+      { stream: 'receipts', hints: { rooms: [room.roomId], users: [alice.userId] } },
     ])
   })
 
