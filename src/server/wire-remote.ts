@@ -114,13 +114,13 @@ export function createRemote(parts: RemoteParts): RemoteServices {
   }
 }
 
+/** What connections need to know. */
+export interface ConnectionParts extends Pick<RemoteParts, 'network' | 'clock' | 'version'> {
+  readonly config: Pick<HomeserverConfig, 'network' | 'federation'>
+}
+
 /** The parts of a client of the network, without a server around it. */
-export function createConnections({
-  config,
-  network,
-  clock,
-  version,
-}: Pick<RemoteParts, 'config' | 'network' | 'clock' | 'version'>) {
+export function createConnections({ config, network, clock, version }: ConnectionParts) {
   const dns = new CachingDns(network.dns, clock)
   const policy = new IpPolicy(config.network)
   const shared = { clock, userAgent: version }
@@ -143,7 +143,15 @@ export function createConnections({
   const wellKnown = new WellKnown(wellKnownHttp, clock)
   const resolver = new ServerResolver({ dns, wellKnown, random: randomFraction })
   const transport = new FederationTransport({ ...shared, ...dialing, resolver })
-  return { http: createHttpClient(config.network), createHttpClient, wellKnownHttp, resolver, transport }
+  return {
+    http: createHttpClient(config.network),
+    createHttpClient,
+    wellKnownHttp,
+    resolver,
+    transport,
+    /** How connections to other servers are made. */
+    dialing,
+  }
 }
 
 function createDestinations({ config, storage, clock, onError }: RemoteParts): Destinations {
