@@ -39,6 +39,8 @@ const SERVER: KeyTable = {
     'allow_profile_lookup_over_federation',
     'allow_device_name_lookup_over_federation',
     'experimental_features',
+    'max_event_delay_duration',
+    'dummy_events_threshold',
   ),
   federation: map({
     ...all(
@@ -116,8 +118,6 @@ const SERVER: KeyTable = {
     'modules',
     'user_agent_suffix',
     'matrix_authentication_service',
-    'dummy_events_threshold',
-    'max_event_delay_duration',
     'limit_usage_by_mau',
     'max_mau_value',
     'mau_trial_days',

@@ -1,5 +1,7 @@
 import type { ServerName } from '../protocol/ids.js'
+import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { EventReceiver } from '../services/events/event-receiver.js'
+import type { EventSender } from '../services/events/event-sender.js'
 import type { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import type { OutsideMemberships } from '../services/events/outside-memberships.js'
 import type { PartialRooms } from '../services/events/partial-rooms.js'
@@ -10,6 +12,7 @@ import { Backfill } from '../services/federation/backfill.js'
 import { EduDispatcher } from '../services/federation/edu-dispatcher.js'
 import { EventFetcher } from '../services/federation/event-fetcher.js'
 import { EventWalk } from '../services/federation/event-walk.js'
+import { ExtremityCleanup } from '../services/federation/extremity-cleanup.js'
 import { InboundTransactions, TRANSACTION_LIFETIME_MS } from '../services/federation/inbound-transactions.js'
 import { MissingEvents } from '../services/federation/missing-events.js'
 import { OutlierFetcher } from '../services/federation/outlier-fetcher.js'
@@ -127,6 +130,12 @@ export function createFederationInbound(
     serverName: parts.serverName,
     walk: new EventWalk(db, stores),
   })
+  const cleanup = new ExtremityCleanup(db, {
+    ...stores,
+    sender: parts.eventSender,
+    logger,
+    threshold: parts.config.rooms.maxExtremities,
+  })
   return {
     services: { inboundTransactions, roomAnswers },
     ...getting,
@@ -139,7 +148,7 @@ export function createFederationInbound(
     backfill,
     remoteTimestamps: new RemoteTimestamps(db, { ...stores, ...shared, backfill }),
     inbox,
-    background: toBackground(db, { inbox, store: inboxStore, clock }),
+    background: toBackground(parts, { inbox, store: inboxStore, cleanup }),
   }
 }
 
@@ -158,8 +167,8 @@ function createGetting(parts: FederationInboundParts, stores: EventStores, intak
 }
 
 function toBackground(
-  db: Database,
-  { inbox, store, clock }: { inbox: RoomInbox; store: FederationInboxStore; clock: Clock },
+  { db, clock }: FederationInboundParts,
+  { inbox, store, cleanup }: { inbox: RoomInbox; store: FederationInboxStore; cleanup: ExtremityCleanup },
 ): BackgroundWork {
   return {
     start: () => inbox.start(),
@@ -173,6 +182,7 @@ function toBackground(
           await db.write('expire_federation_transactions', (tx) => store.deleteAnswersBefore(tx, before))
         },
       },
+      { name: 'join_forward_extremities', intervalMs: 15 * 60_000, run: (signal) => cleanup.run(signal) },
     ],
   }
 }

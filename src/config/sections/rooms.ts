@@ -3,6 +3,7 @@ import {
   choice,
   flag,
   group,
+  integer,
   jsonObject,
   listOf,
   mapOf,
@@ -73,6 +74,7 @@ export const rooms = section(
     forget_rooms_on_leave: withDefault(flag, false),
     exclude_rooms_from_sync: withDefault(listOf(text, 'a list of room IDs'), []),
     exclude_rooms_from_presence: withDefault(listOf(text, 'a list of room IDs'), []),
+    dummy_events_threshold: withDefault(integer(1), 10),
     room_prejoin_state: group({
       disable_default_event_types: withDefault(flag, false),
       additional_event_types: withDefault(listOf(stateEventKind), []),
@@ -106,6 +108,8 @@ export const rooms = section(
       forgetOnLeave: raw.forget_rooms_on_leave,
       excludedFromSync: raw.exclude_rooms_from_sync,
       excludedFromPresence: raw.exclude_rooms_from_presence,
+      /** Rooms with more forward extremities than this have them joined. */
+      maxExtremities: raw.dummy_events_threshold,
       /** The state that those see who are invited or knock. */
       prejoinState: [
         ...(prejoin.disable_default_event_types

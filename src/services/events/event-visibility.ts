@@ -18,6 +18,9 @@ interface Parts {
   readonly stays: RoomStaysStore
 }
 
+/** Events that join the ends of rooms and say nothing: no client sees them. */
+export const DUMMY_EVENT_TYPE = 'org.matrix.dummy_event'
+
 const VISIBILITY_KEY = stateKeyOf('m.room.history_visibility', '')
 const NOBODY: ReadonlySet<UserId> = new Set()
 
@@ -104,7 +107,8 @@ function hasJoinedSince(stored: StoredEvent, stay: RoomStay | undefined): boolea
   return stay.end === undefined || stay.joinedAt >= (stored.streamOrdering ?? Infinity)
 }
 
-function isShown({ rejected, softFailed, streamOrdering, stateAfter }: StoredEvent): boolean {
+function isShown({ event, rejected, softFailed, streamOrdering, stateAfter }: StoredEvent): boolean {
+  if (event.type === DUMMY_EVENT_TYPE) return false
   return rejected === null && !softFailed && streamOrdering !== null && stateAfter !== null
 }
 

@@ -45,6 +45,16 @@ export class EventGraphStore {
     }))
   }
 
+  /** The rooms that have more leaves than `threshold`, those with the most first, and how many. */
+  async listCrowdedRooms(q: Query, threshold: number, limit: number): Promise<Map<number, number>> {
+    const rows = await q.all<{ room_nid: number; ends: number }>(
+      `SELECT room_nid, COUNT(*) AS ends FROM forward_extremities GROUP BY room_nid HAVING COUNT(*) > ?
+       ORDER BY COUNT(*) DESC LIMIT ?`,
+      [threshold, limit],
+    )
+    return new Map(rows.map((row) => [row.room_nid, row.ends]))
+  }
+
   /** Which of the events are already the previous event of another one that is no outlier. */
   async listReferenced(q: Query, eventNids: readonly number[]): Promise<Set<number>> {
     const rows = await q.all<{ prev_nid: number }>(

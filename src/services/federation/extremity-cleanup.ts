@@ -1,0 +1,75 @@
+import { MatrixError } from '../../protocol/errors.js'
+import type { Database } from '../../storage/database.js'
+import type { EventGraphStore } from '../../storage/stores/event-graph.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
+import type { Logger } from '../../telemetry/logger.js'
+import { DUMMY_EVENT_TYPE } from '../events/event-visibility.js'
+import type { EventSender } from '../events/event-sender.js'
+
+interface Parts {
+  readonly graph: EventGraphStore
+  readonly rooms: RoomsStore
+  readonly members: RoomMembersStore
+  readonly sender: Pick<EventSender, 'send'>
+  readonly logger: Logger
+  /** `dummy_events_threshold`: rooms with more ends than this are tidied. */
+  readonly threshold: number
+}
+
+/** Rooms that are tidied in one run. */
+const MAX_ROOMS = 20
+/** Events in one room and run. */
+const MAX_EVENTS = 20
+/** Users in whose name it is tried. */
+const MAX_USERS = 50
+
+/**
+ * Joins the ends of rooms where federation has left many: each of them makes every event larger and every state harder to
+ * resolve. The events that do so say nothing, and clients do not see them.
+ */
+export class ExtremityCleanup {
+  readonly #db: Database
+  readonly #parts: Parts
+
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
+    this.#parts = parts
+  }
+
+  /** Joins the ends of the rooms that have the most. */
+  async run(signal?: AbortSignal): Promise<void> {
+    const { graph, rooms, threshold, logger } = this.#parts
+    const crowded = await graph.listCrowdedRooms(this.#db.reader, threshold, MAX_ROOMS)
+    const records = await rooms.getByNids(this.#db.reader, [...crowded.keys()])
+    for (const room of records.values()) {
+      if (signal?.aborted) return
+      const sent = await this.#tidy(room, signal)
+      logger.info({ roomId: room.roomId, ends: crowded.get(room.roomNid), sent }, 'Joined the ends of a room')
+    }
+  }
+
+  /** How many events it took, or none where nobody of ours may send them. */
+  async #tidy(room: RoomRecord, signal: AbortSignal | undefined): Promise<number> {
+    const { graph, members, threshold } = this.#parts
+    const users = await members.sampleLocalMembers(this.#db.reader, room.roomNid, MAX_USERS)
+    let sent = 0
+    for (const userId of users) {
+      while (sent < MAX_EVENTS && signal?.aborted !== true) {
+        const ends = await graph.listForwardExtremities(this.#db.reader, room.roomNid)
+        if (ends.length <= threshold) return sent
+        try {
+          await this.#parts.sender.send(
+            { userId },
+            { roomId: room.roomId, type: DUMMY_EVENT_TYPE, content: {} },
+          )
+        } catch (error) {
+          if (error instanceof MatrixError) break
+          throw error
+        }
+        sent++
+      }
+    }
+    return sent
+  }
+}
