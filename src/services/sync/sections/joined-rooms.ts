@@ -88,8 +88,10 @@ function roomsToRead(frame: SyncFrame): UserRoom[] {
   const rooms = [...joined.values()]
   const moved = since === undefined || since.events < now.events
   if (tail === undefined) return rooms.filter(({ room }) => moved || isWhole(frame, room.roomNid))
-  const touched = new Set([...tail.events, ...tail.deltas].map(({ roomNid }) => roomNid))
   if (frame.isFull) return rooms
+  // A room may be new to the client though nothing has happened in it since: it was withheld before.
+  const touched = new Set([...tail.events, ...tail.deltas].map(({ roomNid }) => roomNid))
+  for (const roomNid of frame.newlyJoined) touched.add(roomNid)
   return [...touched].flatMap((roomNid) => joined.get(roomNid) ?? [])
 }
 
