@@ -1,7 +1,7 @@
 import { forbidden, MatrixError, missingToken, userLocked } from '../protocol/errors.js'
 import type { Authenticator, ClientInfo, Requester } from '../services/accounts/requester.js'
-import { firstParam, type RawQuery } from './query.js'
-import type { Route } from './route.js'
+import { firstParam, parseQuery, type RawQuery } from './query.js'
+import type { RequestInfo, Route } from './route.js'
 
 export interface Credentials {
   readonly authorization: string | undefined
@@ -17,7 +17,10 @@ const BEARER = /^Bearer +(\S+) *$/i
  * may disagree.
  * https://spec.matrix.org/latest/client-server-api/#using-access-tokens
  */
-export function accessTokenOf({ authorization, query }: Credentials): string | undefined {
+export function accessTokenOf({
+  authorization,
+  query,
+}: Pick<Credentials, 'authorization' | 'query'>): string | undefined {
   const inQuery = firstParam(query, 'access_token')
   const inHeader = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
   if (inHeader !== undefined && inQuery !== undefined) {
@@ -28,6 +31,12 @@ export function accessTokenOf({ authorization, query }: Credentials): string | u
   }
   const token = inHeader ?? inQuery
   return token === '' ? undefined : token
+}
+
+/** As `accessTokenOf`, for the few handlers that look at tokens themselves. */
+export function tokenOfRequest({ headers, url }: Pick<RequestInfo, 'headers' | 'url'>): string | undefined {
+  const search = url.includes('?') ? url.slice(url.indexOf('?') + 1) : ''
+  return accessTokenOf({ authorization: headers['authorization']?.toString(), query: parseQuery(search) })
 }
 
 /**
@@ -59,6 +68,7 @@ export async function authenticate(
 
 function clientOf({ query, ip, userAgent }: Credentials): ClientInfo {
   const asUserId = firstParam(query, 'user_id')
-  if (asUserId === undefined) return { ip, userAgent }
-  return { ip, userAgent, asUserId, asDeviceId: firstParam(query, 'device_id') }
+  const asDeviceId = firstParam(query, 'device_id') ?? firstParam(query, 'org.matrix.msc3202.device_id')
+  if (asUserId === undefined && asDeviceId === undefined) return { ip, userAgent }
+  return { ip, userAgent, asUserId, asDeviceId }
 }

@@ -4,6 +4,7 @@ import { loadSigningKeys } from '../config/signing-key-file.js'
 import type { Pipeline } from '../http/pipeline.js'
 import { createSystemDns, type Dns } from '../net/dns.js'
 import type { ServerName } from '../protocol/ids.js'
+import { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
 import { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
@@ -15,6 +16,7 @@ import { startBackground, stopBackground } from './lifecycle.js'
 import { Listeners, type ListenerAddress } from './listeners.js'
 import { scheduleMaintenance } from './maintenance.js'
 import { programVersion } from './program-version.js'
+import { loadAppservices } from './wire-appservices.js'
 import { createPipeline, createRequestListener } from './wire-http.js'
 import { createServices, type WiredServices } from './wire-services.js'
 import { openStorage, type Storage } from './wire-storage.js'
@@ -41,6 +43,7 @@ interface HomeserverParts {
   readonly storage: Storage
   readonly wired: WiredServices
   readonly rateLimits: RateLimits
+  readonly registry: AppserviceRegistry
   readonly pipeline: Pipeline
   readonly stopping: AbortController
 }
@@ -62,14 +65,19 @@ export async function createHomeserver(
   const { authorityPaths } = config.federation
   const authorities = authorityPaths && (await loadAuthorities(authorityPaths))
   const network = { dns: overrides.dns ?? createSystemDns(), authorities }
-  const rateLimits = new RateLimits(clock, config.rateLimits)
+  const registry = new AppserviceRegistry()
+  const rateLimits = new RateLimits(clock, config.rateLimits, {
+    override: () => Promise.resolve(undefined),
+    isAppserviceLimited: (id, userId) => registry.isLimited(id, userId),
+  })
   const storage = await openStorage(config, { logger, metrics, clock })
   try {
-    const shared = { config, storage, serverKeys, network, clock, logger, metrics, rateLimits }
+    registry.replace(await loadAppservices(config, { db: storage.db, logger }))
+    const shared = { config, registry, storage, serverKeys, network, clock, logger, metrics, rateLimits }
     const wired = createServices({ ...shared, version: programVersion() })
-    const { services } = wired
-    const pipeline = createPipeline({ ...shared, services, stopping: stopping.signal })
-    return new Homeserver({ config, log, clock, storage, wired, rateLimits, pipeline, stopping })
+    const { services, authenticator } = wired
+    const pipeline = createPipeline({ ...shared, services, authenticator, stopping: stopping.signal })
+    return new Homeserver({ ...shared, log, wired, pipeline, stopping })
   } catch (error) {
     await storage.db.close()
     throw error
@@ -137,14 +145,15 @@ export class Homeserver implements AsyncDisposable {
   }
 
   /**
-   * Takes on what can change while running: a new log file, certificates, rate limits of a `config` that has been read
-   * anew. Rejects when one of them cannot be used; the others have been taken on.
+   * Takes on what can change while running: a new log file, certificates, and of a `config` that has been read anew rate
+   * limits and application services. Rejects when one of them cannot be used; the others have been taken on.
    */
   async reload(config?: HomeserverConfig): Promise<void> {
     if (config !== undefined) this.#parts.rateLimits.update(config.rateLimits)
     const reopened = this.#parts.log.reopen()
     try {
       this.#listeners.reloadTls()
+      if (config !== undefined) await this.#reloadAppservices(config)
     } finally {
       await reopened
     }
@@ -152,6 +161,11 @@ export class Homeserver implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  async #reloadAppservices(config: HomeserverConfig): Promise<void> {
+    const { registry, storage, log } = this.#parts
+    registry.replace(await loadAppservices(config, { db: storage.db, logger: log.logger }))
   }
 
   async #stop(): Promise<void> {

@@ -14,6 +14,7 @@ import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
 import type { IgnoredUsers } from '../services/sync/ignored-users.js'
+import { AppservicesStore } from '../storage/stores/appservices.js'
 import { MembershipChangesStore } from '../storage/stores/membership-changes.js'
 import { NotificationsStore } from '../storage/stores/notifications.js'
 import { PushersStore } from '../storage/stores/pushers.js'
@@ -41,6 +42,7 @@ export type DeliveryServices = Pick<Services, 'notificationList' | 'pushers' | '
 
 export function createDeliveryStores() {
   return {
+    appservices: new AppservicesStore(),
     cursors: new StreamCursorsStore(),
     notifications: new NotificationsStore(),
     pushers: new PushersStore(),

@@ -9,12 +9,15 @@ import { buildRouteTable } from '../http/route-table.js'
 import { Router } from '../http/router.js'
 import { TxnDedupe } from '../http/txn-dedupe.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { Authenticator } from '../services/accounts/requester.js'
 import type { Services } from '../services/services.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 
 export interface HttpParts {
+  /** Knows everybody who has an access token. */
+  readonly authenticator: Authenticator
   readonly services: Services
   readonly rateLimits: RateLimits
   readonly clock: Clock
@@ -32,7 +35,7 @@ export function createPipeline(parts: HttpParts): Pipeline {
   const { services, rateLimits, clock, logger, metrics, stopping } = parts
   const pipeline = new Pipeline({
     services,
-    authenticator: services.accessTokens,
+    authenticator: parts.authenticator,
     federationGate: services.federationGate,
     rateLimits,
     accessLog: new AccessLog(logger.child({ component: 'access' }), metrics),

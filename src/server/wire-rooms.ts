@@ -9,6 +9,7 @@ import type { AppserviceQueries } from '../services/appservices/appservice-queri
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { Aliases } from '../services/rooms/aliases.js'
 import type { NetworkRooms } from '../services/rooms/network-rooms.js'
+import type { ServerAcls } from '../services/federation/server-acls.js'
 import { AutoJoin, type AutoJoinOptions } from '../services/rooms/auto-join.js'
 import { DirectoryEntries } from '../services/rooms/directory-entries.js'
 import { DirectoryRules, type DirectoryRule } from '../services/rooms/directory-rules.js'
@@ -76,6 +77,8 @@ export interface RoomParts {
   readonly pushRules: PushRules
   /** What other servers do for memberships; without it, there are none. */
   readonly handshakes?: MembershipHandshakes
+  /** Whom rooms let speak, where there are others. */
+  readonly acls?: ServerAcls
   /** What other servers are asked; without it, none is. */
   readonly remoteLookups?: RemoteLookups
   /** Whether a room lets another server take part. */
@@ -110,6 +113,7 @@ export type RoomServices = Pick<
   | 'roomSummaries'
   | 'roomUpgrades'
   | 'spaceHierarchy'
+  | 'thirdPartyInvites'
 > & {
   /** For registration. */
   readonly autoJoin: AutoJoin
@@ -171,6 +175,7 @@ export function createRoomServices(
     writer: new AccountData({ ...shared, streamIds: parts.accountDataStream }),
   })
   const guestAccess = new GuestAccess(shared)
+  const thirdPartyInvites = new ThirdPartyInvites({ ...shared, remote, exchange: parts.handshakes?.exchange })
   const restrictedJoins = new RestrictedJoins({ ...shared, powers })
   const roomMembership = new RoomMembership({
     ...shared,
@@ -179,7 +184,7 @@ export function createRoomServices(
     guestAccess,
     restrictedJoins,
     remote,
-    thirdPartyInvites: new ThirdPartyInvites(shared),
+    thirdPartyInvites,
     onJoined: async (userId, room) => {
       succession.onJoined(userId, room)
       await parts.onJoined?.(userId, room)
@@ -192,6 +197,7 @@ export function createRoomServices(
   return {
     aliases,
     restrictedJoins,
+    thirdPartyInvites,
     roomCreation,
     roomMembership,
     roomSummaries: new RoomSummaries({ previews, remotePreviews }),
@@ -214,7 +220,7 @@ export function createRoomServices(
       transactions: stores.eventTxns,
     }),
     profileUpdates: new ProfileUpdates({ ...shared, updates: stores.profileUpdates }),
-    departures: new RoomDepartures(shared),
+    departures: new RoomDepartures({ ...shared, remote }),
     autoJoin: new AutoJoin({
       ...shared,
       aliases,

@@ -20,6 +20,7 @@ import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './home
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
 import { createAppserviceLookups, createAppserviceServices } from './wire-appservices.js'
+import { createDelayedEvents } from './wire-delayed-events.js'
 import { createDeliveryServices, createDeliveryStores, createPushers } from './wire-delivery.js'
 import { createDiscoveryServices, createDiscoveryStores } from './wire-discovery.js'
 import {
@@ -189,6 +190,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       namespaces: parts.registry,
       ...lookups,
       handshakes: membership.handshakes,
+      acls: inbound.acls,
       remoteLookups,
       isAllowed: (roomId, server) => inbound.acls.isAllowed(roomId, server),
       onJoined: (userId, room) => outbound.introductions.onJoined(userId, room),
@@ -242,6 +244,10 @@ export function createServices(parts: ServiceParts): WiredServices {
     { ...parts, ...lookups, ...accounts, ...keys, ...ephemeral, ...reading, bus, sightings, onError },
     stores,
   )
+  const { delayedEvents, ...delayed } = createDelayedEvents(
+    { ...parts, ...rooms, roomState: events.roomState, onError },
+    stores,
+  )
   const sliding = createSlidingSyncServices({
     ...parts,
     ...accounts,
@@ -267,6 +273,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...discovery.services,
     ...media.services,
     ...sliding.services,
+    delayedEvents,
     ...appservices.services,
     ...delivery.services,
     ...remote.services,
@@ -286,6 +293,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...discovery.background,
     ...media.background,
     sliding.background,
+    delayed.background,
     appservices.background,
     delivery.background,
   ]

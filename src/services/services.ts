@@ -50,6 +50,7 @@ import type { FederationGate } from './remote/federation-gate.js'
 import type { KeyNotary } from './remote/key-notary.js'
 import type { OwnKeys } from './remote/own-keys.js'
 import type { Aliases } from './rooms/aliases.js'
+import type { DelayedEvents } from './rooms/delayed-events.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventSearch } from './rooms/event-search.js'
 import type { EventContext } from './rooms/event-context.js'
@@ -76,6 +77,7 @@ import type { RoomUpgrades } from './rooms/room-upgrades.js'
 import type { SingleEvents } from './rooms/single-events.js'
 import type { SpaceHierarchy } from './rooms/space-hierarchy.js'
 import type { ThreadSubscriptions } from './rooms/thread-subscriptions.js'
+import type { ThirdPartyInvites } from './rooms/third-party-invites.js'
 import type { Threads } from './rooms/threads.js'
 import type { UserDirectory } from './rooms/user-directory.js'
 import type { DeviceListChanges } from './sync/device-list-changes.js'
@@ -101,6 +103,7 @@ export interface Services {
   readonly appservicePings: AppservicePings
   readonly crossSigning: CrossSigning
   readonly dehydratedDevices: DehydratedDevices
+  readonly delayedEvents: DelayedEvents
   readonly deviceListChanges: DeviceListChanges
   readonly deviceListAnswers: DeviceListAnswers
   readonly deviceLists: DeviceLists
@@ -166,6 +169,7 @@ export interface Services {
   readonly syncFilters: SyncFilters
   readonly threadSubscriptions: ThreadSubscriptions
   readonly thirdPartyNetworks: ThirdPartyNetworks
+  readonly thirdPartyInvites: ThirdPartyInvites
   readonly threads: Threads
   readonly threepids: Threepids
   readonly thumbnails: Thumbnails

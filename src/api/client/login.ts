@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { tokenOfRequest } from '../../http/auth.js'
 import { route } from '../../http/route.js'
-import { MatrixError, missingParam } from '../../protocol/errors.js'
+import { invalidParam, MatrixError, missingParam } from '../../protocol/errors.js'
 import type { DeviceWish, Login, LoginResult } from '../../services/accounts/login.js'
 import { jsonObject, optionalBoolean, optionalString } from './json-object.js'
 import { sessionJson } from './session-response.js'
@@ -37,8 +38,11 @@ export const login = route({
   auth: 'none',
   rateLimit: 'login',
   body: loginBody,
-  async handler({ body }, { login: service, serverDescription }) {
-    const result = await logIn(service, body)
+  async handler({ body, request }, { login: service, appserviceAccounts, serverDescription }) {
+    const result =
+      body.type === 'm.login.application_service'
+        ? await appserviceAccounts.logIn(tokenOfRequest(request), nameOf(service, body), deviceOf(body))
+        : await logIn(service, body)
     const wellKnown = serverDescription.clientWellKnown
     return {
       ...sessionJson(result.userId, result),
@@ -47,12 +51,22 @@ export const login = route({
   },
 })
 
-async function logIn(service: Login, body: z.output<typeof loginBody>): Promise<LoginResult> {
-  const device: DeviceWish = {
+function deviceOf(body: z.output<typeof loginBody>): DeviceWish {
+  return {
     deviceId: body.device_id,
     displayName: body.initial_device_display_name,
     refreshable: body.refresh_token ?? false,
   }
+}
+
+function nameOf(service: Login, body: z.output<typeof loginBody>): string {
+  const identifier = service.parseIdentifier(body)
+  if (identifier.type !== 'user') throw invalidParam('Application services log in by user name')
+  return identifier.user
+}
+
+async function logIn(service: Login, body: z.output<typeof loginBody>): Promise<LoginResult> {
+  const device = deviceOf(body)
   const isOffered = service.listFlows().some((flow) => flow.type === body.type)
   if (isOffered && body.type === 'm.login.password') {
     if (body.password === undefined) throw missingParam('password')

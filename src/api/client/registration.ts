@@ -1,8 +1,8 @@
 import { z } from 'zod'
+import { tokenOfRequest } from '../../http/auth.js'
 import { HttpResponse } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { pathOf } from '../../http/ui-auth-gate.js'
-import { unknownToken } from '../../protocol/errors.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean, optionalString } from './json-object.js'
 import { emailTokenBody, msisdnTokenBody, threepidsDenied } from './request-token-body.js'
@@ -27,13 +27,23 @@ export const register = route({
     guest_access_token: optionalString,
   }),
   emptyBody: true,
-  async handler({ query, body, request }, { accountRegistration }) {
+  async handler({ query, body, request }, { accountRegistration, appserviceAccounts }) {
     if (query.kind === 'guest') {
       const guest = await accountRegistration.registerGuest(body.initial_device_display_name)
       return sessionJson(guest.userId, guest.session)
     }
-    // Only an application service registers so, and no token is known to be one's.
-    if (body.type === 'm.login.application_service') throw unknownToken()
+    if (body.type === 'm.login.application_service') {
+      const registered = await appserviceAccounts.register(tokenOfRequest(request), {
+        username: body.username,
+        inhibitLogin: body.inhibit_login ?? false,
+        device: {
+          deviceId: body.device_id,
+          displayName: body.initial_device_display_name,
+          refreshable: body.refresh_token ?? false,
+        },
+      })
+      return sessionJson(registered.userId, registered.session)
+    }
     const outcome = await accountRegistration.register({
       username: body.username,
       password: body.password,

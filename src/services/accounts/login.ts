@@ -63,6 +63,8 @@ export interface LoginDependencies {
   readonly accountLimiter: AttemptLimiter
   /** `rc_login.failed_attempts`: wrong passwords for an account. */
   readonly failureLimiter: AttemptLimiter
+  /** Whether there are application services, which log in by their tokens. */
+  readonly hasAppservices?: () => boolean
   readonly options: LoginOptions
 }
 
@@ -80,6 +82,7 @@ export class Login {
     return [
       ...(passwordLogin ? [{ type: 'm.login.password' }] : []),
       ...(loginTokens ? [{ type: 'm.login.token', get_login_token: true }] : []),
+      ...(this.#deps.hasAppservices?.() ? [{ type: 'm.login.application_service' }] : []),
     ]
   }
 

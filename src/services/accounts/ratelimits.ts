@@ -69,8 +69,8 @@ export type RateLimitOverride = BucketRate
 export interface RateLimitExemptions {
   /** The row of the administration API's `override_ratelimit`. */
   override(userId: UserId): Promise<RateLimitOverride | undefined>
-  /** False for application services with `rate_limited: false`. */
-  isAppserviceLimited(appserviceId: string): boolean
+  /** False for application services with `rate_limited: false`, and for a service's own user. */
+  isAppserviceLimited(appserviceId: string, userId: UserId): boolean
 }
 
 export type LimitedRequester = Pick<Requester, 'userId' | 'appserviceId'>
@@ -158,8 +158,8 @@ export class RateLimits {
     }
   }
 
-  #isFreeAppservice({ appserviceId }: LimitedRequester): boolean {
-    return appserviceId !== undefined && !this.#exemptions.isAppserviceLimited(appserviceId)
+  #isFreeAppservice({ appserviceId, userId }: LimitedRequester): boolean {
+    return appserviceId !== undefined && !this.#exemptions.isAppserviceLimited(appserviceId, userId)
   }
 
   #of(section: RateLimitSection): LeakyBuckets {

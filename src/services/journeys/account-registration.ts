@@ -13,6 +13,7 @@ import type { IssuedTokens, TokenIssuer } from '../accounts/token-issuer.js'
 import type { UiAuth } from '../accounts/ui-auth.js'
 import { REGISTRATION_TOKEN_STAGE } from '../accounts/ui-auth-stages.js'
 import { userIdForUsername, type UsernameRules } from '../accounts/usernames.js'
+import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { Devices } from '../devices/devices.js'
 import type { AccessTokens } from '../accounts/access-tokens.js'
 
@@ -48,6 +49,8 @@ export interface RegistrationDependencies {
   readonly uiAuth: UiAuth
   readonly authenticator: Authenticator & Pick<AccessTokens, 'revokeForUser'>
   readonly autoJoiner: AutoJoiner
+  /** Which names application services have for themselves; none without it. */
+  readonly namespaces?: Pick<AppserviceRegistry, 'isTaken'>
   readonly options: RegistrationOptions
 }
 
@@ -77,6 +80,8 @@ export type RegistrationOutcome = { readonly registered: Registered } | { readon
 
 /** An account as those make it who need no leave of the user's. */
 export interface DirectRegistration {
+  /** Instead of a name: checked already. */
+  readonly userId?: UserId
   readonly username: string | undefined
   readonly password: string | undefined
   readonly displayName?: string | undefined
@@ -102,10 +107,11 @@ export class AccountRegistration {
     return this.#deps.options.enabled && this.#deps.options.unavailableStage === undefined
   }
 
-  /** Throws `M_INVALID_USERNAME` or `M_USER_IN_USE`, `M_FORBIDDEN` when nobody may register. */
+  /** Throws `M_INVALID_USERNAME`, `M_EXCLUSIVE` or `M_USER_IN_USE`, `M_FORBIDDEN` when nobody may register. */
   async checkAvailable(username: string): Promise<void> {
     this.#checkOpen()
     const userId = userIdForUsername(username, this.#deps.options)
+    this.#checkNotReserved(userId, undefined)
     if (!this.#deps.options.hideTakenNames) await this.#checkNotTaken(userId)
   }
 
@@ -157,9 +163,12 @@ export class AccountRegistration {
     const { options, passwords } = this.#deps
     const wanted =
       request.username === undefined
-        ? undefined
+        ? request.userId
         : userIdForUsername(request.username, { ...options, allowUnderscorePrefix: true })
-    if (wanted !== undefined) await this.#checkNotTaken(wanted)
+    if (wanted !== undefined) {
+      this.#checkNotReserved(wanted, request.appserviceId)
+      await this.#checkNotTaken(wanted)
+    }
     if (request.password !== undefined) passwords.checkNew(request.password)
     const passwordHash = request.password === undefined ? undefined : await passwords.hash(request.password)
     const registered = await this.#deps.db.write('register_directly', async (tx) => {
@@ -170,7 +179,10 @@ export class AccountRegistration {
         device: request.device ?? NO_WISHES,
       })
     })
-    await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
+    // Users of application services go where these send them.
+    if (request.appserviceId === undefined) {
+      await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
+    }
     return registered
   }
 
@@ -185,8 +197,16 @@ export class AccountRegistration {
   async #wantedUserId(username: string | undefined): Promise<UserId | undefined> {
     if (username === undefined) return undefined
     const userId = userIdForUsername(username, this.#deps.options)
+    this.#checkNotReserved(userId, undefined)
     if (!this.#deps.options.hideTakenNames) await this.#checkNotTaken(userId)
     return userId
+  }
+
+  /** https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions */
+  #checkNotReserved(userId: UserId, appserviceId: string | undefined): void {
+    if (this.#deps.namespaces?.isTaken('users', userId, appserviceId)) {
+      throw new MatrixError('M_EXCLUSIVE', 'This user name is reserved for an application service')
+    }
   }
 
   async #checkNotTaken(userId: UserId): Promise<void> {
