@@ -49,6 +49,8 @@ export interface FederationInboundParts {
   readonly eventReceiver: EventReceiver
   readonly outlierReceiver: OutlierReceiver
   readonly outsideMemberships: OutsideMemberships
+  readonly eventSender: EventSender
+  readonly config: Pick<HomeserverConfig, 'rooms'>
   readonly partialRooms: PartialRooms
 }
 
