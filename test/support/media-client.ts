@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../src/util/json.js'
+import { isJsonObject, type JsonObject } from '../../src/util/json.js'
 import type { MatrixClient } from './matrix-client.js'
 
 /** An answer with bytes. */
@@ -46,9 +46,16 @@ export async function fetchBytes(
     headers: { ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }), ...headers },
   })
   const bytes = Buffer.from(await response.arrayBuffer())
-  const isJson = response.headers.get('content-type')?.startsWith('application/json') === true
-  const json = isJson ? (JSON.parse(bytes.toString()) as JsonObject) : {}
-  return { status: response.status, headers: response.headers, bytes, json }
+  return { status: response.status, headers: response.headers, bytes, json: parseJson(bytes) }
+}
+
+function parseJson(bytes: Buffer): JsonObject {
+  try {
+    const json: unknown = JSON.parse(bytes.toString())
+    return isJsonObject(json) ? json : {}
+  } catch {
+    return {}
+  }
 }
 
 /** A file by the endpoint that wants a token. */

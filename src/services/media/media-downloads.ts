@@ -43,6 +43,11 @@ export class MediaDownloads {
     }
   }
 
+  /** Resolves when no file is on its way to another store any more. */
+  settle(): Promise<void> {
+    return this.#files.settle()
+  }
+
   /** A file of this server. */
   downloadLocal(mediaId: string, access: MediaAccess): Promise<Download> {
     return this.download({ serverName: this.#serverName, mediaId }, access)

@@ -22,6 +22,10 @@ export interface S3Settings {
   readonly storageClass: string | undefined
 }
 
+const silence = (): void => undefined
+/** What goes wrong is thrown: the SDK need not say so on the console. */
+const SILENT = { trace: silence, debug: silence, info: silence, warn: silence, error: silence }
+
 type Sdk = typeof import('@aws-sdk/client-s3')
 
 interface Connection {
@@ -122,6 +126,7 @@ async function connect({ region, endpoint, credentials }: S3Settings): Promise<C
     // Others than AWS do not know all checksums that the SDK would send of its own accord.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    logger: SILENT,
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
     ...(credentials === undefined
       ? {}

@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto'
+import { readdir, rm, utimes, writeFile, mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { expect } from 'chai'
+import type { ServerName, UserId } from '../../../src/protocol/ids.js'
+import { parseMxcUri, type MxcUri } from '../../../src/protocol/mxc-uri.js'
+import { createMediaTools, type MediaUsage } from '../../../src/server/media-shelf.js'
+import { openDatabase } from '../../../src/storage/open-database.js'
+import { silentLogger } from '../../../src/telemetry/logger.js'
+import { systemClock } from '../../../src/util/clock.js'
+import { quietContext } from '../../support/databases.js'
+import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
+import { ManualClock } from '../../support/manual-clock.js'
+import type { MatrixClient } from '../../support/matrix-client.js'
+import { downloadFile, fetchThumbnail, uploadFile } from '../../support/media-client.js'
+import { picture } from '../../support/pictures.js'
+import { rejection } from '../../support/rejection.js'
+
+const HOUR_MS = 60 * 60_000
+
+function idOf(uri: string): MxcUri {
+  return parseMxcUri(uri)!
+}
+
+forEachServerDatabase('upkeep of files', (database) => {
+  let server: TestHomeserver
+  let alice: MatrixClient
+  let admin: MatrixClient
+
+  beforeEach(async () => {
+    server = await startHomeserver({ database })
+    alice = await server.register('alice')
+    admin = await server.register('admin', { isAdmin: true })
+  })
+  afterEach(() => server[Symbol.asyncDispose]())
+
+  function statusOf(uri: string, query = ''): Promise<number> {
+    return downloadFile(alice, uri, { query }).then(({ status }) => status)
+  }
+
+  it('puts files into quarantine by their content, and takes them out', async () => {
+    const { mediaQuarantine } = server.server.services
+    const [first, second, other] = [
+      await uploadFile(alice, 'bad'),
+      await uploadFile(admin, 'bad'),
+      await uploadFile(alice, 'good'),
+    ]
+    expect(await mediaQuarantine.quarantine([idOf(first)], admin.userId as UserId)).to.equal(2)
+    expect([await statusOf(first), await statusOf(second), await statusOf(other)]).to.deep.equal([
+      404, 404, 200,
+    ])
+    // What comes later and is equal is in it too.
+    expect(await statusOf(await uploadFile(alice, 'bad'))).to.equal(404)
+    const created = await alice.must('POST', '/_matrix/media/v1/create')
+    const announced = String(created['content_uri'])
+    await alice.must('PUT', announced.replace('mxc:/', '/_matrix/media/v3/upload'), { rawBody: 'bad' })
+    expect(await statusOf(announced)).to.equal(404)
+
+    const bypass = '?admin_unsafely_bypass_quarantine=true'
+    expect(await statusOf(first, bypass)).to.equal(404)
+    expect((await downloadFile(admin, first, { query: bypass })).status).to.equal(200)
+    expect(await mediaQuarantine.release([idOf(second)])).to.equal(4)
+    expect([await statusOf(first), await statusOf(announced)]).to.deep.equal([200, 200])
+  })
+
+  it('spares what is protected', async () => {
+    const { mediaQuarantine } = server.server.services
+    const uri = await uploadFile(alice, 'an emblem')
+    const bad = await uploadFile(alice, 'bad')
+    await mediaQuarantine.setProtected(idOf(uri), true)
+    expect(await mediaQuarantine.quarantineUser(alice.userId as UserId, admin.userId as UserId)).to.equal(1)
+    expect([await statusOf(uri), await statusOf(bad)]).to.deep.equal([200, 404])
+    // Protection takes it out.
+    await mediaQuarantine.setProtected(idOf(bad), true)
+    expect(await statusOf(bad)).to.equal(200)
+    const unknown = { serverName: 'hs.test' as ServerName, mediaId: 'unknown' }
+    expect(await rejection(mediaQuarantine.setProtected(unknown, true))).to.have.property(
+      'errcode',
+      'M_NOT_FOUND',
+    )
+  })
+
+  it('finds the files of a room', async () => {
+    const { mediaQuarantine } = server.server.services
+    const roomId = await alice.createRoom()
+    const [image, thumbnail, elsewhere] = [
+      await uploadFile(alice, '1'),
+      await uploadFile(alice, '2'),
+      await uploadFile(alice, '3'),
+    ]
+    const content = { msgtype: 'm.image', body: 'i', url: image, info: { thumbnail_url: thumbnail } }
+    await alice.sendEvent(roomId, 'm.room.message', content)
+    await alice.sendEvent(roomId, 'm.room.message', {
+      msgtype: 'm.file',
+      body: 'f',
+      url: 'https://example.org/',
+    })
+    expect(await mediaQuarantine.quarantineRoom(roomId as never, admin.userId as UserId)).to.equal(2)
+    expect([await statusOf(image), await statusOf(thumbnail), await statusOf(elsewhere)]).to.deep.equal([
+      404, 404, 200,
+    ])
+  })
+
+  it('deletes files, and their content with the last of them', async () => {
+    const { mediaDeletion } = server.server.services
+    const png = await picture('png', 900, 450)
+    const [first, second] = [await uploadFile(alice, png), await uploadFile(admin, png)]
+    await fetchThumbnail(alice, first, 'width=32&height=32&method=crop')
+    expect(await filesOf(server)).to.have.length(2)
+    await mediaDeletion.delete([idOf(first)])
+    expect([await statusOf(first), await statusOf(second)]).to.deep.equal([404, 200])
+    await mediaDeletion.delete([idOf(second), idOf(first)])
+    expect(await filesOf(server)).to.deep.equal([])
+    expect((await fetchThumbnail(alice, second, 'width=32&height=32&method=crop')).status).to.equal(404)
+  })
+
+  it('deletes what a user has uploaded, and what is old and large, but for profiles', async () => {
+    const { mediaDeletion } = server.server.services
+    const mine = [await uploadFile(alice, 'a'), await uploadFile(alice, 'b')]
+    const avatar = await uploadFile(admin, 'avatar'.repeat(100))
+    const large = await uploadFile(admin, 'large'.repeat(100))
+    const small = await uploadFile(admin, 'small')
+    await admin.must('PUT', `/_matrix/client/v3/profile/${admin.userId}/avatar_url`, {
+      body: { avatar_url: avatar },
+    })
+    expect(await mediaDeletion.deleteOfUser(alice.userId as UserId)).to.have.members(mine)
+    const accessedBefore = Date.now() + 1000
+    expect(await mediaDeletion.deleteLocal({ accessedBefore: 0 })).to.deep.equal([])
+    const options = { accessedBefore, largerThan: 100, sparesProfiles: true }
+    expect(await mediaDeletion.deleteLocal(options)).to.deep.equal([large])
+    expect([await statusOf(avatar), await statusOf(small)]).to.deep.equal([200, 200])
+  })
+
+  it('checks files against rows', async () => {
+    const { storePath } = server.config.media
+    const [kept, lost] = [await uploadFile(alice, 'kept'), await uploadFile(alice, 'lost')]
+    const [orphan, unfinished] = [join(storePath, 'content/00/11/0011'), join(storePath, 'incoming/abc')]
+    await mkdir(dirname(orphan), { recursive: true })
+    await writeFile(orphan, 'left behind')
+    await writeFile(unfinished, 'half')
+    for (const path of [orphan, unfinished]) await utimes(path, 1, 1)
+    for (const path of await filesOf(server)) {
+      if (path.includes(sha256Of('lost'))) await rm(join(storePath, path))
+    }
+    await withTools(server, async ({ check, usage }) => {
+      const report = await check.run({ fix: false })
+      expect(report).to.deep.include({
+        files: 1,
+        lost: [`content/${pathOf(sha256Of('lost'))}`],
+        unfinished: 1,
+        uncopied: [],
+      })
+      expect(report.orphans.map(({ key }) => key)).to.deep.equal(['content/00/11/0011'])
+      await check.run({ fix: true })
+      expect(await check.run({ fix: true })).to.deep.include({
+        files: 1,
+        lost: [],
+        orphans: [],
+        unfinished: 0,
+      })
+      const use: MediaUsage = await usage(10)
+      expect(use.stored).to.deep.equal({ files: 1, bytes: 4 })
+      expect(use.byUser).to.deep.equal([{ name: alice.userId, files: 1, bytes: 4 }])
+    })
+    expect([await statusOf(kept), await statusOf(lost)]).to.deep.equal([200, 404])
+  })
+})
+
+describe('files that nobody asks for', () => {
+  it('go after the time that the configuration gives them', async () => {
+    const clock = new ManualClock()
+    await using server = await startHomeserver({
+      clock,
+      config: { media_retention: { local_media_lifetime: '10h' }, unused_expiration_time: '1h' },
+    })
+    const alice = await server.register('alice')
+    const [idle, asked] = [await uploadFile(alice, 'idle'), await uploadFile(alice, 'asked for')]
+    const created = await alice.must('POST', '/_matrix/media/v1/create')
+    await clock.advanceAsync(6 * HOUR_MS)
+    expect((await downloadFile(alice, asked)).status).to.equal(200)
+    await clock.advanceAsync(5 * HOUR_MS)
+    // The chore comes round within the hour.
+    for (let minutes = 0; minutes < 120 && (await filesOf(server)).length > 1; minutes++) {
+      await clock.advanceAsync(60_000)
+    }
+    expect(await filesOf(server)).to.have.length(1)
+    expect((await downloadFile(alice, asked)).status).to.equal(200)
+    expect((await downloadFile(alice, idle)).status).to.equal(404)
+    const path = String(created['content_uri']).replace('mxc:/', '/_matrix/media/v3/upload')
+    const late = await alice.request('PUT', path, { rawBody: 'too late' })
+    expect([late.status, late.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
+  })
+})
+
+describe('what users may upload', () => {
+  it('is so much within some time', async () => {
+    const clock = new ManualClock()
+    await using server = await startHomeserver({
+      clock,
+      config: {
+        media_upload_limits: [
+          { time_period: '1h', max_size: 10 },
+          { time_period: '1d', max_size: 15 },
+        ],
+      },
+    })
+    const alice = await server.register('alice')
+    const bob = await server.register('bob')
+    const upload = async (client: MatrixClient, size: number) => {
+      const { status, body } = await client.request('POST', '/_matrix/media/v3/upload', {
+        rawBody: Buffer.alloc(size),
+      })
+      return status === 200 ? status : [status, body['errcode']]
+    }
+    expect(await upload(alice, 8)).to.equal(200)
+    expect(await upload(alice, 3)).to.deep.equal([403, 'M_FORBIDDEN'])
+    expect(await upload(bob, 3)).to.equal(200)
+    clock.advance(61 * 60_000)
+    expect(await upload(alice, 7)).to.equal(200)
+    expect(await upload(alice, 1)).to.deep.equal([403, 'M_FORBIDDEN'])
+  })
+})
+
+/** Paths below the store, without those on their way. */
+async function filesOf(server: TestHomeserver): Promise<string[]> {
+  const { storePath } = server.config.media
+  const entries = await readdir(storePath, { recursive: true, withFileTypes: true }).catch(() => [])
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(storePath.length + 1))
+}
+
+async function withTools(
+  server: TestHomeserver,
+  work: (tools: ReturnType<typeof createMediaTools>) => Promise<void>,
+): Promise<void> {
+  const db = await openDatabase(server.config.database, quietContext())
+  try {
+    await work(createMediaTools({ config: server.config, db, clock: systemClock, logger: silentLogger() }))
+  } finally {
+    await db.close()
+  }
+}
+
+function pathOf(sha256: string): string {
+  return `${sha256.slice(0, 2)}/${sha256.slice(2, 4)}/${sha256}`
+}
+
+function sha256Of(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
