@@ -51,7 +51,7 @@ export function createSearchServices(
     ...shared,
     index,
     searchedRooms: new SearchedRooms(shared),
-    contexts: new SearchContexts(shared),
+    contexts: new SearchContexts({ ...shared, timeline: parts.reading.timeline }),
     stateViews: parts.roomStateViews,
   })
   const { userDirectory: options } = config.rooms

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { ResponseSchemas } from './response-schemas.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../src/util/json.js'
 
 export interface ClientSession {
@@ -14,6 +15,8 @@ export interface RequestOptions {
   readonly rawBody?: string | Uint8Array
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  /** The answer holds only parts of what the specification describes, as the client has asked. */
+  readonly isPartial?: true
 }
 
 /** An answer, whatever its status. */
@@ -44,6 +47,8 @@ export class ClientError extends Error {
 export type SyncCheck = (response: JsonObject, self: MatrixClient) => boolean
 
 const SYNC_DEADLINE_MS = 8_000
+/** Every answer must have the shape that the specification says: no test has to look at that. */
+const schemas = new ResponseSchemas()
 
 /** A client as people have it: one session with one server, over HTTP. */
 export class MatrixClient {
@@ -71,7 +76,9 @@ export class MatrixClient {
     return new MatrixClient(this.url, session)
   }
 
-  /** Sends a request and gives the answer, whatever its status. `path` parts must be encoded: see `path`. */
+  /**
+   * Sends a request and gives the answer, whatever its status. Throws a `ResponseSchemaError` where that is not what the
+   * specification says. `path` parts must be encoded: see `path`. */
   async request(method: string, target: string, options: RequestOptions = {}): Promise<ClientResponse> {
     const url = new URL(this.url + target)
     for (const [name, value] of Object.entries(options.query ?? {})) {
@@ -91,7 +98,11 @@ export class MatrixClient {
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     })
     const text = await response.text()
-    return { status: response.status, headers: response.headers, body: parseObject(text), text }
+    const { status, headers } = response
+    if (options.isPartial !== true) {
+      schemas.check({ method, path: url.pathname, status, contentType: headers.get('content-type'), text })
+    }
+    return { status, headers, body: parseObject(text), text }
   }
 
   /** As `request`, but gives the body and throws a `ClientError` unless the status is 2xx. */
@@ -202,9 +213,11 @@ export class MatrixClient {
       fullState?: boolean
       setPresence?: string
       signal?: AbortSignal
+      /** The filter takes fields out of events. */
+      isPartial?: true
     } = {},
   ): Promise<JsonObject> {
-    const { since, timeout = 0, filter, fullState, setPresence, signal } = options
+    const { since, timeout = 0, filter, fullState, setPresence, signal, isPartial } = options
     const query = {
       since,
       timeout,
@@ -212,7 +225,11 @@ export class MatrixClient {
       full_state: fullState,
       set_presence: setPresence,
     }
-    return this.must('GET', '/_matrix/client/v3/sync', { query, ...(signal === undefined ? {} : { signal }) })
+    return this.must('GET', '/_matrix/client/v3/sync', {
+      query,
+      ...(signal !== undefined && { signal }),
+      ...(isPartial && { isPartial }),
+    })
   }
 
   /** The position to sync from: what has happened up to now. */

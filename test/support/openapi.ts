@@ -2,8 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parse } from 'yaml'
 
-/** Where the specification's OpenAPI documents lie beside the project. */
-const CLIENT_SERVER = resolve(import.meta.dirname, '../../../shared/spec/client-server')
+/** The specification's OpenAPI documents: beside the project, unless the environment says where. */
+const SPECIFICATION = process.env['MATRIX_SPEC_DIR'] ?? resolve(import.meta.dirname, '../../../shared/spec')
+const CLIENT_SERVER = join(SPECIFICATION, 'client-server')
 
 /** The part of a JSON schema that says what a value may look like. */
 export interface Schema {
@@ -29,6 +30,8 @@ export interface Operation {
   /** Of a JSON request body; undefined where there is none. */
   readonly body: Schema | undefined
   readonly needsToken: boolean
+  /** Of JSON answers, by status. */
+  readonly responses: ReadonlyMap<number, Schema>
 }
 
 export const specificationIsHere = existsSync(CLIENT_SERVER)
@@ -37,6 +40,38 @@ export const specificationIsHere = existsSync(CLIENT_SERVER)
 export function readOperations(): Operation[] {
   const files = readdirSync(CLIENT_SERVER).filter((name) => name.endsWith('.yaml'))
   return files.flatMap((name) => operationsOf(join(CLIENT_SERVER, name)))
+}
+
+/** Which operation is in which file: reading all files takes a while. */
+export interface OperationEntry {
+  readonly operationId: string
+  readonly method: string
+  /** With `{names}` for parameters. */
+  readonly path: string
+  readonly read: () => Operation | undefined
+}
+
+export function listOperations(): OperationEntry[] {
+  const entries = JSON.parse(readFileSync(join(SPECIFICATION, 'endpoints.json'), 'utf8')) as IndexEntry[]
+  return entries
+    .filter(({ api }) => api === 'client-server')
+    .map(({ file, method, path, operation }) => ({
+      operationId: operation,
+      method,
+      path,
+      read: () =>
+        operationsOf(join(CLIENT_SERVER, `${file}.yaml`)).find(
+          ({ operationId }) => operationId === operation,
+        ),
+    }))
+}
+
+interface IndexEntry {
+  readonly api: string
+  readonly file: string
+  readonly method: string
+  readonly path: string
+  readonly operation: string
 }
 
 type Node = Record<string, unknown>
@@ -57,6 +92,7 @@ function operationsOf(file: string): Operation[] {
         path: `${typeof basePath === 'string' ? basePath : ''}${path.trim()}`,
         body: bodyOf(operation, { file, document, depth: 0 }),
         needsToken: Array.isArray(operation['security']) && operation['security'].length === 1,
+        responses: responsesOf(operation, { file, document, depth: 0 }),
       })
     }
   }
@@ -75,6 +111,20 @@ function bodyOf(operation: Node, place: Place): Schema | undefined {
   const json = body['content']['application/json']
   if (!isNode(json)) return undefined
   return isNode(json['schema']) ? (resolved(json['schema'], place) as Schema) : {}
+}
+
+/** Answers are nested deeper than bodies. */
+const DEEPER = 24
+
+function responsesOf(operation: Node, place: Place): Map<number, Schema> {
+  const responses = resolved(operation['responses'] ?? {}, { ...place, depth: place.depth - DEEPER }) as Node
+  const schemas = new Map<number, Schema>()
+  for (const [status, response] of Object.entries(responses)) {
+    const content = isNode(response) && isNode(response['content']) ? response['content'] : {}
+    const json = content['application/json']
+    if (isNode(json) && isNode(json['schema'])) schemas.set(Number(status), json['schema'] as Schema)
+  }
+  return schemas
 }
 
 /** References replaced by what they name. Schemas that contain themselves end in an unconstrained one. */
@@ -101,8 +151,15 @@ function followReference(reference: string, place: Place): unknown {
 
 /** What an identity server's documents say is left open: they are not here. */
 function readYaml(file: string): Node {
-  return existsSync(file) ? (parse(readFileSync(file, 'utf8')) as Node) : {}
+  const known = documents.get(file)
+  if (known !== undefined) return known
+  const document = existsSync(file) ? (parse(readFileSync(file, 'utf8')) as Node) : {}
+  documents.set(file, document)
+  return document
 }
+
+/** What has been read: many operations share files. */
+const documents = new Map<string, Node>()
 
 function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
