@@ -47,6 +47,8 @@ export class AppserviceQueue {
   #positions: StreamHeads | undefined
   #running: Promise<void> | undefined
   #isWoken = false
+  /** The next attempt need not wait for its time. */
+  #skipsWait = false
   #timer: Timer | undefined
 
   constructor(registration: AppserviceRegistration, deps: AppserviceQueueDependencies) {
@@ -67,7 +69,7 @@ export class AppserviceQueue {
 
   /** The service is known to be there: what waits for its time is tried now. */
   retryNow(): void {
-    if (this.#state?.retryTs !== undefined) this.#state = { ...this.#state, retryTs: undefined }
+    this.#skipsWait = true
     this.wake()
   }
 
@@ -103,7 +105,9 @@ export class AppserviceQueue {
     while (!this.#stopping.signal.aborted) {
       if (state.pending !== undefined) {
         const wait = (state.retryTs ?? 0) - this.#deps.clock.now()
-        if (wait > 0) {
+        const mayGo = wait <= 0 || this.#skipsWait
+        this.#skipsWait = false
+        if (!mayGo) {
           this.#wakeIn(wait)
           return
         }
