@@ -185,7 +185,7 @@ export class Pipeline {
     const body: unknown = route.body === undefined ? undefined : applySchema(route.body, value, 'body')
     const input = { params, query, body, requester: { origin }, request } as never
     const run = async (): Promise<HttpResponse> => toResponse(await route.handler(input, services))
-    return federationGate.limit(origin, run, request.signal)
+    return federationGate.limit(origin, run)
   }
 
   async #readBody({ req }: HttpExchange, request: IncomingRequest, route: Route): Promise<unknown> {

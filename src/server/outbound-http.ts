@@ -1,8 +1,10 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
-import { CachingDns, createSystemDns } from '../net/dns.js'
+import { CachingDns } from '../net/dns.js'
 import { HttpClient } from '../net/http-client.js'
 import { IpPolicy } from '../net/ip-policy.js'
+import { createProxyChooser } from '../net/proxy.js'
 import type { Clock } from '../util/clock.js'
+import { userAgentOf, type NetworkParts } from './wire-remote.js'
 
 /** Requests of the server's own to anybody but other homeservers. */
 export interface OutboundHttp {
@@ -18,12 +20,14 @@ export function createOutboundHttp(parts: {
   readonly config: HomeserverConfig
   readonly clock: Clock
   readonly version: string
+  readonly network: NetworkParts
 }): OutboundHttp {
-  const { config, clock, version } = parts
+  const { config, clock, version, network } = parts
   const shared = {
-    dns: new CachingDns(createSystemDns(), clock),
+    dns: new CachingDns(network.dns, clock),
+    proxy: createProxyChooser(config.network),
     clock,
-    userAgent: version.replace(' ', '/'),
+    userAgent: userAgentOf(version, config),
     tls: { verify: true },
   }
   const toStrangers = new HttpClient({ ...shared, policy: new IpPolicy(config.network) })

@@ -119,11 +119,16 @@ export interface ConnectionParts extends Pick<RemoteParts, 'network' | 'clock' |
   readonly config: Pick<HomeserverConfig, 'network' | 'federation'>
 }
 
+/** What the server calls itself towards others. `version`: the program's name and version. */
+export function userAgentOf(version: string, { network }: Pick<HomeserverConfig, 'network'>): string {
+  return `${version.replace(' ', '/')}${network.userAgentSuffix}`
+}
+
 /** The parts of a client of the network, without a server around it. */
 export function createConnections({ config, network, clock, version }: ConnectionParts) {
   const dns = new CachingDns(network.dns, clock)
   const policy = new IpPolicy(config.network)
-  const shared = { clock, userAgent: version }
+  const shared = { clock, userAgent: userAgentOf(version, config) }
   const proxy = createProxyChooser(config.network)
   const dialing: DialerOptions = {
     dns,

@@ -50,6 +50,8 @@ export interface FakeRequest {
   /** With the query. */
   readonly path: string
   readonly body?: JsonValue
+  /** The body as text, for what `JSON.stringify` would not write. */
+  readonly rawBody?: string
   /** Signs as this server, with this key; by default as itself. */
   readonly signer?: JsonSigner
   /** The header as a whole, in place of a good one; `null` for none. */
@@ -207,7 +209,7 @@ export class FakeHomeserver implements AsyncDisposable {
       },
       agent: false,
     })
-    request.end(body === undefined ? undefined : JSON.stringify(body))
+    request.end(options.rawBody ?? (body === undefined ? undefined : JSON.stringify(body)))
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     const text = await readText(response)
     const json = parse(text)

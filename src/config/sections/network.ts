@@ -39,6 +39,11 @@ export const ipRange = value('an IP address, or a range such as 10.0.0.0/8', (ra
   return /^\d{1,3}$/.test(bits) && Number(bits) <= width ? raw : undefined
 })
 
+/** Of a header: without line breaks and what is not ASCII. */
+const headerText = value('a text of ASCII characters', (raw) =>
+  typeof raw === 'string' && /^[\x20-\x7e]*$/.test(raw) ? raw : undefined,
+)
+
 const proxyUrl = value('the address of a proxy, such as http://proxy.example.org:3128', parseProxy)
 
 /** With or without its scheme; an empty text is none. */
@@ -64,6 +69,7 @@ export const network = section(
     http_proxy: optional(proxyUrl),
     https_proxy: optional(proxyUrl),
     no_proxy_hosts: optional(listOf(text, 'a list of hosts')),
+    user_agent_suffix: optional(headerText),
   },
   (raw, { env }) => ({
     /** In CIDR notation, as is the other. */
@@ -75,6 +81,8 @@ export const network = section(
     httpProxy: raw.http_proxy ?? parseProxy(env['http_proxy']),
     /** For requests with TLS. */
     httpsProxy: raw.https_proxy ?? parseProxy(env['https_proxy'] ?? env['HTTPS_PROXY']),
+    /** With a space in front; empty where there is none. */
+    userAgentSuffix: raw.user_agent_suffix === undefined ? '' : ` ${raw.user_agent_suffix}`,
     /** Hosts that are reached directly. */
     directHosts: raw.no_proxy_hosts ?? parseHosts(env['no_proxy'] ?? env['NO_PROXY']),
   }),

@@ -26,7 +26,7 @@ export class FederationGate {
   }
 
   /** Runs a request of a server when it is its turn. Throws `M_LIMIT_EXCEEDED`. */
-  limit<T>(origin: ServerName, run: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return this.#limiter.run(origin, run, signal)
+  limit<T>(origin: ServerName, run: () => Promise<T>): Promise<T> {
+    return this.#limiter.run(origin, run)
   }
 }

@@ -31,9 +31,9 @@ export class InboundLimiter {
   }
 
   /** Runs a request of a server when it is its turn. Throws `M_LIMIT_EXCEEDED` when too many wait. */
-  async run<T>(serverName: string, request: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(serverName: string, request: () => Promise<T>): Promise<T> {
     const origin = this.#originOf(serverName)
-    await this.#enter(origin, signal)
+    await this.#enter(origin)
     try {
       return await request()
     } finally {
@@ -45,7 +45,7 @@ export class InboundLimiter {
     }
   }
 
-  async #enter(origin: Origin, signal: AbortSignal | undefined): Promise<void> {
+  async #enter(origin: Origin): Promise<void> {
     const { windowMs, sleepLimit, sleepDelayMs, rejectLimit, concurrent } = this.#limits
     const now = this.#clock.now()
     while (origin.times.length > 0 && origin.times[0]! <= now - windowMs) origin.times.shift()
@@ -56,7 +56,7 @@ export class InboundLimiter {
     if (origin.times.length > sleepLimit && sleepDelayMs > 0) {
       origin.sleeping += 1
       try {
-        await this.#clock.sleep(sleepDelayMs, signal)
+        await this.#clock.sleep(sleepDelayMs)
       } finally {
         origin.sleeping -= 1
       }
