@@ -46,6 +46,8 @@ export interface EphemeralParts {
   readonly roomState: RoomState
   /** Users of other servers; without it, there are none. */
   readonly isRemote?: (userId: UserId) => boolean
+  /** Whether a user whose membership is not known may be in a room whose members are not all known. */
+  readonly mayBeIn?: (roomId: RoomId, userId: UserId) => Promise<boolean>
   /** Told when somebody types, still types, or does not any more. */
   readonly onTyping?: (roomId: RoomId, userId: UserId, typing: boolean) => void
   /** For what fails with nobody waiting for it. */
@@ -107,7 +109,12 @@ export function createEphemeralServices(
     options: options.presence,
   })
   const shared = { db, clock, positions, roomState, events, activity: presence }
-  const receipts = new Receipts({ ...shared, receipts: stores.receipts, streamIds: parts.receiptStream })
+  const receipts = new Receipts({
+    ...shared,
+    mayBeIn: parts.mayBeIn,
+    receipts: stores.receipts,
+    streamIds: parts.receiptStream,
+  })
   return {
     deviceLists: new DeviceLists(stores.devices),
     presence,
@@ -120,7 +127,7 @@ export function createEphemeralServices(
       accountData: parts.accountData,
       accountDataStore: parts.accountDataStore,
     }),
-    typing: new Typing({ ...shared, onChange: parts.onTyping }),
+    typing: new Typing({ ...shared, mayBeIn: parts.mayBeIn, onChange: parts.onTyping }),
     unreadCounts: new UnreadCounts({ ...stores, ...parts }),
   }
 }

@@ -38,6 +38,7 @@ import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
 import { createReadingServices, createReadingStores } from './wire-reading.js'
 import { createRemote, type NetworkParts } from './wire-remote.js'
+import { createRetention } from './wire-retention.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
 import { createConnections, createSlidingSyncServices } from './wire-sliding-sync.js'
 import type { Storage } from './wire-storage.js'
@@ -160,6 +161,11 @@ export function createServices(parts: ServiceParts): WiredServices {
       pushRules: accounts.pushRules,
       roomState: events.roomState,
       isRemote: (userId) => serverNameOf(userId) !== serverName,
+      mayBeIn: async (roomId, userId) => {
+        const room = await stores.rooms.get(db.reader, roomId)
+        const partial = room && events.partialRooms.get(room.roomNid)
+        return partial?.servers.includes(serverNameOf(userId)) === true
+      },
       onTyping: (roomId, userId, typing) => outbound.onTyping(roomId, userId, typing),
     },
     stores,
@@ -213,6 +219,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     },
     stores,
   )
+  const retention = createRetention({ ...parts, bus }, stores)
   const { reading, ...readers } = createReadingServices(
     {
       db,
@@ -221,6 +228,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       roomState: events.roomState,
       partialRooms: events.partialRooms,
       history: inbound,
+      retention: retention.policies,
     },
     stores,
     stores,
@@ -291,6 +299,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     remoteDevices.background,
     outbound.background,
     ...discovery.background,
+    ...retention.background,
     ...media.background,
     sliding.background,
     delayed.background,

@@ -19,6 +19,8 @@ export interface ReceiptsDependencies {
   readonly receipts: ReceiptsStore
   readonly events: EventsStore
   readonly roomState: Pick<RoomState, 'findRoom' | 'getMembership'>
+  /** Whether a user whose membership is not known may be in a room whose members are not all known. */
+  readonly mayBeIn?: ((roomId: RoomId, userId: UserId) => Promise<boolean>) | undefined
   readonly streamIds: Pick<StreamIdGenerator, 'allocate' | 'position'>
   readonly positions: PositionSink
   readonly activity: ActivitySink
@@ -108,14 +110,16 @@ export class Receipts {
     )
     const pending: PendingReceipt[] = []
     for (const receipt of receipts) {
-      const member = await roomState.getMembership(receipt.roomId, receipt.userId)
-      if (member?.membership !== 'join') continue
+      const { roomId, userId } = receipt
+      const member = await roomState.getMembership(roomId, userId)
+      const isIn = member ? member.membership === 'join' : await this.#deps.mayBeIn?.(roomId, userId)
+      const room = isIn === true ? await roomState.findRoom(roomId) : undefined
+      if (room === undefined) continue
       const event = stored.get(receipt.eventId)
-      const isHere = event?.roomNid === member.roomNid
-      if (event !== undefined && !isHere) continue
+      if (event !== undefined && event.roomNid !== room.roomNid) continue
       pending.push({
         ...receipt,
-        roomNid: member.roomNid,
+        roomNid: room.roomNid,
         type: 'm.read',
         eventPosition: event?.streamOrdering ?? undefined,
       })

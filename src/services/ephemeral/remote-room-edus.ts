@@ -1,8 +1,10 @@
 import {
-  parseEventId,
+  fitsBytes,
+  MAX_ID_BYTES,
   parseRoomId,
   parseUserId,
   serverNameOf,
+  type EventId,
   type RoomId,
   type ServerName,
 } from '../../protocol/ids.js'
@@ -19,7 +21,6 @@ interface Dependencies {
 
 /** Receipts of one EDU; the others are left out. */
 const MAX_RECEIPTS = 2_000
-const MAX_THREAD_ID_LENGTH = 255
 
 /** What other servers say of how their users follow rooms. Whether they may say anything there has been checked. */
 export class RemoteRoomEdus {
@@ -64,7 +65,7 @@ function parseReceipt(
   const { event_ids: eventIds, data } = receipt
   // Only one is meant: a receipt is for everything up to it.
   const last = Array.isArray(eventIds) ? eventIds.at(-1) : undefined
-  const eventId = typeof last === 'string' ? parseEventId(last) : undefined
+  const eventId = isText(last, MAX_ID_BYTES) ? (last as EventId) : undefined
   const threadId = parseThreadId(isJsonObject(data) ? data['thread_id'] : undefined)
   if (eventId === undefined || threadId === null) return []
   const ts = isJsonObject(data) ? data['ts'] : undefined
@@ -74,8 +75,18 @@ function parseReceipt(
 /** Null for what cannot be a thread. */
 function parseThreadId(value: JsonValue | undefined): string | undefined | null {
   if (value === undefined) return undefined
-  const isText = typeof value === 'string' && value !== '' && value.length <= MAX_THREAD_ID_LENGTH
-  return isText && value.isWellFormed() && !value.includes('\u0000') ? value : null
+  return isText(value, MAX_ID_BYTES) ? value : null
+}
+
+/** Events of receipts need not be known, nor have an ID of the usual form. */
+function isText(value: JsonValue | undefined, maxBytes: number): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    fitsBytes(value, maxBytes) &&
+    value.isWellFormed() &&
+    !value.includes('\u0000')
+  )
 }
 
 function isTs(value: JsonValue | undefined): value is number {

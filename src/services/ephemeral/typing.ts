@@ -9,6 +9,8 @@ import type { ActivitySink } from './presence.js'
 export interface TypingDependencies {
   readonly clock: Clock
   readonly roomState: Pick<RoomState, 'getMembership'>
+  /** Whether a user whose membership is not known may be in a room whose members are not all known. */
+  readonly mayBeIn?: ((roomId: RoomId, userId: UserId) => Promise<boolean>) | undefined
   readonly positions: PositionSink
   readonly activity: ActivitySink
   /** Told when somebody types, still types, or does not any more: for users of other servers, too. */
@@ -67,7 +69,8 @@ export class Typing {
   /** A user of another server types, still types, or does not any more; means nothing for those not in the room. */
   async receive(roomId: RoomId, userId: UserId, typing: boolean): Promise<void> {
     const member = await this.#deps.roomState.getMembership(roomId, userId)
-    if (member?.membership !== 'join') return
+    const isIn = member ? member.membership === 'join' : await this.#deps.mayBeIn?.(roomId, userId)
+    if (isIn !== true) return
     if (typing) this.#start(roomId, userId, REMOTE_TIMEOUT_MS)
     else this.#stop(roomId, userId)
   }
