@@ -10,6 +10,7 @@ import { LeavingHandshakes } from '../services/federation/leaving-handshakes.js'
 import { PartialStateSync } from '../services/federation/partial-state-sync.js'
 import { ResidentAnswers } from '../services/federation/resident-answers.js'
 import { ResidentHandshakes, type JoinAuthoriser } from '../services/federation/resident-handshakes.js'
+import { ThirdPartyExchange } from '../services/federation/third-party-exchange.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import { IncomingInvites } from '../services/rooms/incoming-invites.js'
 import type { MembershipHandshakes } from '../services/rooms/remote-membership.js'
@@ -111,6 +112,7 @@ export function createFederationMembership(
       }),
       leaving: new LeavingHandshakes(shared),
       inviting: new InviteSender(shared),
+      exchange: new ThirdPartyExchange(client),
     },
     background: completing,
   }

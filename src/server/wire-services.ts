@@ -32,7 +32,11 @@ import {
 } from './wire-ephemeral.js'
 import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
 import { createFederationInbound } from './wire-federation-inbound.js'
-import { createFederationOutbound, createRemoteDevices, createRemoteLookups } from './wire-federation-outbound.js'
+import {
+  createFederationOutbound,
+  createRemoteDevices,
+  createRemoteLookups,
+} from './wire-federation-outbound.js'
 import { createFederationMembership } from './wire-federation-membership.js'
 import { createKeyServices, createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'

@@ -6,6 +6,7 @@ import { sendJoinV2 } from './joins-v2.js'
 import { makeKnock, sendKnock } from './knocks.js'
 import { makeLeave, sendLeaveV1 } from './leaving-v1.js'
 import { sendLeaveV2 } from './leaving-v2.js'
+import { exchangeThirdPartyInvite, onBindThirdPartyIdentifier } from './third-party-invite.js'
 
 /** How memberships come and go between servers. */
 export const membershipRoutes: readonly Route[] = [
@@ -19,4 +20,6 @@ export const membershipRoutes: readonly Route[] = [
   sendKnock,
   sendInviteV1,
   sendInviteV2,
+  exchangeThirdPartyInvite,
+  onBindThirdPartyIdentifier,
 ]

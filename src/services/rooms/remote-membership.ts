@@ -14,6 +14,7 @@ import type { InviteSender } from '../federation/invite-sender.js'
 import type { HandshakeOutcome, HandshakeWish, JoiningHandshakes } from '../federation/joining-handshakes.js'
 import type { LeavingHandshakes } from '../federation/leaving-handshakes.js'
 import { serversFor } from '../federation/server-choice.js'
+import type { ThirdPartyExchange } from '../federation/third-party-exchange.js'
 import { memberContent } from './member-content.js'
 
 /** What other servers do for memberships. */
@@ -21,6 +22,7 @@ export interface MembershipHandshakes {
   readonly joining: JoiningHandshakes
   readonly leaving: LeavingHandshakes
   readonly inviting: InviteSender
+  readonly exchange: ThirdPartyExchange
 }
 
 export interface RemoteMembershipDependencies {
@@ -62,13 +64,13 @@ export class RemoteMembership {
   }
 
   /**
-   * Joins through another server. Undefined where this server is in the room, which can then be joined here. Throws 404
+   * Joins through another server, once what is to be done `beforehand` is done. Undefined where this server is in the room, which can then be joined here. Throws 404
    * `M_NOT_FOUND` where no server is known, `M_LIMIT_EXCEEDED`, and what other servers say.
    */
   async join(
     requester: Requester,
     wish: RemoteWish,
-    options: { isLimited: boolean },
+    options: { isLimited: boolean; beforehand?: () => Promise<void> },
   ): Promise<HandshakeOutcome | undefined> {
     if (!(await this.#findOutside(requester.userId, wish.roomId))) return undefined
     if (requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guest access not allowed')
@@ -80,6 +82,7 @@ export class RemoteMembership {
       // Somebody else may have opened the room in the meantime.
       const outside = await this.#findOutside(requester.userId, wish.roomId)
       if (!outside) return undefined
+      await options.beforehand?.()
       const handshake = await this.#toHandshake(requester.userId, wish, outside)
       return this.#required.joining.join({
         ...handshake,

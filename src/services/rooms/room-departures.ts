@@ -1,15 +1,17 @@
 import { MatrixError } from '../../protocol/errors.js'
-import type { UserId } from '../../protocol/ids.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { EventSender } from '../events/event-sender.js'
+import type { RemoteMembership } from './remote-membership.js'
 
 export interface RoomDeparturesDependencies {
   readonly db: Database
   readonly members: RoomMembersStore
   readonly rooms: RoomsStore
   readonly sender: EventSender
+  readonly remote: Pick<RemoteMembership, 'leave'>
   /** Called with the refusals of rooms that cannot be left. */
   readonly onError: (error: unknown) => void
 }
@@ -41,12 +43,8 @@ export class RoomDepartures {
     for (let start = 0; start < all.length; start += BATCH) {
       await Promise.all(
         all.slice(start, start + BATCH).map(async ({ roomId }) => {
-          const content = { membership: 'leave' }
           try {
-            await this.#deps.sender.send(
-              { userId },
-              { roomId, type: 'm.room.member', stateKey: userId, content },
-            )
+            await this.#leave(userId, roomId)
           } catch (error) {
             // Nothing would change by trying again what a room's rules refuse.
             if (error instanceof MatrixError) this.#deps.onError(error)
@@ -56,5 +54,12 @@ export class RoomDepartures {
       )
     }
     if (failures.length > 0) throw new AggregateError(failures, `${userId} could not leave all rooms`)
+  }
+
+  async #leave(userId: UserId, roomId: RoomId): Promise<void> {
+    const { remote, sender } = this.#deps
+    if (await remote.leave(userId, { roomId, given: {}, via: [] })) return
+    const content = { membership: 'leave' }
+    await sender.send({ userId }, { roomId, type: 'm.room.member', stateKey: userId, content })
   }
 }

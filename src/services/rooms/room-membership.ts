@@ -103,6 +103,8 @@ export class RoomMembership {
     checkNotSuspended(requester)
     const remote = await this.#deps.remote.join(requester, this.#toRemote(requester, roomId, wish), {
       isLimited: wish.isLimited !== false,
+      beforehand: () =>
+        this.#deps.thirdPartyInvites.exchange(roomId, requester.userId, wish.thirdPartySigned),
     })
     if (remote) {
       await this.#deps.onJoined(requester.userId, remote.room)
@@ -299,7 +301,7 @@ export class RoomMembership {
   }
 
   async #join(requester: Requester, change: Change, wish: JoinWish): Promise<EventId> {
-    const { guestAccess, profiles, thirdPartyInvites, db } = this.#deps
+    const { guestAccess, profiles, db } = this.#deps
     const { room, before, given, target } = change
     const isIn = before?.membership === 'join'
     if (isIn && Object.keys(given).length === 0) return this.#currentEventId(room, target)
@@ -307,7 +309,7 @@ export class RoomMembership {
       throw forbidden('Guest access not allowed')
     let isInvited = before?.membership === 'invite'
     if (!isIn && !isInvited && wish.thirdPartySigned !== undefined) {
-      await thirdPartyInvites.exchange(room, target, wish.thirdPartySigned)
+      await this.#deps.thirdPartyInvites.exchange(room.roomId, target, wish.thirdPartySigned)
       isInvited = true
     }
     const [judgement, profile] = await Promise.all([
@@ -334,10 +336,9 @@ export class RoomMembership {
     { room, given }: Change,
     via: readonly string[] = [],
   ): Promise<EventId> {
-    const { remote, restrictedJoins } = this.#deps
-    const servers = await restrictedJoins.listAuthorisingServers(room)
+    const servers = await this.#deps.restrictedJoins.listAuthorisingServers(room)
     if (servers.length === 0) throw forbidden('Nobody of this server may let you into the room.')
-    return remote.joinThrough(requester, room, { roomId: room.roomId, given, via, servers })
+    return this.#deps.remote.joinThrough(requester, room, { roomId: room.roomId, given, via, servers })
   }
 
   async #invite(requester: Requester, change: Change, isLimited: boolean): Promise<EventId> {
