@@ -15,7 +15,7 @@ export async function loadAuthorities(paths: readonly string[]): Promise<string[
 
 async function readAuthorities(path: string, index: number): Promise<string[]> {
   const fail = (message: string): ConfigError =>
-    new ConfigError([{ location: undefined, path: `federation_custom_ca_list.${index}`, message }])
+    new ConfigError([{ location: undefined, path: `federation_custom_ca_list[${index}]`, message }])
   let text: string
   try {
     text = await readFile(path, 'utf8')

@@ -5,13 +5,16 @@ import { stringify } from 'yaml'
 import { formatNotice } from '../../src/config/config-error.js'
 import { loadConfig, type LoadedConfig } from '../../src/config/load.js'
 
-/** Loads the configuration of `example.org` with these keys, as from a file. */
-export async function loadKeys(keys: object): Promise<LoadedConfig> {
+/** Loads the configuration of `example.org` with these keys, as from a file, in an environment. */
+export async function loadKeys(
+  keys: object,
+  env: Readonly<Record<string, string>> = {},
+): Promise<LoadedConfig> {
   const directory = mkdtempSync(join(tmpdir(), 'mxhs-config-'))
   try {
     const path = join(directory, 'homeserver.yaml')
     writeFileSync(path, stringify({ server_name: 'example.org', ...keys }))
-    return await loadConfig([path], { env: {} })
+    return await loadConfig([path], { env })
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

@@ -20,4 +20,31 @@ describe('network', () => {
       )
     })
   }
+
+  it('reaches others through proxies, of the file or of the environment', async () => {
+    const load = async (keys: object, env: Record<string, string>) => {
+      const { network } = (await loadKeys(keys, env)).config
+      const { httpProxy, httpsProxy, directHosts } = network
+      return [httpProxy?.href, httpsProxy?.href, directHosts]
+    }
+    expect(await load({}, {})).to.deep.equal([undefined, undefined, []])
+    const keys = { http_proxy: 'proxy:1', https_proxy: 'https://u:p@proxy', no_proxy_hosts: ['a.org'] }
+    expect(await load(keys, { HTTPS_PROXY: 'other:2' })).to.deep.equal([
+      'http://proxy:1/',
+      'https://u:p@proxy/',
+      ['a.org'],
+    ])
+    const env = { http_proxy: 'http://proxy:1', https_proxy: 'proxy:2', no_proxy: 'a.org, 10.0.0.0/8,' }
+    expect(await load({}, env)).to.deep.equal(['http://proxy:1/', 'http://proxy:2/', ['a.org', '10.0.0.0/8']])
+    expect((await errorsOf({ https_proxy: 'socks5://proxy' }))[0]).to.match(
+      /^https_proxy: expected the address/,
+    )
+  })
+
+  it('calls itself what the operator wants', async () => {
+    const suffix = async (keys: object) => (await loadKeys(keys)).config.network.userAgentSuffix
+    expect(await suffix({})).to.equal('')
+    expect(await suffix({ user_agent_suffix: 'of example.org' })).to.equal(' of example.org')
+    expect(await errorsOf({ user_agent_suffix: 'a\r\nX-Header: b' })).to.have.length(1)
+  })
 })
