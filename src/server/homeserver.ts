@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { loadAuthorities } from '../config/authority-files.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { loadSigningKeys } from '../config/signing-key-file.js'
@@ -61,6 +62,8 @@ export async function createHomeserver(
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: config.metrics.enabled })
   const { logger } = log
   const stopping = new AbortController()
+  // Every request that waits for something listens.
+  setMaxListeners(0, stopping.signal)
   const serverKeys = await loadSigningKeys(config.signingKeys)
   const { authorityPaths } = config.federation
   const authorities = authorityPaths && (await loadAuthorities(authorityPaths))
