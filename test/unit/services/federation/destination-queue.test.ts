@@ -1,0 +1,207 @@
+import { expect } from 'chai'
+import type { ServerName } from '../../../../src/protocol/ids.js'
+import type { DestinationBacklog } from '../../../../src/services/federation/destination-backlog.js'
+import {
+  DestinationQueue,
+  withoutUnsigned,
+  type Delivery,
+  type QueuedPdu,
+} from '../../../../src/services/federation/destination-queue.js'
+import type { EduJson, OutgoingEdu } from '../../../../src/services/federation/outgoing-edus.js'
+import type { MissedRoom } from '../../../../src/storage/stores/missed-rooms.js'
+import { nextTurn } from '../../../../src/util/clock.js'
+import type { JsonObject } from '../../../../src/util/json.js'
+import { ManualClock } from '../../../support/manual-clock.js'
+
+const SERVER = 'other.test' as ServerName
+const MINUTE = 60_000
+
+describe('DestinationQueue', () => {
+  let clock: ManualClock
+  let sent: { pdus: readonly JsonObject[]; edus: readonly EduJson[]; isRetry: boolean }[]
+  let answers: (() => Promise<Delivery> | Delivery)[]
+  let missed: MissedRoom[]
+  let settled: number[]
+  let errors: unknown[]
+  let idle: number
+  let queue: DestinationQueue
+
+  beforeEach(() => {
+    clock = new ManualClock()
+    sent = []
+    answers = []
+    missed = []
+    settled = []
+    errors = []
+    idle = 0
+    queue = create()
+  })
+  afterEach(() => {
+    expect(errors).to.deep.equal([])
+  })
+
+  function create(): DestinationQueue {
+    // Rooms that are missed are caught up with by an event that is named after them.
+    const backlog: Pick<DestinationBacklog, 'loadOutbox' | 'loadCatchUp' | 'acknowledge' | 'recordMissed'> = {
+      loadOutbox: () => Promise.resolve({ edus: [], messages: [], deviceChanges: [], hasMore: false }),
+      loadCatchUp: () =>
+        Promise.resolve({
+          events: missed.map(({ roomNid, missedAt }) => ({ json: { room: roomNid, at: missedAt } })) as never,
+          rooms: missed.map(({ roomNid, missedAt }) => ({ roomNid, upTo: missedAt })),
+        }),
+      acknowledge: (_destination, _outbox, { rooms }) => {
+        const done = new Set(rooms.map(({ roomNid }) => roomNid))
+        missed = missed.filter(({ roomNid }) => !done.has(roomNid))
+        return Promise.resolve()
+      },
+      recordMissed: (rooms) => {
+        missed.push(...rooms)
+        return Promise.resolve()
+      },
+    }
+    return new DestinationQueue(SERVER, {
+      clock,
+      backlog: backlog as DestinationBacklog,
+      deliver: (_destination, transaction, options) => {
+        sent.push({ ...transaction, ...options })
+        return Promise.resolve(answers.shift()?.() ?? { outcome: 'delivered' })
+      },
+      onSettled: (pdus) => settled.push(...pdus.map(({ streamOrdering }) => streamOrdering)),
+      onIdle: () => idle++,
+      onError: (error) => errors.push(error),
+    })
+  }
+
+  function pdu(streamOrdering: number, changes: Partial<QueuedPdu> = {}): QueuedPdu {
+    return { roomNid: 1, streamOrdering, json: { at: streamOrdering }, isLast: false, ...changes }
+  }
+
+  async function settle(): Promise<void> {
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+  }
+
+  const typing = (value: boolean): OutgoingEdu =>
+    ({ kind: 'typing', roomId: '!r', userId: '@u:a.test', typing: value }) as never
+  const later = (ms: number) => (): Delivery => ({ outcome: 'later', retryAt: clock.now() + ms })
+  const numbers = (): unknown[][] => sent.map(({ pdus }) => pdus.map(({ at }) => at))
+
+  it('sends fifty events at a time, in order, and what came meanwhile next', async () => {
+    for (let n = 1; n <= 60; n++) expect(queue.addPdu(pdu(n))).to.equal(true)
+    queue.flush()
+    queue.flush()
+    queue.addPdu(pdu(61))
+    await settle()
+    expect(numbers().map((list) => [list[0], list.at(-1)])).to.deep.equal([
+      [1, 50],
+      [51, 61],
+    ])
+    expect(settled).to.have.length(61)
+    expect(queue.isIdle).to.equal(true)
+    expect(idle).to.equal(1)
+  })
+
+  it('tells only the newest of what is about the same', async () => {
+    queue.addEdu(typing(true))
+    queue.addEdu(typing(false))
+    queue.flush()
+    await settle()
+    expect(sent.flatMap(({ edus }) => edus.map(({ content }) => content['typing']))).to.deep.equal([false])
+  })
+
+  it('keeps every event through a short outage', async () => {
+    answers = [later(1_000), later(2_000)]
+    queue.addPdu(pdu(1))
+    queue.addEdu(typing(true))
+    queue.flush()
+    await settle()
+    expect(queue.isFailing).to.equal(true)
+    queue.addPdu(pdu(2))
+    queue.flush()
+    await settle()
+    expect(sent).to.have.length(1)
+    clock.advance(1_000)
+    await settle()
+    clock.advance(2_000)
+    await settle()
+    expect(numbers()).to.deep.equal([[1], [1, 2], [1, 2]])
+    expect(sent.map(({ isRetry }) => isRetry)).to.deep.equal([false, true, true])
+    expect(sent[1]?.edus).to.deep.equal([])
+    expect(settled).to.deep.equal([1, 2])
+    expect(missed).to.deep.equal([])
+  })
+
+  it('writes down rooms when it lasts, each once, and catches up with each', async () => {
+    answers = [later(10 * MINUTE)]
+    queue.addPdu(pdu(1))
+    queue.addPdu(pdu(2, { roomNid: 2 }))
+    queue.addPdu(pdu(3))
+    queue.flush()
+    await settle()
+    expect(settled).to.deep.equal([1, 2, 3])
+    expect(missed.map(({ roomNid, missedAt }) => [roomNid, missedAt])).to.deep.equal([
+      [1, 3],
+      [2, 2],
+    ])
+    expect(queue.addPdu(pdu(4, { roomNid: 3 }))).to.equal(false)
+    expect(queue.mustRecord(pdu(4, { roomNid: 3 }))).to.equal(true)
+    expect(queue.mustRecord(pdu(5, { roomNid: 3 }))).to.equal(false)
+    expect(queue.mustRecord(pdu(6, { roomNid: 3, isLast: true }))).to.equal(true)
+    missed.push({ destination: SERVER, roomNid: 3, missedAt: 6, isLast: true })
+    expect(clock.pending).to.equal(1)
+
+    queue.wake()
+    await settle()
+    expect(numbers().at(-1)).to.deep.equal([3, 2, 6])
+    expect(missed).to.deep.equal([])
+    expect(queue.isFailing).to.equal(false)
+    expect(queue.addPdu(pdu(7))).to.equal(true)
+    queue.flush()
+    await settle()
+    expect(numbers().at(-1)).to.deep.equal([7])
+    expect(clock.pending).to.equal(0)
+  })
+
+  it('catches up by rooms when too much waits', async () => {
+    let release: (delivery: Delivery) => void = () => undefined
+    answers = [() => new Promise<Delivery>((resolve) => (release = resolve))]
+    for (let n = 1; n <= 500; n++) expect(queue.addPdu(pdu(n))).to.equal(true)
+    queue.flush()
+    await settle()
+    expect(queue.addPdu(pdu(501))).to.equal(false)
+    expect(queue.mustRecord(pdu(501))).to.equal(true)
+    const written = Promise.resolve()
+    missed.push({ destination: SERVER, roomNid: 1, missedAt: 501, isLast: false })
+    queue.recording(written)
+    release({ outcome: 'delivered' })
+    await settle()
+    expect(numbers().at(-1)).to.deep.equal([501])
+    expect(settled).to.have.length(500)
+    expect(queue.isIdle).to.equal(true)
+  })
+
+  it('forgets what a server must never be told', async () => {
+    answers = [(): Delivery => ({ outcome: 'never' })]
+    queue.addPdu(pdu(1))
+    queue.flush()
+    await settle()
+    expect(settled).to.deep.equal([1])
+    expect(queue.isIdle).to.equal(true)
+  })
+
+  it('begins nothing after it was stopped', async () => {
+    answers = [later(1_000)]
+    queue.addPdu(pdu(1))
+    queue.flush()
+    await settle()
+    await queue.stop()
+    clock.advance(MINUTE)
+    queue.wake()
+    await settle()
+    expect(sent).to.have.length(1)
+    expect(clock.pending).to.equal(0)
+  })
+
+  it('sends events without what is not signed', () => {
+    expect(withoutUnsigned({ type: 't', unsigned: { age: 1 } })).to.deep.equal({ type: 't' })
+  })
+})
