@@ -15,6 +15,7 @@ import * as partialState from './0012-partial-state.js'
 import * as federationOutbox from './0013-federation-outbox.js'
 import * as media from './0014-media.js'
 import * as clientRemainder from './0015-client-remainder.js'
+import * as delayedEvents from './0016-delayed-events.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -42,4 +43,5 @@ export const migrations: readonly Migration[] = [
   federationOutbox,
   media,
   clientRemainder,
+  delayedEvents,
 ]

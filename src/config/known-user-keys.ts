@@ -138,6 +138,11 @@ const ROOMS: KeyTable = {
     'alias_creation_rules',
     'room_list_publication_rules',
   ),
+  retention: map({
+    ...all(served, 'enabled', 'allowed_lifetime_min', 'allowed_lifetime_max'),
+    default_policy: map(all(served, 'min_lifetime', 'max_lifetime')),
+    purge_jobs: list(map(all(served, 'interval', 'shortest_max_lifetime', 'longest_max_lifetime'))),
+  }),
   user_directory: map(
     all(
       served,
@@ -146,6 +151,18 @@ const ROOMS: KeyTable = {
       'prefer_local_users',
       'exclude_remote_users',
       'show_locked_users',
+    ),
+  ),
+  server_notices: map(
+    all(
+      served,
+      'system_mxid_localpart',
+      'system_mxid_display_name',
+      'system_mxid_avatar_url',
+      'room_name',
+      'room_avatar_url',
+      'room_topic',
+      'auto_join',
     ),
   ),
   push: map(all(served, 'enabled', 'include_content', 'group_unread_count_by_room', 'jitter_delay')),
@@ -160,9 +177,7 @@ const ROOMS: KeyTable = {
     'redaction_retention_period',
     'forgotten_room_retention_period',
     'room_prejoin_state',
-    'retention',
     'stats',
-    'server_notices',
     'enable_ephemeral_messages',
   ),
 }
@@ -203,7 +218,7 @@ const MEDIA: KeyTable = {
     'url_preview_accept_language',
     'oembed',
   ),
-  ...all(later, 'matrix_rtc'),
+  matrix_rtc: map(all(served, 'transports')),
 }
 
 /** The keys about users and what they do: limits, accounts, rooms, files. */

@@ -15,6 +15,7 @@ import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { TurnCredentials } from './accounts/turn-credentials.js'
 import type { UiAuth } from './accounts/ui-auth.js'
 import type { Whois } from './accounts/whois.js'
+import type { MailSubscriptions } from './delivery/mail-subscriptions.js'
 import type { NotificationList } from './delivery/notification-list.js'
 import type { Pushers } from './delivery/pushers.js'
 import type { AppservicePings } from './appservices/appservice-pings.js'
@@ -44,6 +45,7 @@ import type { Typing } from './ephemeral/typing.js'
 import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
+import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
 import type { FederationClient } from './remote/federation-client.js'
 import type { FederationGate } from './remote/federation-gate.js'
@@ -132,6 +134,7 @@ export interface Services {
   readonly mutualRooms: MutualRooms
   readonly oldSync: OldSync
   readonly openIdTokens: OpenIdTokens
+  readonly mailSubscriptions: MailSubscriptions
   readonly networkRooms: NetworkRooms
   readonly notificationList: NotificationList
   readonly ownKeys: OwnKeys
@@ -161,6 +164,7 @@ export interface Services {
   readonly roomSummaries: RoomSummaries
   readonly roomUpgrades: RoomUpgrades
   readonly serverDescription: ServerDescription
+  readonly serverNotices: ServerNotices
   readonly sharedSecretRegistration: SharedSecretRegistration
   readonly singleEvents: SingleEvents
   readonly slidingSync: SlidingSync

@@ -1,6 +1,13 @@
 import { z } from 'zod'
-import { route } from '../../http/route.js'
+import { route, type RequestInfo } from '../../http/route.js'
+import { MatrixError } from '../../protocol/errors.js'
+import { delayQuery } from './unstable/delay-query.js'
 import { jsonObject } from './json-object.js'
+
+/** A transaction that is repeated may come without. */
+function hasBody({ headers }: RequestInfo): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
 
 /** https://spec.matrix.org/latest/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid */
 export const sendMessage = route({
@@ -9,11 +16,22 @@ export const sendMessage = route({
   path: '/_matrix/client/v3/rooms/:roomId/send/:eventType/:txnId',
   auth: 'userOrGuest',
   allowNul: true,
-  query: z.looseObject({ ts: z.coerce.number().int().optional() }),
+  query: z.looseObject({ ts: z.coerce.number().int().optional(), ...delayQuery }),
   body: jsonObject,
-  async handler({ params, query, requester, body }, { roomSending, presence }) {
+  emptyBody: true,
+  async handler({ params, query, requester, body, request }, { roomSending, presence, delayedEvents }) {
     presence.onActivity(requester)
     const { roomId, eventType: type, txnId } = params
+    const delayMs = query['org.matrix.msc4140.delay']
+    if (delayMs !== undefined) {
+      const known = await delayedEvents.findAdded(requester, { roomId, type, txnId })
+      if (known !== undefined) return { delay_id: known }
+    }
+    if (!hasBody(request)) throw new MatrixError('M_NOT_JSON', 'The body must be JSON')
+    if (delayMs !== undefined) {
+      const input = { roomId, type, txnId, content: body, ts: query.ts, delayMs }
+      return { delay_id: await delayedEvents.add(requester, input) }
+    }
     const eventId = await roomSending.sendMessage(requester, {
       roomId,
       type,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
 import { jsonObject } from './json-object.js'
+import { delayQuery } from './unstable/delay-query.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey */
 export const setRoomStateWithKey = route({
@@ -9,10 +10,15 @@ export const setRoomStateWithKey = route({
   path: '/_matrix/client/v3/rooms/:roomId/state/:eventType/:stateKey',
   auth: 'userOrGuest',
   allowNul: true,
-  query: z.looseObject({ ts: z.coerce.number().int().optional() }),
+  query: z.looseObject({ ts: z.coerce.number().int().optional(), ...delayQuery }),
   body: jsonObject,
-  async handler({ params, query, requester, body }, { roomSending }) {
+  async handler({ params, query, requester, body }, { roomSending, delayedEvents }) {
     const { roomId, eventType: type, stateKey } = params
+    const delayMs = query['org.matrix.msc4140.delay']
+    if (delayMs !== undefined) {
+      const input = { roomId, type, stateKey, content: body, ts: query.ts, delayMs }
+      return { delay_id: await delayedEvents.add(requester, input) }
+    }
     const eventId = await roomSending.setState(requester, {
       roomId,
       type,

@@ -1,5 +1,7 @@
 import { section } from '../section.js'
-import { jsonObject, withDefault } from '../values.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
+import type { SectionContext } from '../section.js'
+import { duration, jsonObject, optional, withDefault } from '../values.js'
 
 /** Proposals of which this server knows. */
 const SERVED: ReadonlySet<string> = new Set([
@@ -15,14 +17,23 @@ const SERVED: ReadonlySet<string> = new Set([
   'msc4388_mode',
   'msc3575_enabled',
   'msc4306_enabled',
+  'msc3874_enabled',
+  'msc4140_max_delayed_events_per_user',
+  'msc4143_enabled',
 ])
 
 const RENDEZVOUS_MODES = ['off', 'open', 'authenticated'] as const
 
+const MAX_DELAYED_EVENTS = 100
+
 /** Proposals to the specification that can be switched on. */
 export const experimental = section(
-  { experimental_features: withDefault(jsonObject, {}) },
-  ({ experimental_features: features }, context) => {
+  {
+    experimental_features: withDefault(jsonObject, {}),
+    max_event_delay_duration: optional(duration),
+    matrix_rtc: optional(jsonObject),
+  },
+  ({ experimental_features: features, max_event_delay_duration: maxDelayMs, matrix_rtc: rtc }, context) => {
     for (const [name, content] of Object.entries(features)) {
       if (SERVED.has(name) || content === false) continue
       context.warn(['experimental_features', name], 'this proposal is not served yet')
@@ -33,7 +44,25 @@ export const experimental = section(
       const expectation = `expected one of ${RENDEZVOUS_MODES.join(', ')}`
       context.fail(['experimental_features', 'msc4388_mode'], expectation)
     }
+    const maxDelayedEvents = features['msc4140_max_delayed_events_per_user'] ?? MAX_DELAYED_EVENTS
+    if (
+      typeof maxDelayedEvents !== 'number' ||
+      !Number.isSafeInteger(maxDelayedEvents) ||
+      maxDelayedEvents < 0
+    )
+      context.fail(
+        ['experimental_features', 'msc4140_max_delayed_events_per_user'],
+        'expected a whole number',
+      )
     return {
+      /** `max_event_delay_duration`: how long events may wait to be sent; undefined: none do. */
+      maxEventDelayMs: maxDelayMs === 0 ? undefined : maxDelayMs,
+      /** `msc4140_max_delayed_events_per_user` */
+      maxDelayedEvents: typeof maxDelayedEvents === 'number' ? maxDelayedEvents : MAX_DELAYED_EVENTS,
+      /** `matrix_rtc.transports`: how clients reach each other in calls; undefined without `msc4143_enabled`. */
+      rtcTransports: features['msc4143_enabled'] === true ? rtcTransports(rtc, context) : undefined,
+      /** `msc3874_enabled`: that filters look at relations, which they always do, is announced. */
+      announcesRelationFilters: features['msc3874_enabled'] === true,
       /** `msc3575_enabled`: sliding sync, which newer clients cannot do without; on unless it is switched off. */
       slidingSync: features['msc3575_enabled'] !== false,
       /** `msc4306_enabled`: subscriptions to threads. */
@@ -47,3 +76,18 @@ export const experimental = section(
     }
   },
 )
+
+function rtcTransports(rtc: JsonObject | undefined, context: SectionContext): readonly JsonObject[] {
+  const transports = rtc?.['transports'] ?? []
+  if (!Array.isArray(transports) || !transports.every(isTransport)) {
+    const expectation = 'expected a list of transports: each has a type, and livekit a livekit_service_url'
+    context.fail(['matrix_rtc', 'transports'], expectation)
+    return []
+  }
+  return transports
+}
+
+function isTransport(value: unknown): value is JsonObject {
+  if (!isJsonObject(value) || typeof value['type'] !== 'string') return false
+  return value['type'] !== 'livekit' || typeof value['livekit_service_url'] === 'string'
+}

@@ -8,6 +8,8 @@ export interface ClientWellKnownOptions {
   readonly identityServerUrl: string | undefined
   /** `extra_well_known_client_content`. */
   readonly extra: Readonly<JsonObject>
+  /** How clients reach each other in calls; undefined: nothing is said of it. */
+  readonly rtcTransports?: readonly JsonObject[] | undefined
 }
 
 /**
@@ -21,6 +23,7 @@ export function buildClientWellKnown(options: ClientWellKnownOptions): JsonObjec
     ...(options.identityServerUrl === undefined
       ? {}
       : { 'm.identity_server': { base_url: options.identityServerUrl } }),
+    ...(options.rtcTransports && { 'org.matrix.msc4143.rtc_foci': [...options.rtcTransports] }),
     ...options.extra,
   }
 }

@@ -58,6 +58,11 @@ export class ServerDescription {
     return this.#deps.options.loginTokens
   }
 
+  /** How clients reach each other in calls; undefined: this server says nothing of it. */
+  get rtcTransports(): readonly JsonObject[] | undefined {
+    return this.#deps.options.wellKnown.rtcTransports
+  }
+
   get configuredFeatures(): Readonly<Record<string, boolean>> {
     return this.#deps.options.configuredFeatures
   }

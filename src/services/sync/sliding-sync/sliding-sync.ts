@@ -28,6 +28,11 @@ export interface SlidingNow {
   readonly threads: number
 }
 
+/** Later drafts have the position in the body; what is none there is one of the keys that do not matter. */
+function posIn({ pos }: JsonObject): string | undefined {
+  return typeof pos === 'string' && tryParseSlidingPos(pos) !== undefined ? pos : undefined
+}
+
 /** A request as it comes: the position and the body as sent. */
 export interface RawRequest {
   readonly viewer: SyncViewer
@@ -60,8 +65,9 @@ export class SlidingSync {
    * connection comes. Throws `M_UNKNOWN_POS` for a position that is not (or no longer) the client's, `M_BAD_JSON` and
    * `M_INVALID_PARAM` for a body that cannot be understood.
    */
-  async wait({ body, pos: posText, ...rest }: RawRequest, signal: AbortSignal): Promise<JsonObject> {
+  async wait({ body, ...rest }: RawRequest, signal: AbortSignal): Promise<JsonObject> {
     const { viewer, setPresence } = rest
+    const posText = rest.pos ?? posIn(body)
     const pos = posText === undefined ? undefined : tryParseSlidingPos(posText)
     const request = { ...rest, ...parseSlidingBody(body, viewer.userId), pos }
     if (posText !== undefined && pos === undefined) throw unknownPos()
