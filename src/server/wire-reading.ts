@@ -4,6 +4,7 @@ import type { PartialRooms } from '../services/events/partial-rooms.js'
 import { ReadableEvents } from '../services/events/readable-events.js'
 import { EventAggregations } from '../services/events/relations.js'
 import { RoomAccess } from '../services/events/room-access.js'
+import type { RetentionPolicies } from '../services/events/retention-policies.js'
 import type { RoomState } from '../services/events/room-state.js'
 import { SenderMembers } from '../services/events/sender-members.js'
 import { StatePoints } from '../services/events/state-points.js'
@@ -38,6 +39,8 @@ export interface ReadingParts {
   /** `position()` of the events stream. */
   readonly eventsPosition: () => number
   readonly roomState: RoomState
+  /** How long messages may be read; undefined: for ever. */
+  readonly retention?: RetentionPolicies | undefined
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: PartialRooms
   /** How the history is got that is not held. Without it, there is none. */
@@ -102,7 +105,7 @@ export function createReadingServices(
   const { db, clock, roomState, eventsPosition } = parts
   const all = { ...others, ...stores }
   const points = new StatePoints(all)
-  const visibility = new EventVisibility(db, { points, stays: stores.stays })
+  const visibility = new EventVisibility(db, { points, stays: stores.stays, retention: parts.retention })
   const access = new RoomAccess(db, { ...all, eventsPosition })
   const aggregations = new EventAggregations(db, { ...all, visibility })
   const clientEvents = new ClientEvents(db, {

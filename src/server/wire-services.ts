@@ -16,6 +16,7 @@ import type { Clock } from '../util/clock.js'
 import { BcryptHasher } from '../util/password-hash.js'
 import type { BackgroundServices, BackgroundWork } from './lifecycle.js'
 import { createOutboundHttp } from './outbound-http.js'
+import { createOutboundMail } from './outbound-mail.js'
 import { SESSION_CACHE_SIZE, toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
 import { toRoomOptions } from './room-options.js'
 import { createAccountServices, createAccountStores } from './wire-accounts.js'
@@ -46,6 +47,7 @@ import { createRetention } from './wire-retention.js'
 import { createRoomServices, createRoomStores } from './wire-rooms.js'
 import { createConnections, createSlidingSyncServices } from './wire-sliding-sync.js'
 import type { Storage } from './wire-storage.js'
+import { createServerNotices } from './wire-notices.js'
 import { createSyncServices } from './wire-sync.js'
 
 export interface ServiceParts {
@@ -104,6 +106,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     pushRules: { evaluatorsOfChanged: (userIds) => accounts.pushRules.evaluatorsOfChanged(userIds) },
   })
   const http = createOutboundHttp(parts)
+  const mail = createOutboundMail(config)
   const lookups = createAppserviceLookups({ ...parts, http, roomState: events.roomState }, stores)
   const federating = { storage, serverName, clock, bus, remote, onError }
   const remoteLookups = createRemoteLookups(federating)
@@ -249,7 +252,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     config,
   )
   const delivery = createDeliveryServices(
-    { ...parts, ...accounts, ...ephemeral, ...reading, bus, http, pushers, ignored, onError },
+    { ...parts, ...accounts, ...ephemeral, ...reading, bus, http, mail, pushers, ignored, onError },
     stores,
   )
   const appservices = createAppserviceServices(
@@ -274,6 +277,11 @@ export function createServices(parts: ServiceParts): WiredServices {
     ignored,
     toDevice,
   })
+  const serverNotices = createServerNotices(
+    { ...shared, ...stores, accountData: accounts.accountData },
+    { ...rooms, ...events },
+    config,
+  )
   const media = createMediaServices({ ...parts, ...remote })
   const services = {
     ...accounts,
@@ -286,6 +294,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...media.services,
     ...sliding.services,
     delayedEvents,
+    serverNotices,
     ...appservices.services,
     ...delivery.services,
     ...remote.services,

@@ -4,6 +4,7 @@ import type { RoomStay, RoomStaysStore } from '../../storage/stores/room-stays.j
 import { mayReadEvent, parseHistoryVisibility, type ReadingState } from '../../protocol/history-visibility.js'
 import type { UserId } from '../../protocol/ids.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import type { RetentionPolicies } from './retention-policies.js'
 import { membershipOf, type StateAtPoints, type StatePiece, type StatePoints } from './state-points.js'
 
 export interface VisibilityOptions {
@@ -16,6 +17,8 @@ export interface VisibilityOptions {
 interface Parts {
   readonly points: StatePoints
   readonly stays: RoomStaysStore
+  /** How long messages may be read; undefined: for ever. */
+  readonly retention?: Pick<RetentionPolicies, 'filter'> | undefined
 }
 
 /** Events that join the ends of rooms and say nothing: no client sees them. */
@@ -39,7 +42,7 @@ export class EventVisibility {
 
   /**
    * Those of the events, of any rooms, that a user may see, in the same order. Outliers, rejected and soft-failed events
-   * are nobody's to see. Takes a constant number of statements.
+   * are nobody's to see, nor are messages that have become too old. Takes a constant number of statements.
    */
   async filter(
     userId: UserId,
@@ -47,7 +50,9 @@ export class EventVisibility {
     options: VisibilityOptions = {},
   ): Promise<StoredEvent[]> {
     const { q = this.#db.reader, ignored = NOBODY } = options
-    const candidates = events.filter((stored) => isShown(stored) && !isIgnored(stored, userId, ignored))
+    const shown = events.filter((stored) => isShown(stored) && !isIgnored(stored, userId, ignored))
+    const { retention } = this.#parts
+    const candidates = retention === undefined ? shown : await retention.filter(q, shown)
     if (candidates.length === 0) return []
     const memberKey = stateKeyOf('m.room.member', userId)
     const points = await this.#parts.points.lookUp(q, pointsOf(candidates, memberKey))

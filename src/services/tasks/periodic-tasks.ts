@@ -34,7 +34,7 @@ export class PeriodicTasks {
   /** Starts a task: its first run comes within one interval, its names are unique. */
   every(task: PeriodicTask): void {
     if (this.#timers.has(task.name)) throw new Error(`Two tasks are called ${task.name}`)
-    this.#schedule(task, task.intervalMs * this.#deps.jitter())
+    this.#schedule(task, Math.floor(task.intervalMs * this.#deps.jitter()))
   }
 
   /** Ends all tasks; resolves when none runs any more. */
