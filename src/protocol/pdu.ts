@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from '../util/json.js'
 import { canonicalJson } from './canonical-json.js'
-import { badJson } from './errors.js'
+import { MatrixError } from './errors.js'
 import { Event, type PduJson } from './event.js'
 import { buildEvent, type EventSigner, type NewEvent } from './event-builder.js'
 import { parseExactJson } from './exact-json.js'
@@ -58,8 +58,8 @@ export interface TemplateUse {
 }
 
 /**
- * Makes a membership of what another server offers: its place in the graph, and who authorises a join. Throws 400
- * `M_BAD_JSON` for templates that make no sense.
+ * Makes a membership of what another server offers: its place in the graph, and who authorises a join. Throws 502
+ * `M_CONNECTION_FAILED` for templates that make no sense.
  */
 export function buildFromTemplate(
   rules: RoomVersionRules,
@@ -112,5 +112,5 @@ function readId(value: unknown, field: string): EventId {
 }
 
 function badTemplate(field: string): Error {
-  return badJson(`The template's ${field} is missing or malformed`)
+  return new MatrixError('M_CONNECTION_FAILED', `The template's ${field} is missing or malformed`)
 }

@@ -5,7 +5,7 @@ import type { StoredEvent } from '../../storage/stores/events.js'
 import type { MissingEvent, MissingEventsStore } from '../../storage/stores/missing-events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
-import { badJson, forbidden } from '../../protocol/errors.js'
+import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import { checkEventAuth } from '../../protocol/event-auth.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
@@ -71,7 +71,7 @@ export class RoomAdopter {
 
   /**
    * Makes the event the room's only end, with the state that it follows. Throws 403 `M_FORBIDDEN` where that state or
-   * the event's auth events do not allow it, 400 `M_BAD_JSON` where its auth events are not held.
+   * the event's auth events do not allow it, 502 `M_CONNECTION_FAILED` where its auth events are not held.
    */
   adopt(adoption: Adoption): Promise<StoredEvent> {
     return this.#parts.locks.run(String(adoption.room.roomNid), () => this.#adopt(adoption))
@@ -116,14 +116,14 @@ export class RoomAdopter {
     const byKey = new Map<StateKey, StoredEvent>()
     for (const stored of state) {
       const key = stateKeyOf(stored.event.type, stored.event.stateKey ?? '')
-      if (byKey.has(key)) throw badJson(`The state has two events for ${stored.event.type}`)
+      if (byKey.has(key)) throw unusable(`The state has two events for ${stored.event.type}`)
       byKey.set(key, stored)
     }
     const known = await lookup.byIds([event.eventId, ...event.authEventIds], pending)
     await lookup.takePlaceless(known, pending)
     const authEvents = event.authEventIds.flatMap((id) => known.get(id) ?? [])
     if (authEvents.length < event.authEventIds.length)
-      throw badJson("Not all of the join's auth events are there")
+      throw unusable("Not all of the join's auth events are there")
     for (const verdict of [
       judgeByAuthEvents(event, authEvents, byKey),
       checkEventAuth(event.rules, event, asAuthState(byKey)),
@@ -195,4 +195,9 @@ export class RoomAdopter {
 
 function extremityOf({ event, eventNid }: EventWrite, after: SnapshotRef): ForwardExtremity {
   return { eventNid, eventId: event.eventId, depth: event.depth, stateAfter: after.nid }
+}
+
+/** What another server has handed over is no room. */
+function unusable(message: string): MatrixError {
+  return new MatrixError('M_CONNECTION_FAILED', message)
 }

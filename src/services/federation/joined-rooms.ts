@@ -1,4 +1,3 @@
-import { badJson } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import { parseServerName, type ServerName } from '../../protocol/ids.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
@@ -12,6 +11,7 @@ import type { RemoteRooms } from '../events/remote-rooms.js'
 import type { RoomAdopter } from '../events/room-adoption.js'
 import type { HandshakeOutcome } from './joining-handshakes.js'
 import type { PduIntake } from './pdu-intake.js'
+import { badAnswer } from './server-choice.js'
 
 export interface JoinedRoomsDependencies {
   readonly intake: PduIntake
@@ -40,8 +40,8 @@ export class JoinedRooms {
   }
 
   /**
-   * Checks and stores the answer to `send_join` of an event of ours, and begins the room with it. Throws `M_BAD_JSON`
-   * where the answer cannot be a room's state, 403 `M_FORBIDDEN` where that state does not allow the join.
+   * Checks and stores the answer to `send_join` of an event of ours, and begins the room with it. Throws 502
+   * `M_CONNECTION_FAILED` where the answer cannot be a room's state, 403 `M_FORBIDDEN` where that state does not allow the join.
    */
   async take(join: Event, server: ServerName, answer: JsonObject): Promise<HandshakeOutcome> {
     const { outliers, adopter, partialRooms, clock } = this.#deps
@@ -76,7 +76,7 @@ export class JoinedRooms {
     const { events, refused } = await this.#deps.intake.check(join, [given])
     const [event] = events
     if (event?.eventId === join.eventId) return event
-    throw badJson([...refused.values()][0] ?? 'The answer to send_join has another event')
+    throw badAnswer([...refused.values()][0] ?? 'The answer to send_join has another event')
   }
 
   async #room(create: Event): Promise<RoomRecord> {
@@ -104,9 +104,9 @@ export class JoinedRooms {
 function requireCreate(join: Event, events: readonly Event[]): Event {
   const creates = events.filter(({ type, stateKey }) => type === 'm.room.create' && stateKey === '')
   const [create] = creates
-  if (create === undefined || creates.length > 1) throw badJson('The state has no create event, or several')
+  if (create === undefined || creates.length > 1) throw badAnswer('The state has no create event, or several')
   const version = create.content['room_version'] ?? '1'
-  if (version !== join.rules.version) throw badJson('The create event has another room version')
+  if (version !== join.rules.version) throw badAnswer('The create event has another room version')
   return create
 }
 
@@ -131,6 +131,6 @@ function serversOf(answer: JsonObject, server: ServerName): ServerName[] {
 function listOf(answer: JsonObject, key: string): JsonValue[] {
   const list = answer[key]
   if (list === undefined || list === null) return []
-  if (!Array.isArray(list)) throw badJson(`${key} is no list`)
+  if (!Array.isArray(list)) throw badAnswer(`${key} is no list`)
   return list
 }

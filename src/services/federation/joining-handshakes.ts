@@ -1,4 +1,4 @@
-import { badJson, MatrixError } from '../../protocol/errors.js'
+import { MatrixError } from '../../protocol/errors.js'
 import type { EventSigner } from '../../protocol/event-builder.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, RoomId, ServerName, UserId } from '../../protocol/ids.js'
@@ -14,7 +14,7 @@ import type { FederationClient } from '../remote/federation-client.js'
 import type { PduReceiver } from './handshake-ports.js'
 import { roomFacts } from './invite-receiver.js'
 import type { JoinedRooms } from './joined-rooms.js'
-import { firstThatHelps } from './server-choice.js'
+import { badAnswer, firstThatHelps } from './server-choice.js'
 
 /** A membership of one of our users, to be had through other servers. */
 export interface HandshakeWish {
@@ -84,7 +84,7 @@ export class JoiningHandshakes {
       const answer = await this.#sendJoin(prepared)
       const event = await this.#deps.joined.signedEvent(prepared.event, answer)
       const reception = await this.#deps.receiver.receive(room, server, event)
-      if (reception.outcome === 'missing') throw badJson('The join does not follow what this server knows')
+      if (reception.outcome === 'missing') throw badAnswer('The join does not follow what this server knows')
       return { room, eventId: event.eventId }
     })
   }

@@ -46,6 +46,11 @@ export async function firstThatHelps<T>(
   throw first ?? new MatrixError('M_NOT_FOUND', 'No known server is in the room')
 }
 
+/** What another server has answered makes no sense. */
+export function badAnswer(message: string): MatrixError {
+  return new MatrixError('M_CONNECTION_FAILED', message)
+}
+
 /** What a client is told of another server's refusal. Rethrows what is neither that nor an answer for clients. */
 export function toClientError(error: unknown): MatrixError {
   if (error instanceof MatrixError) return error
