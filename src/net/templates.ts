@@ -11,6 +11,7 @@ export interface TemplatesOptions {
 
 export type TemplateVariables = Readonly<Record<string, unknown>>
 
+const CONTEXT_OF_INCLUDE = /(\{%-?\s*include\s+[^%]*?)\s+with(?:out)?\s+context/g
 /** Of templates' names: in these nothing is escaped. */
 const PLAIN_TEXT = /\.(txt|css|js)$/
 
@@ -40,12 +41,20 @@ export class Templates {
 
   async #load(): Promise<{ html: Environment; text: Environment }> {
     const { default: nunjucks } = await import('nunjucks')
+    const OPTIONS = { noCache: false, watch: false }
+    /** Jinja says of an include whether it knows the variables; here it always does. */
+    class JinjaLoader extends nunjucks.FileSystemLoader {
+      override getSource(name: string): ReturnType<typeof nunjucks.FileSystemLoader.prototype.getSource> {
+        const source = super.getSource(name)
+        return { ...source, src: source.src.replace(CONTEXT_OF_INCLUDE, '$1') }
+      }
+    }
     const directories = [...this.#options.customDirectories, join(packageRoot(), 'templates')]
     const make = (autoescape: boolean): Environment => {
-      const environment = new nunjucks.Environment(
-        new nunjucks.FileSystemLoader([...directories], { noCache: false, watch: false }),
-        { autoescape, throwOnUndefined: false },
-      )
+      const environment = new nunjucks.Environment(new JinjaLoader([...directories], OPTIONS), {
+        autoescape,
+        throwOnUndefined: false,
+      })
       environment.addFilter('format_ts', formatTs)
       environment.addFilter('mxc_to_http', mxcToHttp(this.#options.publicBaseUrl))
       environment.addFilter('localpart_from_email', (address: string) => String(address).split('@')[0] ?? '')

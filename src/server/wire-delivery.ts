@@ -2,12 +2,16 @@ import { PushGatewayClient } from '../net/clients/push-gateway-client.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import { Rendezvous } from '../services/devices/rendezvous.js'
 import { Badges } from '../services/delivery/badges.js'
+import { EmailPusher } from '../services/delivery/email-pusher.js'
 import { HttpPusher } from '../services/delivery/http-pusher.js'
+import { MailSubscriptions } from '../services/delivery/mail-subscriptions.js'
 import { NotificationList } from '../services/delivery/notification-list.js'
+import { NotificationMail } from '../services/delivery/notification-mail.js'
 import { NotifiedEvents } from '../services/delivery/notified-events.js'
 import { PusherPool } from '../services/delivery/pusher-pool.js'
 import { Pushers } from '../services/delivery/pushers.js'
 import { RoomNames } from '../services/delivery/room-names.js'
+import { UnsubscribeLinks } from '../services/delivery/unsubscribe-links.js'
 import { UserPushes } from '../services/delivery/user-pushes.js'
 import type { ClientEvents } from '../services/events/client-events.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
@@ -24,12 +28,14 @@ import { TimelinesStore } from '../storage/stores/timelines.js'
 import { randomFraction } from '../util/random.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { OutboundHttp } from './outbound-http.js'
+import type { OutboundMail } from './outbound-mail.js'
 import type { ServiceParts, Stores } from './wire-services.js'
 
 /** What delivery needs of the rest of the server. */
 export interface DeliveryParts extends ServiceParts {
   readonly bus: LocalBus
   readonly http: OutboundHttp
+  readonly mail: OutboundMail
   readonly pushers: Pushers
   readonly pushRules: PushRules
   readonly clientEvents: ClientEvents
@@ -38,7 +44,10 @@ export interface DeliveryParts extends ServiceParts {
   readonly onError: (error: unknown) => void
 }
 
-export type DeliveryServices = Pick<Services, 'notificationList' | 'pushers' | 'rendezvous'>
+export type DeliveryServices = Pick<
+  Services,
+  'mailSubscriptions' | 'notificationList' | 'pushers' | 'rendezvous'
+>
 
 export function createDeliveryStores() {
   return {
@@ -71,7 +80,8 @@ export function createDeliveryServices(
   parts: DeliveryParts,
   stores: Stores,
 ): { services: DeliveryServices; background: BackgroundWork } {
-  const { config, clock, pushers, clientEvents } = parts
+  const { config, clock, pushers, clientEvents, mail } = parts
+  const links = createLinks(parts)
   const all = {
     ...stores,
     changes: new MembershipChangesStore(),
@@ -87,6 +97,7 @@ export function createDeliveryServices(
   return {
     services: {
       pushers,
+      mailSubscriptions: new MailSubscriptions({ links, pushers, templates: mail.templates }),
       notificationList: new NotificationList({ notified, clientEvents }),
       rendezvous: new Rendezvous(clock, {
         isOpenByUrl: config.experimental.rendezvousByUrl,
@@ -94,7 +105,7 @@ export function createDeliveryServices(
         publicBaseUrl: config.server.publicBaseUrl,
       }),
     },
-    background: config.push.enabled ? createPusherPool(parts, all, notified) : {},
+    background: config.push.enabled ? createPusherPool(parts, all, { notified, links }) : {},
   }
 }
 
@@ -103,10 +114,18 @@ type DeliveryStores = Stores & {
   readonly timelines: TimelinesStore
 }
 
+/** Signed with the first secret there is: the key with which the server signs events is there always. */
+function createLinks({ config, serverKeys }: DeliveryParts): UnsubscribeLinks {
+  const { macaroonSecretKey, formSecret } = config.sessions
+  const secret =
+    macaroonSecretKey ?? formSecret ?? Buffer.from(serverKeys.signing.key.seed).toString('base64')
+  return new UnsubscribeLinks({ publicBaseUrl: config.server.publicBaseUrl, secret })
+}
+
 function createPusherPool(
   parts: DeliveryParts,
   stores: DeliveryStores,
-  notified: NotifiedEvents,
+  { notified, links }: { notified: NotifiedEvents; links: UnsubscribeLinks },
 ): PusherPool {
   const { config, storage, clock, bus, onError } = parts
   const { db, streams } = storage
@@ -126,6 +145,7 @@ function createPusherPool(
         gateway: new PushGatewayClient(parts.http.toStrangers),
         includesContent: config.push.includeContent,
       }),
+      ...createEmailPusher(parts, stores, { roomNames, links }),
     },
   })
   const pool = new PusherPool({
@@ -140,4 +160,19 @@ function createPusherPool(
   })
   bus.subscribe(pool)
   return pool
+}
+
+function createEmailPusher(
+  { config, storage, clock, mail: { mailer, templates } }: DeliveryParts,
+  stores: DeliveryStores,
+  { roomNames, links }: { roomNames: RoomNames; links: UnsubscribeLinks },
+): { email?: EmailPusher } {
+  const { mail } = config.email
+  if (mailer === undefined || mail?.sendsNotifications !== true) return {}
+  const { db } = storage
+  const mails = new NotificationMail({ ...stores, db, templates, roomNames, links, options: mail })
+  const { pushers } = stores
+  return {
+    email: new EmailPusher({ db, clock, pushers, mailer, mails, delayMs: mail.notificationDelayMs }),
+  }
 }

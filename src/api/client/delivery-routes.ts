@@ -1,4 +1,5 @@
 import type { Route } from '../../http/route.js'
+import * as unsubscribe from '../pages/unsubscribe.js'
 import * as appservicePing from './appservice-ping.js'
 import * as appserviceRoomDirectory from './appservice-room-directory.js'
 import * as notifications from './notifications.js'
@@ -12,4 +13,5 @@ export const deliveryRoutes: readonly Route[] = [
   notifications,
   pusher,
   rendezvous,
+  unsubscribe,
 ].flatMap((file) => Object.values<Route>(file))

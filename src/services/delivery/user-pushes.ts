@@ -56,8 +56,11 @@ export class UserPushes {
     const all = await pushers.listForUser(db.reader, userId)
     const now = clock.now()
     const ready = all.filter(
-      ({ isEnabled, kind, retryTs }) =>
-        isEnabled && this.#deps.deliveries[kind] !== undefined && (kind === 'email' || (retryTs ?? 0) <= now),
+      ({ isEnabled, kind, retryTs, failures }) =>
+        isEnabled &&
+        this.#deps.deliveries[kind] !== undefined &&
+        // What waits for the time of a mail may have been read meanwhile.
+        ((kind === 'email' && failures === 0) || (retryTs ?? 0) <= now),
     )
     if (ready.length === 0) return false
     const news = await this.#newsFor(userId, ready, work)

@@ -1,0 +1,23 @@
+import { fillSubject } from '../config/sections/email.js'
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { SmtpMailer, type Mailer } from '../net/mailer.js'
+import { Templates } from '../net/templates.js'
+
+/** What the server writes to people, as pages and as mails. */
+export interface OutboundMail {
+  readonly templates: Templates
+  /** Undefined where the configuration says nothing of mail. */
+  readonly mailer: Mailer | undefined
+}
+
+export function createOutboundMail({ email, server }: HomeserverConfig): OutboundMail {
+  const { mail, customTemplateDirectory } = email
+  const custom = [customTemplateDirectory, mail?.templateDirectory]
+  const templates = new Templates({
+    customDirectories: custom.filter((directory) => directory !== undefined),
+    publicBaseUrl: server.publicBaseUrl,
+  })
+  if (mail === undefined) return { templates, mailer: undefined }
+  const from = fillSubject(mail.from ?? `noreply@${server.serverName}`, { app: mail.appName })
+  return { templates, mailer: new SmtpMailer({ ...mail.smtp, from }) }
+}
