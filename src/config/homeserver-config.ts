@@ -18,6 +18,7 @@ import { registration } from './sections/registration.js'
 import { retention } from './sections/retention.js'
 import { rooms } from './sections/rooms.js'
 import { search } from './sections/search.js'
+import { serverNotices } from './sections/server-notices.js'
 import { server } from './sections/server.js'
 import { sessions } from './sections/sessions.js'
 import { signingKeys } from './sections/signing-keys.js'
@@ -43,6 +44,7 @@ const SECTIONS = {
   rooms,
   search,
   server,
+  serverNotices,
   sessions,
   signingKeys,
   turn,
@@ -79,6 +81,7 @@ export const homeserverConfigSchema = z.object({
   ...rooms.keys,
   ...search.keys,
   ...server.keys,
+  ...serverNotices.keys,
   ...sessions.keys,
   ...signingKeys.keys,
   ...turn.keys,

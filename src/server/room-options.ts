@@ -1,11 +1,12 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { userIdOf, type ServerName, type UserId } from '../protocol/ids.js'
 import { PRESETS, type RoomPreset } from '../services/rooms/room-presets.js'
 import type { RoomOptions } from './wire-rooms.js'
 
 const ALL_PRESETS = Object.keys(PRESETS) as RoomPreset[]
 
 /** The sections of the configuration as the services of rooms want them. */
-export function toRoomOptions({ rooms, server, registration }: HomeserverConfig): RoomOptions {
+export function toRoomOptions({ rooms, server, registration, serverNotices }: HomeserverConfig): RoomOptions {
   return {
     serverName: server.serverName,
     creation: {
@@ -13,7 +14,11 @@ export function toRoomOptions({ rooms, server, registration }: HomeserverConfig)
       encryptedPresets: new Set(encryptedPresets(rooms.encryptedByDefault)),
       presetPowerLevels: rooms.powerLevelContentOverride,
     },
-    membership: { perRoomProfiles: rooms.allowPerRoomProfiles, forgetOnLeave: rooms.forgetOnLeave },
+    membership: {
+      perRoomProfiles: rooms.allowPerRoomProfiles,
+      forgetOnLeave: rooms.forgetOnLeave,
+      noticesFrom: noticesUserId(server.serverName, serverNotices.sender?.localpart),
+    },
     invitations: {
       onlyAdminsInvite: server.blockNonAdminInvites,
       includeProfile: server.includeProfileDataOnInvite,
@@ -39,4 +44,8 @@ export function toRoomOptions({ rooms, server, registration }: HomeserverConfig)
 function encryptedPresets(which: 'off' | 'invite' | 'all'): RoomPreset[] {
   if (which === 'off') return []
   return which === 'all' ? ALL_PRESETS : ALL_PRESETS.filter((preset) => PRESETS[preset].joinRule === 'invite')
+}
+
+function noticesUserId(serverName: ServerName, localpart: string | undefined): UserId | undefined {
+  return localpart === undefined ? undefined : userIdOf(localpart, serverName)
 }

@@ -178,7 +178,19 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     toEphemeralOptions(config),
   )
-  const inbound = createFederationInbound({ ...parts, ...remote, ...events, db, serverName }, stores)
+  const inbound = createFederationInbound(
+    {
+      ...parts,
+      ...remote,
+      ...events,
+      db,
+      serverName,
+      onAccepted: (room, { type }) => {
+        if (type === 'm.room.guest_access') void guestAccess.enforce(room.roomId).catch(onError)
+      },
+    },
+    stores,
+  )
   const membership = createFederationMembership(
     {
       ...parts,
@@ -192,7 +204,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     },
     stores,
   )
-  const { autoJoin, departures, succession, restrictedJoins, ...rooms } = createRoomServices(
+  const { autoJoin, departures, succession, guestAccess, restrictedJoins, ...rooms } = createRoomServices(
     {
       ...shared,
       ...events,

@@ -1,5 +1,6 @@
 import type { Route } from '../../http/route.js'
 import { getRegistrationNonce, registerWithSharedSecret } from './register.js'
+import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
 import { getServerVersion } from './server-version.js'
 
 /** The administration API, at the paths of Synapse's. */
@@ -7,4 +8,6 @@ export const adminRoutes: readonly Route[] = [
   getRegistrationNonce,
   registerWithSharedSecret,
   getServerVersion,
+  sendServerNotice,
+  sendServerNoticeOnce,
 ]

@@ -16,6 +16,21 @@ export interface Requester {
   readonly appserviceId: string | undefined
 }
 
+/** The server acting for one of its users: not limited by what clients of theirs may do. */
+export function actingFor({ userId, isGuest }: Pick<Requester, 'userId' | 'isGuest'>): Requester {
+  return {
+    userId,
+    deviceId: undefined,
+    isGuest,
+    isAdmin: true,
+    isShadowBanned: false,
+    isSuspended: false,
+    isLocked: false,
+    tokenId: undefined,
+    appserviceId: undefined,
+  }
+}
+
 /** From where a request comes. */
 export interface ClientInfo {
   readonly ip: string

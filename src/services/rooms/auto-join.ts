@@ -13,7 +13,7 @@ import {
 import type { Database } from '../../storage/database.js'
 import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
 import { KeyedMutex } from '../../util/keyed-mutex.js'
-import type { Requester } from '../accounts/requester.js'
+import { actingFor } from '../accounts/requester.js'
 import type { Aliases } from './aliases.js'
 import type { RoomCreation } from './room-creation.js'
 import type { RoomMembership } from './room-membership.js'
@@ -72,7 +72,7 @@ export class AutoJoin {
     const roomId = parseRoomId(room) ?? (await this.#findOrCreate(user, room))
     if (roomId === undefined) return
     await this.#inviteIfNeeded(user, roomId)
-    await membership.join(asRequester(user), roomId, { isLimited: false })
+    await membership.join(actingFor(user), roomId, { isLimited: false })
   }
 
   async #findOrCreate(user: UserRecord, room: string): Promise<RoomId | undefined> {
@@ -102,7 +102,7 @@ export class AutoJoin {
   async #create(user: UserRecord, alias: RoomAlias): Promise<RoomId> {
     const { creation, options } = this.#deps
     const creator = (await this.#findInviter()) ?? user
-    const { roomId } = await creation.create(asRequester(creator), {
+    const { roomId } = await creation.create(actingFor(creator), {
       preset: options.preset,
       roomAliasName: localpartOf(alias),
       creationContent: options.isFederated ? {} : { 'm.federate': false },
@@ -121,25 +121,10 @@ export class AutoJoin {
     const inviter = await this.#findInviter()
     if (inviter === undefined || inviter.userId === user.userId) return
     if (await this.#deps.membership.isOpen(roomId)) return
-    await this.#deps.membership.invite(asRequester(inviter), roomId, {
+    await this.#deps.membership.invite(actingFor(inviter), roomId, {
       userId: user.userId,
       reason: undefined,
       isLimited: false,
     })
-  }
-}
-
-/** The user acting on the server's behalf: not limited by what clients of theirs may do. */
-function asRequester(user: UserRecord): Requester {
-  return {
-    userId: user.userId,
-    deviceId: undefined,
-    isGuest: user.isGuest,
-    isAdmin: true,
-    isShadowBanned: false,
-    isSuspended: false,
-    isLocked: false,
-    tokenId: undefined,
-    appserviceId: undefined,
   }
 }

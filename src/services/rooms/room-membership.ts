@@ -40,6 +40,8 @@ export interface MembershipOptions {
   readonly perRoomProfiles: boolean
   /** `forget_rooms_on_leave`. */
   readonly forgetOnLeave: boolean
+  /** Who speaks for the server: such invitations cannot be declined. */
+  readonly noticesFrom?: UserId | undefined
 }
 
 export interface RoomMembershipDependencies {
@@ -287,8 +289,14 @@ export class RoomMembership {
         ? forbidden('You are banned from the room')
         : badState(`${wish.target} is banned from the room`)
     }
+    if (isOwn && wish.membership === 'leave' && before?.membership === 'invite') this.#checkMayDecline(before)
     const given = this.#given(requester, wish.content)
     return { room, target: wish.target, membership: wish.membership, given, before }
+  }
+
+  #checkMayDecline({ sender }: MemberRecord): void {
+    if (sender !== this.#deps.options.noticesFrom) return
+    throw new MatrixError('M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'You cannot reject this invite')
   }
 
   #toRemote(requester: Requester, roomId: RoomId, { content = {}, via = [] }: JoinWish): RemoteWish {

@@ -62,6 +62,17 @@ export class RoomMembersStore {
     return rows.map(toRecord)
   }
 
+  /** The newest room that one user is in and the other has ever been in or invited to. Index room_members_user. */
+  async findShared(q: Query, joined: UserId, other: UserId): Promise<MemberRecord | undefined> {
+    const row = await q.first<Row>(
+      `SELECT ${COLUMNS} FROM room_members m JOIN room_members j ON j.room_nid = m.room_nid
+       WHERE m.user_id = ? AND m.membership <> 'ban' AND j.user_id = ? AND j.membership = 'join'
+       ORDER BY m.stream_ordering DESC LIMIT 1`,
+      [other, joined],
+    )
+    return row && toRecord(row)
+  }
+
   /** The people of a room by membership, in the order of their user IDs. Index room_members_membership. */
   async listForRoom(
     q: Query,
