@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { invalidParam } from '../../protocol/errors.js'
 import { parseUserId } from '../../protocol/ids.js'
 import { route, type HandlerInput } from '../../http/route.js'
-import type { JsonObject } from '../../util/json.js'
 import type { Services } from '../../services/services.js'
 import { jsonObject, optionalString } from '../client/json-object.js'
 
@@ -42,7 +41,7 @@ async function send({ body }: NoticeInput, { serverNotices }: Services): Promise
   const eventId = await serverNotices.send(userId, {
     type: body.type ?? 'm.room.message',
     stateKey: body.state_key,
-    content: body.content as JsonObject,
+    content: body.content,
   })
   return { event_id: eventId }
 }
