@@ -117,7 +117,7 @@ function createLookup({ dns, policy }: DialerOptions): LookupFunction {
       } else if (options.all === true) callback(null, [...allowed])
       else callback(null, first.address, first.family)
     }
-    dns.lookup(hostname).then(answer, (error: NodeJS.ErrnoException) => callback(error, ''))
+    dns.lookup(hostname).then(answer, (error: unknown) => callback(error as NodeJS.ErrnoException, ''))
   }
 }
 

@@ -53,19 +53,23 @@ export function toHttpFailure(error: unknown): HttpFailure {
   const cause = innermost(error)
   if (cause instanceof HttpFailure) return cause
   if (cause instanceof AddressDeniedError) return new HttpFailure('denied', cause.message, { cause: error })
-  const { code } = cause
-  const details = { cause: error, ...(code === undefined ? {} : { code }) }
-  if (code !== undefined && CERTIFICATE_CODE.test(code)) {
-    return new HttpFailure('certificate', `the certificate is not accepted: ${cause.message}`, details)
+  const { code, message } = cause
+  if (code === undefined) return new HttpFailure('unreachable', message || 'no connection', { cause: error })
+  return ofCode(code, message, error)
+}
+
+function ofCode(code: string, message: string, cause: unknown): HttpFailure {
+  const details = { cause, code }
+  if (CERTIFICATE_CODE.test(code)) {
+    return new HttpFailure('certificate', `the certificate is not accepted: ${message}`, details)
   }
-  if (code !== undefined && MALFORMED_CODE.test(code)) {
-    return new HttpFailure('malformed', `what came was no valid answer: ${cause.message}`, details)
+  if (MALFORMED_CODE.test(code)) {
+    return new HttpFailure('malformed', `what came was no valid answer: ${message}`, details)
   }
-  if (code !== undefined && TLS_CODE.test(code)) {
+  if (TLS_CODE.test(code)) {
     return new HttpFailure('unreachable', `the two sides do not agree on TLS (${code})`, details)
   }
-  const message = (code === undefined ? undefined : MESSAGES[code]) ?? cause.message
-  return new HttpFailure('unreachable', message === '' ? (code ?? 'no connection') : message, details)
+  return new HttpFailure('unreachable', MESSAGES[code] ?? (message || code), details)
 }
 
 /** Of several attempts the first that failed for a reason of its own; else the error itself. */

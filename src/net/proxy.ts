@@ -1,8 +1,7 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import type { Socket } from 'node:net'
-import { BlockList, isIP } from 'node:net'
+import { BlockList, isIP, type Socket } from 'node:net'
 
 /** The proxy for a target, or undefined where it is reached directly. */
 export type ProxyChooser = (target: { readonly host: string; readonly isTls: boolean }) => URL | undefined

@@ -3,8 +3,7 @@ import { canonicalJson, isStrictJson } from './canonical-json.js'
 import { parseVerifyKey, type Ed25519VerifyKey } from './ed25519.js'
 import { fitsBytes, type ServerName } from './ids.js'
 import { isSignedBy, signJson, type JsonSigner } from './signed-json.js'
-import type { OldVerifyKey, SigningKey } from './signing-keys.js'
-import { createSigner } from './signing-keys.js'
+import { createSigner, type OldVerifyKey, type SigningKey } from './signing-keys.js'
 
 /** A key of a server, as the server itself has published it. */
 export interface PublishedKey {

@@ -66,7 +66,7 @@ function read(socket: TLSSocket): CertificateReport {
   return {
     protocol: socket.getProtocol() ?? 'unknown',
     names: namesOf(certificate.subjectaltname),
-    issuer: textOf(certificate.issuer?.O) ?? textOf(certificate.issuer?.CN) ?? 'unknown',
+    issuer: textOf(certificate.issuer.O) ?? textOf(certificate.issuer.CN) ?? 'unknown',
     validFromTs: Date.parse(certificate.valid_from),
     validUntilTs: Date.parse(certificate.valid_to),
     problem: socket.authorized ? undefined : codeOf(problem),

@@ -232,7 +232,10 @@ function parseObject(bytes: Buffer): FederationAnswer | undefined {
   const text = bytes.toString('utf8')
   if (isDeeperThan(text, MAX_JSON_DEPTH)) return undefined
   try {
-    const json: unknown = JSON.parse(text)
+    const parsed: unknown = JSON.parse(text)
+    // The first forms of some endpoints answer with a list of the status and the object.
+    const json: unknown =
+      Array.isArray(parsed) && parsed.length === 2 && typeof parsed[0] === 'number' ? parsed[1] : parsed
     return isJsonObject(json) ? { json, text } : undefined
   } catch {
     return undefined

@@ -5,6 +5,7 @@ import { isKeyValidAt, serverKeysText, type ServerKeyDocument } from '../../prot
 import type { Database, Tx } from '../../storage/database.js'
 import type { ServerKey, ServerKeysStore } from '../../storage/stores/server-keys.js'
 import type { Clock } from '../../util/clock.js'
+import { LeakyBuckets } from '../../util/leaky-bucket.js'
 import { upTo } from '../../util/lru-bounds.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import { FederationError } from './federation-error.js'
@@ -24,10 +25,8 @@ export interface KeyCacheDependencies {
 }
 
 const MAX_SERVERS = 10_000
-/** How soon a server that has told its keys is asked again for one that was not among them. */
-const AFTER_SUCCESS_MS = 5_000
-/** And one that did not answer. */
-const AFTER_FAILURE_MS = 10_000
+/** How often one server is asked, whoever wants to know: anybody may name a server that has nothing to do with it. */
+const QUESTIONS = { perSecond: 0.1, burstCount: 5 }
 const NONE: ServerKeys = new Map()
 
 /**
@@ -37,13 +36,12 @@ const NONE: ServerKeys = new Map()
 export class KeyCache implements KeySource {
   readonly #deps: KeyCacheDependencies
   readonly #known = new LRUCache<ServerName, ServerKeys>(upTo(MAX_SERVERS))
-  /** When a server may be asked again. */
-  readonly #askAgainTs = new LRUCache<ServerName, number>(upTo(MAX_SERVERS))
+  readonly #questions: LeakyBuckets
   readonly #flights = new SingleFlight<void>()
 
   constructor(deps: KeyCacheDependencies) {
     this.#deps = deps
-    this.#known.set(deps.serverName, deps.ownKeys)
+    this.#questions = new LeakyBuckets({ ...QUESTIONS, clock: deps.clock })
   }
 
   async getKeys(wishes: readonly KeyWish[]): Promise<ReadonlyMap<ServerName, ServerKeys>> {
@@ -80,10 +78,11 @@ export class KeyCache implements KeySource {
   }
 
   async #fetch(wishes: readonly KeyWish[]): Promise<void> {
-    const now = this.#deps.clock.now()
     const askable = wishes.filter(
       ({ serverName }) =>
-        serverName !== this.#deps.serverName && (this.#askAgainTs.get(serverName) ?? 0) <= now,
+        serverName !== this.#deps.serverName &&
+        this.#flights.peek(serverName) === undefined &&
+        this.#questions.take(serverName) === 0,
     )
     // A question by another for the same server is waited for.
     const waiting = wishes.flatMap(({ serverName }) => this.#flights.peek(serverName) ?? [])
@@ -113,13 +112,9 @@ export class KeyCache implements KeySource {
   }
 
   async #askOrigin({ serverName }: KeyWish): Promise<void> {
-    const { clock } = this.#deps
     try {
-      const document = await this.#deps.fetcher.fromOrigin(serverName)
-      await this.#learn([document], 'origin')
-      this.#askAgainTs.set(serverName, clock.now() + AFTER_SUCCESS_MS)
+      await this.#learn([await this.#deps.fetcher.fromOrigin(serverName)], 'origin')
     } catch (error) {
-      this.#askAgainTs.set(serverName, clock.now() + AFTER_FAILURE_MS)
       if (!(error instanceof FederationError)) throw error
     }
   }

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { createSigner, makeSigningKey } from '../../../src/protocol/signing-keys.js'
 import { formatXMatrix, requestText } from '../../../src/protocol/x-matrix.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
+import { rejection } from '../../support/rejection.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 
 const SEND = { method: 'PUT', path: '/_matrix/federation/v1/send/x', body: {} } as const
@@ -145,7 +146,7 @@ describe('requests between servers', () => {
     } as const
     const kinds: string[] = []
     for (let count = 0; count < 2; count++) {
-      await federationClient.request(request).catch((error: { kind: string }) => kinds.push(error.kind))
+      kinds.push(((await rejection(federationClient.request(request))) as { kind: string }).kind)
     }
     expect(kinds).to.deep.equal(['unreachable', 'backoff'])
     await federation.network.setLink('a.test', 'down.test', 'open')

@@ -82,7 +82,9 @@ describe('InboundLimiter', () => {
   })
 
   it('forgets servers that are idle', async () => {
-    await limiter.run('a.test', () => Promise.resolve(clock.advance(2000)))
+    await limiter.run('a.test', async () => {
+      await clock.advanceAsync(2000)
+    })
     expect(limiter.size).to.equal(0)
   })
 })

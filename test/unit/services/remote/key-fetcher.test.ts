@@ -36,7 +36,7 @@ describe('KeyFetcher', () => {
         request: (request) => {
           sent.push(request)
           const answer = answers.get(request.destination)
-          if (isJsonObject(answer)) return Promise.resolve(answer as JsonObject)
+          if (isJsonObject(answer)) return Promise.resolve(answer)
           return Promise.reject(
             answer ?? new FederationError(request.destination, 'unreachable', 'nothing is said'),
           )
