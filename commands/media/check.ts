@@ -36,8 +36,9 @@ export default class MediaCheck extends BaseCommand {
     const report = await withMedia(configPaths(flags.config), ({ check }) => check.run(options))
     if (!this.jsonEnabled()) this.#print(report)
     if (!flags.fix && countProblems(report) > 0) {
-      if (this.jsonEnabled()) process.exitCode = 1
-      else throw new CommandFailure('Something is wrong: --fix puts it right')
+      if (!this.jsonEnabled()) throw new CommandFailure('Something is wrong: --fix puts it right')
+      this.logJson(report)
+      this.exit(1)
     }
     return report
   }

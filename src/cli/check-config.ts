@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
+import { readRegistrationFiles } from '../config/appservice-files.js'
 import { loadAuthorities } from '../config/authority-files.js'
 import { ConfigError, type ConfigNotice } from '../config/config-error.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
@@ -30,6 +31,7 @@ export async function readCheckedConfig(
   await loadSigningKeys(config.signingKeys)
   checkCertificate(config.listeners)
   await loadAuthorities(config.federation.authorityPaths ?? [])
+  await checkAppservices(config)
   return { config, log: log.config, warnings: [...warnings, ...log.warnings] }
 }
 
@@ -37,6 +39,14 @@ export async function readCheckedConfig(
 export async function checkConfig(paths: readonly string[]): Promise<ConfigReport> {
   const { config, warnings } = await readCheckedConfig(paths)
   return { serverName: config.server.serverName, warnings }
+}
+
+async function checkAppservices({ appservices, server }: HomeserverConfig): Promise<void> {
+  try {
+    await readRegistrationFiles(appservices.files, server.serverName)
+  } catch (error) {
+    throw failure('app_service_config_files', (error as Error).message)
+  }
 }
 
 function checkCertificate({

@@ -96,7 +96,7 @@ export interface ServedFile {
   readonly tag: string
   readonly headers?: ResponseHeaders
   /** The content, or a part of it. */
-  open(range?: ByteRange): Promise<Readable>
+  readonly open: (range?: ByteRange) => Promise<Readable>
 }
 
 /**

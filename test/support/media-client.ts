@@ -26,7 +26,14 @@ export async function uploadFile(
     query: { filename: name },
     headers: { 'Content-Type': type ?? 'application/octet-stream' },
   })
-  return String(body['content_uri'])
+  return uriIn(body)
+}
+
+/** The URI in an answer of the endpoints that make one. */
+export function uriIn(body: JsonObject, name = 'content_uri'): string {
+  const uri = body[name]
+  if (typeof uri !== 'string') throw new Error(`There is no ${name}`)
+  return uri
 }
 
 /** The path of a file below a prefix such as `/_matrix/client/v1/media/download`. */

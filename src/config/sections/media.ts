@@ -142,7 +142,7 @@ export const media = section(
       ],
       allowedRanges: raw.url_preview_ip_range_whitelist,
       /** A URL is not looked at when all parts of one of these match it: globs, or regular expressions after `^`. */
-      deniedUrls: raw.url_preview_url_blacklist,
+      deniedUrls: checkedUrls(raw.url_preview_url_blacklist, context),
       acceptLanguage: raw.url_preview_accept_language,
       oembed: {
         usesDefaultProviders: !raw.oembed.disable_default_providers,
@@ -181,6 +181,42 @@ function providerOf(raw: RawProvider, index: number, context: SectionContext): M
       settings: raw.config,
     },
   ]
+}
+
+const URL_PARTS: ReadonlySet<string> = new Set([
+  'scheme',
+  'netloc',
+  'hostname',
+  'port',
+  'username',
+  'password',
+  'path',
+  'query',
+  'fragment',
+])
+
+function checkedUrls(
+  entries: readonly Readonly<Record<string, string>>[],
+  context: SectionContext,
+): typeof entries {
+  for (const [index, entry] of entries.entries()) {
+    for (const [part, pattern] of Object.entries(entry)) {
+      const path = ['url_preview_url_blacklist', index, part]
+      if (!URL_PARTS.has(part))
+        context.fail(path, `is no part of a URL: expected ${[...URL_PARTS].join(', ')}`)
+      else if (pattern.startsWith('^') && !isExpression(pattern))
+        context.fail(path, 'is no regular expression')
+    }
+  }
+  return entries
+}
+
+function isExpression(pattern: string): boolean {
+  try {
+    return new RegExp(pattern, 'u').source !== ''
+  } catch {
+    return false
+  }
 }
 
 /** The old name of a directory that gets everything at once. */

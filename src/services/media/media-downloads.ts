@@ -16,7 +16,7 @@ export interface Download {
   /** The same for the same content, and for no other. */
   readonly tag: string
   /** The content, or a part of it. Throws `M_NOT_FOUND` when no store has it. */
-  open(range?: ByteRange): Promise<Readable>
+  readonly open: (range?: ByteRange) => Promise<Readable>
 }
 
 /** Gives out files. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1mediadownloadservernamemediaid */

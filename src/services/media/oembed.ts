@@ -1,4 +1,4 @@
-import { compileGlob, type GlobMatcher } from '../../util/glob.js'
+import { compileGlob } from '../../util/glob.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 
 /** A site that describes its pages by oEmbed. https://oembed.com/ */
@@ -61,22 +61,35 @@ export function parseOembedProviders(json: JsonValue): OembedProvider[] {
   })
 }
 
+/** Whether a URL is one of those that a scheme means. */
+type SchemeMatcher = (page: URL) => boolean
+
+const SCHEME = /^https?:\/\/([^/]+)(\/.*)?$/
+
+/** Host and path apart: a `*` in the one must not reach into the other. Schemes that are none match nothing. */
+function compileScheme(scheme: string): SchemeMatcher {
+  const [, host, path = '/*'] = SCHEME.exec(scheme) ?? []
+  if (host === undefined) return () => false
+  const matchesHost = compileGlob(host, { ignoreCase: true })
+  const matchesPath = compileGlob(path, { ignoreCase: true })
+  return (page) => matchesHost(page.host) && matchesPath(`${page.pathname}${page.search}${page.hash}`)
+}
+
 /** Knows where descriptions of pages are. */
 export class OembedProviders {
-  readonly #matchers: readonly (readonly [GlobMatcher, string])[]
+  readonly #matchers: readonly (readonly [SchemeMatcher, string])[]
 
   constructor(providers: readonly OembedProvider[]) {
     this.#matchers = providers.flatMap(({ endpoint, schemes }) =>
-      schemes.map((scheme) => [compileGlob(scheme, { ignoreCase: true }), endpoint] as const),
+      schemes.map((scheme) => [compileScheme(scheme), endpoint] as const),
     )
   }
 
   /** The URL of a page's description; undefined where nobody gives one. */
   urlFor(page: URL): URL | undefined {
-    const text = page.href.replace(/^http:/, 'https:')
-    const endpoint = this.#matchers.find(([matches]) => matches(text))?.[1]
-    if (endpoint === undefined || !URL.canParse(endpoint.replace('{format}', 'json'))) return undefined
-    const url = new URL(endpoint.replace('{format}', 'json'))
+    const endpoint = this.#matchers.find(([matches]) => matches(page))?.[1].replace('{format}', 'json')
+    if (endpoint === undefined || !URL.canParse(endpoint)) return undefined
+    const url = new URL(endpoint)
     url.searchParams.set('url', page.href)
     url.searchParams.set('format', 'json')
     return url
@@ -84,10 +97,11 @@ export class OembedProviders {
 }
 
 const MAX_TEXT_LENGTH = 1000
+const VERSIONS: readonly JsonValue[] = ['1.0', '1', 1]
 
 /** What a description says, by names of OpenGraph; undefined for what is no description. */
 export function readOembed(json: JsonValue, pageUrl: string): Record<string, string> | undefined {
-  if (!isJsonObject(json) || !/^1(?:\.0)?$/.test(String(json['version'] ?? '1.0'))) return undefined
+  if (!isJsonObject(json) || !VERSIONS.includes(json['version'] ?? '1.0')) return undefined
   const type = json['type']
   const properties: Record<string, string> = { 'og:url': pageUrl }
   const set = (name: string, value: string | undefined): void => {

@@ -56,16 +56,12 @@ export class RemoteMedia implements RemoteFetcher {
     if (this.#options.deniedServers.has(id.serverName)) throw noSuchMedia()
     if (access.ip !== undefined) rateLimits.check('remoteMediaDownload', access.ip)
     const key = formatMxcUri(id)
-    let isFetcher = false
-    const found = await this.#fetches.run(key, () => {
-      isFetcher = true
-      return this.#fetch(id, access.timeoutMs)
+    return this.#fetches.run(key, async () => {
+      const found = await this.#fetch(id, access.timeoutMs)
+      // It is here now: whoever has to wait finds it then.
+      if (access.ip !== undefined) rateLimits.consume('remoteMediaDownload', access.ip, found.length)
+      return found
     })
-    // It is here now: whoever has to wait finds it then.
-    if (isFetcher && access.ip !== undefined) {
-      rateLimits.consume('remoteMediaDownload', access.ip, found.length)
-    }
-    return found
   }
 
   async #fetch(id: MediaId, timeoutMs: number): Promise<FoundMedia> {

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import type * as sdkOf from '@aws-sdk/client-s3'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { ByteRange, FileStore, StoredFile } from './file-store.js'
 
@@ -26,7 +27,7 @@ const silence = (): void => undefined
 /** What goes wrong is thrown: the SDK need not say so on the console. */
 const SILENT = { trace: silence, debug: silence, info: silence, warn: silence, error: silence }
 
-type Sdk = typeof import('@aws-sdk/client-s3')
+type Sdk = typeof sdkOf
 
 interface Connection {
   readonly sdk: Sdk

@@ -138,11 +138,11 @@ export class MediaStore {
 
   /** Bytes that the user has uploaded since then. Index media_user. */
   async uploadedSince(q: Query, userId: UserId, sinceTs: number): Promise<number> {
-    const row = await q.first<{ bytes: number | null }>(
-      'SELECT SUM(length) AS bytes FROM media WHERE user_id = ? AND created_ts > ?',
+    const row = await q.first<{ bytes: number }>(
+      `SELECT CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes FROM media WHERE user_id = ? AND created_ts > ?`,
       [userId, sinceTs],
     )
-    return Number(row?.bytes ?? 0)
+    return row?.bytes ?? 0
   }
 
   /** Whether any file has this content. Index media_file. */

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { expect } from 'chai'
 import type { MatrixClient } from '../../support/matrix-client.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
-import { downloadFile, fetchBytes, mediaPath, uploadFile } from '../../support/media-client.js'
+import { downloadFile, fetchBytes, mediaPath, uploadFile, uriIn } from '../../support/media-client.js'
 
 forEachServerDatabase('files of this server', (database) => {
   let server: TestHomeserver
@@ -160,7 +160,7 @@ forEachServerDatabase('files of this server', (database) => {
   describe('that are announced first', () => {
     it('come later, once, from who announced them', async () => {
       const created = await alice.must('POST', '/_matrix/media/v1/create')
-      const uri = String(created['content_uri'])
+      const uri = uriIn(created)
       expect(created['unused_expires_at']).to.be.greaterThan(Date.now())
       const path = mediaPath('/_matrix/media/v3/upload', uri)
 
@@ -219,6 +219,6 @@ async function uploadInPieces(client: MatrixClient, length: number) {
     body: pieces,
     headers: { Authorization: `Bearer ${client.accessToken}` },
     duplex: 'half',
-  } as RequestInit)
+  })
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
 }

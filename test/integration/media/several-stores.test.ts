@@ -65,7 +65,7 @@ describe('several stores of files', function () {
     s3.isDown = true
     await using server = await startHomeserver({
       config: { media_storage_providers: [bucketOf(s3, { store_synchronous: true })] },
-      log: { logger: silentLogger(), flush: () => undefined, reopen: () => Promise.resolve() } as never,
+      log: { logger: silentLogger(), flush: () => undefined, reopen: () => Promise.resolve() },
     })
     const alice = await server.register('alice')
     const refused = await alice.request('POST', '/_matrix/media/v3/upload', { rawBody: 'x' })
@@ -79,7 +79,7 @@ describe('several stores of files', function () {
     s3.isDown = true
     await using server = await startHomeserver({
       config: { media_storage_providers: [bucketOf(s3, { store_synchronous: false })] },
-      log: { logger: silentLogger(), flush: () => undefined, reopen: () => Promise.resolve() } as never,
+      log: { logger: silentLogger(), flush: () => undefined, reopen: () => Promise.resolve() },
     })
     const alice = await server.register('alice')
     const uri = await uploadFile(alice, 'kept here for now')

@@ -12,7 +12,7 @@ import { quietContext } from '../../support/databases.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import type { MatrixClient } from '../../support/matrix-client.js'
-import { downloadFile, fetchThumbnail, uploadFile } from '../../support/media-client.js'
+import { downloadFile, fetchThumbnail, uploadFile, uriIn } from '../../support/media-client.js'
 import { picture } from '../../support/pictures.js'
 import { rejection } from '../../support/rejection.js'
 
@@ -52,7 +52,7 @@ forEachServerDatabase('upkeep of files', (database) => {
     // What comes later and is equal is in it too.
     expect(await statusOf(await uploadFile(alice, 'bad'))).to.equal(404)
     const created = await alice.must('POST', '/_matrix/media/v1/create')
-    const announced = String(created['content_uri'])
+    const announced = uriIn(created)
     await alice.must('PUT', announced.replace('mxc:/', '/_matrix/media/v3/upload'), { rawBody: 'bad' })
     expect(await statusOf(announced)).to.equal(404)
 
@@ -186,7 +186,7 @@ describe('files that nobody asks for', () => {
     expect(await filesOf(server)).to.have.length(1)
     expect((await downloadFile(alice, asked)).status).to.equal(200)
     expect((await downloadFile(alice, idle)).status).to.equal(404)
-    const path = String(created['content_uri']).replace('mxc:/', '/_matrix/media/v3/upload')
+    const path = uriIn(created).replace('mxc:/', '/_matrix/media/v3/upload')
     const late = await alice.request('PUT', path, { rawBody: 'too late' })
     expect([late.status, late.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
   })
