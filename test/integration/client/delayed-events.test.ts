@@ -1,0 +1,219 @@
+import { expect } from 'chai'
+import type { JsonObject } from '../../../src/util/json.js'
+import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
+import { ManualClock } from '../../support/manual-clock.js'
+import { dig, path, type MatrixClient } from '../../support/matrix-client.js'
+
+const TYPE = 'com.example.test'
+const LIST = '/_matrix/client/unstable/org.matrix.msc4140/delayed_events'
+const HOUR_MS = 3_600_000
+
+forEachServerDatabase('Delayed events', (database) => {
+  let hs: TestHomeserver
+  let clock: ManualClock
+  let alice: MatrixClient
+  let bob: MatrixClient
+  let roomId: string
+  let users = 0
+
+  before(async () => {
+    clock = new ManualClock()
+    const config = {
+      max_event_delay_duration: '24h',
+      rc_delayed_event_mgmt: { per_second: 1000, burst_count: 1000 },
+      experimental_features: { msc4140_max_delayed_events_per_user: 5 },
+    }
+    hs = await startHomeserver({ database, config, clock })
+  })
+
+  after(() => hs[Symbol.asyncDispose]())
+
+  beforeEach(async () => {
+    users++
+    alice = await hs.register(`alice${users}`)
+    bob = await hs.register(`bob${users}`)
+    roomId = await alice.createRoom({
+      preset: 'public_chat',
+      power_level_content_override: { events: { [TYPE]: 0 } },
+    })
+    await bob.join(roomId)
+  })
+
+  async function delayMessage(content: JsonObject, delay: number, txnId: string): Promise<string> {
+    const target = path`/_matrix/client/v3/rooms/${roomId}/send/${TYPE}/${txnId}`
+    const answer = await alice.must('PUT', target, {
+      query: { 'org.matrix.msc4140.delay': delay },
+      body: content,
+    })
+    return answer['delay_id'] as string
+  }
+
+  async function delayState(content: JsonObject, delay: number, key = 'key'): Promise<string> {
+    const target = path`/_matrix/client/v3/rooms/${roomId}/state/${TYPE}/${key}`
+    const answer = await alice.must('PUT', target, {
+      query: { 'org.matrix.msc4140.delay': delay },
+      body: content,
+    })
+    return answer['delay_id'] as string
+  }
+
+  async function scheduled(client = alice): Promise<JsonObject[]> {
+    return (await client.must('GET', LIST))['delayed_events'] as JsonObject[]
+  }
+
+  async function update(delayId: string, action: string): Promise<unknown> {
+    const answer = await hs.client().request('POST', `${LIST}/${delayId}/${action}`, { body: {} })
+    return answer.status === 200 ? 200 : [answer.status, answer.body['errcode']]
+  }
+
+  /** What the piece of state holds, or 404. */
+  async function state(key = 'key'): Promise<unknown> {
+    const all = await alice.request('GET', path`/_matrix/client/v3/rooms/${roomId}/state`)
+    const events = JSON.parse(all.text) as JsonObject[]
+    const found = events.find((event) => event['type'] === TYPE && event['state_key'] === key)
+    return found === undefined ? 404 : found['content']
+  }
+
+  /** Lets the time pass and what is due be sent. */
+  async function pass(ms: number, left: number): Promise<void> {
+    clock.advance(ms)
+    const deadline = performance.now() + 5_000
+    while ((await scheduled()).length !== left) {
+      // What collides in the database is tried again a little later.
+      clock.advance(10)
+      if (performance.now() > deadline) throw new Error(`There are not ${left} left`)
+    }
+  }
+
+  it('are sent when their time comes, in the order of their times', async () => {
+    await delayMessage({ n: 2 }, 800, 'a')
+    await delayMessage({ n: 1 }, 700, 'b')
+    await delayMessage({ n: 3 }, 900, 'c')
+    const waiting = await scheduled()
+    expect(waiting.map((event) => dig(event, 'content', 'n'))).to.deep.equal([1, 2, 3])
+    expect(waiting[0]).to.include({ room_id: roomId, type: TYPE, delay: 700 })
+    expect(waiting[0]).to.have.any.keys('delay_id', 'running_since')
+    expect(waiting[0]).to.not.have.property('state_key')
+    expect(await scheduled(bob)).to.deep.equal([])
+    await pass(1_000, 0)
+    const { chunk } = await alice.messages(roomId, { dir: 'b', limit: 3 })
+    expect((chunk as JsonObject[]).map((event) => dig(event, 'content', 'n'))).to.deep.equal([3, 2, 1])
+  })
+
+  it('are scheduled once by a transaction, whatever it comes with the next time', async () => {
+    const delayId = await delayMessage({ n: 1 }, HOUR_MS, 'txn')
+    const target = path`/_matrix/client/v3/rooms/${roomId}/send/${TYPE}/txn`
+    const query = { 'org.matrix.msc4140.delay': HOUR_MS }
+    expect(await alice.must('PUT', target, { query })).to.deep.equal({ delay_id: delayId })
+    expect(await scheduled()).to.have.length(1)
+    const other = path`/_matrix/client/v3/rooms/${roomId}/send/${TYPE}/other`
+    expect(await alice.request('PUT', other, { query })).to.include({ status: 400 })
+  })
+
+  it('can be cancelled, restarted and sent by whoever knows their ID', async () => {
+    const cancelled = await delayState({ a: 1 }, 1_500, 'cancelled')
+    expect(await update(cancelled, 'cancel')).to.equal(200)
+    for (const action of ['cancel', 'restart', 'send'])
+      expect(await update(cancelled, action)).to.deep.equal([404, 'M_NOT_FOUND'])
+    expect(await update(cancelled, 'oops')).to.deep.equal([404, 'M_UNRECOGNIZED'])
+    const restarted = await delayState({ a: 2 }, 1_500)
+    clock.advance(1_000)
+    expect(await update(restarted, 'restart')).to.equal(200)
+    clock.advance(1_000)
+    expect(await state()).to.equal(404)
+    expect((await scheduled())[0]).to.include({ state_key: 'key', running_since: clock.now() - 1_000 })
+    await pass(1_000, 0)
+    expect(await state()).to.deep.equal({ a: 2 })
+    const sent = await delayState({ a: 3 }, HOUR_MS)
+    expect(await update(sent, 'send')).to.equal(200)
+    expect(await state()).to.deep.equal({ a: 3 })
+    expect(await scheduled()).to.deep.equal([])
+    expect(await state('cancelled')).to.equal(404)
+  })
+
+  it('take the action from the body too', async () => {
+    const delayId = await delayState({ a: 1 }, HOUR_MS)
+    const act = async (body: JsonObject): Promise<unknown> => {
+      const answer = await hs.client().request('POST', `${LIST}/${delayId}`, { body })
+      return answer.status === 200 ? 200 : [answer.status, answer.body['errcode']]
+    }
+    expect(await act({})).to.deep.equal([400, 'M_MISSING_PARAM'])
+    expect(await act({ action: 'oops' })).to.deep.equal([400, 'M_INVALID_PARAM'])
+    expect(await act({ action: 'cancel' })).to.equal(200)
+    expect((await hs.client().request('GET', LIST)).status).to.equal(401)
+  })
+
+  it('give way to what others do with the same state, not to what the sender does', async () => {
+    await delayState({ by: 'delay' }, 1_000)
+    await alice.sendState(roomId, TYPE, 'key', { by: 'alice' })
+    expect(await scheduled()).to.have.length(1)
+    await bob.sendState(roomId, TYPE, 'other', { by: 'bob' })
+    await bob.sendState(roomId, TYPE, 'key', { by: 'bob' })
+    expect(await scheduled()).to.deep.equal([])
+    const late = await delayState({ by: 'delay' }, 1_000)
+    await bob.sendState(roomId, TYPE, 'key', { by: 'bob again' })
+    await pass(2_000, 0)
+    expect(await state()).to.deep.equal({ by: 'bob again' })
+    expect(await update(late, 'send')).to.deep.equal([404, 'M_NOT_FOUND'])
+  })
+
+  it('can be memberships', async () => {
+    const target = path`/_matrix/client/v3/rooms/${roomId}/state/m.room.member/${alice.userId}`
+    const query = { 'org.matrix.msc4140.delay': 1_000 }
+    await alice.must('PUT', target, { query, body: { membership: 'leave' } })
+    await pass(1_500, 0)
+    const { chunk } = await bob.messages(roomId, { dir: 'b', limit: 1 })
+    expect(dig(chunk, 0, 'content', 'membership')).to.equal('leave')
+  })
+
+  it('are kept while the server does not run', async () => {
+    await delayState({ a: 1 }, 1_000, 'soon')
+    await delayState({ a: 2 }, HOUR_MS, 'late')
+    await hs.server.stop()
+    clock.advance(2_000)
+    await hs.restart()
+    alice = hs.client().withSession(alice)
+    await pass(0, 1)
+    expect(await state('soon')).to.deep.equal({ a: 1 })
+    expect(await state('late')).to.equal(404)
+  })
+
+  it('are refused where they wait too long, are too many, or are not the sender’s to send', async () => {
+    const put = async (client: MatrixClient, room: string, delay: string): Promise<unknown[]> => {
+      const target = path`/_matrix/client/v3/rooms/${room}/state/${TYPE}/x`
+      const query = { 'org.matrix.msc4140.delay': delay }
+      const { status, body } = await client.request('PUT', target, { query, body: {} })
+      const { errcode, 'org.matrix.msc4140.errcode': own, 'org.matrix.msc4140.max_delay': max } = body
+      return [status, errcode, own, max].filter((value) => value !== undefined)
+    }
+    const dayMs = 24 * HOUR_MS
+    expect(await put(alice, roomId, String(dayMs + 1))).to.deep.equal([
+      400,
+      'M_UNKNOWN',
+      'M_MAX_DELAY_EXCEEDED',
+      dayMs,
+    ])
+    expect(await put(alice, roomId, '-1')).to.deep.equal([400, 'M_INVALID_PARAM'])
+    expect(await put(alice, roomId, 'x')).to.deep.equal([400, 'M_INVALID_PARAM'])
+    expect(await put(alice, '!no:hs.test', '5000')).to.deep.equal([404, 'M_NOT_FOUND'])
+    const stranger = await hs.register(`stranger${users}`)
+    expect(await put(stranger, roomId, '5000')).to.deep.equal([403, 'M_FORBIDDEN'])
+    for (let n = 0; n < 5; n++) await delayState({ n }, HOUR_MS, String(n))
+    expect(await put(alice, roomId, '5000')).to.deep.equal([429, 'M_LIMIT_EXCEEDED'])
+  })
+})
+
+describe('Delayed events that are not configured', () => {
+  it('are refused, and are no feature', async () => {
+    await using hs = await startHomeserver()
+    const alice = await hs.register('alice')
+    const roomId = await alice.createRoom()
+    const target = path`/_matrix/client/v3/rooms/${roomId}/state/${TYPE}/x`
+    const query = { 'org.matrix.msc4140.delay': 1 }
+    expect(await alice.request('PUT', target, { query, body: {} })).to.include({ status: 403 })
+    expect(await alice.request('GET', LIST)).to.include({ status: 404 })
+    const versions = await alice.must('GET', '/_matrix/client/versions')
+    expect(dig(versions, 'unstable_features', 'org.matrix.msc4140')).to.equal(false)
+    expect(dig(versions, 'unstable_features', 'org.matrix.simplified_msc3575')).to.equal(true)
+  })
+})
