@@ -1,3 +1,4 @@
+import type { Event } from '../protocol/event.js'
 import type { ServerName } from '../protocol/ids.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { EventReceiver } from '../services/events/event-receiver.js'
@@ -32,6 +33,7 @@ import type { Keyring } from '../services/remote/keyring.js'
 import type { Database } from '../storage/database.js'
 import { FederationInboxStore } from '../storage/stores/federation-inbox.js'
 import { RoomTimelineStore } from '../storage/stores/room-timeline.js'
+import type { RoomRecord } from '../storage/stores/rooms.js'
 import { ServerMembersStore } from '../storage/stores/server-members.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
@@ -52,6 +54,8 @@ export interface FederationInboundParts {
   readonly eventSender: EventSender
   readonly config: Pick<HomeserverConfig, 'rooms'>
   readonly partialRooms: PartialRooms
+  /** Called with events of others that have become part of their room; what it starts must not fail. */
+  readonly onAccepted?: (room: RoomRecord, event: Event) => void
 }
 
 /** What takes in events of other servers, gets them, and answers questions about rooms. */
@@ -99,7 +103,11 @@ export function createFederationInbound(
   const inbox = new RoomInbox(db, {
     store: inboxStore,
     rooms: stores.rooms,
-    handle: (origin, room, event) => processor.process(origin, room, event),
+    handle: async (origin, room, event) => {
+      const reception = await processor.process(origin, room, event)
+      if (reception.outcome === 'accepted') parts.onAccepted?.(room, event)
+      return reception
+    },
     logger,
   })
   const edus = new EduDispatcher({ acls, logger })

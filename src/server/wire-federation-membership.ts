@@ -93,7 +93,7 @@ export function createFederationMembership(
   })
   return {
     services: {
-      residentHandshakes: new ResidentHandshakes(shared),
+      residentHandshakes: new ResidentHandshakes({ ...shared, rateLimits: parts.rateLimits }),
       inviteReceiver: new InviteReceiver({
         ...shared,
         policy: new IncomingInvites({

@@ -4,6 +4,7 @@ import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { EventSender } from '../services/events/event-sender.js'
+import type { PartialRooms } from '../services/events/partial-rooms.js'
 import type { RoomState } from '../services/events/room-state.js'
 import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
@@ -75,6 +76,8 @@ export interface RoomParts {
   readonly eventSender: EventSender
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   readonly pushRules: PushRules
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: PartialRooms
   /** What other servers do for memberships; without it, there are none. */
   readonly handshakes?: MembershipHandshakes
   /** Whom rooms let speak, where there are others. */
@@ -121,6 +124,8 @@ export type RoomServices = Pick<
   readonly departures: RoomDepartures
   /** To be settled when the server stops. */
   readonly succession: RoomSuccession
+  /** For what others do to rooms. */
+  readonly guestAccess: GuestAccess
   /** For joins through this server. */
   readonly restrictedJoins: RestrictedJoins
 }
@@ -196,6 +201,7 @@ export function createRoomServices(
   const remotePreviews = hierarchies && new RemotePreviews({ serverName, previews, hierarchies })
   return {
     aliases,
+    guestAccess,
     restrictedJoins,
     thirdPartyInvites,
     roomCreation,

@@ -235,6 +235,8 @@ export function createServices(parts: ServiceParts): WiredServices {
       toDevice,
       edus: inbound.edus,
       roomState: events.roomState,
+      partialRooms: events.partialRooms,
+      members: stores.members,
     },
     stores,
   )

@@ -27,6 +27,9 @@ export interface OutlierReception {
   readonly missing: readonly EventId[]
 }
 
+/** A commit of more would make others wait. */
+const MAX_EVENTS_PER_COMMIT = 1_000
+
 interface Parts {
   readonly missingEvents: MissingEventsStore
   readonly lookup: EventLookup
@@ -66,11 +69,25 @@ export class OutlierReceiver {
     this.#parts = parts
   }
 
-  /** Stores the events of a room in one transaction. They may be given in any order, and some may be held already. */
-  receive(room: RoomRecord, events: readonly Event[]): Promise<OutlierReception> {
-    return this.#parts.locks.run(String(room.roomNid), () => this.#receive(room, events))
+  /**
+   * Stores events of a room. They may be given in any order, and some may be held already. Many are stored bit by bit, so
+   * that others who write to the room, or at all, have their turns.
+   */
+  async receive(room: RoomRecord, events: readonly Event[]): Promise<OutlierReception> {
+    const given = new Map(events.map((event) => [event.eventId, event]))
+    const ordered = inAuthOrder(given)
+    const stored = new Map<EventId, StoredEvent>()
+    const missing = new Set<EventId>()
+    for (let start = 0; start < ordered.length; start += MAX_EVENTS_PER_COMMIT) {
+      const some = ordered.slice(start, start + MAX_EVENTS_PER_COMMIT)
+      const reception = await this.#parts.locks.run(String(room.roomNid), () => this.#receive(room, some))
+      for (const one of reception.stored) stored.set(one.event.eventId, one)
+      for (const id of reception.missing) missing.add(id)
+    }
+    return { stored: [...given.keys()].flatMap((id) => stored.get(id) ?? []), missing: [...missing] }
   }
 
+  /** `events`: in the order in which they authorize each other. */
   async #receive(room: RoomRecord, events: readonly Event[]): Promise<OutlierReception> {
     const given = new Map(events.map((event) => [event.eventId, event]))
     const createId = room.rules.roomIdIsCreateHash ? [`$${room.roomId.slice(1)}` as EventId] : []
@@ -81,7 +98,7 @@ export class OutlierReceiver {
     const absent = [...given.keys()].filter((id) => !held.has(id))
     const gapNids = await this.#parts.missingEvents.getNids(this.#db.reader, absent)
     const progress: Progress = { room, held, placeless, gapNids, pending, writes: [], missing: new Set() }
-    for (const event of inAuthOrder(given)) if (!held.has(event.eventId)) await this.#add(progress, event)
+    for (const event of events) if (!held.has(event.eventId)) await this.#add(progress, event)
     if (progress.writes.length > 0) {
       // The lock is held until they can be read: they are in no head that others could find them by.
       await this.#parts.persister.persist({ head: detachedHead(room), writes: progress.writes })

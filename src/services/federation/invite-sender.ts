@@ -6,7 +6,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { EventProposals } from '../events/event-proposals.js'
 import type { EventReceiver } from '../events/event-receiver.js'
-import type { FederationClient } from '../remote/federation-client.js'
+import { FederationError, type FederationClient } from '../remote/federation-client.js'
 import type { PduIntake } from './pdu-intake.js'
 import type { ResidentAnswers } from './resident-answers.js'
 import { toClientError } from './server-choice.js'
@@ -65,24 +65,39 @@ export class InviteSender {
   }
 
   async #ask(room: RoomRecord, event: Event, destination: ServerName): Promise<JsonObject> {
-    const { client, answers } = this.#deps
+    const state = await this.#deps.answers.identifyingState(room)
+    const body = { room_version: room.rules.version, event: pduJson(event), invite_room_state: state }
     try {
-      return await client.request({
-        destination,
-        method: 'PUT',
-        path: `/_matrix/federation/v2/invite/${encodeURIComponent(event.roomId)}/${encodeURIComponent(event.eventId)}`,
-        body: {
-          room_version: room.rules.version,
-          event: pduJson(event),
-          invite_room_state: await answers.identifyingState(room),
-        },
-        timeoutMs: TIMEOUT_MS,
-        ignoreBackoff: true,
-      })
+      return await this.#send(event, { destination, version: 'v2', body })
+    } catch (error) {
+      if (!isOld(error, room)) throw toClientError(error)
+    }
+    const old = { ...pduJson(event), unsigned: { invite_room_state: state } }
+    try {
+      return await this.#send(event, { destination, version: 'v1', body: old })
     } catch (error) {
       throw toClientError(error)
     }
   }
+
+  #send(
+    { roomId, eventId }: Event,
+    { destination, version, body }: { destination: ServerName; version: 'v1' | 'v2'; body: JsonObject },
+  ): Promise<JsonObject> {
+    return this.#deps.client.request({
+      destination,
+      method: 'PUT',
+      path: `/_matrix/federation/${version}/invite/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId)}`,
+      body,
+      timeoutMs: TIMEOUT_MS,
+      ignoreBackoff: true,
+    })
+  }
+}
+
+/** Whether the server may know the first form of the request only, which tells no room version. */
+function isOld(error: unknown, { rules }: RoomRecord): boolean {
+  return rules.eventIdFormat === 'v1' && error instanceof FederationError && error.isUnsupported
 }
 
 function pick(json: JsonObject, key: string): JsonObject {

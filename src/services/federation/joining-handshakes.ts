@@ -10,7 +10,7 @@ import type { Clock } from '../../util/clock.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
 import type { OutsideMemberships } from '../events/outside-memberships.js'
 import type { RemoteRooms } from '../events/remote-rooms.js'
-import type { FederationClient } from '../remote/federation-client.js'
+import { FederationError, type FederationClient } from '../remote/federation-client.js'
 import type { PduReceiver } from './handshake-ports.js'
 import { roomFacts } from './invite-receiver.js'
 import type { JoinedRooms } from './joined-rooms.js'
@@ -121,8 +121,13 @@ export class JoiningHandshakes {
     return { server, event: buildFromTemplate(rules, answer['event'], { use, signer }) }
   }
 
-  #sendJoin(prepared: Prepared): Promise<JsonObject> {
-    return this.#send(prepared, '/_matrix/federation/v2/send_join', { omit_members: 'true' })
+  async #sendJoin(prepared: Prepared): Promise<JsonObject> {
+    try {
+      return await this.#send(prepared, '/_matrix/federation/v2/send_join', { omit_members: 'true' })
+    } catch (error) {
+      if (!(error instanceof FederationError) || !error.isUnsupported) throw error
+      return this.#send(prepared, '/_matrix/federation/v1/send_join')
+    }
   }
 
   #send({ event, server }: Prepared, path: string, query?: Record<string, string>): Promise<JsonObject> {

@@ -89,10 +89,7 @@ export class LeavingHandshakes {
       await send('v2')
     } catch (error) {
       if (!(error instanceof FederationError) || !error.isUnsupported) throw error
-      await send('v1').catch((failure: unknown) => {
-        // The first form of the request answers with a list, which tells nothing.
-        if (!(failure instanceof FederationError) || failure.status !== 200) throw failure
-      })
+      await send('v1')
     }
   }
 

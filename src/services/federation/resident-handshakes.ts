@@ -10,6 +10,7 @@ import type { RelayedEventsStore } from '../../storage/stores/relayed-events.js'
 import type { MemberRecord, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { JsonObject } from '../../util/json.js'
+import type { RateLimits } from '../accounts/ratelimits.js'
 import type { EventProposals } from '../events/event-proposals.js'
 import type { EventReceiver } from '../events/event-receiver.js'
 import type { RoomState } from '../events/room-state.js'
@@ -47,6 +48,7 @@ export interface ResidentHandshakesDependencies {
   readonly partialRooms: Pick<PartialRooms, 'isPartial'>
   readonly intake: PduIntake
   readonly acls: Pick<ServerAcls, 'require'>
+  readonly rateLimits: Pick<RateLimits, 'check' | 'consume'>
   readonly signer: EventSigner
 }
 
@@ -81,11 +83,13 @@ export class ResidentHandshakes {
 
   /**
    * Throws 404 `M_NOT_FOUND` for rooms that this server is not in, or does not know whole; `M_INCOMPATIBLE_ROOM_VERSION`,
-   * `M_FORBIDDEN`, and for restricted rooms `M_UNABLE_TO_AUTHORISE_JOIN` and `M_UNABLE_TO_GRANT_JOIN`.
+   * `M_FORBIDDEN`, `M_LIMIT_EXCEEDED`, and for restricted rooms `M_UNABLE_TO_AUTHORISE_JOIN` and
+   * `M_UNABLE_TO_GRANT_JOIN`.
    * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1make_joinroomiduserid
    */
   async makeJoin(origin: ServerName, wish: TemplateWish): Promise<JsonObject> {
     const room = await this.#enter(origin, wish)
+    this.#deps.rateLimits.check('joinsPerRoom', room.roomId)
     const authorising = await this.#authorise(room, wish.userId)
     return this.#template(room, wish.userId, {
       membership: 'join',
@@ -122,6 +126,7 @@ export class ResidentHandshakes {
     options: { omitMembers: boolean },
   ): Promise<JoinAnswer> {
     const room = await this.#open(origin, handed.roomId)
+    this.#deps.rateLimits.consume('joinsPerRoom', room.roomId)
     const stored = await this.#take(origin, room, { handed, membership: 'join' })
     return this.#deps.answers.toJoin(room, stored, options)
   }

@@ -9,6 +9,7 @@ import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { KeyedMutex } from '../../util/keyed-mutex.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomState } from '../events/room-state.js'
 import type { InviteSender } from '../federation/invite-sender.js'
 import type { HandshakeOutcome, HandshakeWish, JoiningHandshakes } from '../federation/joining-handshakes.js'
@@ -34,6 +35,7 @@ export interface RemoteMembershipDependencies {
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   /** Without them, there are no other servers. */
   readonly handshakes?: MembershipHandshakes | undefined
+  readonly partialRooms?: Pick<PartialRooms, 'get'> | undefined
   readonly serverName: ServerName
 }
 
@@ -72,7 +74,7 @@ export class RemoteMembership {
     wish: RemoteWish,
     options: { isLimited: boolean; beforehand?: () => Promise<void> },
   ): Promise<HandshakeOutcome | undefined> {
-    if (!(await this.#findOutside(requester.userId, wish.roomId))) return undefined
+    if (!(await this.#findOutside(requester.userId, wish.roomId))) return this.#joinPartial(requester, wish)
     if (requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guest access not allowed')
     if (options.isLimited) {
       await this.#deps.rateLimits.consumeFor(requester, 'joinsRemote')
@@ -89,6 +91,30 @@ export class RemoteMembership {
         content: await this.#content(requester.userId, wish),
       })
     })
+  }
+
+  /**
+   * Of a room whose members are not all known, this server cannot tell who may come in: it asks those who can. Undefined
+   * where the user is known to be a member, and where nobody answers.
+   */
+  async #joinPartial(
+    requester: Requester,
+    { roomId, given, via }: RemoteWish,
+  ): Promise<HandshakeOutcome | undefined> {
+    const { db, members, roomState, partialRooms, handshakes, serverName } = this.#deps
+    const room = await roomState.findRoom(roomId)
+    const partial = room && partialRooms?.get(room.roomNid)
+    if (!room || !partial || !handshakes) return undefined
+    const { userId } = requester
+    if (await members.get(db.reader, room.roomNid, userId)) return undefined
+    const servers = serversFor(roomId, [...partial.servers, ...via], serverName)
+    const content = await this.#content(userId, { roomId, given, via })
+    try {
+      return await handshakes.joining.joinAgain(room, { roomId, userId, servers, content })
+    } catch (error) {
+      if (error instanceof MatrixError && error.status >= 500) return undefined
+      throw error
+    }
   }
 
   /** Joins a room that this server is in, by the grace of a member of another server. Throws as `join`. */
