@@ -1,9 +1,9 @@
 import type { Knex } from 'knex'
 
-/** Proofs of identity for other services, and what users report to the administrators. */
+/** Proofs of identity for other services, what users report to the administrators, and who has been active of late. */
 export const name = '0015-client-remainder'
 
-const TABLES = ['openid_tokens', 'event_reports', 'room_reports', 'user_reports']
+const TABLES = ['openid_tokens', 'event_reports', 'room_reports', 'user_reports', 'monthly_active_users']
 
 export async function up(knex: Knex): Promise<void> {
   const sqlite = knex.client.config.client === 'sqlite3'
@@ -45,6 +45,8 @@ export async function up(knex: Knex): Promise<void> {
       reporter TEXT NOT NULL,
       reason TEXT NOT NULL
     )`,
+    `CREATE TABLE monthly_active_users (user_id TEXT PRIMARY KEY, last_active_ts BIGINT NOT NULL)${clustered}`,
+    `CREATE INDEX monthly_active_users_ts ON monthly_active_users (last_active_ts)`,
     // Old refresh tokens are looked for by these.
     `CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expiry_ts) WHERE expiry_ts IS NOT NULL`,
     `CREATE INDEX access_tokens_expiry ON access_tokens (valid_until_ts) WHERE valid_until_ts IS NOT NULL`,

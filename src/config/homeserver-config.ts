@@ -23,6 +23,7 @@ import { server } from './sections/server.js'
 import { sessions } from './sections/sessions.js'
 import { signingKeys } from './sections/signing-keys.js'
 import { turn } from './sections/turn.js'
+import { usage } from './sections/usage.js'
 
 const SECTIONS = {
   appservices,
@@ -48,6 +49,7 @@ const SECTIONS = {
   sessions,
   signingKeys,
   turn,
+  usage,
 }
 
 type Sections = typeof SECTIONS
@@ -85,6 +87,7 @@ export const homeserverConfigSchema = z.object({
   ...sessions.keys,
   ...signingKeys.keys,
   ...turn.keys,
+  ...usage.keys,
 })
 
 /** Builds all sections from what the schema has let pass. */

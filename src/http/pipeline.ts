@@ -3,6 +3,7 @@ import type { ServerName } from '../protocol/ids.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Authenticator, Requester } from '../services/accounts/requester.js'
 import type { FederationGate } from '../services/remote/federation-gate.js'
+import type { UsageLimits } from '../services/accounts/usage-limits.js'
 import type { Services } from '../services/services.js'
 import type { Logger } from '../telemetry/logger.js'
 import { withRequestContext } from '../telemetry/request-context.js'
@@ -22,6 +23,7 @@ import type { Route } from './route.js'
 import type { Router } from './router.js'
 import { applySchema } from './schema.js'
 import { type TxnDedupe, txnKey } from './txn-dedupe.js'
+import { passUsageGate } from './usage-gate.js'
 
 export interface PipelineDependencies {
   readonly services: Services
@@ -30,6 +32,8 @@ export interface PipelineDependencies {
   readonly federationGate: FederationGate
   readonly rateLimits: RateLimits
   readonly accessLog: AccessLog
+  /** How many people may use the server; undefined: any number. */
+  readonly usageLimits?: UsageLimits | undefined
   readonly dedupe: TxnDedupe
   readonly logger: Logger
   /** Milliseconds from any moment on; only differences count. */
@@ -158,6 +162,7 @@ export class Pipeline {
     const credentials = { authorization: exchange.req.headers.authorization, query: rawQuery, ip, userAgent }
     const requester = await authenticate(authenticator, route, credentials)
     if (requester !== undefined) progress.requester = requester
+    await passUsageGate(this.#deps.usageLimits, route.operationId, requester)
     const refund = await countRequest(rateLimits, route.rateLimit, { requester, ip })
     if (refund !== undefined) progress.refund = refund
     const query: unknown = route.query === undefined ? undefined : applySchema(route.query, rawQuery, 'query')

@@ -4,6 +4,7 @@ import { AccountModeration } from '../services/accounts/account-moderation.js'
 import { OpenIdTokens } from '../services/accounts/openid-tokens.js'
 import { Threepids } from '../services/accounts/threepids.js'
 import { TurnCredentials } from '../services/accounts/turn-credentials.js'
+import { UsageLimits } from '../services/accounts/usage-limits.js'
 import { Whois } from '../services/accounts/whois.js'
 import type { ClientSightings } from '../services/devices/client-sightings.js'
 import type { RoomState } from '../services/events/room-state.js'
@@ -18,6 +19,7 @@ import { RoomPeeking } from '../services/sync/room-peeking.js'
 import { RoomWatches } from '../services/sync/room-watches.js'
 import type { Sync } from '../services/sync/sync.js'
 import type { Database } from '../storage/database.js'
+import { ActiveUsersStore } from '../storage/stores/active-users.js'
 import { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import { ReportsStore } from '../storage/stores/reports.js'
 import type { Clock } from '../util/clock.js'
@@ -59,11 +61,17 @@ export type DiscoveryServices = SearchServices &
     | 'roomPeeking'
     | 'threepids'
     | 'turnCredentials'
+    | 'usageLimits'
     | 'whois'
   >
 
 export function createDiscoveryStores() {
-  return { ...createSearchStores(), openIdTokens: new OpenIdTokensStore(), reports: new ReportsStore() }
+  return {
+    ...createSearchStores(),
+    activeUsers: new ActiveUsersStore(),
+    openIdTokens: new OpenIdTokensStore(),
+    reports: new ReportsStore(),
+  }
 }
 
 /** Constructs what is found out and asked for around rooms and accounts. */
@@ -82,6 +90,7 @@ export function createDiscoveryServices(
   const watches = new RoomWatches(clock)
   bus.subscribe(watches)
   const search = createSearchServices(parts, stores, config)
+  const usageLimits = createUsageLimits(parts, stores, config)
   const services = {
     ...search.services,
     accountModeration: new AccountModeration({ ...shared, tokens: parts.accessTokens }),
@@ -92,7 +101,30 @@ export function createDiscoveryServices(
     roomPeeking: new RoomPeeking(db, { ...shared, watches, timeline: stores.timeline }),
     threepids: new Threepids({ ...shared, mayChange: config.registration.mayChangeThreepids }),
     turnCredentials: new TurnCredentials(clock, config.turn),
+    usageLimits,
     whois: new Whois(shared),
   }
-  return { services, background: search.background }
+  const tasks =
+    usageLimits === undefined
+      ? []
+      : [{ name: 'expire_active_users', intervalMs: DAY_MS, run: () => usageLimits.deleteOld() }]
+  return { services, background: [...search.background, { tasks }] }
+}
+
+const DAY_MS = 24 * 60 * 60_000
+
+/** Undefined where nobody is turned away. */
+function createUsageLimits(
+  { db, clock }: DiscoveryParts,
+  stores: DiscoveryStores & Pick<AccountStores, 'users' | 'threepids'>,
+  { server, usage }: HomeserverConfig,
+): UsageLimits | undefined {
+  if (!server.isDisabled && usage.maxMonthlyActiveUsers === undefined) return undefined
+  const { isDisabled, disabledMessage, adminContact } = server
+  return new UsageLimits({
+    ...stores,
+    db,
+    clock,
+    options: { ...usage, isDisabled, disabledMessage, adminContact },
+  })
 }

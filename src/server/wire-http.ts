@@ -37,6 +37,7 @@ export function createPipeline(parts: HttpParts): Pipeline {
     services,
     authenticator: parts.authenticator,
     federationGate: services.federationGate,
+    usageLimits: services.usageLimits,
     rateLimits,
     accessLog: new AccessLog(logger.child({ component: 'access' }), metrics),
     dedupe: new TxnDedupe(clock),

@@ -14,6 +14,7 @@ import type { Threepids } from './accounts/threepids.js'
 import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { TurnCredentials } from './accounts/turn-credentials.js'
 import type { UiAuth } from './accounts/ui-auth.js'
+import type { UsageLimits } from './accounts/usage-limits.js'
 import type { Whois } from './accounts/whois.js'
 import type { MailSubscriptions } from './delivery/mail-subscriptions.js'
 import type { NotificationList } from './delivery/notification-list.js'
@@ -184,6 +185,8 @@ export interface Services {
   readonly uiAuth: UiAuth
   readonly unreadCounts: UnreadCounts
   readonly urlPreviews: UrlPreviews
+  /** Undefined where anybody may use the server. */
+  readonly usageLimits: UsageLimits | undefined
   readonly userDirectory: UserDirectory
   readonly whois: Whois
 }

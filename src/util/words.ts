@@ -9,7 +9,7 @@ const WORD = new RegExp(
 const RUN = new RegExp(String.raw`[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}`, 'gu')
 const IS_UNSPACED = new RegExp(String.raw`[${UNSPACED}]`, 'u')
 /** Accents of European scripts, variants of pictures, and what only tells how to join or break. */
-const IGNORED = /[\u0300-\u036f\u00ad\u200b-\u200d\ufe0e\ufe0f]/g
+const IGNORED = /[\u0300-\u036f]|[\u00ad\u200b-\u200d]|[\ufe0e\ufe0f]/g
 /** Letters that are no combination of a letter and an accent, but taken for one by those who look for them. */
 const LOOKALIKES: Readonly<Record<string, string>> = {
   ø: 'o',

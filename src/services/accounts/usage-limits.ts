@@ -1,0 +1,125 @@
+import { LRUCache } from 'lru-cache'
+import { MatrixError } from '../../protocol/errors.js'
+import type { UserId } from '../../protocol/ids.js'
+import type { Database, Query } from '../../storage/database.js'
+import type { ActiveUsersStore } from '../../storage/stores/active-users.js'
+import type { ThreepidsStore } from '../../storage/stores/threepids.js'
+import type { UsersStore } from '../../storage/stores/users.js'
+import type { Clock } from '../../util/clock.js'
+import type { Requester } from './requester.js'
+
+export interface UsageOptions {
+  /** `hs_disabled`: nobody but administrators is served. */
+  readonly isDisabled: boolean
+  readonly disabledMessage: string
+  readonly adminContact: string | undefined
+  /** Undefined: any number. */
+  readonly maxMonthlyActiveUsers: number | undefined
+  /** New accounts count from this age on. */
+  readonly trialMs: number
+  readonly appserviceTrialMs: Readonly<Record<string, number>>
+  /** Whose owners are never turned away. */
+  readonly reservedThreepids: readonly { readonly medium: string; readonly address: string }[]
+}
+
+export interface UsageLimitsDependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly activeUsers: ActiveUsersStore
+  readonly users: UsersStore
+  readonly threepids: ThreepidsStore
+  readonly options: UsageOptions
+}
+
+const MONTH_MS = 30 * 24 * 60 * 60_000
+/** Who was let in is not looked at again for this long. */
+const REMEMBERED_MS = 60 * 60_000
+const MAX_REMEMBERED = 20_000
+
+/**
+ * How many people may use the server, and whether anybody may. Refusals are `M_RESOURCE_LIMIT_EXCEEDED`.
+ * https://spec.matrix.org/latest/client-server-api/#server-notices
+ */
+export class UsageLimits {
+  readonly #deps: UsageLimitsDependencies
+  readonly #letIn = new LRUCache<UserId, number>({ max: MAX_REMEMBERED })
+
+  constructor(deps: UsageLimitsDependencies) {
+    this.#deps = deps
+  }
+
+  /** Throws where there is no place for a new account. */
+  async checkNewcomer(): Promise<void> {
+    const { db, options } = this.#deps
+    if (options.isDisabled) throw this.#disabled()
+    if (options.trialMs === 0 && (await this.#isFull(db.reader))) throw this.#full()
+  }
+
+  /** Counts a user as active; throws where there is no place for another. */
+  async check(requester: Requester): Promise<void> {
+    const { clock, options } = this.#deps
+    const { userId, isAdmin } = requester
+    if (isAdmin) return
+    if (options.isDisabled) throw this.#disabled()
+    if (options.maxMonthlyActiveUsers === undefined) return
+    const now = clock.now()
+    if ((this.#letIn.get(userId) ?? -Infinity) > now - REMEMBERED_MS) return
+    await this.#count(userId, now)
+    this.#letIn.set(userId, now)
+  }
+
+  async deleteOld(): Promise<void> {
+    const { db, clock, activeUsers } = this.#deps
+    await db.write('expire_active_users', (tx) => activeUsers.deleteBefore(tx, clock.now() - MONTH_MS))
+  }
+
+  async #count(userId: UserId, now: number): Promise<void> {
+    const { db, activeUsers } = this.#deps
+    await db.write('count_active_user', async (tx) => {
+      if (await this.#isOnTrial(tx, userId, now)) return
+      const isKnown = await activeUsers.isActiveSince(tx, userId, now - MONTH_MS)
+      if (!isKnown && (await this.#isFull(tx)) && !(await this.#isReserved(tx, userId))) throw this.#full()
+      await activeUsers.put(tx, userId, now)
+    })
+  }
+
+  async #isFull(q: Query): Promise<boolean> {
+    const { activeUsers, clock, options } = this.#deps
+    if (options.maxMonthlyActiveUsers === undefined) return false
+    return (await activeUsers.countSince(q, clock.now() - MONTH_MS)) >= options.maxMonthlyActiveUsers
+  }
+
+  async #isOnTrial(q: Query, userId: UserId, now: number): Promise<boolean> {
+    const { users, options } = this.#deps
+    const user = await users.get(q, userId)
+    if (user === undefined || user.userType === 'support') return true
+    const ofService =
+      user.appserviceId === undefined ? undefined : options.appserviceTrialMs[user.appserviceId]
+    return user.createdTs > now - (ofService ?? options.trialMs)
+  }
+
+  async #isReserved(q: Query, userId: UserId): Promise<boolean> {
+    const { threepids, options } = this.#deps
+    const owners = await Promise.all(
+      options.reservedThreepids.map(({ medium, address }) =>
+        threepids.findOwner(q, medium, address.toLowerCase()),
+      ),
+    )
+    return owners.includes(userId)
+  }
+
+  #disabled(): MatrixError {
+    return this.#refusal(this.#deps.options.disabledMessage || 'This server is disabled', 'hs_disabled')
+  }
+
+  #full(): MatrixError {
+    return this.#refusal('This server has reached its limit of monthly active users', 'monthly_active_user')
+  }
+
+  #refusal(message: string, limitType: string): MatrixError {
+    const { adminContact } = this.#deps.options
+    return new MatrixError('M_RESOURCE_LIMIT_EXCEEDED', message, {
+      fields: { limit_type: limitType, ...(adminContact !== undefined && { admin_contact: adminContact }) },
+    })
+  }
+}

@@ -1,0 +1,59 @@
+import { expect } from 'chai'
+import { startHomeserver } from '../../support/homeserver.js'
+import { ManualClock } from '../../support/manual-clock.js'
+import type { MatrixClient } from '../../support/matrix-client.js'
+
+const V3 = '/_matrix/client/v3'
+const MONTH_MS = 30 * 24 * 60 * 60_000
+
+async function refusal(client: MatrixClient, method = 'GET', target = `${V3}/sync`): Promise<unknown[]> {
+  const { status, body } = await client.request(method, target, method === 'POST' ? { body: {} } : {})
+  return status < 300 ? [status] : [status, body['errcode'], body['limit_type'], body['admin_contact']]
+}
+
+describe('limits of use', () => {
+  it('let so many people a month in, and take the others when there is room', async () => {
+    const clock = new ManualClock()
+    const config = { limit_usage_by_mau: true, max_mau_value: 1, admin_contact: 'mailto:admin@hs.test' }
+    await using hs = await startHomeserver({ clock, config })
+    const [alice, bob] = [await hs.register('alice'), await hs.register('bob')]
+    const admin = await hs.register('admin', { isAdmin: true })
+    const full = [403, 'M_RESOURCE_LIMIT_EXCEEDED', 'monthly_active_user', 'mailto:admin@hs.test']
+    expect(await refusal(alice)).to.deep.equal([200])
+    expect(await refusal(bob)).to.deep.equal(full)
+    expect(await refusal(bob, 'POST', `${V3}/createRoom`)).to.deep.equal(full)
+    expect(await refusal(alice, 'POST', `${V3}/createRoom`)).to.deep.equal([200])
+    expect(await refusal(admin)).to.deep.equal([200])
+    expect(await refusal(hs.client(), 'POST', `${V3}/register`)).to.deep.equal(full)
+    expect(await refusal(bob, 'GET', `${V3}/account/whoami`)).to.deep.equal([200])
+    await clock.advance(MONTH_MS / 2)
+    expect(await refusal(alice)).to.deep.equal([200])
+    await clock.advance(MONTH_MS / 2 + 1000)
+    expect(await refusal(bob)).to.deep.equal(full)
+    await clock.advance(MONTH_MS)
+    expect(await refusal(bob)).to.deep.equal([200])
+    expect(await refusal(alice)).to.deep.equal(full)
+  })
+
+  it('do not count who is new', async () => {
+    const clock = new ManualClock()
+    const config = { limit_usage_by_mau: true, max_mau_value: 0, mau_trial_days: 2 }
+    await using hs = await startHomeserver({ clock, config })
+    const alice = await hs.register('alice')
+    expect(await refusal(alice)).to.deep.equal([200])
+    await clock.advance(3 * 24 * 60 * 60_000)
+    expect((await refusal(alice))[0]).to.equal(403)
+  })
+
+  it('turn away all but administrators where the server is disabled', async () => {
+    await using hs = await startHomeserver({
+      config: { hs_disabled: true, hs_disabled_message: 'Closed for the winter' },
+    })
+    const alice = await hs.register('alice')
+    const admin = await hs.register('admin', { isAdmin: true })
+    expect(await refusal(alice)).to.deep.equal([403, 'M_RESOURCE_LIMIT_EXCEEDED', 'hs_disabled', undefined])
+    expect((await alice.request('GET', `${V3}/sync`)).body['error']).to.equal('Closed for the winter')
+    expect(await refusal(admin)).to.deep.equal([200])
+    expect((await alice.request('POST', `${V3}/logout`)).status).to.equal(200)
+  })
+})
