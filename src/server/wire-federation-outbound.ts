@@ -1,5 +1,4 @@
-import type { ServerName } from '../protocol/ids.js'
-import { serverNameOf, type RoomId, type UserId } from '../protocol/ids.js'
+import { serverNameOf, type RoomId, type ServerName, type UserId } from '../protocol/ids.js'
 import type { CrossSigning } from '../services/devices/cross-signing.js'
 import { DeviceListResyncs } from '../services/devices/device-list-resyncs.js'
 import type { Devices } from '../services/devices/devices.js'
@@ -13,6 +12,7 @@ import type { Receipts } from '../services/ephemeral/receipts.js'
 import { RemotePresence } from '../services/ephemeral/remote-presence.js'
 import { RemoteRoomEdus } from '../services/ephemeral/remote-room-edus.js'
 import type { Typing } from '../services/ephemeral/typing.js'
+import type { PartialRooms } from '../services/events/partial-rooms.js'
 import type { RoomState } from '../services/events/room-state.js'
 import { AudienceLookup } from '../services/federation/audience-lookup.js'
 import { DestinationBacklog } from '../services/federation/destination-backlog.js'
@@ -31,7 +31,6 @@ import { RemoteHierarchies } from '../services/remote/remote-hierarchies.js'
 import { RemoteProfiles } from '../services/remote/remote-profiles.js'
 import { RemotePublicRooms } from '../services/remote/remote-public-rooms.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
-import { usersOfPattern } from '../storage/stores/room-servers.js'
 import { FederationOutboxStore } from '../storage/stores/federation-outbox.js'
 import { FederationPositionsStore } from '../storage/stores/federation-positions.js'
 import { MissedRoomsStore } from '../storage/stores/missed-rooms.js'
@@ -39,7 +38,8 @@ import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { ReceivedToDeviceStore } from '../storage/stores/received-to-device.js'
 import { RelayedEventsStore } from '../storage/stores/relayed-events.js'
 import { RemoteDevicesStore } from '../storage/stores/remote-devices.js'
-import { RoomServersStore } from '../storage/stores/room-servers.js'
+import type { RoomMembersStore } from '../storage/stores/room-members.js'
+import { RoomServersStore, usersOfPattern } from '../storage/stores/room-servers.js'
 import { StateDeltasStore } from '../storage/stores/state-deltas.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
@@ -155,6 +155,8 @@ export interface FederationOutboundParts extends SharedParts {
   readonly logger: Logger
   readonly remoteDevices: RemoteDevices
   readonly roomState: Pick<RoomState, 'getStateEventAt'>
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
+  readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   readonly devices: Devices
   readonly crossSigning: CrossSigning
   readonly localKeys: LocalKeys
@@ -171,17 +173,78 @@ export function createFederationOutbound(
   parts: FederationOutboundParts,
   stores: Pick<Stores, 'devices' | 'events' | 'rooms'>,
 ) {
-  const { bus, serverName, onError, remoteDevices, presence } = parts
+  const { serverName, remoteDevices, presence } = parts
   const { db, streams } = parts.storage
+  const { outbox } = remoteDevices.stores
+  const feeds = createFeeds(parts, stores)
+  const { events, passing, sender, audience } = feeds
+  const isRemote = (userId: UserId): boolean => serverNameOf(userId) !== serverName
+  const remotePresence = new RemotePresence({
+    ...parts,
+    db,
+    isRemote,
+    filterSharing: (userIds) => remoteDevices.stores.remoteDevices.listFollowable(db.reader, userIds),
+  })
+  takeEdus(parts, remotePresence)
+  const introductions = new DeviceListIntroductions({
+    ...parts,
+    db,
+    store: new RoomServersStore(),
+    eventStream: streams.events,
+    audience,
+  })
+  for (const feed of [events, feeds.deviceLists, passing, introductions]) parts.bus.subscribe(feed)
+  return {
+    services: {
+      deviceListAnswers: new DeviceListAnswers({ ...parts, db, outbox, deviceStore: stores.devices }),
+    },
+    sender,
+    introductions,
+    onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => {
+      if (!isRemote(userId)) passing.onTyping(roomId, userId, typing)
+    },
+    background: {
+      start: async () => {
+        await events.start()
+        await feeds.deviceLists.start()
+        passing.start()
+        introductions.start()
+        remotePresence.start()
+        await sender.start()
+      },
+      stop: async () => {
+        remotePresence.stop()
+        await introductions.stop()
+        await passing.stop()
+        await feeds.deviceLists.stop()
+        await sender.stop()
+        await events.stop()
+      },
+      tasks: [
+        {
+          name: 'repeat_presence',
+          intervalMs: REPEAT_PRESENCE_MS,
+          run: () => passing.repeatPresence(presence.listPresent().filter((userId) => !isRemote(userId))),
+        },
+      ],
+    } satisfies BackgroundWork,
+  }
+}
+
+/** What follows streams, and sends what is new in them. */
+function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'events' | 'rooms'>) {
+  const { serverName, remoteDevices } = parts
+  const { db, streams } = parts.storage
+  const { outbox } = remoteDevices.stores
   const shared = {
     ...parts,
     db,
+    outbox,
     events: stores.events,
     rooms: stores.rooms,
     positions: new FederationPositionsStore(),
     store: new RoomServersStore(),
   }
-  const { outbox } = remoteDevices.stores
   const roomServers = new RoomServers({
     ...shared,
     deltas: new StateDeltasStore(),
@@ -194,8 +257,7 @@ export function createFederationOutbound(
     backlog: new DestinationBacklog({
       ...shared,
       missed: new MissedRoomsStore(),
-      outbox,
-      deviceListEdus: new DeviceListEdus({ ...shared, outbox }),
+      deviceListEdus: new DeviceListEdus(shared),
       localPattern: usersOfPattern(serverName),
     }),
   })
@@ -207,55 +269,12 @@ export function createFederationOutbound(
     sender,
   })
   const audience = new AudienceLookup({ ...shared, roomServers, events })
-  const deviceListFeed = new DeviceListFeed({
-    ...shared,
-    outbox,
-    stream: streams.deviceLists,
-    audience,
-    sender,
-  })
-  const passing = new PassingFeeds({ ...shared, streams, audience, sender })
-  const isRemote = (userId: UserId): boolean => serverNameOf(userId) !== serverName
-  const remotePresence = new RemotePresence({
-    ...shared,
-    isRemote,
-    filterSharing: (userIds) => remoteDevices.stores.remoteDevices.listFollowable(db.reader, userIds),
-  })
-  takeEdus(parts, remotePresence)
-  for (const feed of [events, deviceListFeed, passing]) bus.subscribe(feed)
   return {
-    services: {
-      deviceListAnswers: new DeviceListAnswers({ ...shared, outbox, deviceStore: stores.devices }),
-    },
     sender,
     audience,
-    introductions: new DeviceListIntroductions({ ...shared, audience }),
-    onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => {
-      if (!isRemote(userId)) passing.onTyping(roomId, userId, typing)
-    },
-    background: {
-      start: async () => {
-        await events.start()
-        await deviceListFeed.start()
-        passing.start()
-        remotePresence.start()
-        await sender.start()
-      },
-      stop: async () => {
-        remotePresence.stop()
-        await passing.stop()
-        await deviceListFeed.stop()
-        await sender.stop()
-        await events.stop()
-      },
-      tasks: [
-        {
-          name: 'repeat_presence',
-          intervalMs: REPEAT_PRESENCE_MS,
-          run: () => passing.repeatPresence(presence.listPresent().filter((userId) => !isRemote(userId))),
-        },
-      ],
-    } satisfies BackgroundWork,
+    events,
+    deviceLists: new DeviceListFeed({ ...shared, stream: streams.deviceLists, audience, sender }),
+    passing: new PassingFeeds({ ...shared, streams, audience, sender }),
   }
 }
 

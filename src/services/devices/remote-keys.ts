@@ -1,4 +1,4 @@
-import { serverNameOf, type DeviceId, type ServerName, type UserId } from '../../protocol/ids.js'
+import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { CrossSigningKeys, CrossSigningStore } from '../../storage/stores/cross-signing.js'
 import type { ClaimedKey, DeviceKeysRecord } from '../../storage/stores/e2e-keys.js'
@@ -249,7 +249,7 @@ function parseClaimed(answer: JsonObject, { userId, deviceId, algorithm }: Remot
   if (!isJsonObject(keys)) return []
   try {
     const key = parseOneTimeKeys(keys).find((one) => one.algorithm === algorithm)
-    return key ? [{ userId, deviceId: deviceId as DeviceId, ...key }] : []
+    return key ? [{ userId, deviceId, ...key }] : []
   } catch (error) {
     if (error instanceof MatrixError) return []
     throw error

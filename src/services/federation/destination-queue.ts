@@ -215,10 +215,10 @@ export class DestinationQueue {
     // Before they are read: what is missed from here on is written down again.
     this.#missed.clear()
     const part = await this.#deps.backlog.loadCatchUp(this.destination)
-    if (part.rooms.length === 0 && this.#missed.size === 0) {
-      await this.#recorded
-      if (this.#missed.size === 0) this.#isBehind = false
-    }
+    if (part.rooms.length > 0) return part
+    await this.#recorded
+    // Whatever is missed from here on is on its way into the database: then there is another round.
+    if (this.#missed.size === 0) this.#isBehind = false
     return part
   }
 

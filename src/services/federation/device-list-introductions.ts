@@ -1,11 +1,16 @@
 import type { ServerName, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomServersStore } from '../../storage/stores/room-servers.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import type { CrossSigning } from '../devices/cross-signing.js'
-import { CROSS_SIGNING_DEVICE } from '../devices/cross-signing.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { StreamName } from '../../storage/streams/stream-names.js'
+import { CROSS_SIGNING_DEVICE, type CrossSigning } from '../devices/cross-signing.js'
 import type { Devices } from '../devices/devices.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
+import type { PositionSink } from '../streams/notifier.js'
 import type { AudienceLookup } from './audience-lookup.js'
+import { StreamFollower } from './stream-follower.js'
 
 interface Dependencies {
   readonly db: Database
@@ -13,17 +18,41 @@ interface Dependencies {
   readonly audience: Pick<AudienceLookup, 'serversInRooms'>
   readonly devices: Pick<Devices, 'list' | 'recordChange'>
   readonly crossSigning: Pick<CrossSigning, 'isSetUp'>
+  readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
+  /** Rooms whose members were not all known. */
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
+  readonly eventStream: Pick<StreamIdGenerator, 'position'>
   readonly onError: (error: unknown) => void
 }
 
+/** Users of this server in a room that was joined lately; a room has one of them, mostly. */
+const MAX_USERS = 100
 const NOBODY: ReadonlySet<ServerName> = new Set()
 
 /** Makes a user's devices known to servers that have nothing to do with the user yet. */
-export class DeviceListIntroductions {
+export class DeviceListIntroductions implements PositionSink {
   readonly #deps: Dependencies
+  readonly #follower: StreamFollower
 
   constructor(deps: Dependencies) {
     this.#deps = deps
+    this.#follower = new StreamFollower({
+      position: () => deps.eventStream.position(),
+      take: (after, upTo) => this.#onCompleted(deps.partialRooms.completedBetween(after, upTo)),
+      onError: deps.onError,
+    })
+  }
+
+  start(): void {
+    this.#follower.start(this.#deps.eventStream.position())
+  }
+
+  stop(): Promise<void> {
+    return this.#follower.stop()
+  }
+
+  onNewPosition(stream: StreamName): void {
+    if (stream === 'events') this.#follower.kick()
   }
 
   /**
@@ -36,6 +65,15 @@ export class DeviceListIntroductions {
       if (await this.#meetsServers(userId, room.roomNid)) await this.#recordAll(userId)
     } catch (error) {
       this.#deps.onError(error)
+    }
+  }
+
+  /** Until the members of a room are known, a server that is in it may have been passed over. */
+  async #onCompleted(roomNids: readonly number[]): Promise<void> {
+    const { db, members } = this.#deps
+    for (const roomNid of roomNids) {
+      const users = await members.sampleLocalMembers(db.reader, roomNid, MAX_USERS)
+      for (const userId of users) await this.#recordAll(userId)
     }
   }
 

@@ -126,8 +126,8 @@ describe('updates of device lists', function () {
     await fake.waitForEdu((edu) => dig(edu, 'content', 'messages', '@user9:fake.test') !== undefined)
     const transactions = fake.received('PUT', '/_matrix/federation/v1/send/:txnId')
     for (const { body } of transactions) {
-      expect(eventsAt(body as JsonObject, 'pdus').length).to.be.at.most(50)
-      expect(eventsAt(body as JsonObject, 'edus').length).to.be.at.most(100)
+      expect(eventsAt(body, 'pdus').length).to.be.at.most(50)
+      expect(eventsAt(body, 'edus').length).to.be.at.most(100)
     }
     expect(new Set(transactions.map(({ path: url }) => url)).size).to.equal(transactions.length)
   })

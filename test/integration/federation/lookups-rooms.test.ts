@@ -148,7 +148,7 @@ describe('what servers ask each other about', function () {
           path: `/_matrix/federation/v1/openid/userinfo?access_token=${value}`,
           authorization: null,
         })
-      const known = await ask(String(token['access_token']))
+      const known = await ask(dig(token, 'access_token') as string)
       expect([known.status, known.json]).to.deep.equal([200, { sub: alice.userId }])
       const unknown = await ask('nonsense')
       expect([unknown.status, unknown.json['errcode']]).to.deep.equal([401, 'M_UNKNOWN_TOKEN'])

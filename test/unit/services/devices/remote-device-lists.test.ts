@@ -137,7 +137,7 @@ forEachDatabase('RemoteDeviceLists', (open) => {
 
   it('leaves alone what is malformed, or about strangers and users of others', async () => {
     await lists.fetch(BOB)
-    await update({ device_id: 5 as never, stream_id: 9 })
+    await update({ device_id: 5, stream_id: 9 })
     await update({ device_id: 'x\u0000', stream_id: 9 })
     await update({ device_id: 'B', stream_id: 9, prev_id: 'none' })
     await lists.onDeviceListUpdate('evil.test' as ServerName, { user_id: BOB, device_id: 'B', stream_id: 9 })
