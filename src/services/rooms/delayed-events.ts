@@ -116,14 +116,8 @@ export class DelayedEvents {
   async list(requester: Requester): Promise<JsonObject[]> {
     const { db, store, rateLimits } = this.#parts
     await rateLimits.consumeFor(requester, 'delayedEventManagement')
-    const { userId } = requester
-    const events = await store.listForUser(db.reader, userId)
-    if (!events.some(({ stateKey }) => stateKey !== undefined)) return events.map(toJson)
-    const left = await db.write('list_delayed_events', async (tx) => {
-      await store.deleteOvertaken(tx, { userId })
-      return store.listForUser(tx, userId)
-    })
-    return left.map(toJson)
+    const events = await store.listForUser(db.reader, requester.userId)
+    return events.map(toJson)
   }
 
   /**

@@ -36,11 +36,12 @@ const COLUMNS = `d.delay_id, d.user_id, d.device_id, r.room_id, d.type, d.state_
   d.delay_ms, d.running_since`
 
 /** Somebody else has changed the same piece of state since. */
-const OVERTAKEN = `state_key IS NOT NULL AND EXISTS (
+const overtaken = (table: string): string => `${table}.state_key IS NOT NULL AND EXISTS (
   SELECT 1 FROM current_state_deltas c JOIN events e ON e.event_nid = c.event_nid
-  WHERE c.room_nid = delayed_events.room_nid AND c.stream_ordering > delayed_events.position
-    AND c.type = delayed_events.type AND c.state_key = delayed_events.state_key
-    AND e.sender <> delayed_events.user_id)`
+  WHERE c.room_nid = ${table}.room_nid AND c.stream_ordering > ${table}.position
+    AND c.type = ${table}.type AND c.state_key = ${table}.state_key AND e.sender <> ${table}.user_id)`
+
+const OVERTAKEN = overtaken('delayed_events')
 
 /** Events that are to be sent later. */
 export class DelayedEventsStore {
@@ -80,9 +81,12 @@ export class DelayedEventsStore {
     return { count: row?.count ?? 0, firstTs: row?.first_ts ?? undefined }
   }
 
-  /** What a user has scheduled and is not sent yet, what is sent first at the front. Index delayed_events_user. */
+  /**
+   * What a user has scheduled and is not sent yet, without what others have overtaken; what is sent first at the front.
+   * Index delayed_events_user.
+   */
   async listForUser(q: Query, userId: UserId): Promise<DelayedEvent[]> {
-    return this.#list(q, 'd.user_id = ? ORDER BY d.send_ts, d.delay_id', [userId])
+    return this.#list(q, `d.user_id = ? AND NOT (${overtaken('d')}) ORDER BY d.send_ts, d.delay_id`, [userId])
   }
 
   /** When the next is to be sent. Index delayed_events_send. */
@@ -93,14 +97,9 @@ export class DelayedEventsStore {
     return row?.next_ts ?? undefined
   }
 
-  /** Cancels what others have overtaken by changing the same state: of a user, or of all that is sent until `dueTs`. */
-  async deleteOvertaken(
-    tx: Tx,
-    of: { userId: UserId } | { dueTs: number } | { delayId: string },
-  ): Promise<void> {
-    if ('userId' in of)
-      await tx.execute(`DELETE FROM delayed_events WHERE user_id = ? AND ${OVERTAKEN}`, [of.userId])
-    else if ('dueTs' in of)
+  /** Cancels what others have overtaken by changing the same state: one, or of all that is sent until `dueTs`. */
+  async deleteOvertaken(tx: Tx, of: { dueTs: number } | { delayId: string }): Promise<void> {
+    if ('dueTs' in of)
       await tx.execute(`DELETE FROM delayed_events WHERE send_ts <= ? AND ${OVERTAKEN}`, [of.dueTs])
     else await tx.execute(`DELETE FROM delayed_events WHERE delay_id = ? AND ${OVERTAKEN}`, [of.delayId])
   }
