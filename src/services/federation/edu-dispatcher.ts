@@ -1,5 +1,4 @@
-import type { RoomId, ServerName } from '../../protocol/ids.js'
-import { parseRoomId } from '../../protocol/ids.js'
+import { parseRoomId, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { ServerAcls } from './server-acls.js'

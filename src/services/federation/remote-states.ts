@@ -73,28 +73,36 @@ export class RemoteStates {
     const ids = await this.#stateIds(room, eventId, server)
     await this.#complete(room, ids, { eventId, server })
     const held = await this.#parts.events.getByIds(this.#db.reader, [...ids.state, eventId])
+    const state = await this.#assemble(room, eventId, { claimed: ids.state, held })
+    if (typeof state !== 'string') return state
+    this.#parts.logger.warn(
+      { eventId, server, reason: state },
+      'What a server says of a state is not believed',
+    )
+    return undefined
+  }
+
+  /** The state after the event, or why the one before it cannot be one of the room. */
+  async #assemble(
+    room: RoomRecord,
+    eventId: EventId,
+    { claimed, held }: { claimed: readonly EventId[]; held: ReadonlyMap<EventId, StoredEvent> },
+  ): Promise<readonly EventId[] | string> {
     const own = held.get(eventId)
-    if (own?.roomNid !== room.roomNid)
-      return this.#disbelieve('it does not have the event itself', { eventId, server })
+    if (own?.roomNid !== room.roomNid) return 'the event itself cannot be had'
     const state = new Map<StateKey, EventId>()
-    for (const id of ids.state) {
+    for (const id of claimed) {
       const stored = held.get(id)
       if (!isStateOf(room, stored)) continue
       const key = stateKeyOf(stored.event.type, stored.event.stateKey ?? '')
-      if (state.has(key)) return this.#disbelieve('it has two events for one key', { eventId, server })
+      if (state.has(key)) return 'there are two events for one key'
       state.set(key, id)
     }
     const { event } = own
     if (isStateOf(room, own)) state.set(stateKeyOf(event.type, event.stateKey ?? ''), eventId)
-    if (!(await this.#isOfOurRoom(room, state))) {
-      return this.#disbelieve('it does not begin with the create event', { eventId, server })
-    }
-    return [...state.values()]
-  }
-
-  #disbelieve(reason: string, fields: { eventId: EventId; server: ServerName }): undefined {
-    this.#parts.logger.warn({ ...fields, reason }, 'The state that a server tells of is not believed')
-    return undefined
+    return (await this.#isOfOurRoom(room, state))
+      ? [...state.values()]
+      : 'it does not begin with the create event'
   }
 
   /** The one event about which nobody can disagree. */

@@ -99,16 +99,20 @@ export class RoomInbox {
     this.#running.set(roomNid, work)
   }
 
+  #mustStop(): boolean {
+    return this.#isStopping
+  }
+
   async #work(roomNid: number): Promise<void> {
     const { store, rooms } = this.#parts
     const room = (await rooms.getByNids(this.#db.reader, [roomNid])).get(roomNid)
-    while (!this.#isStopping) {
+    while (!this.#mustStop()) {
       this.#again.delete(roomNid)
       const batch = await store.listFirst(this.#db.reader, roomNid, BATCH)
       if (batch.length === 0) return
       const done: InboxEvent[] = []
       for (const waiting of batch) {
-        if (this.#isStopping) break
+        if (this.#mustStop()) break
         if (room) await this.#handle(room, waiting)
         done.push(waiting)
       }

@@ -33,7 +33,9 @@ describe('What other servers are told of rooms', () => {
   }
   const idsOf = (room: ScriptedRoom, list: readonly JsonObject[]): string[] => {
     const known = new Map([...room.events].map(([id, event]) => [JSON.stringify(event.json['hashes']), id]))
-    return list.map((pdu) => known.get(JSON.stringify(pdu['hashes'])) ?? `unknown ${String(pdu['type'])}`)
+    return list.map(
+      (pdu) => known.get(JSON.stringify(pdu['hashes'])) ?? `unknown ${JSON.stringify(pdu['type'])}`,
+    )
   }
   async function roomOf(
     version: string,
@@ -67,8 +69,7 @@ describe('What other servers are told of rooms', () => {
       const create = room.current('m.room.create').eventId
       const listed = second.authEventIds.includes(create) ? [] : [create]
       const expected = new Set([...listed, ...second.authEventIds, first.eventId, leave.eventId])
-      for (const id of expected)
-        for (const next of room.events.get(id as never)!.authEventIds) expected.add(next)
+      for (const id of expected) for (const next of room.events.get(id)!.authEventIds) expected.add(next)
       expect(await chainOf(second.eventId)).to.have.members([...expected])
       const pdu = eventsAt(await ask(path`/_matrix/federation/v1/event/${rules}`), 'pdus')[0]!
       const authEvents = (pdu['auth_events'] as (string | [string])[]).map((id) =>

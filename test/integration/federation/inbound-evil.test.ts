@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { expect } from 'chai'
 import type { Event } from '../../../src/protocol/event.js'
 import type { JsonObject } from '../../../src/util/json.js'
@@ -132,7 +133,7 @@ describe('A server that cannot be trusted', () => {
     ]
     for (const lie of lies) {
       const [far, near, sent] = room.say(CAROL, 'far', 'near', 'sent') as [Event, Event, Event]
-      void far
+      far
       fake.on('POST', `${V1}/get_missing_events/:roomId`, () => ({ json: { events: [toJson(near)] } }))
       fake.on('GET', `${V1}/state_ids/:roomId`, () => ({
         json: { pdu_ids: lie, auth_chain_ids: [...other.events.keys()] },
@@ -179,7 +180,7 @@ describe('A server that cannot be trusted', () => {
   it('may answer with anything at all', async () => {
     const room = await roomOf('12')
     const [join] = room.ends as [Event]
-    const answers: ((response: import('node:http').ServerResponse) => void)[] = [
+    const answers: ((response: ServerResponse) => void)[] = [
       (response) => response.end('no json'),
       (response) => response.end('[]'),
       (response) => response.end('{"events":{}}'),

@@ -28,7 +28,7 @@ describe('The history of rooms that were joined late', () => {
     let from: string | undefined
     for (let page = 0; page < 20; page++) {
       const answer: JsonObject = await bob.messages(roomId, { dir: 'b', limit, ...(from && { from }) })
-      ids.push(...eventsAt(answer, 'chunk').map((event) => String(event['event_id'])))
+      ids.push(...eventsAt(answer, 'chunk').map((event) => event['event_id'] as string))
       if (answer['end'] === undefined) return ids.reverse()
       from = answer['end'] as string
     }
@@ -107,7 +107,7 @@ describe('The history of rooms that were joined late', () => {
     await join(roomId)
     const { chunk } = await bob.messages(roomId, { dir: 'b', limit: 1 })
     const [last] = eventsAt(chunk)
-    const target = path`/_matrix/client/v3/rooms/${roomId}/context/${String(last!['event_id'])}?limit=8`
+    const target = path`/_matrix/client/v3/rooms/${roomId}/context/${last!['event_id'] as string}?limit=8`
     const context = await bob.must('GET', target.replace('%3F', '?'))
     const ids = eventsAt(context, 'events_before').map((event) => event['event_id'])
     expect(ids).to.include.members(said.slice(-3))

@@ -8,8 +8,8 @@ import {
   createRoom,
   joinOf,
   RemoteServer,
+  type EventFixture,
 } from '../../../support/event-services.js'
-import type { EventFixture } from '../../../support/event-services.js'
 
 forEachDatabase('ExtremityCleanup', (open) => {
   let fixture: EventFixture
