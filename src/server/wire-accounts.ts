@@ -11,6 +11,7 @@ import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
 import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
+import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { UiAuth } from '../services/accounts/ui-auth.js'
 import { dummyStage, passwordStage, registrationTokenStage } from '../services/accounts/ui-auth-stages.js'
@@ -83,6 +84,7 @@ export interface AccountParts {
   readonly remoteProfiles?: ProfilesDependencies['remoteProfiles']
   /** The application services; without it there are none. */
   readonly registry?: AppserviceRegistry
+  readonly queries?: Pick<AppserviceQueries, 'hasUser'>
   readonly deviceCleanups: readonly DeviceCleanup[]
   readonly userCleanups: readonly UserCleanup[]
   readonly autoJoiner: AutoJoiner
@@ -259,6 +261,7 @@ function wireUserData(parts: AccountParts, stores: AccountStores, options: Accou
       shareRoom: parts.shareRoom,
       onProfileChanged: parts.onProfileChanged,
       remoteProfiles: parts.remoteProfiles,
+      queries: parts.queries,
       options: options.profiles,
     }),
     accountData: new AccountData({

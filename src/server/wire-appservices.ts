@@ -105,10 +105,16 @@ export function createAppserviceLookups(
 export function createAppserviceServices(
   parts: AppserviceParts,
   stores: Stores,
-): { services: AppserviceServices; background: BackgroundWork; authenticator: AppserviceAuthenticator } {
+): {
+  services: AppserviceServices
+  background: BackgroundWork
+  authenticator: AppserviceAuthenticator
+  audience: AppserviceAudience
+} {
   const { config, clock, registry, client, storage, networkRooms } = parts
   const { db } = storage
-  const sender = createSender(parts, stores)
+  const audience = new AppserviceAudience({ ...stores, db, caches: storage.caches, registry })
+  const sender = createSender(parts, stores, audience)
   const accounts = new AppserviceAccounts({
     ...stores,
     db,
@@ -120,6 +126,7 @@ export function createAppserviceServices(
   })
   registry.onChange(() => void accounts.ensureSenders().catch(parts.onError))
   return {
+    audience,
     services: {
       networkRooms,
       appserviceAccounts: accounts,
@@ -148,12 +155,15 @@ export function createAppserviceServices(
   }
 }
 
-function createSender(parts: AppserviceParts, stores: Stores): AppserviceSender {
+function createSender(
+  parts: AppserviceParts,
+  stores: Stores,
+  audience: AppserviceAudience,
+): AppserviceSender {
   const { storage, bus, registry, clientEvents, queries, client, clock, logger, onError } = parts
   const { typing, presence, e2eKeys } = parts
-  const { db, caches, streams } = storage
-  const shared = { ...stores, db, caches, registry, clientEvents, queries }
-  const audience = new AppserviceAudience(shared)
+  const { db, streams } = storage
+  const shared = { ...stores, db, registry, clientEvents, queries }
   const transactions = new AppserviceTransactions({
     ...shared,
     audience,

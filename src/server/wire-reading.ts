@@ -28,6 +28,7 @@ import type { PublicRoomsStore } from '../storage/stores/public-rooms.js'
 import { RelationsStore } from '../storage/stores/relations.js'
 import { RoomStaysStore } from '../storage/stores/room-stays.js'
 import { RoomTimelineStore } from '../storage/stores/room-timeline.js'
+import type { RoomRecord } from '../storage/stores/rooms.js'
 import { StateHistoryStore } from '../storage/stores/state-history.js'
 import type { Clock } from '../util/clock.js'
 import type { EventStores } from './wire-events.js'
@@ -43,6 +44,8 @@ export interface ReadingParts {
   readonly retention?: RetentionPolicies | undefined
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: PartialRooms
+  /** Whether an application service has somebody in a room; without it, there are none. */
+  readonly isServiceInRoom?: (appserviceId: string, room: RoomRecord) => Promise<boolean>
   /** How the history is got that is not held. Without it, there is none. */
   readonly history?: { readonly backfill: Backfill; readonly remoteTimestamps: RemoteTimestamps }
 }
@@ -147,7 +150,7 @@ export function createReadingServices(
       publicRooms: others.publicRooms,
       accountData: others.accountData,
     }),
-    roomMembers: new RoomMembers(db, { ...shared, ...all }),
+    roomMembers: new RoomMembers(db, { ...shared, ...all, isServiceInRoom: parts.isServiceInRoom }),
     roomStateViews: stateViews,
     singleEvents: new SingleEvents(shared),
     threads: new Threads(db, { ...shared, relations: stores.relations, events: others.events }),

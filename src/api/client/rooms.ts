@@ -65,6 +65,6 @@ export const getJoinedMembersByRoom = route({
   path: '/_matrix/client/v3/rooms/:roomId/joined_members',
   auth: 'user',
   async handler({ params, requester }, { roomMembers }) {
-    return { joined: await roomMembers.listJoined(requester.userId, params.roomId) }
+    return { joined: await roomMembers.listJoined(requester, params.roomId) }
   },
 })

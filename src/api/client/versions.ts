@@ -59,6 +59,9 @@ const FEATURES: Readonly<Record<string, boolean>> = {
   'org.matrix.msc4380': true,
   'org.matrix.msc4380.stable': true,
   'org.matrix.msc4155': true,
+  // Pings of application services, and switching off the pushers of other devices: v1.7 and a proposal.
+  'fi.mau.msc2659.stable': true,
+  'org.matrix.msc3881': true,
 }
 
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientversions */

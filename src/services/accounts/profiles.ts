@@ -11,6 +11,7 @@ import type { Database } from '../../storage/database.js'
 import type { ProfileRecord, ProfilesStore } from '../../storage/stores/profiles.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
+import type { AppserviceQueries } from '../appservices/appservice-queries.js'
 import type { RemoteProfiles } from '../remote/remote-profiles.js'
 import type { Requester } from './requester.js'
 
@@ -50,6 +51,8 @@ export interface ProfilesDependencies {
   readonly onProfileChanged: (change: ProfileChange) => void
   /** Without it, other servers cannot be asked. */
   readonly remoteProfiles?: RemoteProfiles | undefined
+  /** Asks application services for users that they may yet have to make. */
+  readonly queries?: Pick<AppserviceQueries, 'hasUser'> | undefined
   readonly options: ProfileOptions
 }
 
@@ -215,9 +218,13 @@ export class Profiles {
   }
 
   async #require(userId: UserId): Promise<ProfileRecord> {
-    const profile = this.#isLocal(userId)
-      ? await this.#deps.profiles.get(this.#deps.db.reader, userId)
-      : undefined
+    if (!this.#isLocal(userId)) throw notFound('Profile not found')
+    const { db, profiles, queries } = this.#deps
+    let profile = await profiles.get(db.reader, userId)
+    // A service that says it has the user has made the account by then.
+    if (profile === undefined && (await queries?.hasUser(userId))) {
+      profile = await profiles.get(db.reader, userId)
+    }
     if (profile === undefined) throw notFound('Profile not found')
     return profile
   }

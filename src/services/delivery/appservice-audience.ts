@@ -60,6 +60,11 @@ export class AppserviceAudience {
     return interesting
   }
 
+  /** Whether a service has somebody in a room. */
+  async isInside(appserviceId: string, room: RoomName): Promise<boolean> {
+    return (await this.#inRoom(room)).has(appserviceId)
+  }
+
   /** Of these users those who are in a room with the service, or are its own. */
   async interestingUsers(
     registration: AppserviceRegistration,

@@ -5,8 +5,10 @@ import type { Database, Query } from '../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { StateHistoryStore } from '../../storage/stores/state-history.js'
 import type { JsonObject } from '../../util/json.js'
+import type { Requester } from '../accounts/requester.js'
 import type { ClientEvents, EventReader } from '../events/client-events.js'
 import type { EventVisibility } from '../events/event-visibility.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
@@ -34,6 +36,8 @@ interface Parts {
   readonly members: RoomMembersStore
   readonly timeline: RoomTimelineStore
   readonly history: StateHistoryStore
+  /** Whether an application service has somebody in a room; without it, there are none. */
+  readonly isServiceInRoom?: ((appserviceId: string, room: RoomRecord) => Promise<boolean>) | undefined
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: Pick<PartialRooms, 'whenWhole'> | undefined
 }
@@ -65,11 +69,20 @@ export class RoomMembers {
   }
 
   /**
-   * The profiles of those who are in the room, by user ID. 403 `M_FORBIDDEN` unless the reader is. Waits as `list`.
+   * The profiles of those who are in the room, by user ID. 403 `M_FORBIDDEN` unless the reader is, or somebody
+   * else of the reader's application service. Waits as `list`.
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidjoined_members
    */
-  async listJoined(userId: UserId, roomId: RoomId): Promise<JsonObject> {
-    const room = await this.#parts.access.requireJoined(userId, roomId)
+  async listJoined(
+    { userId, appserviceId }: Pick<Requester, 'userId' | 'appserviceId'>,
+    roomId: RoomId,
+  ): Promise<JsonObject> {
+    const known = appserviceId === undefined ? undefined : await this.#parts.roomState.findRoom(roomId)
+    const isService =
+      known !== undefined &&
+      appserviceId !== undefined &&
+      (await this.#parts.isServiceInRoom?.(appserviceId, known)) === true
+    const room = isService ? known : await this.#parts.access.requireJoined(userId, roomId)
     await this.#parts.partialRooms?.whenWhole(room.roomNid)
     const members = await this.#parts.members.listForRoom(this.#db.reader, room.roomNid, ['join'])
     return Object.fromEntries(

@@ -183,6 +183,25 @@ describe('application services as users', () => {
     service.onRequest = () => undefined
   })
 
+  it('are asked for users that they may yet have to make, and see who is in their rooms', async () => {
+    service.onRequest = async ({ path: asked }) => {
+      if (asked !== '/_matrix/app/v1/users/@_bridge_asked:hs.test') return undefined
+      await bot.registerGhost('_bridge_asked')
+      return { status: 200 }
+    }
+    const profile = await alice.must('GET', path`/_matrix/client/v3/profile/${'@_bridge_asked:hs.test'}`)
+    expect(profile['displayname']).to.equal('_bridge_asked')
+    const unknown = await alice.request('GET', path`/_matrix/client/v3/profile/${'@_bridge_none:hs.test'}`)
+    expect(unknown.status).to.equal(404)
+    service.onRequest = () => undefined
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    const target = path`/_matrix/client/v3/rooms/${roomId}/joined_members`
+    expect((await bot.request('GET', target)).status).to.equal(403)
+    await service.client(server.url, '@_bridge_asked:hs.test').join(roomId)
+    const { joined } = await bot.must('GET', target)
+    expect(Object.keys(joined as object)).to.have.members([alice.userId, '@_bridge_asked:hs.test'])
+  })
+
   it('ping themselves through the server', async () => {
     const ping = (client: MatrixClient, id = 'bridge') =>
       client.request('POST', path`/_matrix/client/v1/appservice/${id}/ping`, {
