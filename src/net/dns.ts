@@ -37,7 +37,7 @@ export interface Dns {
 const MAX_LOOKUPS = 2
 /** Of SRV look-ups: sockets only. */
 const MAX_QUERIES = 50
-const SRV_ATTEMPT_MS = 2_000
+const SRV_ATTEMPT_MS = 1_000
 const SRV_ATTEMPTS = 2
 /** What the name servers say when there is no such record. */
 const NO_RECORD: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA'])
@@ -67,23 +67,33 @@ export function createSystemDns(): Dns {
   }
 }
 
-/** Neither interface tells how long an answer is valid. */
-const LOOKUP_MS = 60_000
-const SRV_MS = 5 * 60_000
-const FAILURE_MS = 15_000
+/** How long answers are remembered: neither interface tells. In milliseconds. */
+interface Lifetimes {
+  readonly success: number
+  readonly failure: number
+  /** For so much longer an answer is given while a new one is on its way. */
+  readonly stale: number
+}
+
+const LOOKUPS: Lifetimes = { success: 60_000, failure: 15_000, stale: 0 }
+/** Where name servers do not answer, only the first is to wait for that. */
+const QUERIES: Lifetimes = { success: 5 * 60_000, failure: 60_000, stale: 60 * 60_000 }
 const MAX_ENTRIES = 10_000
 
 interface Remembered<T> {
   readonly outcome: Promise<T>
+  /** Infinity while it, or what takes its place, is on its way. */
   until: number
 }
 
-/** Remembers answers for minutes, failures for seconds, and asks the same question once at a time. */
+type Memory<T> = LRUCache<string, Remembered<T>>
+
+/** Remembers answers for minutes, failures for less, and asks the same question once at a time. */
 export class CachingDns implements Dns {
   readonly #dns: Dns
   readonly #clock: Pick<Clock, 'now'>
-  readonly #lookups = new LRUCache<string, Remembered<readonly ResolvedAddress[]>>(upTo(MAX_ENTRIES))
-  readonly #srv = new LRUCache<string, Remembered<readonly SrvRecord[]>>(upTo(MAX_ENTRIES))
+  readonly #lookups: Memory<readonly ResolvedAddress[]> = new LRUCache(upTo(MAX_ENTRIES))
+  readonly #queries: Memory<readonly SrvRecord[]> = new LRUCache(upTo(MAX_ENTRIES))
 
   constructor(dns: Dns, clock: Pick<Clock, 'now'>) {
     this.#dns = dns
@@ -91,27 +101,38 @@ export class CachingDns implements Dns {
   }
 
   lookup(hostname: string): Promise<readonly ResolvedAddress[]> {
-    return this.#ask(this.#lookups, { key: hostname, ms: LOOKUP_MS }, () => this.#dns.lookup(hostname))
+    return this.#recall(this.#lookups, { key: hostname, lifetimes: LOOKUPS }, () =>
+      this.#dns.lookup(hostname),
+    )
   }
 
   resolveSrv(name: string): Promise<readonly SrvRecord[]> {
-    return this.#ask(this.#srv, { key: name, ms: SRV_MS }, () => this.#dns.resolveSrv(name))
+    return this.#recall(this.#queries, { key: name, lifetimes: QUERIES }, () => this.#dns.resolveSrv(name))
   }
 
-  #ask<T>(
-    cache: LRUCache<string, Remembered<T>>,
-    { key, ms }: { key: string; ms: number },
+  #recall<T>(
+    memory: Memory<T>,
+    { key, lifetimes }: { key: string; lifetimes: Lifetimes },
     ask: () => Promise<T>,
   ): Promise<T> {
     const now = this.#clock.now()
-    const known = cache.get(key)
+    const known = memory.get(key)
     if (known !== undefined && known.until > now) return known.outcome
     const asked: Remembered<T> = { outcome: ask(), until: Infinity }
-    cache.set(key, asked)
+    const settle = (ms: number): void => {
+      asked.until = this.#clock.now() + ms
+      memory.set(key, asked)
+    }
     asked.outcome.then(
-      () => (asked.until = this.#clock.now() + ms),
-      () => (asked.until = this.#clock.now() + FAILURE_MS),
+      () => settle(lifetimes.success),
+      () => settle(lifetimes.failure),
     )
-    return asked.outcome
+    if (known === undefined || known.until + lifetimes.stale <= now) {
+      memory.set(key, asked)
+      return asked.outcome
+    }
+    // Until the new answer takes its place.
+    known.until = Infinity
+    return known.outcome
   }
 }

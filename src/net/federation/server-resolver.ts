@@ -109,14 +109,13 @@ export class ServerResolver {
   ): Promise<
     Omit<ServerResolution, 'rule' | 'wellKnown'> & { rule: 'srv' | 'deprecated srv' | 'default port' }
   > {
-    const srv: SrvLookup[] = []
-    for (const [prefix, rule] of SRV_PREFIXES) {
-      const lookup = await this.#lookupSrv(`${prefix}.${name.host}`)
-      srv.push(lookup)
-      if (lookup.records.length === 0) continue
-      const records = orderRecords(lookup.records, this.#deps.random)
+    // Both at once: whoever has the older record alone does not wait for longer.
+    const srv = await Promise.all(SRV_PREFIXES.map(([prefix]) => this.#lookupSrv(`${prefix}.${name.host}`)))
+    for (const [index, [, rule]] of SRV_PREFIXES.entries()) {
+      const { records } = srv[index]!
+      if (records.length === 0) continue
       // A target of "." says that the service is decidedly not available.
-      const targets = records
+      const targets = orderRecords(records, this.#deps.random)
         .filter((record) => record.name !== '' && record.name !== '.')
         .map((record) => ({
           host: record.name.replace(/\.$/, ''),

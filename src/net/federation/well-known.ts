@@ -52,9 +52,14 @@ export class WellKnown {
 
   /** What a host delegates to. `host`: a name without port. Never rejects. */
   async lookup(host: string): Promise<WellKnownAnswer> {
+    const now = this.#clock.now()
     const known = this.#answers.get(host)
-    if (known !== undefined && known.until > this.#clock.now()) return known.answer
-    return this.#flights.run(host, () => this.#ask(host, known))
+    if (known !== undefined && known.until > now) return known.answer
+    const asked = this.#flights.run(host, () => this.#ask(host, known))
+    // Of hosts that do not answer at all, which takes longest to find out, only the first waits.
+    return known !== undefined && isOutage(known.answer) && known.until + GRACE_MS > now
+      ? known.answer
+      : asked
   }
 
   /** So that the next look-up asks. */
@@ -65,8 +70,7 @@ export class WellKnown {
   async #ask(host: string, previous: Remembered | undefined): Promise<WellKnownAnswer> {
     const { answer, lifetimeMs } = await this.#fetch(host)
     const now = this.#clock.now()
-    const isOutage = answer.kind === 'none' && (answer.status === undefined || answer.status >= 500)
-    if (isOutage && previous?.answer.kind === 'delegated' && previous.until + GRACE_MS > now) {
+    if (isOutage(answer) && previous?.answer.kind === 'delegated' && previous.until + GRACE_MS > now) {
       return previous.answer
     }
     this.#answers.set(host, { answer, until: now + lifetimeMs })
@@ -91,6 +95,11 @@ export class WellKnown {
       return { answer, lifetimeMs: NOTHING_LIFETIME_MS }
     }
   }
+}
+
+/** Nobody answers, or somebody in front of nothing. */
+function isOutage(answer: WellKnownAnswer): boolean {
+  return answer.kind === 'none' && (answer.status === undefined || answer.status >= 500)
 }
 
 /** The body counts as JSON whatever its type is said to be. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { CachingDns, createSystemDns, type Dns, type SrvRecord } from '../../../src/net/dns.js'
+import { createDeferred } from '../../../src/util/deferred.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { rejection } from '../../support/rejection.js'
 
@@ -9,6 +10,7 @@ class CountingDns implements Dns {
   lookups = 0
   queries = 0
   fails = false
+  srvGate: Promise<unknown> = Promise.resolve()
 
   lookup() {
     this.lookups++
@@ -16,9 +18,10 @@ class CountingDns implements Dns {
     return Promise.resolve([{ address: '192.0.2.1', family: 4 } as const])
   }
 
-  resolveSrv() {
+  async resolveSrv() {
     this.queries++
-    return Promise.resolve([RECORD])
+    await this.srvGate
+    return [RECORD]
   }
 }
 
@@ -43,12 +46,32 @@ describe('CachingDns', () => {
       [59_000, 1, 1],
       [2_000, 2, 1],
       [240_000, 3, 2],
+      [240_000, 4, 2],
     ] as const) {
       clock.advance(ms)
       expect(await dns.lookup('a.test')).to.have.length(1)
       expect(await dns.resolveSrv('a.test')).to.deep.equal([RECORD])
       expect([inner.lookups, inner.queries]).to.deep.equal([lookups, queries])
     }
+  })
+
+  it('lets only the first wait for name servers that do not answer', async () => {
+    inner.srvGate = Promise.reject(Object.assign(new Error('no'), { code: 'ETIMEOUT' }))
+    expect(await rejection(dns.resolveSrv('a.test'))).to.have.property('code', 'ETIMEOUT')
+    clock.advance(61_000)
+    const gate = createDeferred()
+    inner.srvGate = gate.promise
+    for (let count = 0; count < 3; count++) {
+      expect(await rejection(dns.resolveSrv('a.test'))).to.have.property('code', 'ETIMEOUT')
+    }
+    expect(inner.queries).to.equal(2)
+    gate.resolve()
+    await clock.advanceAsync(0)
+    expect(await dns.resolveSrv('a.test')).to.deep.equal([RECORD])
+    clock.advance(2 * 60 * 60_000)
+    inner.srvGate = Promise.resolve()
+    expect(await dns.resolveSrv('a.test')).to.deep.equal([RECORD])
+    expect(inner.queries).to.equal(3)
   })
 
   it('forgets failures after seconds', async () => {

@@ -120,6 +120,21 @@ describe('WellKnown', () => {
     expect(await host.server()).to.equal('down')
   })
 
+  it('lets only the first wait for a host that does not answer', async () => {
+    host.answer = new HttpFailure('timeout', 'nothing came')
+    expect(await host.server()).to.equal('nothing came')
+    host.clock.advance(61 * 60_000)
+    const gate = createDeferred()
+    host.gate = gate.promise
+    host.answer = { text: '{"m.server":"m.test"}' }
+    expect(await host.server()).to.equal('nothing came')
+    expect(await host.server()).to.equal('nothing came')
+    expect(host.requests).to.have.length(2)
+    gate.resolve()
+    await host.clock.advanceAsync(0)
+    expect(await host.server()).to.equal('m.test')
+  })
+
   it('believes a host that says that it does not delegate any more', async () => {
     await host.server()
     host.answer = { status: 404, text: '' }
