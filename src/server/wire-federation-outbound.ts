@@ -34,7 +34,6 @@ import type { LocalBus } from '../services/streams/local-bus.js'
 import { FederationOutboxStore } from '../storage/stores/federation-outbox.js'
 import { FederationPositionsStore } from '../storage/stores/federation-positions.js'
 import { MissedRoomsStore } from '../storage/stores/missed-rooms.js'
-import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { ReceivedToDeviceStore } from '../storage/stores/received-to-device.js'
 import { RelayedEventsStore } from '../storage/stores/relayed-events.js'
 import { RemoteDevicesStore } from '../storage/stores/remote-devices.js'
@@ -155,7 +154,7 @@ export interface FederationOutboundParts extends SharedParts {
   readonly logger: Logger
   readonly remoteDevices: RemoteDevices
   readonly roomState: Pick<RoomState, 'getStateEventAt'>
-  readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'get'>
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   readonly devices: Devices
   readonly crossSigning: CrossSigning
@@ -245,11 +244,7 @@ function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'event
     positions: new FederationPositionsStore(),
     store: new RoomServersStore(),
   }
-  const roomServers = new RoomServers({
-    ...shared,
-    deltas: new StateDeltasStore(),
-    partialState: new PartialStateStore(),
-  })
+  const roomServers = new RoomServers({ ...shared, deltas: new StateDeltasStore() })
   const sender = new FederationSender({
     ...shared,
     client: parts.remote.federationClient,

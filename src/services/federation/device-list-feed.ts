@@ -24,6 +24,7 @@ interface Dependencies {
 }
 
 const POSITION = 'device_lists'
+const MAX_UNWRITTEN = 1_000
 
 /**
  * Follows the stream of device lists, and puts what has changed of this server's users into the outbox for each server
@@ -32,6 +33,7 @@ const POSITION = 'device_lists'
 export class DeviceListFeed implements PositionSink {
   readonly #deps: Dependencies
   readonly #follower: StreamFollower
+  #stored = 0
 
   constructor(deps: Dependencies) {
     this.#deps = deps
@@ -48,6 +50,7 @@ export class DeviceListFeed implements PositionSink {
     const stored = await positions.get(db.reader, POSITION)
     const position = stored ?? stream.position()
     if (stored === undefined) await db.write('begin_feed', (tx) => positions.set(tx, POSITION, position))
+    this.#stored = position
     this.#follower.start(position)
   }
 
@@ -72,10 +75,13 @@ export class DeviceListFeed implements PositionSink {
         streamId,
       })),
     )
+    // Where nobody is to be told, it does no harm to find that out again.
+    if (rows.length === 0 && upTo - this.#stored < MAX_UNWRITTEN) return
     await db.write('queue_device_lists', async (tx) => {
-      if (rows.length > 0) await outbox.putDeviceChanges(tx, rows)
+      await outbox.putDeviceChanges(tx, rows)
       await positions.set(tx, POSITION, upTo)
     })
+    this.#stored = upTo
     sender.noteOutbox(new Set(rows.map(({ destination }) => destination)))
   }
 }

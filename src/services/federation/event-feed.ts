@@ -6,6 +6,7 @@ import type { RelayedEventsStore } from '../../storage/stores/relayed-events.js'
 import type { RoomServersStore, StreamedEvent } from '../../storage/stores/room-servers.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
+import type { Clock, Timer } from '../../util/clock.js'
 import type { RoomState } from '../events/room-state.js'
 import type { PositionSink } from '../streams/notifier.js'
 import { withoutUnsigned } from './destination-queue.js'
@@ -15,6 +16,7 @@ import { Watermark } from './watermark.js'
 
 interface Dependencies {
   readonly db: Database
+  readonly clock: Clock
   readonly serverName: ServerName
   readonly store: RoomServersStore
   readonly events: EventsStore
@@ -29,6 +31,8 @@ interface Dependencies {
 
 const POSITION = 'events'
 const BATCH = 500
+/** Where it stands is written no more often; what a crash makes it send again, others have already. */
+const WRITE_MS = 1_000
 
 /**
  * Follows the events stream and hands this server's events, and those that it relays, to the queues of the servers in
@@ -40,6 +44,7 @@ export class EventFeed implements PositionSink {
   #running: Promise<void> | undefined
   #stored = 0
   #writing: Promise<void> | undefined
+  #timer: Timer | undefined
   #isStarted = false
   #isStopped = false
 
@@ -47,7 +52,7 @@ export class EventFeed implements PositionSink {
     this.#deps = deps
     deps.sender.onSettled((pdus) => {
       for (const { streamOrdering } of pdus) this.#watermark.release(streamOrdering)
-      this.#writePosition()
+      this.#scheduleWrite()
     })
   }
 
@@ -67,7 +72,9 @@ export class EventFeed implements PositionSink {
   async stop(): Promise<void> {
     this.#isStopped = true
     await this.#running
-    while (this.#writing) await this.#writing
+    this.#timer?.cancel()
+    await this.#writing
+    await this.#write()
   }
 
   onNewPosition(stream: StreamName): void {
@@ -139,7 +146,7 @@ export class EventFeed implements PositionSink {
     for (const { pdu } of addressed) this.#watermark.hold(pdu.streamOrdering)
     await sender.addPdus(addressed)
     this.#watermark.advance(upTo)
-    this.#writePosition()
+    this.#scheduleWrite()
   }
 
   /** Who has brought the events that others are to have from us: this server, or the one that it relays them for. */
@@ -180,24 +187,25 @@ export class EventFeed implements PositionSink {
     return was === 'invite' || was === 'knock'
   }
 
-  /** One transaction at a time, and only where it has moved. */
-  #writePosition(): void {
-    if (!this.#isStarted || this.#writing !== undefined || this.#watermark.position <= this.#stored) return
+  #scheduleWrite(): void {
+    if (!this.#isStarted || this.#isStopped || this.#timer !== undefined) return
+    if (this.#watermark.position <= this.#stored) return
+    this.#timer = this.#deps.clock.setTimeout(() => {
+      this.#timer = undefined
+      this.#writing = this.#write().then(() => this.#scheduleWrite())
+    }, WRITE_MS)
+  }
+
+  async #write(): Promise<void> {
     const { db, positions, onError } = this.#deps
-    const position = this.#watermark.position
-    this.#writing = db
-      .write('feed_position', (tx) => positions.set(tx, POSITION, position))
-      .then(
-        () => {
-          this.#writing = undefined
-          this.#stored = position
-          this.#writePosition()
-        },
-        (error: unknown) => {
-          this.#writing = undefined
-          onError(error)
-        },
-      )
+    const { position } = this.#watermark
+    if (position <= this.#stored) return
+    try {
+      await db.write('feed_position', (tx) => positions.set(tx, POSITION, position))
+      this.#stored = position
+    } catch (error) {
+      onError(error)
+    }
   }
 }
 

@@ -2,9 +2,9 @@ import { LRUCache } from 'lru-cache'
 import { serverNameOf, type ServerName } from '../../protocol/ids.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
-import type { PartialStateStore } from '../../storage/stores/partial-state.js'
 import type { RoomServersStore, StreamedEvent } from '../../storage/stores/room-servers.js'
 import type { StateDelta, StateDeltasStore } from '../../storage/stores/state-deltas.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import { upTo as boundedTo } from '../../util/lru-bounds.js'
 import { Semaphore } from '../../util/semaphore.js'
 
@@ -20,7 +20,7 @@ interface Dependencies {
   readonly deltas: StateDeltasStore
   readonly events: EventsStore
   /** Rooms whose members are not all known: the servers that were named instead. */
-  readonly partialState: Pick<PartialStateStore, 'listAll'>
+  readonly partialRooms: Pick<PartialRooms, 'get'>
 }
 
 /** Members by server; the servers without any are left out. */
@@ -40,7 +40,6 @@ export class RoomServers {
   readonly #rooms = new LRUCache<number, Counts>(boundedTo(MAX_ROOMS))
   /** What is read at one position must not be kept at another. */
   readonly #turns = new Semaphore(1)
-  #partial: ReadonlyMap<number, readonly ServerName[]> = new Map()
   #position = 0
 
   constructor(deps: Dependencies) {
@@ -75,7 +74,6 @@ export class RoomServers {
   }
 
   async #step(events: readonly StreamedEvent[], upTo: number): Promise<Map<number, EventServers>> {
-    await this.#loadPartial()
     await this.#load(events.map(({ roomNid }) => roomNid))
     const deltas = await this.#memberDeltas(this.#position, upTo)
     const found = new Map<number, EventServers>()
@@ -102,14 +100,9 @@ export class RoomServers {
 
   #serversOf(roomNid: number): ReadonlySet<ServerName> {
     const counts = this.#rooms.get(roomNid)
-    const named = this.#partial.get(roomNid)
+    const named = this.#deps.partialRooms.get(roomNid)?.servers
     if (counts === undefined) return named ? new Set(named) : NOBODY
     return new Set([...counts.keys(), ...(named ?? [])])
-  }
-
-  async #loadPartial(): Promise<void> {
-    const rooms = await this.#deps.partialState.listAll(this.#deps.db.reader)
-    this.#partial = new Map(rooms.map(({ roomNid, servers }) => [roomNid, servers]))
   }
 
   /** Reads rooms as they were at our position: as they are now, less what has changed since. */
