@@ -25,11 +25,15 @@ export function signEvent(event: Event, signer: EventSigner): Event {
   const signatures = withSignature(event.json.signatures, signer, signer.sign(signedText(event)))
   const { eventId, roomId, exactText } = event
   const exact = exactText === undefined ? undefined : (parseExactJson(exactText) as JsonObject)
-  return new Event(event.rules, { ...event.json, signatures } as PduJson, {
-    eventId,
-    roomId,
-    exactText: exact && canonicalJson({ ...exact, signatures }),
-  })
+  return new Event(
+    event.rules,
+    { ...event.json, signatures },
+    {
+      eventId,
+      roomId,
+      exactText: exact && canonicalJson({ ...exact, signatures }),
+    },
+  )
 }
 
 /** The event with something that only this server says of it, kept with the event and given to nobody as part of it. */

@@ -16,6 +16,7 @@ import { DirectoryEntries } from '../services/rooms/directory-entries.js'
 import { DirectoryRules, type DirectoryRule } from '../services/rooms/directory-rules.js'
 import { GuestAccess } from '../services/rooms/guest-access.js'
 import { Invitations, type InvitationOptions } from '../services/rooms/invitations.js'
+import { JoinPermits } from '../services/rooms/join-permits.js'
 import { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import { PublicRooms, type PublicRoomsOptions } from '../services/rooms/public-rooms.js'
 import { RelationChecks } from '../services/rooms/relation-checks.js'
@@ -186,8 +187,7 @@ export function createRoomServices(
     ...shared,
     aliases,
     invitations,
-    guestAccess,
-    restrictedJoins,
+    permits: new JoinPermits({ guestAccess, restrictedJoins, thirdPartyInvites }),
     remote,
     thirdPartyInvites,
     onJoined: async (userId, room) => {

@@ -1,4 +1,9 @@
-import { createEventServices, createEventStores, type EventStores } from '../../src/server/wire-events.js'
+import {
+  createEventServices,
+  createEventStores,
+  type EventServices,
+  type EventStores,
+} from '../../src/server/wire-events.js'
 import type { EventReceiver, Reception } from '../../src/services/events/event-receiver.js'
 import type { BatchDraft, EventSender } from '../../src/services/events/event-sender.js'
 import type { OutlierReceiver } from '../../src/services/events/outlier-receiver.js'
@@ -41,6 +46,8 @@ export interface EventFixture {
   readonly db: Database
   readonly clock: ManualClock
   readonly stores: EventStores
+  /** All of the write path; the parts that most tests use have names of their own. */
+  readonly services: EventServices
   readonly sender: EventSender
   readonly receiver: EventReceiver
   readonly outliers: OutlierReceiver
@@ -87,6 +94,7 @@ export async function createEventFixture(inner: Database): Promise<EventFixture>
     db,
     clock,
     stores,
+    services,
     sender: services.eventSender,
     receiver: services.eventReceiver,
     outliers: services.outlierReceiver,

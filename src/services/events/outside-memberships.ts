@@ -10,11 +10,10 @@ import type { Clock } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import { relationOf } from './event-composer.js'
 import type { EventPersister } from './event-persister.js'
-import type { EventLookup } from './pending-events.js'
+import { toPending, type EventLookup } from './pending-events.js'
 import { detachedHead, type RoomHeads } from './room-heads.js'
 import type { StateChangeDescriber } from './state-changes.js'
 import type { StateKeyInterner } from './state-key-interner.js'
-import { toPending } from './pending-events.js'
 
 interface Parts {
   readonly currentState: CurrentStateStore

@@ -121,17 +121,13 @@ export class RemoteMembership {
   async joinThrough(
     requester: Requester,
     room: RoomRecord,
-    wish: RemoteWish & { servers: readonly ServerName[] },
+    { given, via }: Omit<RemoteWish, 'roomId'>,
   ): Promise<EventId> {
     const { userId } = requester
-    const servers = serversFor(room.roomId, [...wish.servers, ...wish.via], this.#deps.serverName)
-    const content = await this.#content(userId, wish)
-    const outcome = await this.#required.joining.joinAgain(room, {
-      roomId: room.roomId,
-      userId,
-      servers,
-      content,
-    })
+    const { roomId } = room
+    const servers = serversFor(roomId, via, this.#deps.serverName)
+    const content = await this.#content(userId, { roomId, given, via })
+    const outcome = await this.#required.joining.joinAgain(room, { roomId, userId, servers, content })
     return outcome.eventId
   }
 

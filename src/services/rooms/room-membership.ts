@@ -18,8 +18,8 @@ import type { Requester } from '../accounts/requester.js'
 import type { EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import type { Aliases } from './aliases.js'
-import type { GuestAccess } from './guest-access.js'
 import type { Invitations } from './invitations.js'
+import type { JoinPermits } from './join-permits.js'
 import { givenContent, memberContent } from './member-content.js'
 import {
   badState,
@@ -30,7 +30,6 @@ import {
   type NamedRoom,
 } from './membership-wishes.js'
 import type { RemoteMembership, RemoteWish } from './remote-membership.js'
-import type { RestrictedJoins } from './restricted-joins.js'
 import { pretendedEventId } from './shadow-bans.js'
 import { checkNotSuspended } from './suspension.js'
 import type { ThirdPartyInvites } from './third-party-invites.js'
@@ -53,8 +52,7 @@ export interface RoomMembershipDependencies {
   readonly sender: EventSender
   readonly aliases: Aliases
   readonly invitations: Invitations
-  readonly restrictedJoins: RestrictedJoins
-  readonly guestAccess: GuestAccess
+  readonly permits: JoinPermits
   readonly thirdPartyInvites: ThirdPartyInvites
   readonly remote: RemoteMembership
   readonly serverName: ServerName
@@ -309,44 +307,23 @@ export class RoomMembership {
   }
 
   async #join(requester: Requester, change: Change, wish: JoinWish): Promise<EventId> {
-    const { guestAccess, profiles, db } = this.#deps
+    const { permits, profiles, remote, db } = this.#deps
     const { room, before, given, target } = change
     const isIn = before?.membership === 'join'
     if (isIn && Object.keys(given).length === 0) return this.#currentEventId(room, target)
-    if (requester.isGuest && !(await guestAccess.mayJoin(room.roomId)))
-      throw forbidden('Guest access not allowed')
-    let isInvited = before?.membership === 'invite'
-    if (!isIn && !isInvited && wish.thirdPartySigned !== undefined) {
-      await this.#deps.thirdPartyInvites.exchange(room.roomId, target, wish.thirdPartySigned)
-      isInvited = true
-    }
-    const [judgement, profile] = await Promise.all([
-      isIn || isInvited ? undefined : this.#deps.restrictedJoins.judge(room, target),
+    const [{ authorising, servers }, profile] = await Promise.all([
+      permits.require(requester, room, { membership: before?.membership, proof: wish.thirdPartySigned }),
       profiles.get(db.reader, target),
     ])
-    if (judgement?.kind === 'refused' || judgement?.kind === 'unknown') {
-      throw forbidden('You do not belong to any of the required rooms/spaces to join this room.')
-    }
     const eventId =
-      judgement?.kind === 'powerless'
-        ? await this.#joinThrough(requester, change, wish.via)
-        : await this.#sendContent(requester, change, {
+      servers === undefined
+        ? await this.#sendContent(requester, change, {
             ...memberContent('join', given, profile),
-            ...(judgement?.kind === 'authorised' && { join_authorised_via_users_server: judgement.by }),
+            ...(authorising !== undefined && { join_authorised_via_users_server: authorising }),
           })
-    if (!isIn) await this.#deps.onJoined(target, room)
+        : await remote.joinThrough(requester, room, { given, via: [...servers, ...(wish.via ?? [])] })
+    if (!isIn) this.#deps.onJoined(target, room)
     return eventId
-  }
-
-  /** Nobody of this server may let people in, but somebody of another may. */
-  async #joinThrough(
-    requester: Requester,
-    { room, given }: Change,
-    via: readonly string[] = [],
-  ): Promise<EventId> {
-    const servers = await this.#deps.restrictedJoins.listAuthorisingServers(room)
-    if (servers.length === 0) throw forbidden('Nobody of this server may let you into the room.')
-    return this.#deps.remote.joinThrough(requester, room, { roomId: room.roomId, given, via, servers })
   }
 
   async #invite(requester: Requester, change: Change, isLimited: boolean): Promise<EventId> {

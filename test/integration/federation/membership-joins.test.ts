@@ -5,7 +5,6 @@ import {
   syncInvitedTo,
   syncJoinedTo,
   syncLeftFrom,
-  path,
   type MatrixClient,
 } from '../../support/matrix-client.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
@@ -46,7 +45,11 @@ describe('memberships between two servers', function () {
       await alice.invite(roomId, bob.userId)
       await bob.mustSyncUntil(syncInvitedTo(roomId))
       const invite = eventsAt(await bob.sync(), 'rooms', 'invite', roomId, 'invite_state', 'events')
-      expect(invite.map(({ type }) => type)).to.include.members(['m.room.create', 'm.room.name', 'm.room.member'])
+      expect(invite.map(({ type }) => type)).to.include.members([
+        'm.room.create',
+        'm.room.name',
+        'm.room.member',
+      ])
       expect(await bob.join(roomId)).to.equal(roomId)
       await alice.mustSyncUntil(syncJoinedTo(roomId, bob.userId))
     })

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { createDeferred, type Deferred } from '../../../src/util/deferred.js'
+import { createDeferred } from '../../../src/util/deferred.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
 import { LinearRoom } from '../../support/linear-room.js'
@@ -32,11 +32,13 @@ describe('rooms that are joined without their members', function () {
   })
 
   /** A room with a few members, which bob joins; its state is told once `told` resolves. */
-  async function begin(version: string): Promise<{ room: LinearRoom; told: Deferred<void> }> {
+  async function begin(
+    version: string,
+  ): Promise<{ room: LinearRoom; told: ReturnType<typeof createDeferred> }> {
     const room = new LinearRoom(fake, version)
     room.join('derek')
     room.join('fred')
-    const told = createDeferred<void>()
+    const told = createDeferred()
     room.serve({ omitsMembers: true, beforeState: () => told.promise })
     await bob.join(room.roomId, { via: [fake.serverName] })
     return { room, told }
@@ -46,7 +48,7 @@ describe('rooms that are joined without their members', function () {
     const target = path`/_matrix/client/v3/rooms/${room.roomId}/members`
     const answer = await bob.must('GET', target, { query: { membership: 'join' } })
     return eventsAt(answer, 'chunk')
-      .map((event) => String(event['state_key']))
+      .map((event) => event['state_key'] as string)
       .sort()
   }
 
@@ -87,7 +89,7 @@ describe('rooms that are joined without their members', function () {
             .map((event) => event['state_key'])
           return everybody.every((userId) => found.includes(userId))
         },
-        { since: String(eager['next_batch']) },
+        { since: eager['next_batch'] as string },
       )
     })
   }

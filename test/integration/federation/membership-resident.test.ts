@@ -33,7 +33,7 @@ describe('a server in the room, as others see it', function () {
   function make(
     kind: string,
     roomId: string,
-    { userId = ZOE as string, query = '' } = {},
+    { userId = ZOE, query = '' }: { userId?: string; query?: string } = {},
   ): Promise<FakeReply> {
     const [room, user] = [encodeURIComponent(roomId), encodeURIComponent(userId)]
     return fake.send(ME, { path: `${V1}/make_${kind}/${room}/${user}${query}` })
@@ -64,7 +64,7 @@ describe('a server in the room, as others see it', function () {
 
   function keysOf(list: unknown): string[] {
     const events = Array.isArray(list) ? list.filter(isJsonObject) : []
-    return events.map((event) => `${String(event['type'])}|${String(event['state_key'])}`).sort()
+    return events.map((event) => `${event['type'] as string}|${event['state_key'] as string}`).sort()
   }
 
   for (const version of ['1', '6', '8', '10', '11', '12']) {
@@ -245,7 +245,7 @@ describe('a server in the room, as others see it', function () {
       const roomId = await alice.createRoom({ preset: 'private_chat', name: 'Cats', room_version: '12' })
       await alice.invite(roomId, ZOE)
       const { body } = await fake.waitFor('PUT', invites, ({ params }) => params['roomId'] === roomId)
-      const state = eventsAt(body as JsonObject, 'invite_room_state')
+      const state = eventsAt(body, 'invite_room_state')
       expect(keysOf(state)).to.include.members(['m.room.create|', 'm.room.name|', 'm.room.join_rules|'])
       for (const event of state) expect(event).to.include.keys('hashes', 'signatures', 'depth')
       const member = await alice.must(
