@@ -7,8 +7,11 @@ import { TurnCredentials } from '../services/accounts/turn-credentials.js'
 import { UsageLimits } from '../services/accounts/usage-limits.js'
 import { Whois } from '../services/accounts/whois.js'
 import type { ClientSightings } from '../services/devices/client-sightings.js'
+import type { EventSender } from '../services/events/event-sender.js'
 import type { RoomState } from '../services/events/room-state.js'
 import type { RoomStateViews } from '../services/rooms/room-state-views.js'
+import { GuestAccess } from '../services/rooms/guest-access.js'
+import { GuestDepartures } from '../services/rooms/guest-departures.js'
 import { MutualRooms } from '../services/rooms/mutual-rooms.js'
 import { Reports } from '../services/rooms/reports.js'
 import type { Services } from '../services/services.js'
@@ -22,6 +25,7 @@ import type { Database } from '../storage/database.js'
 import { ActiveUsersStore } from '../storage/stores/active-users.js'
 import { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import { ReportsStore } from '../storage/stores/reports.js'
+import { StateDeltasStore } from '../storage/stores/state-deltas.js'
 import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { AccountStores } from './wire-accounts.js'
@@ -40,6 +44,7 @@ export interface DiscoveryParts {
   readonly notifier: Notifier
   readonly sync: Sync
   readonly roomState: RoomState
+  readonly eventSender: EventSender
   readonly roomStateViews: RoomStateViews
   readonly reading: EventReading
   readonly accessTokens: AccessTokens
@@ -91,6 +96,13 @@ export function createDiscoveryServices(
   bus.subscribe(watches)
   const search = createSearchServices(parts, stores, config)
   const usageLimits = createUsageLimits(parts, stores, config)
+  const guestDepartures = new GuestDepartures({
+    ...shared,
+    deltas: new StateDeltasStore(),
+    eventStream: parts.streams.events,
+    guestAccess: new GuestAccess({ ...shared, sender: parts.eventSender }),
+  })
+  bus.subscribe(guestDepartures)
   const services = {
     ...search.services,
     accountModeration: new AccountModeration({ ...shared, tokens: parts.accessTokens }),
@@ -108,7 +120,7 @@ export function createDiscoveryServices(
     usageLimits === undefined
       ? []
       : [{ name: 'expire_active_users', intervalMs: DAY_MS, run: () => usageLimits.deleteOld() }]
-  return { services, background: [...search.background, { tasks }] }
+  return { services, background: [...search.background, guestDepartures, { tasks }] }
 }
 
 const DAY_MS = 24 * 60 * 60_000

@@ -43,6 +43,20 @@ export class StateDeltasStore {
     return rows.map(toDelta)
   }
 
+  /** Rooms in which state of a type, with the empty key, changed in a stretch. Index current_state_deltas_stream. */
+  async listRoomsOfType(
+    q: Query,
+    type: string,
+    { after, upTo }: { readonly after: number; readonly upTo: number },
+  ): Promise<number[]> {
+    const rows = await q.all<{ room_nid: number }>(
+      `SELECT DISTINCT d.room_nid FROM current_state_deltas d
+       WHERE d.stream_ordering > ? AND d.stream_ordering <= ? AND d.type = ? AND d.state_key = ''`,
+      [after, upTo, type],
+    )
+    return rows.map((row) => row.room_nid)
+  }
+
   /** All changes of a stretch of the stream, in order. Index current_state_deltas_stream. */
   async listStream(q: Query, after: number, upTo: number): Promise<StateDelta[]> {
     const rows = await q.all<Row>(
