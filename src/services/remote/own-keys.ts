@@ -1,4 +1,5 @@
 import type { ServerName } from '../../protocol/ids.js'
+import { canonicalJson } from '../../protocol/canonical-json.js'
 import { makeServerKeys } from '../../protocol/server-keys.js'
 import type { OldVerifyKey, SigningKey } from '../../protocol/signing-keys.js'
 import type { Clock } from '../../util/clock.js'
@@ -32,7 +33,9 @@ export class OwnKeys {
     const now = this.#clock.now()
     if (this.#published === undefined || this.#published.renewTs <= now) {
       const { serverName, validityMs } = this.#options
-      const document = makeServerKeys(serverName, this.#options, now + validityMs)
+      const keys = makeServerKeys(serverName, this.#options, now + validityMs)
+      // In canonical order, so that what is left without the signatures is what was signed, byte by byte.
+      const document = JSON.parse(canonicalJson(keys)) as JsonObject
       this.#published = { document, renewTs: now + validityMs / 2 }
     }
     return this.#published.document

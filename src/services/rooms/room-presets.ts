@@ -6,17 +6,18 @@ export type RoomPreset = 'private_chat' | 'trusted_private_chat' | 'public_chat'
 
 interface PresetSettings {
   readonly joinRule: 'invite' | 'public'
-  readonly guestAccess: 'can_join' | 'forbidden'
+  /** Where they may not, nothing is said: that is so in rooms without a word of it. */
+  readonly guestsMayJoin: boolean
   /** On top of the levels that all rooms start with. */
   readonly powerLevels: JsonObject
 }
 
-const PRIVATE: PresetSettings = { joinRule: 'invite', guestAccess: 'can_join', powerLevels: { invite: 0 } }
+const PRIVATE: PresetSettings = { joinRule: 'invite', guestsMayJoin: true, powerLevels: { invite: 0 } }
 
 export const PRESETS: Readonly<Record<RoomPreset, PresetSettings>> = {
   private_chat: PRIVATE,
   trusted_private_chat: PRIVATE,
-  public_chat: { joinRule: 'public', guestAccess: 'forbidden', powerLevels: { invite: 50 } },
+  public_chat: { joinRule: 'public', guestsMayJoin: false, powerLevels: { invite: 50 } },
 }
 
 /** A piece of state without whose it is. */
@@ -28,11 +29,16 @@ export interface StateDraft {
 
 /** The state that a preset gives a room. */
 export function presetState(preset: RoomPreset): StateDraft[] {
-  const { joinRule, guestAccess } = PRESETS[preset]
+  const { joinRule, guestsMayJoin } = PRESETS[preset]
+  const guestAccess: StateDraft = {
+    type: 'm.room.guest_access',
+    stateKey: '',
+    content: { guest_access: 'can_join' },
+  }
   return [
     { type: 'm.room.join_rules', stateKey: '', content: { join_rule: joinRule } },
     { type: 'm.room.history_visibility', stateKey: '', content: { history_visibility: 'shared' } },
-    { type: 'm.room.guest_access', stateKey: '', content: { guest_access: guestAccess } },
+    ...(guestsMayJoin ? [guestAccess] : []),
   ]
 }
 

@@ -40,7 +40,7 @@ forEachDatabase('room creation', (open) => {
     await fixture.setProfile(alice.userId, { displayName: 'Alice', avatarUrl: 'mxc://hs.test/a' })
     const open = await fixture.createRoom(alice, { visibility: 'public' })
     expect(await fixture.state(open, 'm.room.join_rules')).to.deep.equal({ join_rule: 'public' })
-    expect(await fixture.state(open, 'm.room.guest_access')).to.deep.equal({ guest_access: 'forbidden' })
+    expect(await fixture.state(open, 'm.room.guest_access')).to.equal(undefined)
     const closed = await fixture.createRoom(alice)
     expect(await fixture.state(closed, 'm.room.join_rules')).to.deep.equal({ join_rule: 'invite' })
     expect(await fixture.state(closed, 'm.room.guest_access')).to.deep.equal({ guest_access: 'can_join' })
