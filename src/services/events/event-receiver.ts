@@ -211,7 +211,10 @@ export class EventReceiver {
 
   /** Decides everything that is written of the event, and where it leads the room. Writes nothing. */
   async #compose(head: RoomHead, received: Received): Promise<Composed> {
-    const judgement = await this.#parts.judge.judge(head, received)
+    const judged = await this.#parts.judge.judge(head, received)
+    // What was accepted as part of a state is not lost to that state by what somebody says of the time before it.
+    const isAccepted = received.isHistory && received.known?.rejected === null
+    const judgement = isAccepted ? { ...judged, rejected: null } : judged
     const own = await this.#describe(head, received, judgement)
     const to = received.isHistory ? head : await this.#advanced(head, own)
     const pending = new Map(head.pending).set(own.eventNid, toPending(own))

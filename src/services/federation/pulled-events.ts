@@ -20,6 +20,9 @@ interface Parts {
   readonly logger: Logger
 }
 
+/** How often another server is asked for states in the course of one call: it may take its time with each. */
+const MAX_STATES = 10
+
 /** Takes in events that this server has asked for, which may themselves follow others that it does not have. */
 export class PulledEvents {
   readonly #parts: Parts
@@ -35,10 +38,11 @@ export class PulledEvents {
    */
   async receive(room: RoomRecord, events: readonly Event[], options: PullOptions): Promise<number> {
     const left = new Set<EventId>()
+    const budget = { states: MAX_STATES }
     let received = 0
     for (const event of inOrder(events)) {
       const isHopeless = event.prevEventIds.some((id) => left.has(id))
-      const reception = isHopeless ? undefined : await this.#receiveOne(room, event, options)
+      const reception = isHopeless ? undefined : await this.#receiveOne(room, event, { ...options, budget })
       if (reception === undefined || reception.outcome === 'missing') left.add(event.eventId)
       else if (reception.outcome !== 'known') received++
     }
@@ -51,11 +55,13 @@ export class PulledEvents {
   async #receiveOne(
     room: RoomRecord,
     event: Event,
-    { kind, servers }: PullOptions,
+    { kind, servers, budget }: PullOptions & { budget: { states: number } },
   ): Promise<Reception | undefined> {
     const { receiver, outliers } = this.#parts
     let reception = await receiver.receive(room, event, { kind })
     if (reception.outcome !== 'missing') return reception
+    budget.states -= reception.prevEvents.length
+    if (budget.states < 0) return undefined
     const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, servers)
     if (statesAfterMissing === undefined) return undefined
     reception = await receiver.receive(room, event, { kind, statesAfterMissing })

@@ -26,9 +26,13 @@ interface StateIds {
   readonly authChain: readonly EventId[]
 }
 
-const MAX_STATE_IDS_BYTES = 64 * 1024 * 1024
-const MAX_STATE_BYTES = 512 * 1024 * 1024
-const TIMEOUT_MS = 120_000
+const MAX_STATE_IDS_BYTES = 32 * 1024 * 1024
+const MAX_STATE_BYTES = 96 * 1024 * 1024
+const TIMEOUT_MS = 60_000
+/** Events of a state and its auth chain that are believed to exist. */
+const MAX_IDS = 250_000
+/** Events that are asked for one by one. */
+const MAX_SINGLE_EVENTS = 2_000
 
 /**
  * Asks other servers for the state of a room at events that are not held. What they say is not simply believed: the state
@@ -135,7 +139,10 @@ export class RemoteStates {
       await this.#parts.outliers.store(room, await this.#wholeState(room, eventId, server), [server])
       missing = await this.#missing(missing)
     }
-    if (missing.length > 0) await this.#parts.outliers.fetch(room, missing, [server])
+    if (missing.length === 0) return
+    // The event itself is needed most.
+    const wanted = [...new Set([eventId, ...missing])].slice(0, MAX_SINGLE_EVENTS)
+    await this.#parts.outliers.fetch(room, await this.#missing(wanted), [server])
   }
 
   async #missing(ids: readonly EventId[]): Promise<EventId[]> {
@@ -177,5 +184,6 @@ function isStateOf(room: RoomRecord, stored: StoredEvent | undefined): stored is
 
 function eventIds(list: unknown): EventId[] {
   if (!Array.isArray(list)) return []
-  return [...new Set(list.flatMap((id) => (typeof id === 'string' ? (parseEventId(id) ?? []) : [])))]
+  const texts: unknown[] = list.slice(0, MAX_IDS)
+  return [...new Set(texts.flatMap((id) => (typeof id === 'string' ? (parseEventId(id) ?? []) : [])))]
 }

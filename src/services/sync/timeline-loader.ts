@@ -3,7 +3,7 @@ import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { TimelinesStore } from '../../storage/stores/timelines.js'
 import type { EventFilter } from '../../protocol/event-filter.js'
 import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
-import { formatPaginationToken } from '../../protocol/pagination-token.js'
+import { formatPaginationToken, type PaginationToken } from '../../protocol/pagination-token.js'
 import type { EventVisibility } from '../events/event-visibility.js'
 import type { TailSlice } from './event-tail.js'
 
@@ -236,9 +236,16 @@ function toTimeline(progress: Progress, limit: number, afterGaps: ReadonlySet<nu
     events,
     limited: gap !== -1 || taken.length > limit || (!exhausted && !filtersAll),
     prevBatch: formatPaginationToken(
-      first === undefined
-        ? { streamOrdering: request.upTo }
-        : { depth: first.event.depth, streamOrdering: (first.streamOrdering ?? 0) - 1 },
+      first === undefined ? { streamOrdering: request.upTo } : before(first, request),
     ),
   }
+}
+
+/**
+ * The place before an event in the order of its timeline. Where that is the order of the stream, as in timelines that
+ * continue what the client has, events that came before it may stand after it in the graph: of another branch.
+ */
+function before({ event, streamOrdering }: StoredEvent, { after }: TimelineRequest): PaginationToken {
+  const position = (streamOrdering ?? 0) - 1
+  return after === undefined ? { depth: event.depth, streamOrdering: position } : { streamOrdering: position }
 }
