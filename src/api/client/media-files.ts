@@ -63,7 +63,9 @@ export function serveDownload(
   download: Download,
   options: { isPublic: boolean; fileName?: string },
 ): Promise<HttpResponse> {
-  const { contentType, fileName, length, tag, open } = download
+  const { contentType, length, tag, open } = download
+  // A path may end with a slash and no name.
+  const fileName = options.fileName === '' ? undefined : options.fileName
   return servedFile(request, {
     contentType,
     length,
@@ -71,7 +73,7 @@ export function serveDownload(
     open,
     headers: {
       ...SAFETY_HEADERS,
-      'Content-Disposition': contentDisposition(contentType, options.fileName ?? fileName),
+      'Content-Disposition': contentDisposition(contentType, fileName ?? download.fileName),
       'Cache-Control': options.isPublic ? PUBLIC_FOR_A_DAY : PRIVATE_FOR_A_DAY,
     },
   })

@@ -49,6 +49,9 @@ const FEATURES: Readonly<Record<string, boolean>> = {
   // Finding rooms by type, and jumping to a date: v1.4 and v1.6.
   'org.matrix.msc3827.stable': true,
   'org.matrix.msc3030.stable': true,
+  // Files that are announced before they come, and that are shown only to those with a token: v1.7 and v1.11.
+  'fi.mau.msc2246.stable': true,
+  'org.matrix.msc3916.stable': true,
   // Mutual rooms: v1.19.
   'uk.half-shot.msc2666.query_mutual_rooms': true,
   'uk.half-shot.msc2666.query_mutual_rooms.stable': true,

@@ -13,8 +13,10 @@ export interface InspectorDependencies {
   readonly logger: Logger
 }
 
-/** Nothing is worth more time; the first also loads a library. */
+/** Nothing is worth more time. */
 const INSPECTION_MS = 30_000
+/** Of a new process, on a machine that has much to do. */
+const START_MS = 60_000
 /** The process ends when there has been nothing to do for so long, and gives its memory back. */
 const IDLE_MS = 60_000
 const PROCESS = 'src/services/media/inspection-process'
@@ -25,6 +27,7 @@ export class Inspector {
   readonly #turns = new Semaphore(1)
   #child: ChildProcess | undefined
   #idle: Timer | undefined
+  #isStopped = false
 
   constructor(deps: InspectorDependencies) {
     this.#deps = deps
@@ -42,50 +45,76 @@ export class Inspector {
     return outcome.kind === 'page' ? outcome.facts : undefined
   }
 
-  /** Ends the process; the next inspection brings up another. */
+  /** Ends the process, and whatever it looks at; nothing is looked at any more. */
   stop(): void {
+    this.#isStopped = true
+    this.#end()
+  }
+
+  #inspect(inspection: Inspection): Promise<InspectionOutcome> {
+    return this.#turns.run(async () => {
+      if (this.#isStopped) return { kind: 'unusable', reason: 'the server stops' }
+      this.#idle?.cancel()
+      const isNew = this.#child === undefined
+      this.#child ??= this.#start()
+      try {
+        return await this.#ask(this.#child, inspection, isNew ? START_MS + INSPECTION_MS : INSPECTION_MS)
+      } finally {
+        this.#idle = this.#deps.clock.setTimeout(() => this.#end(), IDLE_MS)
+      }
+    })
+  }
+
+  #start(): ChildProcess {
+    const child = startProcess()
+    // Also when nothing is being looked at: the next inspection brings up another.
+    child.on('error', () => undefined)
+    child.on('exit', () => {
+      if (this.#child === child) this.#child = undefined
+    })
+    return child
+  }
+
+  #end(): void {
     this.#idle?.cancel()
     this.#child?.kill('SIGKILL')
     this.#child = undefined
   }
 
-  #inspect(inspection: Inspection): Promise<InspectionOutcome> {
-    return this.#turns.run(async () => {
-      this.#idle?.cancel()
-      const child = (this.#child ??= startProcess())
-      try {
-        return await this.#ask(child, inspection)
-      } finally {
-        this.#idle = this.#deps.clock.setTimeout(() => this.stop(), IDLE_MS)
-      }
-    })
-  }
-
-  async #ask(child: ChildProcess, inspection: Inspection): Promise<InspectionOutcome> {
+  async #ask(child: ChildProcess, inspection: Inspection, timeoutMs: number): Promise<InspectionOutcome> {
     child.ref()
     child.channel?.ref()
-    const outcome = await new Promise<InspectionOutcome>((resolve) => {
-      const settle = (result: InspectionOutcome): void => {
+    try {
+      return await this.#answerOf(child, inspection, timeoutMs)
+    } catch (error) {
+      const reason = (error as Error).message
+      this.#deps.logger.warn({ reason, kind: inspection.kind }, 'A file or page could not be looked at')
+      this.#end()
+      return { kind: 'unusable', reason }
+    } finally {
+      child.unref()
+      child.channel?.unref()
+    }
+  }
+
+  /** Rejects when none comes. */
+  #answerOf(child: ChildProcess, inspection: Inspection, timeoutMs: number): Promise<InspectionOutcome> {
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void): void => {
         timer.cancel()
-        child.removeAllListeners()
-        resolve(result)
+        child.off('message', onMessage).off('exit', onExit).off('error', onError)
+        finish()
       }
-      const fail = (reason: string): void => {
-        this.#deps.logger.warn({ reason, kind: inspection.kind }, 'A file or page could not be looked at')
-        this.stop()
-        settle({ kind: 'unusable', reason })
-      }
-      const timer = this.#deps.clock.setTimeout(() => fail('it takes too long'), INSPECTION_MS)
-      child.once('message', (message) => settle(message as InspectionOutcome))
-      child.once('exit', (code, signal) => fail(`the process ended (${signal ?? code ?? ''})`))
-      child.once('error', (error) => fail(error.message))
+      const onError = (error: Error): void => settle(() => reject(error))
+      const onMessage = (message: unknown): void => settle(() => resolve(message as InspectionOutcome))
+      const onExit = (code: number | null, signal: string | null): void =>
+        onError(new Error(`the process ended (${signal ?? code ?? ''})`))
+      const timer = this.#deps.clock.setTimeout(() => onError(new Error('it takes too long')), timeoutMs)
+      child.on('message', onMessage).on('exit', onExit).on('error', onError)
       child.send(inspection, (error) => {
-        if (error !== null) fail(error.message)
+        if (error !== null) onError(error)
       })
     })
-    child.unref()
-    child.channel?.unref()
-    return outcome
   }
 }
 

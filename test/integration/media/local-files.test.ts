@@ -62,6 +62,8 @@ forEachServerDatabase('files of this server', (database) => {
     const uri = await uploadFile(alice, 'x', { type: 'image/png', name: 'ascii' })
     const { headers } = await downloadFile(alice, uri, { name: '☕' })
     expect(headers.get('content-disposition')).to.equal(`inline; filename="?"; filename*=UTF-8''%E2%98%95`)
+    const unnamed = await downloadFile(alice, uri, { name: '' })
+    expect(unnamed.headers.get('content-disposition')).to.equal('inline; filename=ascii')
   })
 
   it('may be empty', async () => {
