@@ -3,14 +3,18 @@ import type { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
 import type { Database } from '../storage/database.js'
 import type { AccessTokensStore } from '../storage/stores/access-tokens.js'
 import type { ClientIpsStore } from '../storage/stores/client-ips.js'
+import type { DeviceInboxStore } from '../storage/stores/device-inbox.js'
 import { EVENT_TXN_LIFETIME_MS, type EventTxnsStore } from '../storage/stores/event-txns.js'
 import type { LoginTokensStore } from '../storage/stores/login-tokens.js'
 import type { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import type { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
+import type { PushersStore } from '../storage/stores/pushers.js'
 import type { Clock } from '../util/clock.js'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
+/** A device for which more messages wait has been away for very long: it loses the oldest. */
+const MAX_WAITING_MESSAGES = 50_000
 /**
  * How long the tokens of a session that has expired stay: whoever comes back with one of them is told to log in again
  * and keeps their keys, which is not so with a token that nobody knows.
@@ -27,13 +31,15 @@ export interface MaintenanceParts {
   readonly refreshTokens: RefreshTokensStore
   readonly eventTxns: EventTxnsStore
   readonly clientIps: ClientIpsStore
+  readonly inbox: Pick<DeviceInboxStore, 'deleteExcess'>
+  readonly pushers: Pick<PushersStore, 'deleteOrphanedThrottles'>
   /** `user_ips_max_age`; undefined: for ever. */
   readonly clientIpsMaxAgeMs: number | undefined
 }
 
 /** The chores that keep tables from growing without bound. */
 export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenanceParts): void {
-  const { db, clock, uiAuth, eventTxns, clientIps, clientIpsMaxAgeMs } = parts
+  const { db, clock, uiAuth, eventTxns, clientIps, inbox, pushers, clientIpsMaxAgeMs } = parts
   scheduleTokenExpiry(tasks, parts)
   tasks.every({
     name: 'expire_ui_auth_sessions',
@@ -46,6 +52,16 @@ export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenancePart
     run: async () => {
       const before = clock.now() - EVENT_TXN_LIFETIME_MS
       await db.write('expire_event_transactions', (tx) => eventTxns.deleteBefore(tx, before))
+    },
+  })
+  tasks.every({
+    name: 'bound_device_inboxes',
+    intervalMs: HOUR_MS,
+    run: async () => {
+      await db.write('bound_device_inboxes', async (tx) => {
+        await inbox.deleteExcess(tx, MAX_WAITING_MESSAGES)
+        await pushers.deleteOrphanedThrottles(tx)
+      })
     },
   })
   if (clientIpsMaxAgeMs === undefined) return

@@ -109,6 +109,32 @@ export class DeviceInboxStore {
     this.#newest.invalidate(tx, keyOf(address))
   }
 
+  /**
+   * Deletes the oldest messages of devices for which more than `keep` wait; gives how many. Looks through the whole
+   * primary key: for once in a while.
+   */
+  async deleteExcess(tx: Tx, keep: number): Promise<number> {
+    const crowded = await tx.all<{ user_id: string; device_id: string }>(
+      'SELECT user_id, device_id FROM device_inbox GROUP BY user_id, device_id HAVING COUNT(*) > ?',
+      [keep],
+    )
+    if (crowded.length === 0) return 0
+    const source = tx.dialect.rowsFrom({ user_id: 'text', device_id: 'text' })
+    for (const row of crowded) {
+      const address = { userId: row.user_id as UserId, deviceId: row.device_id as DeviceId }
+      this.#newest.invalidate(tx, keyOf(address))
+    }
+    return tx.execute(
+      `DELETE FROM device_inbox WHERE (user_id, device_id, stream_id) IN (
+         SELECT x.user_id, x.device_id, x.stream_id FROM (
+           SELECT i.user_id, i.device_id, i.stream_id,
+             ROW_NUMBER() OVER (PARTITION BY i.user_id, i.device_id ORDER BY i.stream_id DESC) AS place
+           FROM ${source} AS r JOIN device_inbox i ON i.user_id = r.user_id AND i.device_id = r.device_id) AS x
+         WHERE x.place > ?)`,
+      [tx.dialect.rows(crowded), keep],
+    )
+  }
+
   /** Deletes everything that waits for these devices. */
   async deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
     await tx.execute(

@@ -1,9 +1,10 @@
 import { expect } from 'chai'
 import { KeyClaims } from '../../../../src/services/devices/key-claims.js'
-import type { JsonObject } from '../../../../src/util/json.js'
+import { isJsonObject, type JsonObject } from '../../../../src/util/json.js'
 import { forEachDatabase } from '../../../support/databases.js'
 import { EncryptingDevice } from '../../../support/encryption.js'
 import { createKeyServices, type KeyFixture } from '../../../support/key-services.js'
+import { dig } from '../../../support/matrix-client.js'
 import { rejection } from '../../../support/rejection.js'
 import { SERVER_NAME, type TestSession } from '../../../support/account-services.js'
 
@@ -110,6 +111,19 @@ forEachDatabase('keys of devices', (open) => {
     expect(given).to.have.length(300)
     const oneTime = given.filter((name) => name !== 'signed_curve25519:f')
     expect(oneTime.sort()).to.deep.equal(ids.map((id) => `signed_curve25519:${id}`).sort())
+  })
+
+  it('are given to 100 of 10,000 callers who ask at the same time', async function () {
+    this.timeout(120_000)
+    const names = Array.from({ length: 100 }, (_, index) => `k${index}`)
+    const oneTimeKeys = device.oneTimeKeys(names)
+    await fixture.e2eKeys.upload(alice, { deviceKeys: device.deviceKeys, oneTimeKeys })
+    const answers = await Promise.all(Array.from({ length: 10_000 }, () => claim()))
+    const given = answers.flatMap((answer) => {
+      const ofDevice = dig(answer, 'one_time_keys', alice.userId, alice.deviceId)
+      return isJsonObject(ofDevice) ? Object.keys(ofDevice) : []
+    })
+    expect(given.toSorted()).to.deep.equal(Object.keys(oneTimeKeys).toSorted())
   })
 
   it('are given to one caller each by several processes, and after a restart', async () => {
