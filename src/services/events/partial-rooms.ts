@@ -58,18 +58,21 @@ export class PartialRooms {
 
   /** Resolves when the state of the room is whole, at once where it is. Rejects with 504 when that takes too long. */
   async whenWhole(roomNid: number): Promise<void> {
+    if (await this.isSoonWhole(roomNid, MAX_WAIT_MS)) return
+    throw new MatrixError('M_CONNECTION_TIMEOUT', 'The members of the room are not known yet')
+  }
+
+  /** Whether the state of the room is whole within some time. */
+  async isSoonWhole(roomNid: number, maxWaitMs: number): Promise<boolean> {
     const waiting = this.#rooms.get(roomNid)
-    if (!waiting) return
+    if (!waiting) return true
     const over = new AbortController()
+    const late = this.#clock.sleep(maxWaitMs, over.signal).then(
+      () => false,
+      () => true,
+    )
     try {
-      const isWhole = await Promise.race([
-        waiting.whole.promise.then(() => true),
-        this.#clock.sleep(MAX_WAIT_MS, over.signal).then(
-          () => false,
-          () => true,
-        ),
-      ])
-      if (!isWhole) throw new MatrixError('M_CONNECTION_TIMEOUT', 'The members of the room are not known yet')
+      return await Promise.race([waiting.whole.promise.then(() => true), late])
     } finally {
       over.abort()
     }

@@ -101,13 +101,16 @@ export class InviteReceiver {
     return event
   }
 
-  /** Since version 12, rooms prove by their create event what they are. */
+  /**
+   * Since version 12, rooms prove by their create event what they are. Who tells nothing of the room proves nothing, and
+   * misleads nobody either.
+   */
   async #checkState(
     rules: RoomVersionRules,
     { roomState, roomId }: ForeignInvite,
   ): Promise<StrippedStateJson[]> {
     const given = Array.isArray(roomState) ? roomState.slice(0, MAX_STATE_EVENTS) : []
-    if (rules.roomIdIsCreateHash) {
+    if (rules.roomIdIsCreateHash && given.length > 0) {
       const { events, refused } = await this.#deps.intake.check({ rules, roomId }, given)
       const [reason] = refused.values()
       if (events.length < given.length) {

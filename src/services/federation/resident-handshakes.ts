@@ -45,12 +45,15 @@ export interface ResidentHandshakesDependencies {
   readonly receiver: EventReceiver
   readonly answers: ResidentAnswers
   readonly authoriser: JoinAuthoriser
-  readonly partialRooms: Pick<PartialRooms, 'isPartial'>
+  readonly partialRooms: Pick<PartialRooms, 'isSoonWhole'>
   readonly intake: PduIntake
   readonly acls: Pick<ServerAcls, 'require'>
   readonly rateLimits: Pick<RateLimits, 'check' | 'consume'>
   readonly signer: EventSigner
 }
+
+/** How long others are kept waiting for a room that is not known whole yet. */
+const MAX_WAIT_MS = 2_000
 
 type Membership = 'join' | 'leave' | 'knock'
 

@@ -6,20 +6,21 @@ import { FederationError } from '../remote/federation-client.js'
 const MAX_SERVERS = 10
 
 /**
- * The servers through which a room may be reached: those that were named, then the one in the room's ID, each once and
- * not ourselves.
+ * The servers through which a room may be reached: those that were named, each once and not ourselves; where none is left,
+ * the one in the room's ID.
  */
 export function serversFor(
   roomId: RoomId,
   named: readonly string[],
   ourselves: ServerName,
 ): readonly ServerName[] {
-  const servers = new Set<ServerName>()
-  for (const text of [...named, serverNameOf(roomId)]) {
-    const server = parseServerName(text)
-    if (server !== undefined && server !== ourselves) servers.add(server)
+  const others = (names: readonly string[]): ServerName[] => {
+    const servers = new Set(names.flatMap((name) => parseServerName(name) ?? []))
+    servers.delete(ourselves)
+    return [...servers].slice(0, MAX_SERVERS)
   }
-  return [...servers].slice(0, MAX_SERVERS)
+  const servers = others(named)
+  return servers.length > 0 ? servers : others([serverNameOf(roomId)])
 }
 
 /**

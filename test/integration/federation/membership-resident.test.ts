@@ -325,7 +325,8 @@ describe('a server in the room, as others see it', function () {
       await refused(offer(inviteOf('@nobody:a.test')), 'M_FORBIDDEN')
       await refused(offer(room.make({ type: 'm.room.message', sender: ZOE, content: { body: 'x' } })))
       await refused(offer(good, { event: { ...pduJson(good), signatures: {} } }))
-      await refused(offer(good, { invite_room_state: [] }))
+      const rules = pduJson(room.current('m.room.join_rules'))
+      await refused(offer(good, { invite_room_state: [rules] }))
       await refused(
         offer(good, { invite_room_state: [{ type: 'm.room.create', state_key: '', content: {} }] }),
       )

@@ -101,7 +101,8 @@ describe('memberships between servers', function () {
     await ben.leave(roomId)
     await until(alice, { roomId, userId: ben.userId, is: 'leave' })
     await alice.sendState(roomId, 'm.room.name', '', { name: 'missed' })
-    expect(await statusOf(bob.join(roomId, { via: ['nobody.test'] }))).to.deep.include({ status: 200 })
+    expect(await statusOf(bob.join(roomId, { via: ['nobody.test'] }))).to.deep.include({ status: 502 })
+    await bob.join(roomId)
     expect(await bob.state(roomId, 'm.room.name')).to.deep.equal({ name: 'missed' })
     await until(alice, { roomId, userId: bob.userId, is: 'join' })
     await alice.sendText(roomId, 'again')
@@ -211,7 +212,12 @@ describe('memberships between servers', function () {
     await until(alice, { roomId, userId: ben.userId, is: 'join' })
     // The server in the middle is in the room, but has nobody who may invite.
     await carol.join(space, { via: ['a.test'] })
-    expect((await statusOf(carol.join(roomId, { via: ['b.test'] }))).status).to.equal(200)
+    expect((await statusOf(carol.join(roomId, { via: ['b.test'] }))).errcode).to.equal(
+      'M_UNABLE_TO_GRANT_JOIN',
+    )
+    await carol.join(roomId, { via: ['b.test', 'a.test'] })
+    const member = await carol.state(roomId, 'm.room.member', carol.userId)
+    expect(member['join_authorised_via_users_server']).to.equal(alice.userId)
   })
 
   it('unbans by inviting', async () => {

@@ -20,10 +20,12 @@ function refusal(status: number, errcode: string | undefined, body = {}): Federa
 }
 
 describe('choice of servers', () => {
-  it('begins with those that were named, and leaves ourselves out', () => {
+  it('takes those that were named, and else the one in the ID of the room, but not ourselves', () => {
     const room = '!room:home.test' as RoomId
     const named = ['a.test', 'us.test', 'no server', 'a.test', 'b.test:8448']
-    expect(serversFor(room, named, US)).to.deep.equal(['a.test', 'b.test:8448', 'home.test'])
+    expect(serversFor(room, named, US)).to.deep.equal(['a.test', 'b.test:8448'])
+    expect(serversFor(room, ['us.test'], US)).to.deep.equal(['home.test'])
+    expect(serversFor('!room:us.test' as RoomId, [], US)).to.deep.equal([])
     expect(serversFor(`!${'a'.repeat(43)}` as RoomId, [], US)).to.deep.equal([])
     expect(
       serversFor(
