@@ -256,20 +256,22 @@ function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'event
       localPattern: usersOfPattern(serverName),
     }),
   })
-  const events = new EventFeed({
+  const events: EventFeed = new EventFeed({
     ...shared,
+    onJoin: (join) => passing.onJoin(join),
     relayed: new RelayedEventsStore(),
     eventStream: streams.events,
     roomServers,
     sender,
   })
   const audience = new AudienceLookup({ ...shared, roomServers, events })
+  const passing: PassingFeeds = new PassingFeeds({ ...shared, streams, audience, sender })
   return {
     sender,
     audience,
     events,
+    passing,
     deviceLists: new DeviceListFeed({ ...shared, stream: streams.deviceLists, audience, sender }),
-    passing: new PassingFeeds({ ...shared, streams, audience, sender }),
   }
 }
 

@@ -12,11 +12,14 @@ interface Dependencies {
   /** Who of these is in a room with somebody of this server. */
   readonly filterSharing: (userIds: readonly UserId[]) => Promise<ReadonlySet<UserId>>
   readonly isRemote: (userId: UserId) => boolean
+  readonly onError: (error: unknown) => void
 }
 
 /** Who is online and of whom nothing is heard for so long is offline: servers say it again before. */
 const EXPIRY_MS = 30 * 60_000
 const SWEEP_MS = 60_000
+const RECHECK_MS = 3_000
+const MAX_UNKNOWN = 1_000
 const MAX_PUSHES = 1_000
 const MAX_STATUS_LENGTH = 4_096
 const STATES: ReadonlySet<unknown> = new Set<PresenceState>(['online', 'unavailable', 'offline'])
@@ -27,6 +30,10 @@ export class RemotePresence {
   /** Who is not offline: when they are unless something is heard. */
   readonly #expiries = new Map<UserId, number>()
   #timer: Timer | undefined
+  /** Of users who are in no room of ours yet. */
+  readonly #unknown = new Map<UserId, PresenceRecord>()
+  #recheck: Timer | undefined
+  #isStopped = false
 
   constructor(deps: Dependencies) {
     this.#deps = deps
@@ -42,7 +49,9 @@ export class RemotePresence {
   }
 
   stop(): void {
+    this.#isStopped = true
     this.#timer?.cancel()
+    this.#recheck?.cancel()
   }
 
   /** Takes in `m.presence`. What is about users of other servers than `origin` is left alone. */
@@ -50,8 +59,27 @@ export class RemotePresence {
     const push = Array.isArray(content['push']) ? content['push'].slice(0, MAX_PUSHES) : []
     const now = this.#deps.clock.now()
     const records = push.flatMap((said) => parsePresence(origin, said, now))
+    for (const record of await this.#takeShared(records)) this.#keep(record)
+  }
+
+  /** Takes what is about users in our rooms; gives the rest. */
+  async #takeShared(records: readonly PresenceRecord[]): Promise<PresenceRecord[]> {
     const sharing = await this.#deps.filterSharing(records.map(({ userId }) => userId))
+    const now = this.#deps.clock.now()
     for (const record of records) if (sharing.has(record.userId)) this.#take(record, now)
+    return records.filter(({ userId }) => !sharing.has(userId))
+  }
+
+  /** Servers tell it to those who come into a room, who may learn of that later: it is looked at once more. */
+  #keep(record: PresenceRecord): void {
+    if (this.#isStopped || this.#unknown.size >= MAX_UNKNOWN) return
+    this.#unknown.set(record.userId, record)
+    this.#recheck ??= this.#deps.clock.setTimeout(() => {
+      const records = [...this.#unknown.values()]
+      this.#recheck = undefined
+      this.#unknown.clear()
+      this.#takeShared(records).catch(this.#deps.onError)
+    }, RECHECK_MS)
   }
 
   #take(record: PresenceRecord, now: number): void {

@@ -26,7 +26,25 @@ interface Dependencies {
   readonly eventStream: Pick<StreamIdGenerator, 'position'>
   readonly roomServers: RoomServers
   readonly sender: Pick<FederationSender, 'addPdus' | 'onSettled'>
+  /** Told who has come into a room, themselves or again with another name. */
+  readonly onJoin?: ((join: RoomJoin) => void) | undefined
+  /** Told who has come into a room, or has changed how they are called there. */
+  readonly onJoin?: ((join: RoomJoin) => void) | undefined
   readonly onError: (error: unknown) => void
+}
+
+/** A user, of whatever server, who has come into a room, and the servers that are in it before and after. */
+export interface RoomJoin {
+  readonly roomNid: number
+  readonly userId: UserId
+  readonly servers: EventServers
+}
+
+/** A user who has come into a room, of whatever server, and the servers in it before and after. */
+export interface RoomJoin {
+  readonly roomNid: number
+  readonly userId: UserId
+  readonly servers: EventServers
 }
 
 const POSITION = 'events'
@@ -125,28 +143,32 @@ export class EventFeed implements PositionSink {
     const streamed = await store.listEvents(db.reader, { after, upTo: target }, BATCH)
     const upTo = streamed.length < BATCH ? target : streamed.at(-1)!.streamOrdering
     const origins = await this.#originsOf(streamed)
-    const own = streamed.filter(({ eventNid }) => origins.has(eventNid))
+    const wanted = streamed.filter((event) => origins.has(event.eventNid) || isOwnMembership(event))
     const stored = await events.getByNids(
       db.reader,
-      own.map(({ eventNid }) => eventNid),
+      wanted.map(({ eventNid }) => eventNid),
     )
-    const servers = await roomServers.step(own, upTo)
+    const servers = await roomServers.step(wanted, upTo)
     const addressed: AddressedPdu[] = []
-    for (const event of own) {
+    for (const event of wanted) {
       const found = stored.get(event.eventNid)
       const around = servers.get(event.eventNid)
       if (!found || !around) continue
-      const destinations = await this.#destinationsOf(event, {
-        stored: found,
-        around,
-        origin: origins.get(event.eventNid)!,
-      })
+      this.#tellOfJoin(event, found, around)
+      const origin = origins.get(event.eventNid)
+      if (origin === undefined) continue
+      const destinations = await this.#destinationsOf(event, { stored: found, around, origin })
       addressed.push(...address(found, destinations, around))
     }
     for (const { pdu } of addressed) this.#watermark.hold(pdu.streamOrdering)
     await sender.addPdus(addressed)
     this.#watermark.advance(upTo)
     this.#scheduleWrite()
+  }
+
+  #tellOfJoin(streamed: StreamedEvent, { event }: StoredEvent, servers: EventServers): void {
+    if (!isOwnMembership(streamed) || event.content['membership'] !== 'join') return
+    this.#deps.onJoin?.({ roomNid: streamed.roomNid, userId: event.sender, servers })
   }
 
   /** Who has brought the events that others are to have from us: this server, or the one that it relays them for. */
@@ -207,6 +229,10 @@ export class EventFeed implements PositionSink {
       onError(error)
     }
   }
+}
+
+function isOwnMembership({ type, sender, stateKey }: StreamedEvent): boolean {
+  return type === 'm.room.member' && sender === stateKey
 }
 
 function address(

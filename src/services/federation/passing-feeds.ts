@@ -1,5 +1,6 @@
 import { serverNameOf, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import { usersOfPattern, type RoomServersStore } from '../../storage/stores/room-servers.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
@@ -7,6 +8,7 @@ import type { StreamName } from '../../storage/streams/stream-names.js'
 import type { JsonObject } from '../../util/json.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { AudienceLookup } from './audience-lookup.js'
+import type { RoomJoin } from './event-feed.js'
 import type { FederationSender } from './federation-sender.js'
 import { StreamFollower } from './stream-follower.js'
 
@@ -16,12 +18,18 @@ export interface PresenceSource {
   changedUsers(range: { readonly since: number; readonly upTo: number }): UserId[]
   /** A user's presence as it is now, as others see it. */
   contentOf(userId: UserId): JsonObject
+  /** Everybody who is not offline. */
+  listPresent(): UserId[]
 }
+
+/** Users of this server in a room whose presence a server is told that comes in. */
+const MAX_SHOWN = 500
 
 interface Dependencies {
   readonly db: Database
   readonly serverName: ServerName
   readonly store: RoomServersStore
+  readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   readonly rooms: Pick<RoomsStore, 'get'>
   readonly presence: PresenceSource
   readonly streams: {
@@ -80,12 +88,35 @@ export class PassingFeeds implements PositionSink {
     this.#tellOfTyping(roomId, userId, typing).catch(this.#deps.onError)
   }
 
+  /**
+   * Somebody has come into a room: who is online there, and new to the other, is told. Nobody waits for it.
+   * https://spec.matrix.org/latest/server-server-api/#presence
+   */
+  onJoin(join: RoomJoin): void {
+    if (!this.#isStarted) return
+    this.#introduce(join).catch(this.#deps.onError)
+  }
+
   /** Tells everybody concerned of these users' presence again. */
   async repeatPresence(userIds: readonly UserId[]): Promise<void> {
     const { audience, presence, sender } = this.#deps
     const servers = await audience.serversOfUsers(userIds)
     for (const [userId, destinations] of servers) {
       sender.addEdu(destinations, { kind: 'presence', userId, content: presence.contentOf(userId) })
+    }
+  }
+
+  async #introduce({ roomNid, userId, servers }: RoomJoin): Promise<void> {
+    const { db, members, presence, sender, serverName } = this.#deps
+    const server = serverNameOf(userId)
+    const isOurs = server === serverName
+    if (!isOurs && servers.before.has(server)) return
+    const here = isOurs ? [userId] : await members.sampleLocalMembers(db.reader, roomNid, MAX_SHOWN)
+    const present = new Set(presence.listPresent())
+    const destinations = isOurs ? servers.after : [server]
+    for (const user of here) {
+      if (!present.has(user)) continue
+      sender.addEdu(destinations, { kind: 'presence', userId: user, content: presence.contentOf(user) })
     }
   }
 

@@ -103,8 +103,25 @@ describe('what one server tells another', function () {
     expect(seen['presence']).to.equal('unavailable')
   })
 
+  it('shows who is online to those who come into a room', async () => {
+    const [carol, dave] = [
+      await servers.get('a.test').register('carol'),
+      await servers.get('b.test').register('dave'),
+    ]
+    await carol.must('PUT', path`/_matrix/client/v3/presence/${carol.userId}/status`, {
+      body: { presence: 'online', status_msg: 'carol is here' },
+    })
+    await dave.must('PUT', path`/_matrix/client/v3/presence/${dave.userId}/status`, {
+      body: { presence: 'online', status_msg: 'dave is here' },
+    })
+    const roomId = await carol.createRoom({ preset: 'public_chat' })
+    await dave.join(roomId, { via: ['a.test'] })
+    await dave.mustSyncUntil(presenceOf(carol.userId, 'online', 'carol is here'))
+    await carol.mustSyncUntil(presenceOf(dave.userId, 'online', 'dave is here'))
+  })
+
   it('delivers messages to devices, also between those who share no room', async () => {
-    const carol = await servers.get('a.test').register('carol')
+    const carol = await servers.get('a.test').register('carla')
     const content = { secret: 'message' }
     const since = await bob.syncToken()
     await carol.must('PUT', path`/_matrix/client/v3/sendToDevice/my.type/${'txn1'}`, {
