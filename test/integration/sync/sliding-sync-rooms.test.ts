@@ -88,6 +88,8 @@ describe('Rooms in sliding sync', () => {
       expect(wider).to.not.have.any.keys('initial', 'required_state')
       expect(roomsIn(await sliding.sync(subscribe(roomId, { limit: 3 })))).to.deep.equal([])
       // Less is no news, and more again neither as long as nothing was left out.
+      const all = roomIn(await sliding.sync(subscribe(roomId, { limit: 100 })), roomId)
+      expect(all).to.include({ unstable_expanded_timeline: true, limited: true })
       await alice.sendText(roomId, 'e')
       expect(textsIn(roomIn(await sliding.sync(subscribe(roomId)), roomId))).to.deep.equal(['e'])
       expect(roomsIn(await sliding.sync(subscribe(roomId, { limit: 3 })))).to.deep.equal([])

@@ -96,7 +96,8 @@ export function timelineJson(
   return {
     ...(events.length > 0 && { timeline: [...events] }),
     prev_batch: timeline.prevBatch,
-    limited: timeline.limited,
+    // What reaches over what the client has already is no continuation: clients take it apart only where they are told.
+    limited: timeline.limited || plan.isExpanded,
     num_live: since === undefined ? 0 : countLive(timeline.events, since),
     // The first is what it was called before the proposal was written down.
     ...(plan.isExpanded && { unstable_expanded_timeline: true, expanded_timeline: true }),

@@ -1,0 +1,39 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { tryParsePaginationToken } from '../../../src/protocol/pagination-token.js'
+import { formatSlidingPos, tryParseSlidingPos } from '../../../src/protocol/sliding-pos.js'
+import { STREAM_START, STREAM_TOKEN_PARTS, type StreamToken } from '../../../src/protocol/stream-token.js'
+
+describe('sliding-pos', () => {
+  const position = fc.nat({ max: 10 ** 14 })
+  const stream = fc
+    .array(position, { minLength: STREAM_TOKEN_PARTS.length, maxLength: STREAM_TOKEN_PARTS.length })
+    .map((positions) =>
+      Object.fromEntries(STREAM_TOKEN_PARTS.map((part, index) => [part, positions[index] ?? 0])),
+    ) as unknown as fc.Arbitrary<StreamToken>
+
+  it('reads what it has written, and so does what reads history', () => {
+    fc.assert(
+      fc.property(stream, position, position, position, (at, connectionNid, version, threads) => {
+        const pos = { stream: at, connectionNid, version, threads }
+        const text = formatSlidingPos(pos)
+        expect(tryParseSlidingPos(text)).to.deep.equal(pos)
+        expect(tryParsePaginationToken(text)).to.deep.equal({ streamOrdering: at.events })
+      }),
+    )
+  })
+
+  it('takes nothing else', () => {
+    const text = formatSlidingPos({ stream: STREAM_START, connectionNid: 1, version: 2, threads: 3 })
+    for (const wrong of [
+      '',
+      's1',
+      '~1~2~3',
+      `${text}~4`,
+      text.slice(0, -2),
+      text.replace('2', '-2'),
+      `x${text}`,
+    ])
+      expect(tryParseSlidingPos(wrong), wrong).to.equal(undefined)
+  })
+})
