@@ -17,6 +17,7 @@ import type { ClientEvents } from '../services/events/client-events.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
+import type { HiddenInviters } from '../services/sync/hidden-inviters.js'
 import type { IgnoredUsers } from '../services/sync/ignored-users.js'
 import { AppservicesStore } from '../storage/stores/appservices.js'
 import { MembershipChangesStore } from '../storage/stores/membership-changes.js'
@@ -41,6 +42,7 @@ export interface DeliveryParts extends ServiceParts {
   readonly clientEvents: ClientEvents
   readonly unreadCounts: UnreadCounts
   readonly ignored: IgnoredUsers
+  readonly hiddenInviters: HiddenInviters
   readonly onError: (error: unknown) => void
 }
 
@@ -93,6 +95,7 @@ export function createDeliveryServices(
     db: parts.storage.db,
     pushRules: parts.pushRules,
     ignored: parts.ignored,
+    hiddenInviters: parts.hiddenInviters,
   })
   return {
     services: {

@@ -7,6 +7,7 @@ import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Authenticator } from '../services/accounts/requester.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
+import type { FederationClient } from '../services/remote/federation-client.js'
 import type { Services } from '../services/services.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import type { Notifier } from '../services/streams/notifier.js'
@@ -101,6 +102,7 @@ export function createServices(parts: ServiceParts): WiredServices {
   const shared = { db, clock, positions: bus, onError }
   const remote = createRemote({ ...parts, onError })
   const { eventPersister, ...events } = createWritePath(parts, {
+    client: remote.federationClient,
     stores,
     bus,
     pushRules: { evaluatorsOfChanged: (userIds) => accounts.pushRules.evaluatorsOfChanged(userIds) },
@@ -137,6 +139,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       checkFilter,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => rooms.profileUpdates.onProfileChanged(change),
+      checkAvatar: (uri) => media.avatarRules.check(uri),
       remoteProfiles: remoteLookups.remoteProfiles,
       deviceCleanups: [toDevice, keyCleanup, pushers, connections],
       userCleanups: [keyCleanup, pushers],
@@ -268,7 +271,19 @@ export function createServices(parts: ServiceParts): WiredServices {
     config,
   )
   const delivery = createDeliveryServices(
-    { ...parts, ...accounts, ...ephemeral, ...reading, bus, http, mail, pushers, ignored, onError },
+    {
+      ...parts,
+      ...accounts,
+      ...ephemeral,
+      ...reading,
+      bus,
+      http,
+      mail,
+      pushers,
+      ignored,
+      hiddenInviters: reads.hiddenInviters,
+      onError,
+    },
     stores,
   )
   const appservices = createAppserviceServices(
@@ -342,9 +357,14 @@ export function createServices(parts: ServiceParts): WiredServices {
 /** What makes and commits events, with those who count what is unread of them. */
 function createWritePath(
   { config, storage, clock, serverKeys }: ServiceParts,
-  shared: { stores: Stores; bus: LocalBus; pushRules: Parameters<typeof createPushAudience>[2] },
+  shared: {
+    stores: Stores
+    bus: LocalBus
+    client: FederationClient
+    pushRules: Parameters<typeof createPushAudience>[2]
+  },
 ): EventServices {
-  const { stores, bus } = shared
+  const { stores, bus, client } = shared
   const { serverName } = config.server
   const pushAudience = createPushAudience(
     { db: storage.db },
@@ -353,7 +373,14 @@ function createWritePath(
   )
   bus.subscribe(pushAudience)
   return createEventServices(
-    { storage, clock, positions: bus, signer: createSigner(serverName, serverKeys.signing), pushAudience },
+    {
+      storage,
+      clock,
+      client,
+      pushAudience,
+      positions: bus,
+      signer: createSigner(serverName, serverKeys.signing),
+    },
     stores,
     { serverName, countsUnread: config.push.enabled },
   )

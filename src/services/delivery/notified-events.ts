@@ -16,6 +16,7 @@ import type { RoomSummariesStore } from '../../storage/stores/room-summaries.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from '../events/quiet-rooms.js'
 import { MAIN_TIMELINE } from '../events/unread-counts.js'
+import type { HiddenInviters } from '../sync/hidden-inviters.js'
 import type { IgnoredUsers } from '../sync/ignored-users.js'
 
 /** An event that notifies a user, and how. */
@@ -54,6 +55,7 @@ export interface NotifiedEventsDependencies {
   readonly receipts: Pick<ReceiptsStore, 'getReadPositions'>
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
   readonly ignored: Pick<IgnoredUsers, 'of'>
+  readonly hiddenInviters: Pick<HiddenInviters, 'of'>
 }
 
 const POWER_KEYS = [
@@ -157,11 +159,15 @@ export class NotifiedEvents {
       evaluator: evaluators.get(userId),
       rooms: [...rooms.values()],
     })
-    const isWanted = await this.#filterFor(userId)
+    const [isWanted, hidden] = await Promise.all([
+      this.#filterFor(userId),
+      this.#deps.hiddenInviters.of(userId),
+    ])
     return invites.flatMap(({ eventNid, roomNid, streamOrdering }) => {
       const stored = events.get(eventNid)
       const room = rooms.get(roomNid)
       if (stored === undefined || room === undefined || !isWanted(stored)) return []
+      if (hidden.has(stored.event.sender)) return []
       const outcome = evaluate(stored.event, room)
       return outcome.notify ? [{ stored, room, position: streamOrdering, outcome, isRead: false }] : []
     })
