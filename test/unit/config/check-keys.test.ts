@@ -37,9 +37,9 @@ describe('checkKeys', () => {
   })
 
   it('warns of keys that are not served, wherever they stand', () => {
-    expect(findings({ url_preview_enabled: true, push: { jitter_delay: 1 } })).to.deep.equal([
-      'warning url_preview_enabled: mxhs does not serve this key yet',
-      'warning push.jitter_delay: mxhs does not serve this key yet',
+    expect(findings({ web_client_location: 'x', presence: { presence_router: 1 } })).to.deep.equal([
+      'warning web_client_location: mxhs does not serve this key yet',
+      'warning presence.presence_router: mxhs does not serve this key yet',
     ])
   })
 

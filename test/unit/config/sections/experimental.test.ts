@@ -5,9 +5,9 @@ const LISTENERS = { listeners: [{ port: 8008 }] }
 
 describe('experimental features', () => {
   it('warns of those that are switched on and not served', async () => {
-    const experimental_features = { msc3881_enabled: true, msc3026_enabled: false, msc4222_enabled: true }
+    const experimental_features = { msc4263_enabled: true, msc3026_enabled: false, msc4222_enabled: true }
     expect(await warningsOf({ ...LISTENERS, experimental_features })).to.deep.equal([
-      'experimental_features.msc3881_enabled: this proposal is not served yet',
+      'experimental_features.msc4263_enabled: this proposal is not served yet',
     ])
   })
 })
