@@ -170,8 +170,6 @@ const ROOMS: KeyTable = {
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),
   ...all(
     later,
-    'max_avatar_size',
-    'allowed_avatar_mimetypes',
     'exclude_rooms_from_sync',
     'exclude_rooms_from_presence',
     'redaction_retention_period',
@@ -195,6 +193,8 @@ const MEDIA: KeyTable = {
   ),
   ...all(
     served,
+    'max_avatar_size',
+    'allowed_avatar_mimetypes',
     'max_upload_size',
     'media_store_path',
     'enable_media_repo',

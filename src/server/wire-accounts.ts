@@ -81,6 +81,7 @@ export interface AccountParts {
   readonly checkFilter: FiltersDependencies['check']
   readonly shareRoom: ProfilesDependencies['shareRoom']
   readonly onProfileChanged: ProfilesDependencies['onProfileChanged']
+  readonly checkAvatar: ProfilesDependencies['checkAvatar']
   readonly remoteProfiles?: ProfilesDependencies['remoteProfiles']
   /** The application services; without it there are none. */
   readonly registry?: AppserviceRegistry
@@ -260,6 +261,7 @@ function wireUserData(parts: AccountParts, stores: AccountStores, options: Accou
       profiles: stores.profiles,
       shareRoom: parts.shareRoom,
       onProfileChanged: parts.onProfileChanged,
+      checkAvatar: parts.checkAvatar,
       remoteProfiles: parts.remoteProfiles,
       queries: parts.queries,
       options: options.profiles,

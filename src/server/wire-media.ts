@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { HttpClient } from '../net/http-client.js'
 import type { ServerName } from '../protocol/ids.js'
 import { AccessTimes } from '../services/media/access-times.js'
+import { AvatarRules } from '../services/media/avatar-rules.js'
 import { Inspector } from '../services/media/inspector.js'
 import { MediaDeletion } from '../services/media/media-deletion.js'
 import { MediaDownloads } from '../services/media/media-downloads.js'
@@ -44,6 +45,7 @@ export type MediaServices = Pick<
 /** The services of files, and what they do while nobody asks. */
 export function createMediaServices(parts: MediaParts): {
   readonly services: MediaServices
+  readonly avatarRules: AvatarRules
   readonly background: readonly BackgroundWork[]
 } {
   const { config, clock } = parts
@@ -69,7 +71,9 @@ export function createMediaServices(parts: MediaParts): {
     config.media,
   )
   const previews = createUrlPreviews(parts, { ...shelf, images })
+  const { maxAvatarSize: maxBytes, allowedAvatarMimetypes: types } = config.rooms
   return {
+    avatarRules: new AvatarRules(shelf, { maxBytes, types }),
     services: {
       mediaDeletion: deletion,
       mediaQuarantine: new MediaQuarantine(shelf),

@@ -49,6 +49,8 @@ export interface ProfilesDependencies {
   readonly shareRoom: (a: UserId, b: UserId) => Promise<boolean>
   /** Called after the commit; what it starts must not fail the request. */
   readonly onProfileChanged: (change: ProfileChange) => void
+  /** Throws `M_FORBIDDEN` for files that may not be avatars; without it, all may. */
+  readonly checkAvatar?: ((uri: string) => Promise<void>) | undefined
   /** Without it, other servers cannot be asked. */
   readonly remoteProfiles?: RemoteProfiles | undefined
   /** Asks application services for users that they may yet have to make. */
@@ -160,6 +162,10 @@ export class Profiles {
     change: { field: string; value: JsonValue | undefined; propagate: boolean },
   ): Promise<void> {
     this.#checkMayChange(requester, userId, change.field)
+    const { value } = change
+    if (change.field === AVATAR_URL && typeof value === 'string' && value !== '') {
+      await this.#deps.checkAvatar?.(value)
+    }
     const byOther = requester.userId !== userId
     const profile = await this.#deps.db.write('change_profile', async (tx) => {
       if (!(await this.#deps.users.exists(tx, userId))) throw notFound('No such user')
