@@ -56,14 +56,16 @@ export class JoinedRooms {
     const inState = new Set<string>(state.events.map(({ eventId }) => eventId))
     // Of the members that are omitted, those are known that the join is authorized by.
     if (servers) for (const id of memberIdsOf(join, chain.events)) inState.add(id)
+    const { roomNid } = room
     await adopter.adopt({
       room,
-      state: stored.filter((each) => isStateOf(each, inState)),
+      state: stored.filter((each) => each.roomNid === roomNid && isStateOf(each, inState)),
       event,
-      ...(servers && {
-        inTransaction: (tx, joinNid) =>
-          partialRooms.insert(tx, { roomNid: room.roomNid, joinNid, servers }, clock.now()),
-      }),
+      inTransaction: async (tx, joinNid) => {
+        if (servers) await partialRooms.insert(tx, { roomNid, joinNid, servers }, clock.now())
+        // What was still to be completed is replaced by a state that is whole.
+        else if (partialRooms.isPartial(roomNid)) await partialRooms.delete(tx, roomNid)
+      },
     })
     if (servers) this.#deps.onPartial(room)
     return { room, eventId: event.eventId }
