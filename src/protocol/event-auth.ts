@@ -6,6 +6,7 @@ import { checkPowerLevels } from './event-auth-power-levels.js'
 import { parseUserId, serverNameOf } from './ids.js'
 import { parsePowerLevels, requiredPowerLevel, userPowerLevel } from './power-levels.js'
 import { getRoomVersionRules, type RoomVersionRules } from './room-versions.js'
+import { ownerOfStateKey } from './owned-state.js'
 import { stateKeyOf, type AuthState } from './state-map.js'
 
 /**
@@ -51,7 +52,12 @@ function checkByPower(
   }
   // 9: a state key that is a user ID is that user's.
   if (event.stateKey?.startsWith('@') && event.stateKey !== event.sender) {
-    return refuse('9', "The state key is another user's ID")
+    if (!rules.ownedState) return refuse('9', "The state key is another user's ID")
+    // In versions with owned state it may go on after the ID, and those above its owner may write it too.
+    const owner = ownerOfStateKey(event.stateKey)
+    if (owner === undefined) return refuse('msc3757:9', 'The state key begins with no user ID')
+    if (owner !== event.sender && senderLevel <= userPowerLevel(rules, levels, create, owner))
+      return refuse('msc3757:9', "The state key is another user's")
   }
   // 10: power levels
   if (event.type === 'm.room.power_levels') return checkPowerLevels(rules, event, state, senderLevel)

@@ -38,6 +38,8 @@ export interface RoomVersionRules {
   readonly privilegedCreators: boolean
   /** `auth_events` of a redaction need not be checked on receipt: redactions follow a rule of their own (v3). */
   readonly redactionsCheckedOnApply: boolean
+  /** A state key that begins with a user ID belongs to that user, and to those who are above them (MSC3757). */
+  readonly ownedState: boolean
 }
 
 const v1: RoomVersionRules = {
@@ -60,6 +62,7 @@ const v1: RoomVersionRules = {
   roomIdIsCreateHash: false,
   privilegedCreators: false,
   redactionsCheckedOnApply: false,
+  ownedState: false,
 }
 const v2: RoomVersionRules = { ...v1, version: '2', stateResolution: 'v2' }
 const v3: RoomVersionRules = { ...v2, version: '3', eventIdFormat: 'v3', redactionsCheckedOnApply: true }
@@ -97,10 +100,20 @@ export const ROOM_VERSIONS: ReadonlyMap<string, RoomVersionRules> = new Map(
   [v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12].map((rules) => [rules.version, rules]),
 )
 
+/**
+ * Versions of proposals: not asked for or announced as stable, but understood.
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/3757
+ */
+export const UNSTABLE_ROOM_VERSIONS: ReadonlyMap<string, RoomVersionRules> = new Map(
+  [v10, v11]
+    .map((rules) => ({ ...rules, version: `org.matrix.msc3757.${rules.version}`, ownedState: true }))
+    .map((rules) => [rules.version, rules]),
+)
+
 /** The version of new rooms unless `default_room_version` says otherwise. */
 export const DEFAULT_ROOM_VERSION = '12'
 
 /** The rules of a version; undefined when this server does not know it. */
 export function getRoomVersionRules(version: string): RoomVersionRules | undefined {
-  return ROOM_VERSIONS.get(version)
+  return ROOM_VERSIONS.get(version) ?? UNSTABLE_ROOM_VERSIONS.get(version)
 }

@@ -1,4 +1,4 @@
-import { ROOM_VERSIONS } from '../../protocol/room-versions.js'
+import { ROOM_VERSIONS, UNSTABLE_ROOM_VERSIONS } from '../../protocol/room-versions.js'
 import type { ServerName } from '../../protocol/ids.js'
 import type { JsonObject } from '../../util/json.js'
 import { buildClientWellKnown, type ClientWellKnownOptions } from './client-well-known.js'
@@ -80,7 +80,10 @@ export class ServerDescription {
   listCapabilities(requester: Pick<Requester, 'isAdmin'>): JsonObject {
     const { options, passwordChanges, profiles } = this.#deps
     const disallowed = profiles.listForbiddenFields()
-    const available = Object.fromEntries([...ROOM_VERSIONS.keys()].map((version) => [version, 'stable']))
+    const available = Object.fromEntries([
+      ...[...ROOM_VERSIONS.keys()].map((version) => [version, 'stable']),
+      ...[...UNSTABLE_ROOM_VERSIONS.keys()].map((version) => [version, 'unstable']),
+    ])
     return {
       'm.room_versions': { default: options.defaultRoomVersion, available },
       'm.change_password': { enabled: passwordChanges.isEnabled },

@@ -1,5 +1,6 @@
 import { badJson, MatrixError } from '../../protocol/errors.js'
 import { parseEventId, type EventId, type RoomId, type ServerName } from '../../protocol/ids.js'
+import { ownerOfStateKey } from '../../protocol/owned-state.js'
 import type { Database } from '../../storage/database.js'
 import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
 import type { EventsStore } from '../../storage/stores/events.js'
@@ -162,6 +163,8 @@ export class RoomSending {
   }
 
   async #checkState(room: RoomRecord, { type, stateKey, content, roomId }: StateInput): Promise<void> {
+    if (room.rules.ownedState && stateKey.startsWith('@') && ownerOfStateKey(stateKey) === undefined)
+      throw badJson('The state key begins with no user ID')
     if (stateKey !== '') return
     if (type === 'm.room.canonical_alias') {
       const previous = await this.#deps.roomState.getStateEvent(roomId, type, '')
