@@ -181,7 +181,7 @@ function createKeyServices(
   const { validityMs, trustedServers } = config.signingKeys
   const store = new ServerKeysStore()
   const ownKeys = new OwnKeys({ serverName, current, old, validityMs }, clock)
-  const notaries = trustedServers.filter((server) => server.serverName !== serverName).map(toNotary)
+  const notaries = trustedServers.filter((server) => server.serverName !== serverName).flatMap(toNotaries)
   const fetcher = new KeyFetcher({ client, trustedServers: notaries })
   const keys = new KeyCache({ db, store, fetcher, clock, serverName, ownKeys: ownKeys.verifyKeys() })
   const mayTalkTo = (name: ServerName): boolean => client.mayTalkTo(name)
@@ -192,14 +192,16 @@ function createKeyServices(
   }
 }
 
-/** Keys that cannot be used make a notary whom nobody believes, rather than one whom everybody does. */
-function toNotary({
+/** A notary all of whose keys cannot be used is left out, rather than believed without any. */
+function toNotaries({
   serverName,
   verifyKeys,
-}: HomeserverConfig['signingKeys']['trustedServers'][number]): TrustedKeyServer {
-  const keys = Object.entries(verifyKeys).flatMap(([keyId, encoded]) => {
+}: HomeserverConfig['signingKeys']['trustedServers'][number]): readonly TrustedKeyServer[] {
+  const configured = Object.entries(verifyKeys)
+  const keys = configured.flatMap(([keyId, encoded]) => {
     const key = parseVerifyKey(encoded)
     return key === undefined ? [] : [[keyId, key] as const]
   })
-  return { serverName: serverName as ServerName, verifyKeys: new Map(keys) }
+  if (configured.length > 0 && keys.length === 0) return []
+  return [{ serverName: serverName as ServerName, verifyKeys: new Map(keys) }]
 }

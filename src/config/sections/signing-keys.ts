@@ -37,6 +37,7 @@ export const signingKeys = section(
     ),
     key_refresh_interval: withDefault(duration, DAY_MS),
     trusted_key_servers: withDefault(listOf(trustedServer, 'a list of servers'), []),
+    federation_verify_certificates: withDefault(flag, true),
   },
   (raw, context) => {
     for (const keyId of Object.keys(raw.old_signing_keys)) {
@@ -44,6 +45,14 @@ export const signingKeys = section(
         context.fail(['old_signing_keys', keyId], 'expected a key ID such as ed25519:a_AbCd')
       }
     }
+    raw.trusted_key_servers.forEach(({ verify_keys, accept_keys_insecurely }, index) => {
+      const isProven = raw.federation_verify_certificates || Object.keys(verify_keys).length > 0
+      if (isProven || accept_keys_insecurely) return
+      context.fail(
+        ['trusted_key_servers', index],
+        'nothing would prove who answers: name its verify_keys, or set accept_keys_insecurely',
+      )
+    })
     return {
       /** The key itself, as the lines of a key file. */
       inline: raw.signing_key,
