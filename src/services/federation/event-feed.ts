@@ -188,7 +188,9 @@ export class EventFeed implements PositionSink {
     const { serverName } = this.#deps
     const { stored, around, origin } = known
     // Without us in the room the event went there another way: who we joined through tells the others.
-    if (!around.before.has(serverName)) return new Set()
+    const isJoin = type === 'm.room.member' && stored.event.content['membership'] === 'join'
+    const isEntry = isJoin && around.isCrowded && origin === serverName
+    if (isEntry || !around.before.has(serverName)) return new Set()
     const destinations = new Set([...around.before, ...around.after])
     if (type === 'm.room.member' && stateKey !== undefined && (await this.#hasToKnow(stored, stateKey))) {
       destinations.add(serverNameOf(stateKey))

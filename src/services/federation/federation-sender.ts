@@ -22,7 +22,7 @@ export interface FederationSenderDependencies {
   readonly serverName: ServerName
   readonly clock: Clock
   readonly client: Pick<FederationClient, 'request' | 'mayTalkTo'>
-  readonly destinations: Pick<Destinations, 'retryAtTs' | 'onAlive'>
+  readonly destinations: Pick<Destinations, 'filterReachable' | 'retryAtTs' | 'onAlive'>
   readonly backlog: DestinationBacklog
   readonly logger: Logger
 }
@@ -76,6 +76,8 @@ export class FederationSender {
     const { behind, awaited } = await backlog.listDestinations()
     for (const server of behind) this.#queueOf(server).noteBehind()
     for (const server of awaited) this.#queueOf(server).noteOutbox()
+    // Reads of all at once what is then asked for each.
+    await destinations.filterReachable([...this.#queues.keys()])
     for (const [server, queue] of this.#queues) {
       const retryAt = await destinations.retryAtTs(server)
       if (retryAt > clock.now()) queue.wakeAt(retryAt)

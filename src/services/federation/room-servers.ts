@@ -12,6 +12,8 @@ import { Semaphore } from '../../util/semaphore.js'
 export interface EventServers {
   readonly before: ReadonlySet<ServerName>
   readonly after: ReadonlySet<ServerName>
+  /** So much has changed at once that both are who is there now: this server has just come in, most likely. */
+  readonly isCrowded: boolean
 }
 
 interface Dependencies {
@@ -90,7 +92,8 @@ export class RoomServers {
       applyUpTo(streamOrdering - 1)
       const before = this.#serversOf(roomNid)
       applyUpTo(streamOrdering)
-      found.set(eventNid, { before, after: this.#serversOf(roomNid) })
+      const after = this.#serversOf(roomNid)
+      found.set(eventNid, { before, after, isCrowded: deltas.crowded.has(roomNid) })
     }
     applyUpTo(upTo)
     this.#position = upTo
@@ -114,7 +117,9 @@ export class RoomServers {
       const loaded = new Map<number, Counts>(missing.map((roomNid) => [roomNid, new Map()]))
       for (const { roomNid, server, members } of await store.listCounts(q, missing))
         loaded.get(roomNid)?.set(server, members)
-      for (const change of await this.#changesSince(q, missing, this.#position)) {
+      const changes = await this.#changesSince(q, missing, this.#position)
+      // The last first, so that no count is ever less than none.
+      for (const change of changes.reverse()) {
         const counts = loaded.get(change.roomNid)
         if (counts) add(counts, change.server, -change.members)
       }
