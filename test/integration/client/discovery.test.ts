@@ -30,7 +30,7 @@ describe('proofs of identity for other services', () => {
       accessToken: token['access_token'] as string,
     })
     expect(await outcome(impostor, 'GET', `${V3}/account/whoami`)).to.deep.equal([401, 'M_UNKNOWN_TOKEN'])
-    await clock.advance(3_600_000)
+    clock.advance(3_600_000)
     expect(await openIdTokens.userOf(token['access_token'] as string)).to.equal(undefined)
   })
 

@@ -196,7 +196,7 @@ forEachServerDatabase('searching for messages', (database) => {
     )
     expect(idsOf(second)).to.have.length(1)
     expect(idsOf(second)).not.to.include(often)
-    expect(eventsAt(second, 'results')[0]!['rank'] as number).to.be.below(
+    expect(eventsAt(second, 'results')[0]!['rank']).to.be.below(
       eventsAt(found, 'results')[0]!['rank'] as number,
     )
   })

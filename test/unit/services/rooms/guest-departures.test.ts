@@ -26,7 +26,7 @@ forEachDatabase('GuestDepartures', (open) => {
       sender.send({ userId: ALICE }, { roomId, type, stateKey: '', content: {} })
     const settle = async () => {
       departures.onNewPosition('events')
-      await clock.advance(500)
+      clock.advance(500)
       await departures.stop()
     }
     await set(rooms[0]!, 'm.room.guest_access')

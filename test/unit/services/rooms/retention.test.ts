@@ -62,10 +62,10 @@ forEachDatabase('Retention', (open, kind) => {
     await limitRoom(roomId, HOUR_MS)
     const [first, second] = [await say(roomId, '1'), await say(roomId, '2')]
     const state = Object.keys(await fixture.currentState(roomId))
-    await fixture.clock.advance(HOUR_MS - 1)
+    fixture.clock.advance(HOUR_MS - 1)
     await purge()
     expect(await messagesOf(roomId)).to.deep.equal([first, second])
-    await fixture.clock.advance(2)
+    fixture.clock.advance(2)
     await purge()
     expect(await messagesOf(roomId)).to.deep.equal([second])
     expect(Object.keys(await fixture.currentState(roomId))).to.deep.equal(state)
@@ -81,7 +81,7 @@ forEachDatabase('Retention', (open, kind) => {
   it('leaves rooms alone that say nothing, unless there is a default', async () => {
     const roomId = await createRoom(fixture)
     const [first, second] = [await say(roomId, '1'), await say(roomId, '2')]
-    await fixture.clock.advance(2 * HOUR_MS)
+    fixture.clock.advance(2 * HOUR_MS)
     await purge()
     expect(await messagesOf(roomId)).to.deep.equal([first, second])
     await purge({}, { defaultPolicy: { ...NO_POLICY, maxLifetimeMs: HOUR_MS } })
@@ -93,7 +93,7 @@ forEachDatabase('Retention', (open, kind) => {
     await limitRoom(short, HOUR_MS)
     await limitRoom(long, 3 * HOUR_MS)
     for (const roomId of [short, long]) for (const body of ['1', '2']) await say(roomId, body)
-    await fixture.clock.advance(4 * HOUR_MS)
+    fixture.clock.advance(4 * HOUR_MS)
     await purge({ shortestMaxLifetimeMs: HOUR_MS })
     expect([(await messagesOf(short)).length, (await messagesOf(long)).length]).to.deep.equal([2, 1])
     await purge({ longestMaxLifetimeMs: HOUR_MS })
@@ -109,9 +109,11 @@ forEachDatabase('Retention', (open, kind) => {
     for (const value of [-1, 1.5]) await limitRoom(odd, value).catch(() => undefined)
     const kept = [await say(odd, '1'), await say(odd, '2')]
     for (let index = 0; index < 510; index++) await say(many, String(index))
-    await fixture.clock.advance(2 * HOUR_MS)
+    fixture.clock.advance(2 * HOUR_MS)
     const purging = purge()
-    const timer = setInterval(() => void fixture.clock.advance(100), 5)
+    const timer = setInterval(() => {
+      fixture.clock.advance(100)
+    }, 5)
     await purging.finally(() => {
       clearInterval(timer)
     })

@@ -63,7 +63,7 @@ forEachDatabase('SearchIndex', (open) => {
     expect(await find('words')).to.deep.equal([eventId])
     const later = await say('other words')
     index.onNewPosition('events')
-    await fixture.clock.advance(1000)
+    fixture.clock.advance(1000)
     await index.stop()
     expect(await find('words')).to.deep.equal([later, eventId])
     expect(errors).to.deep.equal([])
@@ -77,10 +77,10 @@ forEachDatabase('SearchIndex', (open) => {
     await index.catchUp()
     expect(await find('ancient')).to.deep.equal([young])
     index.start()
-    await fixture.clock.advance(1000)
+    fixture.clock.advance(1000)
     while ((await store.getPosition(fixture.db.reader)).oldest > 0) {
       await nextTurn()
-      await fixture.clock.advance(50)
+      fixture.clock.advance(50)
     }
     await index.stop()
     expect(await find('ancient')).to.deep.equal([young, ...old.toReversed()])
