@@ -5,8 +5,10 @@ import { EarlyRedactions } from '../services/events/early-redactions.js'
 import { EventAssembler } from '../services/events/event-assembler.js'
 import { EventComposer } from '../services/events/event-composer.js'
 import { EventJudge } from '../services/events/event-judge.js'
+import { EventPolicy } from '../services/events/event-policy.js'
 import { EventPersister } from '../services/events/event-persister.js'
 import { EventProposals } from '../services/events/event-proposals.js'
+import type { ReceivedEventPolicy } from '../services/federation/received-event-policy.js'
 import { EventReceiver } from '../services/events/event-receiver.js'
 import { EventSender } from '../services/events/event-sender.js'
 import { FlatStates } from '../services/events/flat-states.js'
@@ -30,6 +32,7 @@ import { StateChangeDescriber } from '../services/events/state-changes.js'
 import { StateCompletion } from '../services/events/state-completion.js'
 import { StateKeyInterner } from '../services/events/state-key-interner.js'
 import { StateResolver } from '../services/events/state-resolver.js'
+import type { FederationClient } from '../services/remote/federation-client.js'
 import type { PositionSink } from '../services/streams/notifier.js'
 import type { CacheRegistry } from '../storage/cache-registry.js'
 import { CurrentStateStore } from '../storage/stores/current-state.js'
@@ -43,6 +46,7 @@ import { MissingEventsStore } from '../storage/stores/missing-events.js'
 import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
+import { ServerMembersStore } from '../storage/stores/server-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
 import { StateKeysStore } from '../storage/stores/state-keys.js'
 import { StateSnapshotsStore } from '../storage/stores/state-snapshots.js'
@@ -64,6 +68,8 @@ export interface EventParts {
   readonly signer: EventSigner
   /** Without it, everybody has the default push rules. */
   readonly pushAudience?: PushAudience
+  /** How policy servers are reached. Without it, nobody is asked what may be said in a room. */
+  readonly client?: Pick<FederationClient, 'request'>
 }
 
 export type EventStores = ReturnType<typeof createEventStores>
@@ -79,6 +85,8 @@ export interface EventServices {
   readonly roomAdopter: RoomAdopter
   readonly partialRooms: PartialRooms
   readonly stateCompletion: StateCompletion
+  /** Undefined where nobody is asked what may be said in a room. */
+  readonly eventPolicy: ReceivedEventPolicy | undefined
   /** To be drained when the server stops. */
   readonly eventPersister: EventPersister
 }
@@ -169,6 +177,14 @@ export function createEventServices(
     }),
   }
   const composer = new EventComposer(shared)
+  const policy =
+    parts.client &&
+    new EventPolicy(db, {
+      assembler,
+      serverName,
+      client: parts.client,
+      serverMembers: new ServerMembersStore(),
+    })
   const registrar = new RoomRegistrar(stores.rooms, ids.rooms)
   return {
     roomState,
@@ -189,8 +205,10 @@ export function createEventServices(
       eventStream: streams.events,
       positions,
     }),
+    eventPolicy: policy && { approve: async (room, event) => policy.approve(await heads.get(room), event) },
     eventSender: new EventSender({
       ...shared,
+      policy,
       roomState,
       composer,
       registrar,

@@ -21,6 +21,7 @@ import { OutsideEvents } from '../services/federation/outside-events.js'
 import { PduIntake } from '../services/federation/pdu-intake.js'
 import { PduProcessor } from '../services/federation/pdu-processor.js'
 import { PulledEvents } from '../services/federation/pulled-events.js'
+import type { ReceivedEventPolicy } from '../services/federation/received-event-policy.js'
 import { RemoteStates } from '../services/federation/remote-states.js'
 import { RemoteTimestamps } from '../services/federation/remote-timestamps.js'
 import { RoomAnswers } from '../services/federation/room-answers.js'
@@ -52,6 +53,7 @@ export interface FederationInboundParts {
   readonly outlierReceiver: OutlierReceiver
   readonly outsideMemberships: OutsideMemberships
   readonly eventSender: EventSender
+  readonly eventPolicy: ReceivedEventPolicy | undefined
   readonly config: Pick<HomeserverConfig, 'rooms'>
   readonly partialRooms: PartialRooms
   /** Called with events of others that have become part of their room; what it starts must not fail. */
@@ -98,7 +100,14 @@ export function createFederationInbound(
   const { outliers, pulled } = getting
   const shared = { client: parts.federationClient, intake, logger, clock }
   const missing = new MissingEvents(db, { ...shared, graph: stores.graph })
-  const processor = new PduProcessor({ receiver: parts.eventReceiver, outliers, missing, pulled, logger })
+  const processor = new PduProcessor({
+    receiver: parts.eventReceiver,
+    policy: parts.eventPolicy,
+    outliers,
+    missing,
+    pulled,
+    logger,
+  })
   const inboxStore = new FederationInboxStore()
   const inbox = new RoomInbox(db, {
     store: inboxStore,
@@ -172,7 +181,13 @@ function createGetting(parts: FederationInboundParts, stores: EventStores, intak
     fetcher,
     outliers,
     states,
-    pulled: new PulledEvents({ receiver: parts.eventReceiver, outliers, states, logger }),
+    pulled: new PulledEvents({
+      receiver: parts.eventReceiver,
+      policy: parts.eventPolicy,
+      outliers,
+      states,
+      logger,
+    }),
   }
 }
 

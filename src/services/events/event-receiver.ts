@@ -38,6 +38,8 @@ export type Reception =
     }
 
 export interface ReceiveOptions {
+  /** The room's policy server does not want the event: it fails softly, if not worse. */
+  readonly isUnwanted?: boolean
   /** `backfilled`: of the past; leads the room nowhere and wakes nobody. `live` by default. */
   readonly kind?: 'live' | 'backfilled'
   /**
@@ -84,6 +86,7 @@ interface Received {
   readonly missingPrevs: readonly MissingEvent[]
   readonly given: readonly SnapshotRef[]
   readonly authEvents: readonly StoredEvent[]
+  readonly isUnwanted: boolean
   readonly isBeginning: boolean
   readonly isHistory: boolean
   readonly inTransaction: ReceiveOptions['inTransaction']
@@ -149,7 +152,7 @@ export class EventReceiver {
 
   /** What the event refers to, or why it cannot be judged now or need not be. */
   async #find(head: RoomHead, event: Event, options: ReceiveOptions): Promise<Received | Reception> {
-    const { kind = 'live', statesAfterMissing } = options
+    const { kind = 'live', isUnwanted = false, statesAfterMissing } = options
     const references = [event.eventId, ...event.prevEventIds, ...event.authEventIds]
     const held = await this.#parts.lookup.byIds(references, head.pending)
     const placeless = await this.#parts.lookup.takePlaceless(held, head.pending)
@@ -171,6 +174,7 @@ export class EventReceiver {
       missingPrevs: await this.#nameMissing(withoutState, new Map([...held, ...placeless]), gapNids),
       given: await this.#givenStates(head, withoutState, statesAfterMissing),
       authEvents: all(event.authEventIds),
+      isUnwanted,
       isBeginning,
       isHistory: kind === 'backfilled' || isBeginning,
       inTransaction: options.inTransaction,
@@ -214,7 +218,9 @@ export class EventReceiver {
     const judged = await this.#parts.judge.judge(head, received)
     // What was accepted as part of a state is not lost to that state by what somebody says of the time before it.
     const isAccepted = received.isHistory && received.known?.rejected === null
-    const judgement = isAccepted ? { ...judged, rejected: null } : judged
+    const rejected = isAccepted ? null : judged.rejected
+    const softFailed = judged.softFailed || (received.isUnwanted && rejected === null)
+    const judgement = { ...judged, rejected, softFailed }
     const own = await this.#describe(head, received, judgement)
     const to = received.isHistory ? head : await this.#advanced(head, own)
     const pending = new Map(head.pending).set(own.eventNid, toPending(own))

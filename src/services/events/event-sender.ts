@@ -20,6 +20,7 @@ import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import { randomRoomLocalpart } from '../../util/random.js'
 import type { EventDraft } from './event-assembler.js'
 import type { ComposeInput, EventComposer, GraphEnd } from './event-composer.js'
+import type { EventPolicy } from './event-policy.js'
 import { StaleHeadError, type EventPersister } from './event-persister.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { RoomState } from './room-state.js'
@@ -68,6 +69,8 @@ interface Parts {
   readonly clock: Clock
   readonly signer: EventSigner
   readonly serverName: ServerName
+  /** Without it, nobody is asked what may be said in a room. */
+  readonly policy?: Pick<EventPolicy, 'approve'> | undefined
 }
 
 interface Composed {
@@ -163,7 +166,7 @@ export class EventSender {
       const stored = await this.#composeLocked(room, async (head) => {
         identical = await this.#parts.composer.findIdentical(head, compose)
         if (identical) return undefined
-        const { write, end } = await this.#parts.composer.compose(head, head, compose)
+        const { write, end } = await this.#composeApproved(head, head, compose)
         return { writes: [write], end }
       })
       return (identical ?? stored[0]!).event.eventId
@@ -204,7 +207,7 @@ export class EventSender {
     let end: GraphEnd = head
     try {
       for (const draft of drafts) {
-        const composed = await this.#parts.composer.compose(head, end, toInput(draft))
+        const composed = await this.#composeApproved(head, end, toInput(draft))
         writes.push(composed.write)
         end = composed.end
       }
@@ -214,6 +217,24 @@ export class EventSender {
       throw error
     }
     return { writes, end }
+  }
+
+  /** An event that the room's policy server, if it has one, wants in the room. */
+  async #composeApproved(
+    head: RoomHead,
+    end: GraphEnd,
+    input: ComposeInput,
+  ): Promise<{ write: EventWrite; end: GraphEnd }> {
+    const composed = await this.#parts.composer.compose(head, end, input)
+    const { policy } = this.#parts
+    if (!policy) return composed
+    try {
+      const event = await policy.approve(head, composed.write.event)
+      return event === composed.write.event ? composed : { ...composed, write: { ...composed.write, event } }
+    } catch (error) {
+      this.#parts.builder.abandoned(composed.write.snapshots)
+      throw error
+    }
   }
 
   /** Makes what was composed the room's end. What was committed in the meantime is no longer pending. */

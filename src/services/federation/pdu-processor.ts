@@ -6,12 +6,14 @@ import type { EventReceiver, Reception } from '../events/event-receiver.js'
 import type { MissingEvents } from './missing-events.js'
 import type { OutlierFetcher } from './outlier-fetcher.js'
 import type { PulledEvents } from './pulled-events.js'
+import { judgeByPolicy, type ReceivedEventPolicy } from './received-event-policy.js'
 
 interface Parts {
   readonly receiver: EventReceiver
   readonly outliers: OutlierFetcher
   readonly missing: MissingEvents
   readonly pulled: PulledEvents
+  readonly policy: ReceivedEventPolicy | undefined
   readonly logger: Logger
 }
 
@@ -30,17 +32,19 @@ export class PduProcessor {
    * Judges an event and stores it with the outcome. What it refers to is asked of the server that has sent it; an event
    * whose sender does not tell what came before it is dropped: nothing could be said of it but what that server likes.
    */
-  async process(origin: ServerName, room: RoomRecord, event: Event): Promise<Reception> {
-    const { receiver, outliers } = this.#parts
-    let reception = await receiver.receive(room, event)
+  async process(origin: ServerName, room: RoomRecord, received: Event): Promise<Reception> {
+    const { receiver, outliers, policy } = this.#parts
+    const { event, isUnwanted } = await judgeByPolicy(policy, room, received)
+    const receive = (): Promise<Reception> => receiver.receive(room, event, { isUnwanted })
+    let reception = await receive()
     if (reception.outcome === 'missing' && reception.prevEvents.length > 0) {
       await this.#fillGap(origin, room, event)
-      reception = await receiver.receive(room, event)
+      reception = await receive()
     }
     // Last, since its auth events may be among those that were missing before it.
     if (reception.outcome === 'missing' && reception.prevEvents.length === 0) {
       await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers: [origin] })
-      reception = await receiver.receive(room, event)
+      reception = await receive()
     }
     this.#log(origin, event, reception)
     return reception

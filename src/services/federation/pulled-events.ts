@@ -5,6 +5,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { EventReceiver, ReceiveOptions, Reception } from '../events/event-receiver.js'
 import type { OutlierFetcher } from './outlier-fetcher.js'
+import { judgeByPolicy, type ReceivedEventPolicy } from './received-event-policy.js'
 import type { RemoteStates } from './remote-states.js'
 
 export interface PullOptions {
@@ -17,6 +18,7 @@ interface Parts {
   readonly receiver: EventReceiver
   readonly outliers: OutlierFetcher
   readonly states: RemoteStates
+  readonly policy: ReceivedEventPolicy | undefined
   readonly logger: Logger
 }
 
@@ -54,21 +56,23 @@ export class PulledEvents {
 
   async #receiveOne(
     room: RoomRecord,
-    event: Event,
+    given: Event,
     { kind, servers, budget }: PullOptions & { budget: { states: number } },
   ): Promise<Reception | undefined> {
-    const { receiver, outliers } = this.#parts
-    let reception = await receiver.receive(room, event, { kind })
+    const { receiver, outliers, policy } = this.#parts
+    // What is of the past has been judged by those who were there.
+    const { event, isUnwanted } = await judgeByPolicy(kind === 'live' ? policy : undefined, room, given)
+    let reception = await receiver.receive(room, event, { kind, isUnwanted })
     if (reception.outcome !== 'missing') return reception
     budget.states -= reception.prevEvents.length
     if (budget.states < 0) return undefined
     const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, servers)
     if (statesAfterMissing === undefined) return undefined
-    reception = await receiver.receive(room, event, { kind, statesAfterMissing })
+    reception = await receiver.receive(room, event, { kind, isUnwanted, statesAfterMissing })
     if (reception.outcome !== 'missing') return reception
     // What authorizes the event is part of the state before it, or in its auth chain: most of it has come by now.
     await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers })
-    return receiver.receive(room, event, { kind, statesAfterMissing })
+    return receiver.receive(room, event, { kind, isUnwanted, statesAfterMissing })
   }
 
   /** The states after events that are not held; undefined where one cannot be had. */
