@@ -182,6 +182,8 @@ export class DestinationQueue {
       }
     } catch (error) {
       this.#deps.onError(error)
+      // Whether it could be read or not.
+      this.#hasOutbox = true
       this.wakeAt(this.#deps.clock.now() + AFTER_BUG_MS)
     }
   }

@@ -1,0 +1,84 @@
+import { expect } from 'chai'
+import type { FakeHomeserver } from '../../support/fake-homeserver.js'
+import { FakeRoom } from '../../support/fake-room.js'
+import { startFederation, type TestFederation } from '../../support/federation.js'
+import { dig, path, type MatrixClient } from '../../support/matrix-client.js'
+
+const EVE = '@eve:fake.test'
+const SEND = '/_matrix/federation/v1/send/:txnId'
+
+describe('a server that is away for long', function () {
+  this.timeout(30_000)
+  let servers: TestFederation
+  let fake: FakeHomeserver
+  let alice: MatrixClient
+
+  before(async () => {
+    servers = await startFederation(['a.test'])
+    fake = await servers.fake('fake.test')
+    alice = await servers.get('a.test').register('alice')
+  })
+  after(async () => {
+    await servers[Symbol.asyncDispose]()
+  })
+
+  async function openRoom(): Promise<string> {
+    const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
+    await FakeRoom.join(fake, 'a.test', { roomId, userId: EVE, version: '11' })
+    return roomId
+  }
+
+  function bodies(): unknown[] {
+    return fake.pdus.flatMap((pdu) => dig(pdu, 'content', 'body') ?? [])
+  }
+
+  for (const restarts of [false, true]) {
+    const when = restarts ? ', also after a restart' : ''
+    it(`gets the newest event of each room that it is in, and all messages to devices${when}`, async () => {
+      const [first, second, left] = [await openRoom(), await openRoom(), await openRoom()]
+      const before = fake.requests.length
+      fake.on('PUT', SEND, () => ({
+        status: 429,
+        json: { errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 600_000 },
+      }))
+      for (const [roomId, name] of [
+        [first, 'first'],
+        [second, 'second'],
+        [left, 'left'],
+      ] as const) {
+        for (let n = 1; n <= 3; n++) await alice.sendText(roomId, `${name} ${n}`)
+      }
+      await alice.kick(left, EVE, 'the last thing')
+      await alice.sendText(left, 'none of its business')
+      for (let n = 1; n <= 2; n++) {
+        await alice.must('PUT', path`/_matrix/client/v3/sendToDevice/my.type/${`${restarts} ${n}`}`, {
+          body: { messages: { [EVE]: { DEVICE: { n } } } },
+        })
+      }
+      await fake.waitFor('PUT', SEND, (request) => fake.requests.indexOf(request) >= before)
+      if (restarts) {
+        await servers.get('a.test').restart()
+        alice = await servers.get('a.test').client().login(alice.userId, 'correct horse')
+      }
+      const attempts = fake.received('PUT', SEND).length
+      await alice.sendText(first, 'first 4')
+
+      fake.requests.length = 0
+      fake.on('PUT', SEND, () => ({ json: { pdus: {} } }))
+      await fake.send('a.test', { path: '/_matrix/federation/v1/query/profile?user_id=@alice:a.test' })
+      await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'first 4')
+      await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'second 3')
+      await fake.waitForPdu((pdu) => dig(pdu, 'content', 'reason') === 'the last thing')
+      await fake.waitForEdu((edu) => dig(edu, 'content', 'messages', EVE, 'DEVICE', 'n') === 2)
+      expect(bodies()).not.to.include.members(['none of its business'])
+      if (!restarts) expect(bodies()).to.have.members(['first 4', 'second 3'])
+      expect(attempts).to.be.lessThan(10)
+      const numbers = fake.edus.flatMap((edu) => dig(edu, 'content', 'messages', EVE, 'DEVICE', 'n') ?? [])
+      expect(numbers).to.deep.equal([1, 2])
+
+      const next = await alice.sendText(second, 'second 4')
+      expect(next).to.be.a('string')
+      await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'second 4')
+    })
+  }
+})
