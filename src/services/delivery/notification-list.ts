@@ -44,7 +44,6 @@ export class NotificationList {
       notifications: shown.map(({ stored, outcome, isRead }, index) => ({
         actions: [...outcome.actions],
         event: events[index]!,
-        profile_tag: null,
         read: isRead,
         room_id: stored.event.roomId,
         ts: stored.receivedTs,
