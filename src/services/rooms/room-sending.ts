@@ -1,5 +1,11 @@
 import { badJson, MatrixError } from '../../protocol/errors.js'
-import { parseEventId, type EventId, type RoomId, type ServerName } from '../../protocol/ids.js'
+import {
+  parseEventId,
+  type DeviceId,
+  type EventId,
+  type RoomId,
+  type ServerName,
+} from '../../protocol/ids.js'
 import { ownerOfStateKey } from '../../protocol/owned-state.js'
 import type { Database } from '../../storage/database.js'
 import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
@@ -8,7 +14,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
-import type { EventSender } from '../events/event-sender.js'
+import type { EventSender, EventSource } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import type { Aliases } from './aliases.js'
 import { badAlias, newAliases } from './canonical-aliases.js'
@@ -59,6 +65,7 @@ export interface StateInput {
   readonly ts?: number | undefined
 }
 
+const MAX_SESSION_NAME_LENGTH = 255
 const REDACTION_TYPE = 'm.room.redaction'
 
 /** Sends what clients send into rooms. https://spec.matrix.org/latest/client-server-api/#sending-events-to-a-room */
@@ -90,7 +97,7 @@ export class RoomSending {
       if (sent) return sent
       throw error
     }
-    return this.#deps.sender.send(requester, {
+    return this.#deps.sender.send(sourceOf(requester), {
       roomId,
       type,
       content,
@@ -117,10 +124,13 @@ export class RoomSending {
     if (requester.isShadowBanned) return pretendedEventId()
     const room = await this.#deps.roomState.requireRoom(roomId)
     await this.#checkState(room, input)
-    const eventId = await this.#deps.sender.send(
-      { userId: requester.userId, deviceId: requester.deviceId },
-      { roomId, type, stateKey, content, ts: timestampOf(requester, input) },
-    )
+    const eventId = await this.#deps.sender.send(sourceOf(requester), {
+      roomId,
+      type,
+      stateKey,
+      content,
+      ts: timestampOf(requester, input),
+    })
     if (type === 'm.room.guest_access') this.#follow(this.#deps.guestAccess.enforce(roomId))
     if (type === 'm.room.tombstone' && stateKey === '') {
       this.#deps.succession.onTombstone(requester.userId, roomId, content['replacement_room'])
@@ -153,7 +163,7 @@ export class RoomSending {
     if (!isOwn) checkNotSuspended(requester)
     await rateLimits.consumeFor(requester, isOwn ? 'message' : 'adminRedaction')
     if (requester.isShadowBanned) return pretendedEventId()
-    return sender.send(requester, {
+    return sender.send(sourceOf(requester), {
       roomId,
       type: REDACTION_TYPE,
       content,
@@ -181,7 +191,7 @@ export class RoomSending {
   }
 
   async #findSent(requester: Requester, room: RoomRecord, txnId: string): Promise<EventId | undefined> {
-    const { userId, deviceId } = requester
+    const { userId, deviceId } = sourceOf(requester)
     if (deviceId === undefined) return undefined
     const { db, transactions } = this.#deps
     return transactions.find(db.reader, { userId, deviceId }, room.roomNid, txnId)
@@ -196,6 +206,15 @@ export class RoomSending {
       .finally(() => this.#following.delete(following))
     this.#following.add(following)
   }
+}
+
+/**
+ * Whose transaction IDs are meant: those of a device, or of the application service that acts without one, which sends
+ * again what it has no answer to like any client.
+ */
+function sourceOf({ userId, deviceId, appserviceId }: Requester): EventSource {
+  if (deviceId !== undefined || appserviceId === undefined) return { userId, deviceId }
+  return { userId, deviceId: `appservice ${appserviceId}`.slice(0, MAX_SESSION_NAME_LENGTH) as DeviceId }
 }
 
 /** https://spec.matrix.org/latest/application-service-api/#timestamp-massaging */

@@ -147,6 +147,20 @@ describe('application services as users', () => {
     expect(event['origin_server_ts']).to.equal(123)
   })
 
+  it('get the same event for the same transaction', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    await bot.join(roomId)
+    const first = await bot.sendEvent(roomId, 'm.room.message', { msgtype: 'm.text', body: 'x' }, 'txn')
+    expect(await bot.sendEvent(roomId, 'm.room.message', { msgtype: 'm.text', body: 'x' }, 'txn')).to.equal(
+      first,
+    )
+    await bot.registerGhost('_bridge_txn')
+    const ghost = service.client(server.url, '@_bridge_txn:hs.test')
+    await ghost.join(roomId)
+    const other = await ghost.sendEvent(roomId, 'm.room.message', { msgtype: 'm.text', body: 'x' }, 'txn')
+    expect(other).not.to.equal(first)
+  })
+
   it('have aliases for themselves', async () => {
     const put = async (client: MatrixClient, alias: string, roomId: string) => {
       const target = path`/_matrix/client/v3/directory/room/${alias}`
