@@ -3,7 +3,7 @@ import { ALLOWED, refuse, type AuthVerdict } from './auth-verdict.js'
 import type { Event } from './event.js'
 import { checkMembership } from './event-auth-member.js'
 import { checkPowerLevels } from './event-auth-power-levels.js'
-import { parseUserId, serverNameOf } from './ids.js'
+import { parseUserId, serverNameOf, type UserId } from './ids.js'
 import { parsePowerLevels, requiredPowerLevel, userPowerLevel } from './power-levels.js'
 import { getRoomVersionRules, type RoomVersionRules } from './room-versions.js'
 import { ownerOfStateKey } from './owned-state.js'
@@ -51,14 +51,12 @@ function checkByPower(
     return refuse('8', `${event.type} takes power level ${required}, and the sender has ${senderLevel}`)
   }
   // 9: a state key that is a user ID is that user's.
-  if (event.stateKey?.startsWith('@') && event.stateKey !== event.sender) {
-    if (!rules.ownedState) return refuse('9', "The state key is another user's ID")
-    // In versions with owned state it may go on after the ID, and those above its owner may write it too.
-    const owner = ownerOfStateKey(event.stateKey)
-    if (owner === undefined) return refuse('msc3757:9', 'The state key begins with no user ID')
-    if (owner !== event.sender && senderLevel <= userPowerLevel(rules, levels, create, owner))
-      return refuse('msc3757:9', "The state key is another user's")
-  }
+  const isOwnKey = checkStateKey(
+    rules,
+    event,
+    (owner) => senderLevel > userPowerLevel(rules, levels, create, owner),
+  )
+  if (!isOwnKey.allowed) return isOwnKey
   // 10: power levels
   if (event.type === 'm.room.power_levels') return checkPowerLevels(rules, event, state, senderLevel)
   // v1:11 (versions 1 and 2): redactions take the redact level, or that both events come from one server.
@@ -70,6 +68,19 @@ function checkByPower(
   }
   // 11: everything else is allowed.
   return ALLOWED
+}
+
+/** Rule 9. In versions with owned state a key may go on after the ID, and those above its owner may write it too. */
+function checkStateKey(
+  { ownedState }: RoomVersionRules,
+  { stateKey, sender }: Event,
+  isAbove: (owner: UserId) => boolean,
+): AuthVerdict {
+  if (!stateKey?.startsWith('@') || stateKey === sender) return ALLOWED
+  if (!ownedState) return refuse('9', "The state key is another user's ID")
+  const owner = ownerOfStateKey(stateKey)
+  if (owner === undefined) return refuse('msc3757:9', 'The state key begins with no user ID')
+  return owner === sender || isAbove(owner) ? ALLOWED : refuse('msc3757:9', "The state key is another user's")
 }
 
 function checkCreate(rules: RoomVersionRules, event: Event): AuthVerdict {

@@ -1,6 +1,5 @@
-import { section } from '../section.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
-import type { SectionContext } from '../section.js'
+import { section, type SectionContext } from '../section.js'
 import { duration, jsonObject, optional, withDefault } from '../values.js'
 
 /** Proposals of which this server knows. */
