@@ -48,6 +48,7 @@ export async function up(knex: Knex): Promise<void> {
       length BIGINT NOT NULL,
       PRIMARY KEY (file_key, width, height, method, is_animated)
     )${clustered}`,
+    `CREATE INDEX media_thumbnails_key ON media_thumbnails (thumbnail_key)`,
 
     // What was said of a page, as JSON. url_hash: SHA-256, since URLs are longer than keys may be.
     `CREATE TABLE url_previews (

@@ -15,7 +15,8 @@ export class FakeS3 implements AsyncDisposable {
   }
 
   static async start(): Promise<FakeS3> {
-    const server = createServer()
+    // Longer than any test: a connection must not end just when it is used again.
+    const server = createServer({ keepAliveTimeout: 120_000 })
     const s3 = new FakeS3(server)
     server.on('request', (request, response) => void s3.#answer(request, response))
     server.listen(0, '127.0.0.1')

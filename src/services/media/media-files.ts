@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Logger } from '../../telemetry/logger.js'
 import { SingleFlight } from '../../util/single-flight.js'
@@ -31,6 +30,8 @@ export class MediaFiles {
   readonly #deps: MediaFilesDependencies
   readonly #fetches = new SingleFlight<boolean>()
   readonly #copies = new Set<Promise<void>>()
+  /** Who needs a file on the disk that belongs to another store, by key. */
+  readonly #borrowed = new Map<string, number>()
 
   constructor(deps: MediaFilesDependencies) {
     this.#deps = deps
@@ -68,11 +69,23 @@ export class MediaFiles {
    * called afterwards.
    */
   async pathOf(key: string): Promise<{ path: string; release: () => Promise<void> } | undefined> {
-    const { disk, keepsLocal } = this.#deps
+    const { disk } = this.#deps
     const path = disk.pathOf(key)
-    if ((await disk.stat(key)) !== undefined) return { path, release: () => Promise.resolve() }
-    if (!(await this.#fetch(key))) return undefined
-    return { path, release: () => (keepsLocal ? Promise.resolve() : rm(path, { force: true })) }
+    const borrowers = this.#borrowed.get(key)
+    const isHere = (await disk.stat(key)) !== undefined
+    // What is on its way to another store goes by itself.
+    if (isHere && borrowers === undefined) return { path, release: () => Promise.resolve() }
+    if (this.#deps.keepsLocal) {
+      return (await this.#fetch(key)) ? { path, release: () => Promise.resolve() } : undefined
+    }
+    this.#borrowed.set(key, (this.#borrowed.get(key) ?? 0) + 1)
+    let isFetched = false
+    try {
+      isFetched = await this.#fetch(key)
+    } finally {
+      if (!isFetched) await this.#giveBack(key)
+    }
+    return isFetched ? { path, release: () => this.#giveBack(key) } : undefined
   }
 
   /** Deletes files from all stores. */
@@ -93,6 +106,17 @@ export class MediaFiles {
     )
   }
 
+  /** The last who needed a copy of another store's file takes it away. */
+  async #giveBack(key: string): Promise<void> {
+    const others = (this.#borrowed.get(key) ?? 1) - 1
+    if (others > 0) {
+      this.#borrowed.set(key, others)
+      return
+    }
+    this.#borrowed.delete(key)
+    await this.#deps.disk.delete([key])
+  }
+
   /** What fails here is found by the check of all files, which does it again. */
   async #copy(key: string, providers: readonly FileProvider[]): Promise<void> {
     const { disk, keepsLocal, logger } = this.#deps
@@ -108,6 +132,7 @@ export class MediaFiles {
   #fetch(key: string): Promise<boolean> {
     return this.#fetches.run(key, async () => {
       const { disk, incoming } = this.#deps
+      if ((await disk.stat(key)) !== undefined) return true
       const stream = await this.#openElsewhere(key)
       if (stream === undefined) return false
       const file = await incoming.receive(stream, {

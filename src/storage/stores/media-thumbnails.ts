@@ -75,12 +75,12 @@ export class MediaThumbnailsStore {
     return rows.map((row) => row.thumbnail_key)
   }
 
-  /** Those of these places in the stores that some row refers to. */
-  async usedKeys(q: Query, fileKeys: readonly string[]): Promise<Set<string>> {
-    if (fileKeys.length === 0) return new Set()
+  /** Those of these places in the stores that some row refers to. Index media_thumbnails_key. */
+  async usedKeys(q: Query, thumbnailKeys: readonly string[]): Promise<Set<string>> {
+    if (thumbnailKeys.length === 0) return new Set()
     const rows = await q.all<{ thumbnail_key: string }>(
-      `SELECT thumbnail_key FROM media_thumbnails WHERE ${q.dialect.anyOf('file_key', 'text')}`,
-      [q.dialect.list(fileKeys)],
+      `SELECT thumbnail_key FROM media_thumbnails WHERE ${q.dialect.anyOf('thumbnail_key', 'text')}`,
+      [q.dialect.list(thumbnailKeys)],
     )
     return new Set(rows.map((row) => row.thumbnail_key))
   }

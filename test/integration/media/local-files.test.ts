@@ -200,6 +200,36 @@ forEachServerDatabase('files of this server', (database) => {
   })
 })
 
+describe('files, as the configuration has them', () => {
+  it('are for everybody where nobody need say who they are', async () => {
+    await using server = await startHomeserver({ config: { enable_authenticated_media: false } })
+    const alice = await server.register('alice')
+    const uri = await uploadFile(alice, 'for everybody', { type: 'text/plain' })
+    for (const version of ['v3', 'v1', 'r0']) {
+      const path = mediaPath(`/_matrix/media/${version}/download`, uri)
+      const response = await fetchBytes(`${server.url}${path}`)
+      expect([response.status, response.bytes.toString()]).to.deep.equal([200, 'for everybody'])
+      expect(response.headers.get('cache-control')).to.match(/^public, /)
+    }
+    const named = await fetchBytes(`${server.url}${mediaPath('/_matrix/media/v3/download', uri, 'x.txt')}`)
+    expect(named.headers.get('content-disposition')).to.equal('inline; filename=x.txt')
+  })
+
+  it('are not kept where another process keeps them', async () => {
+    await using server = await startHomeserver({ config: { enable_media_repo: false } })
+    const alice = await server.register('alice')
+    for (const [method, path] of [
+      ['POST', '/_matrix/media/v3/upload'],
+      ['GET', '/_matrix/media/v3/config'],
+      ['GET', '/_matrix/client/v1/media/config'],
+      ['GET', '/_matrix/client/v1/media/download/hs.test/abc'],
+    ] as const) {
+      const { status, body } = await alice.request(method, path)
+      expect([path, status, body['errcode']]).to.deep.equal([path, 404, 'M_UNRECOGNIZED'])
+    }
+  })
+})
+
 /** Of all kinds but those on their way. */
 async function countFiles(directory: string): Promise<number> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true })

@@ -58,6 +58,13 @@ describe('several stores of files', function () {
     expect((await downloadFile(alice, uri)).bytes.toString()).to.equal('somewhere else')
     const part = await downloadFile(alice, uri, { headers: { Range: 'bytes=0-3' } })
     expect([part.status, part.bytes.toString()]).to.deep.equal([206, 'some'])
+    const image = await uploadFile(alice, await picture('png', 900, 450))
+    await server.server.services.mediaDownloads.settle()
+    const sizes = ['width=32&height=32&method=crop', 'width=96&height=96&method=crop', 'width=640&height=480']
+    const thumbnails = await Promise.all(sizes.map((size) => fetchThumbnail(alice, image, size)))
+    expect(thumbnails.map(({ status }) => status)).to.deep.equal([200, 200, 200])
+    await server.server.services.mediaDownloads.settle()
+    expect(await checkOf(server)).to.deep.include({ files: 2, lost: [], orphans: [] })
   })
 
   it('refuse an upload that one of them does not take, where it is told to', async () => {

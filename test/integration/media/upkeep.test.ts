@@ -134,6 +134,8 @@ forEachServerDatabase('upkeep of files', (database) => {
   it('checks files against rows', async () => {
     const { storePath } = server.config.media
     const [kept, lost] = [await uploadFile(alice, 'kept'), await uploadFile(alice, 'lost')]
+    const image = await uploadFile(alice, await picture('png', 900, 450))
+    await fetchThumbnail(alice, image, 'width=32&height=32&method=crop')
     const [orphan, unfinished] = [join(storePath, 'content/00/11/0011'), join(storePath, 'incoming/abc')]
     await mkdir(dirname(orphan), { recursive: true })
     await writeFile(orphan, 'left behind')
@@ -145,24 +147,25 @@ forEachServerDatabase('upkeep of files', (database) => {
     await withTools(server, async ({ check, usage }) => {
       const report = await check.run({ fix: false })
       expect(report).to.deep.include({
-        files: 1,
+        files: 2,
         lost: [`content/${pathOf(sha256Of('lost'))}`],
         unfinished: 1,
         uncopied: [],
       })
       expect(report.orphans.map(({ key }) => key)).to.deep.equal(['content/00/11/0011'])
       await check.run({ fix: true })
-      expect(await check.run({ fix: true })).to.deep.include({
-        files: 1,
+      expect(await check.run({ fix: true, graceMs: 0 })).to.deep.include({
+        files: 2,
         lost: [],
         orphans: [],
         unfinished: 0,
       })
       const use: MediaUsage = await usage(10)
-      expect(use.stored).to.deep.equal({ files: 1, bytes: 4 })
-      expect(use.byUser).to.deep.equal([{ name: alice.userId, files: 1, bytes: 4 }])
+      expect(use.stored.files).to.equal(2)
+      expect(use.byUser.map(({ name, files }) => [name, files])).to.deep.equal([[alice.userId, 2]])
     })
     expect([await statusOf(kept), await statusOf(lost)]).to.deep.equal([200, 404])
+    expect((await fetchThumbnail(alice, image, 'width=32&height=32&method=crop')).status).to.equal(200)
   })
 })
 
