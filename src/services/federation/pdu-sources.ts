@@ -1,5 +1,5 @@
 import { canonicalJson, hasOnlyIntegers } from '../../protocol/canonical-json.js'
-import { parseExactJson } from '../../protocol/exact-json.js'
+import { ExactNumber, parseExactJson } from '../../protocol/exact-json.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 
 /** A body or an answer with the text that it was read from. */
@@ -21,7 +21,7 @@ export function pdusOf({ json, text }: JsonWithText, ...lists: readonly string[]
     return Array.isArray(list) ? list : []
   })
   // What is no object is none in any form: a text among them is not that of one.
-  const objects = pdus.map((pdu) => (isJsonObject(pdu) ? pdu : undefined))
+  const objects = pdus.map((pdu) => (isJsonObject(pdu) && !(pdu instanceof ExactNumber) ? pdu : undefined))
   return isExact ? objects : objects.map(textOf)
 }
 
