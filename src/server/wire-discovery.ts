@@ -2,7 +2,7 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountModeration } from '../services/accounts/account-moderation.js'
 import { OpenIdTokens } from '../services/accounts/openid-tokens.js'
-import { Threepids } from '../services/accounts/threepids.js'
+import { Threepids, type ThreepidCleanup } from '../services/accounts/threepids.js'
 import { TurnCredentials } from '../services/accounts/turn-credentials.js'
 import { UsageLimits } from '../services/accounts/usage-limits.js'
 import { Whois } from '../services/accounts/whois.js'
@@ -49,6 +49,7 @@ export interface DiscoveryParts {
   readonly reading: EventReading
   readonly accessTokens: AccessTokens
   readonly sightings: ClientSightings
+  readonly threepidCleanup: ThreepidCleanup
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -111,7 +112,11 @@ export function createDiscoveryServices(
     openIdTokens: new OpenIdTokens(shared),
     reports: new Reports(shared),
     roomPeeking: new RoomPeeking(db, { ...shared, watches, timeline: stores.timeline }),
-    threepids: new Threepids({ ...shared, mayChange: config.registration.mayChangeThreepids }),
+    threepids: new Threepids({
+      ...shared,
+      cleanup: parts.threepidCleanup,
+      mayChange: config.registration.mayChangeThreepids,
+    }),
     turnCredentials: new TurnCredentials(clock, config.turn),
     usageLimits,
     whois: new Whois(shared),

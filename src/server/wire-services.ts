@@ -265,8 +265,9 @@ export function createServices(parts: ServiceParts): WiredServices {
     stores,
     { serverName, maxLimit: config.server.filterTimelineLimit },
   )
+  const watching = { bus, streams, notifier, reading, sightings }
   const discovery = createDiscoveryServices(
-    { ...shared, ...events, ...readers, ...accounts, ...syncs, bus, streams, notifier, reading, sightings },
+    { ...shared, ...events, ...readers, ...accounts, ...syncs, ...watching, threepidCleanup: pushers },
     stores,
     config,
   )

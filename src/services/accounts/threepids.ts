@@ -1,6 +1,6 @@
 import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
-import type { Database } from '../../storage/database.js'
+import type { Database, Tx } from '../../storage/database.js'
 import type { ThreepidRecord, ThreepidsStore } from '../../storage/stores/threepids.js'
 
 export interface ThreepidsDependencies {
@@ -8,6 +8,12 @@ export interface ThreepidsDependencies {
   readonly threepids: ThreepidsStore
   /** `enable_3pid_changes`. */
   readonly mayChange: boolean
+  /** Deletes what hangs on an identifier that goes: notifications sent to it. */
+  readonly cleanup?: ThreepidCleanup
+}
+
+export interface ThreepidCleanup {
+  deleteForThreepid(tx: Tx, userId: UserId, threepid: { medium: string; address: string }): Promise<void>
 }
 
 /**
@@ -32,7 +38,10 @@ export class Threepids {
     if (!mayChange) throw forbidden('Third-party identifiers cannot be changed at this server')
     const { medium } = identifier
     const address = medium === 'email' ? identifier.address.toLowerCase() : identifier.address
-    await db.write('delete_threepid', (tx) => threepids.delete(tx, userId, { medium, address }))
+    await db.write('delete_threepid', async (tx) => {
+      const isDeleted = await threepids.delete(tx, userId, { medium, address })
+      if (isDeleted) await this.#deps.cleanup?.deleteForThreepid(tx, userId, { medium, address })
+    })
   }
 
   /** Why an identifier cannot be added: nobody has proven here that it is theirs. */

@@ -257,13 +257,18 @@ function devicesIn({ body }: PendingTransaction): InboxAddress[] {
   return [...devices.values()]
 }
 
+/** How the errors of those begin that have answered. */
+const REFUSED = 'the application service answered'
+
 function failedState(state: AppserviceState, now: number, error: unknown): AppserviceState {
-  const failures = state.failures + 1
+  // A service that is there again is given its time anew.
+  const isBack = error instanceof AppserviceRefusal && state.lastError?.startsWith(REFUSED) !== true
+  const failures = isBack ? 1 : state.failures + 1
   const detail = error instanceof AppserviceRefusal ? `: ${error.body.slice(0, 500)}` : ''
   return {
     ...state,
     failures,
-    failingSinceTs: state.failingSinceTs ?? now,
+    failingSinceTs: isBack ? now : (state.failingSinceTs ?? now),
     retryTs: now + backoffMs(failures, BACKOFF),
     lastError: `${error instanceof Error ? error.message : String(error)}${detail}`
       .replaceAll('\u0000', '')

@@ -5,6 +5,7 @@ import type { PusherKey, PusherKind, PusherRecord, PushersStore } from '../../st
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import type { ThreepidCleanup } from '../accounts/threepids.js'
 import type { DeviceCleanup } from '../devices/devices.js'
 
 export type { PusherRecord }
@@ -46,7 +47,7 @@ const MAX_DATA_BYTES = 16 * 1024
 const MAX_PUSHERS = 100
 
 /** Where users want to be told of events. https://spec.matrix.org/latest/client-server-api/#push-notifications */
-export class Pushers implements DeviceCleanup {
+export class Pushers implements DeviceCleanup, ThreepidCleanup {
   readonly #deps: PushersDependencies
 
   constructor(deps: PushersDependencies) {
@@ -89,6 +90,16 @@ export class Pushers implements DeviceCleanup {
 
   async deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
     await this.#deps.pushers.deleteForDevices(tx, userId, deviceIds)
+  }
+
+  /** An address that is not the user's any more is sent nothing. */
+  async deleteForThreepid(
+    tx: Tx,
+    userId: UserId,
+    { medium, address }: { medium: string; address: string },
+  ): Promise<void> {
+    if (medium !== 'email') return
+    await this.#deps.pushers.deleteForAddress(tx, userId, address)
   }
 
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {

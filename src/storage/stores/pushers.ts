@@ -221,6 +221,14 @@ export class PushersStore {
     ])
   }
 
+  /** Those that send mail to an address, in lower case. */
+  async deleteForAddress(tx: Tx, userId: UserId, address: string): Promise<void> {
+    await tx.execute(`DELETE FROM pushers WHERE user_id = ? AND kind = 'email' AND LOWER(pushkey) = ?`, [
+      userId,
+      address,
+    ])
+  }
+
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM pushers WHERE user_id = ?', [userId])
   }
