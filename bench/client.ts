@@ -69,6 +69,11 @@ export class BenchClient {
   }
 }
 
+interface SlidingAnswer {
+  readonly pos: string
+  readonly lists: { readonly all_rooms: { readonly count: number } }
+}
+
 export interface SyncAnswer {
   readonly next_batch: string
   readonly rooms?: { readonly join?: Record<string, { timeline: { events: { event_id: string }[] } }> }
@@ -114,6 +119,14 @@ export class Session {
       body,
     })
     return answer.event_id
+  }
+
+  /** One request of sliding sync, with a list named `all_rooms`. */
+  async slidingSync(body: Json, pos?: string): Promise<{ pos: string; count: number }> {
+    const query = new URLSearchParams({ timeout: '0', ...(pos !== undefined && { pos }) })
+    const path = `/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?${query.toString()}`
+    const answer = await this.#client.request<SlidingAnswer>('POST', path, this.token, body)
+    return { pos: answer.pos, count: answer.lists.all_rooms.count }
   }
 
   sync(since?: string, timeoutMs = 0): Promise<SyncAnswer> {

@@ -11,6 +11,7 @@ import { measureBareHttp } from './baseline.js'
 import { BenchClient } from './client.js'
 import { measureCreateRoom, measureLargeRoom, measureLogin } from './scenarios/accounts-and-rooms.js'
 import { measureSending } from './scenarios/sending.js'
+import { measureSlidingSync } from './scenarios/sliding-sync.js'
 import { measureInitialSync, measureWakeUp } from './scenarios/syncing.js'
 import { startPostgres } from './postgres.js'
 import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
@@ -22,7 +23,8 @@ const USAGE = `usage: npm run bench -- [options]
   --messages N                      messages per sending scenario (default: 4000)
   --members N                       members of the large room (default: 10000)
   --rooms N                         rooms of the account that syncs (default: 500)
-  --only NAME                       sending, waking, accounts, large-room or initial-sync (may repeat)
+  --only NAME                       sending, waking, accounts, large-room, initial-sync or sliding-sync
+                                    (may repeat)
   --json FILE                       where to write the figures (default: bench/results/latest.json)
 `
 
@@ -160,7 +162,24 @@ async function measure(
     figures[`initial sync of ${sync.rooms} rooms: first, ms`] = sync.firstMs
     figures[`initial sync of ${sync.rooms} rooms: p50, ms`] = sync.p50
   }
+  if (wanted('sliding-sync')) {
+    Object.assign(figures, await slidingSyncFigures(client, { rooms: load.rooms * 2, name: `${run}x` }))
+  }
   return figures
+}
+
+async function slidingSyncFigures(
+  client: BenchClient,
+  load: { rooms: number; name: string },
+): Promise<Figures> {
+  const { firstMs, p50, p99, allMs } = await measureSlidingSync(client, { ...load, rounds: 20 })
+  const title = `sliding sync, first window of ${load.rooms} rooms`
+  return {
+    [`${title}: first, ms`]: firstMs,
+    [`${title}: p50, ms`]: p50,
+    [`${title}: p99, ms`]: p99,
+    [`sliding sync, all of ${load.rooms} rooms after it, ms`]: allMs,
+  }
 }
 
 function print(results: Readonly<Record<string, Figures>>, bareHttp: number): void {
