@@ -169,6 +169,7 @@ export class Homeserver implements AsyncDisposable {
   async #reloadAppservices(config: HomeserverConfig): Promise<void> {
     const { registry, storage, log } = this.#parts
     registry.replace(await loadAppservices(config, { db: storage.db, logger: log.logger }))
+    await this.services.appserviceAccounts.ensureSenders()
   }
 
   async #stop(): Promise<void> {

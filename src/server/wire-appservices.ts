@@ -124,7 +124,6 @@ export function createAppserviceServices(
     registration: parts.accountRegistration,
     serverName: config.server.serverName,
   })
-  registry.onChange(() => void accounts.ensureSenders().catch(parts.onError))
   return {
     audience,
     services: {
