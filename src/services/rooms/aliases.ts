@@ -59,6 +59,8 @@ export interface ResolvedAlias {
 
 const MAX_SERVERS = 50
 const SAMPLED_MEMBERS = 500
+/** Aliases of other servers that are looked up for one question. */
+const MAX_ASKED = 20
 
 /** Aliases of rooms. https://spec.matrix.org/latest/client-server-api/#room-aliases */
 export class Aliases {
@@ -171,10 +173,27 @@ export class Aliases {
     return directory.listForRoom(db.reader, room.roomNid)
   }
 
-  /** Whether each of these aliases leads to the room. */
+  /** Whether each of these aliases leads to the room; false, too, for more of other servers than are looked up. */
   async leadTo(roomId: RoomId, aliases: readonly RoomAlias[]): Promise<boolean> {
-    const records = await this.#deps.directory.getMany(this.#deps.db.reader, aliases)
-    return aliases.every((alias) => records.get(alias)?.roomId === roomId)
+    const { db, directory, options } = this.#deps
+    const isLocal = (alias: RoomAlias): boolean => serverNameOf(alias) === options.serverName
+    const local = aliases.filter(isLocal)
+    if (aliases.length - local.length > MAX_ASKED) return false
+    const records = await directory.getMany(db.reader, local)
+    const lead = await Promise.all(
+      aliases.map((alias) => (isLocal(alias) ? records.get(alias)?.roomId : this.#findRemote(alias))),
+    )
+    return lead.every((found) => found === roomId)
+  }
+
+  /** Undefined where it leads nowhere, or nobody can be asked. */
+  async #findRemote(alias: RoomAlias): Promise<RoomId | undefined> {
+    try {
+      return (await this.#deps.remoteDirectory?.resolve(alias))?.roomId
+    } catch (error) {
+      if (error instanceof MatrixError) return undefined
+      throw error
+    }
   }
 
   /** https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions */
