@@ -1,6 +1,7 @@
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
+import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import { InviteReceiver } from '../services/federation/invite-receiver.js'
 import { InviteSender } from '../services/federation/invite-sender.js'
@@ -34,6 +35,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly serverName: ServerName
   readonly signer: EventSigner
   readonly rateLimits: RateLimits
+  readonly registry: AppserviceRegistry
   readonly federationClient: Pick<FederationClient, 'request'>
   readonly inbound: Pick<FederationInbound, 'acls' | 'intake' | 'processor' | 'states'>
   /** Knows who may join restricted rooms. */
@@ -99,6 +101,7 @@ export function createFederationMembership(
         policy: new IncomingInvites({
           ...shared,
           permissions: new InvitePermissions(db, stores.accountData),
+          registry: parts.registry,
           rateLimits: parts.rateLimits,
           onlyAdminsInvite: parts.onlyAdminsInvite,
         }),

@@ -173,8 +173,10 @@ export class ResidentHandshakes {
     const room = await roomState.findRoom(roomId)
     if (!room || !(await members.hasLocalMember(db.reader, room.roomNid))) throw notFound('Unknown room')
     await acls.require(roomId, origin)
-    if (!mayBePartial && partialRooms.isPartial(room.roomNid))
+    // A room that we have just come into ourselves is mostly known whole in a moment.
+    if (!mayBePartial && !(await partialRooms.isSoonWhole(room.roomNid, MAX_WAIT_MS))) {
       throw notFound('The room is not known whole yet')
+    }
     return room
   }
 

@@ -1,15 +1,18 @@
+import { isInterestedInUser } from '../../protocol/appservice-registration.js'
 import { forbidden } from '../../protocol/errors.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { InvitePermissions } from '../accounts/invite-permissions.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
+import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { InvitePolicy } from '../federation/invite-receiver.js'
 
 export interface IncomingInvitesDependencies {
   readonly db: Database
   readonly users: UsersStore
   readonly permissions: Pick<InvitePermissions, 'check'>
+  readonly registry: Pick<AppserviceRegistry, 'list'>
   readonly rateLimits: Pick<RateLimits, 'consume'>
   /** `block_non_admin_invites`: nobody of another server is an administrator of this one. */
   readonly onlyAdminsInvite: boolean
@@ -31,9 +34,16 @@ export class IncomingInvites implements InvitePolicy {
     const { db, users, permissions, rateLimits, onlyAdminsInvite } = this.#deps
     if (onlyAdminsInvite) throw forbidden('This server does not accept invitations')
     const user = await users.get(db.reader, userId)
-    if (!user || user.isDeactivated) throw forbidden(`${userId} is not a user of this server`)
+    if (user ? user.isDeactivated : !this.#isOfAppservice(userId)) {
+      throw forbidden(`${userId} is not a user of this server`)
+    }
     await permissions.check(sender, [userId])
     rateLimits.consume('invitesPerRoom', roomId)
     rateLimits.consume('invitesPerUser', userId)
+  }
+
+  /** Application services make their users when they are invited. */
+  #isOfAppservice(userId: UserId): boolean {
+    return this.#deps.registry.list().some((registration) => isInterestedInUser(registration, userId))
   }
 }

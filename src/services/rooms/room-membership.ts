@@ -322,7 +322,7 @@ export class RoomMembership {
             ...(authorising !== undefined && { join_authorised_via_users_server: authorising }),
           })
         : await remote.joinThrough(requester, room, { given, via: [...servers, ...(wish.via ?? [])] })
-    if (!isIn) this.#deps.onJoined(target, room)
+    if (!isIn) await this.#deps.onJoined(target, room)
     return eventId
   }
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { createDeferred } from '../../../src/util/deferred.js'
+import { createDeferred, type Deferred } from '../../../src/util/deferred.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
 import { LinearRoom } from '../../support/linear-room.js'
@@ -32,13 +32,11 @@ describe('rooms that are joined without their members', function () {
   })
 
   /** A room with a few members, which bob joins; its state is told once `told` resolves. */
-  async function begin(
-    version: string,
-  ): Promise<{ room: LinearRoom; told: ReturnType<typeof createDeferred> }> {
+  async function begin(version: string): Promise<{ room: LinearRoom; told: Deferred<undefined> }> {
     const room = new LinearRoom(fake, version)
     room.join('derek')
     room.join('fred')
-    const told = createDeferred()
+    const told = createDeferred<undefined>()
     room.serve({ omitsMembers: true, beforeState: () => told.promise })
     await bob.join(room.roomId, { via: [fake.serverName] })
     return { room, told }
@@ -77,7 +75,7 @@ describe('rooms that are joined without their members', function () {
       )
       expect(shown).to.include(room.user('derek'))
       expect(sent).to.be.a('string')
-      told.resolve()
+      told.resolve(undefined)
       const everybody = [bob.userId, room.creator, room.user('derek'), room.user('fred')].sort()
       expect(await waiting).to.deep.equal(everybody)
       await bob.mustSyncUntil(
@@ -99,7 +97,7 @@ describe('rooms that are joined without their members', function () {
     await servers.get(ME).restart()
     bob = await servers.get(ME).login(bob.userId)
     expect(dig(await bob.sync(), 'rooms', 'join', room.roomId)).to.equal(undefined)
-    told.resolve()
+    told.resolve(undefined)
     await bob.mustSyncUntil(syncJoinedTo(room.roomId))
     expect(await members(room)).to.have.length(4)
   })
@@ -134,7 +132,7 @@ describe('rooms that are joined without their members', function () {
     const later = await bob.mustSyncUntil(syncLeftFrom(room.roomId), { since, filter: LAZY })
     await bob.join(room.roomId, { via: [fake.serverName] })
     await bob.mustSyncUntil(syncJoinedTo(room.roomId), { since: later, filter: LAZY })
-    told.resolve()
+    told.resolve(undefined)
     expect(await members(room)).to.have.length(4)
   })
 
@@ -150,7 +148,7 @@ describe('rooms that are joined without their members', function () {
     const query = `?event_id=${encodeURIComponent(said.eventId)}`
     const before = await fake.send(ME, { path: `/_matrix/federation/v1/state_ids/${id}${query}` })
     expect(before.status).to.equal(403)
-    told.resolve()
+    told.resolve(undefined)
     await members(room)
     const after = await fake.send(ME, { path: `/_matrix/federation/v1/state_ids/${id}${query}` })
     expect(after.status).to.equal(200)

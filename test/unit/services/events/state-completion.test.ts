@@ -132,7 +132,7 @@ forEachDatabase('rooms of partial state', (open) => {
       { roomNid: room.roomNid, joinNid: join.eventNid, servers: ['hs.test'] },
     ])
     const waiting = rejection(here.services.partialRooms.whenWhole(room.roomNid))
-    await here.clock.advance(120_000)
+    here.clock.advance(120_000)
     expect(await waiting).to.have.property('errcode', 'M_CONNECTION_TIMEOUT')
     await here.db.write('give_up', (tx) => here.services.partialRooms.delete(tx, room.roomNid))
     await here.services.partialRooms.whenWhole(room.roomNid)
