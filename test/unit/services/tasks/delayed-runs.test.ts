@@ -14,7 +14,10 @@ describe('services/tasks/delayed-runs', () => {
 
   it('answers many reasons with one run, a little later', async () => {
     let count = 0
-    const { clock, runs } = start(() => Promise.resolve(void count++))
+    const { clock, runs } = start(() => {
+      count++
+      return Promise.resolve()
+    })
     runs.schedule()
     runs.schedule()
     clock.advance(999)
