@@ -16,8 +16,8 @@ export type EventSigner = JsonSigner
 /** How an event names another. */
 export interface EventReference {
   readonly eventId: EventId
-  /** The other's reference hash: needed in room versions 1 and 2, and there only. */
-  readonly sha256?: string
+  /** The other's reference hash: needed in room versions 1 and 2, and there only. Null where nobody has told it. */
+  readonly sha256?: string | null
 }
 
 /** All that its sender decides about an event. */
@@ -99,7 +99,7 @@ function references(rules: RoomVersionRules, events: readonly EventReference[]):
   if (rules.eventIdFormat !== 'v1') return events.map(({ eventId }) => eventId)
   return events.map(({ eventId, sha256 }) => {
     if (sha256 === undefined) throw new TypeError(`The reference to ${eventId} needs its hash`)
-    return [eventId, { sha256 }]
+    return [eventId, sha256 === null ? {} : { sha256 }]
   })
 }
 

@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject } from '../util/json.js'
 import { canonicalJson } from './canonical-json.js'
 import { MatrixError } from './errors.js'
-import { Event, type PduJson } from './event.js'
+import { Event } from './event.js'
 import { buildEvent, type EventSigner, type NewEvent } from './event-builder.js'
 import { parseExactJson } from './exact-json.js'
 import { signedText } from './hashes.js'
@@ -103,8 +103,9 @@ function readReferences(rules: RoomVersionRules, value: unknown, field: string):
   return value.map((reference: unknown) => {
     if (rules.eventIdFormat !== 'v1') return { eventId: readId(reference, field) }
     const [id, hashes] = Array.isArray(reference) ? (reference as unknown[]) : []
-    const sha256 = isJsonObject(hashes) ? hashes['sha256'] : undefined
-    if (typeof sha256 !== 'string') throw badTemplate(field)
+    if (!isJsonObject(hashes)) throw badTemplate(field)
+    // Synapse leaves the hash out for some, and nobody looks at them.
+    const sha256 = typeof hashes['sha256'] === 'string' ? hashes['sha256'] : null
     return { eventId: readId(id, field), sha256 }
   })
 }

@@ -96,6 +96,15 @@ describe('events between servers', () => {
     expect(() => buildFromTemplate(rulesOf('1'), unhashed, { use, signer: theirs })).to.throw()
   })
 
+  it('are made of templates that leave the hashes of others out', () => {
+    const given = { ...toTemplate(make('1')), auth_events: [['$auth:a.test', {}]] }
+    const use = { roomId: ROOM, userId: ALICE, membership: 'join', content: {}, originServerTs: 1 }
+    const event = buildFromTemplate(rulesOf('1'), given, { use, signer: theirs })
+    expect(event.json.auth_events).to.deep.equal([['$auth:a.test', {}]])
+    expect(event.authEventIds).to.deep.equal(['$auth:a.test'])
+    expect(parseEvent(rulesOf('1'), pduJson(event)).eventId).to.equal(event.eventId)
+  })
+
   it('take signatures without becoming others', () => {
     for (const version of ['1', '4', '11']) {
       const event = make(version)
