@@ -135,20 +135,7 @@ export function createFederationInbound(
     outside,
   })
   const backfill = new Backfill(db, { ...stores, ...shared, pulled })
-  const gate = new RoomGate(db, { ...stores, acls })
-  const chains = new AuthChains(db, stores)
-  const visibility = new ServerVisibility(db, { ...stores, points: new StatePoints(stores) })
-  const roomAnswers = new RoomAnswers(db, {
-    ...stores,
-    gate,
-    chains,
-    visibility,
-    roomState,
-    partialRooms: parts.partialRooms,
-    clock,
-    serverName: parts.serverName,
-    walk: new EventWalk(db, stores),
-  })
+  const { roomAnswers, gate, chains } = createAnswers(parts, stores, acls)
   const cleanup = new ExtremityCleanup(db, {
     ...stores,
     sender: parts.eventSender,
@@ -169,6 +156,30 @@ export function createFederationInbound(
     inbox,
     background: toBackground(parts, { inbox, store: inboxStore, cleanup }),
   }
+}
+
+type InboundStores = EventStores & {
+  readonly serverMembers: ServerMembersStore
+  readonly timeline: RoomTimelineStore
+}
+
+/** What tells other servers of rooms. */
+function createAnswers(parts: FederationInboundParts, stores: InboundStores, acls: ServerAcls) {
+  const { db, roomState, partialRooms, clock, serverName } = parts
+  const gate = new RoomGate(db, { ...stores, acls })
+  const chains = new AuthChains(db, stores)
+  const roomAnswers = new RoomAnswers(db, {
+    ...stores,
+    gate,
+    chains,
+    roomState,
+    partialRooms,
+    clock,
+    serverName,
+    visibility: new ServerVisibility(db, { ...stores, points: new StatePoints(stores) }),
+    walk: new EventWalk(db, stores),
+  })
+  return { roomAnswers, gate, chains }
 }
 
 /** What gets events and states that are not held. */
