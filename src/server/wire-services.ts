@@ -11,6 +11,8 @@ import type { FederationClient } from '../services/remote/federation-client.js'
 import type { Services } from '../services/services.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import type { Notifier } from '../services/streams/notifier.js'
+import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
+import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
@@ -142,7 +144,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       checkAvatar: (uri) => media.avatarRules.check(uri),
       remoteProfiles: remoteLookups.remoteProfiles,
       deviceCleanups: [toDevice, keyCleanup, pushers, connections],
-      userCleanups: [keyCleanup, pushers],
+      userCleanups: [keyCleanup, pushers, new ThreadSubscriptionsStore(), new DelayedEventsStore()],
       autoJoiner: { joinAutoJoinRooms: (userId) => autoJoin.joinAutoJoinRooms(userId) },
       rooms: { leaveAllRooms: (userId) => departures.leaveAllRooms(userId) },
     },

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { forbidden, limitExceeded, MatrixError, invalidParam, notFound } from '../../protocol/errors.js'
-import type { RoomId, UserId } from '../../protocol/ids.js'
-import type { Database, Tx } from '../../storage/database.js'
+import type { RoomId } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
 import type { DelayedEvent, DelayedEventsStore } from '../../storage/stores/delayed-events.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Clock, Timer } from '../../util/clock.js'
@@ -139,10 +139,6 @@ export class DelayedEvents {
     })
     if (!done) throw missing()
     // Whoever waits too early for it looks again.
-  }
-
-  async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
-    await this.#parts.store.deleteForUser(tx, userId)
   }
 
   async #add(requester: Requester, input: DelayedEventInput): Promise<string> {

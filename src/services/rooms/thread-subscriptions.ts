@@ -1,7 +1,7 @@
 import { MatrixError, notFound } from '../../protocol/errors.js'
 import type { EventId, RoomId, UserId } from '../../protocol/ids.js'
 import { tryParseSlidingPos } from '../../protocol/sliding-pos.js'
-import type { Database, Tx } from '../../storage/database.js'
+import type { Database } from '../../storage/database.js'
 import type {
   ThreadSubscription,
   ThreadSubscriptionChange,
@@ -117,10 +117,6 @@ export class ThreadSubscriptions {
       ...subscriptionsJson(changes),
       ...(next !== undefined && { end: formatSubscriptionsToken(next) }),
     }
-  }
-
-  async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
-    await this.#parts.store.deleteForUser(tx, userId)
   }
 
   async #requireRoot(userId: UserId, roomId: RoomId, rootId: EventId): Promise<number> {
