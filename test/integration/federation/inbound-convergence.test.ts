@@ -269,7 +269,7 @@ describe('Servers that were apart', function () {
     it(`come to one state in version ${version}, whatever was late or lost`, async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => run(version, steps)),
-        { numRuns: Number(process.env['MXHS_CONVERGENCE_RUNS'] ?? 10), endOnFailure: true },
+        { numRuns: Number(process.env['MXHS_CONVERGENCE_RUNS'] ?? 25), endOnFailure: true },
       )
     })
   }
