@@ -180,9 +180,9 @@ export class Aliases {
     const local = aliases.filter(isLocal)
     if (aliases.length - local.length > MAX_ASKED) return false
     const records = await directory.getMany(db.reader, local)
-    const lead = await Promise.all(
-      aliases.map((alias) => (isLocal(alias) ? records.get(alias)?.roomId : this.#findRemote(alias))),
-    )
+    if (!local.every((alias) => records.get(alias)?.roomId === roomId)) return false
+    const remote = aliases.filter((alias) => !isLocal(alias))
+    const lead = await Promise.all(remote.map((alias) => this.#findRemote(alias)))
     return lead.every((found) => found === roomId)
   }
 
