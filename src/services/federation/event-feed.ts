@@ -26,21 +26,12 @@ interface Dependencies {
   readonly eventStream: Pick<StreamIdGenerator, 'position'>
   readonly roomServers: RoomServers
   readonly sender: Pick<FederationSender, 'addPdus' | 'onSettled'>
-  /** Told who has come into a room, themselves or again with another name. */
-  readonly onJoin?: ((join: RoomJoin) => void) | undefined
   /** Told who has come into a room, or has changed how they are called there. */
   readonly onJoin?: ((join: RoomJoin) => void) | undefined
   readonly onError: (error: unknown) => void
 }
 
 /** A user, of whatever server, who has come into a room, and the servers that are in it before and after. */
-export interface RoomJoin {
-  readonly roomNid: number
-  readonly userId: UserId
-  readonly servers: EventServers
-}
-
-/** A user who has come into a room, of whatever server, and the servers in it before and after. */
 export interface RoomJoin {
   readonly roomNid: number
   readonly userId: UserId
