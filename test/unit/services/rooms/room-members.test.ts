@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { UserId } from '../../../../src/protocol/ids.js'
 import type { RoomId } from '../../../../src/protocol/ids.js'
 import { parsePaginationToken } from '../../../../src/protocol/pagination-token.js'
 import type { MembersRequest } from '../../../../src/services/rooms/room-members.js'
@@ -90,14 +91,18 @@ forEachDatabase('RoomMembers', (open) => {
       content: { membership: 'join', displayname: 'Bob', avatar_url: 'mxc://hs.test/bob' },
     })
     await hs.setMembership(roomId, 'invite', { target: CAROL, by: ALICE })
-    expect(await hs.services.roomMembers.listJoined(ALICE, roomId)).to.deep.equal({
+    expect(await hs.services.roomMembers.listJoined(as(ALICE), roomId)).to.deep.equal({
       [ALICE]: { display_name: null, avatar_url: null },
       [BOB]: { display_name: 'Bob', avatar_url: 'mxc://hs.test/bob' },
     })
     await hs.leave(BOB, roomId)
     for (const user of [BOB, CAROL]) {
-      const error = await rejection(hs.services.roomMembers.listJoined(user, roomId))
+      const error = await rejection(hs.services.roomMembers.listJoined(as(user), roomId))
       expect(error).to.include({ errcode: 'M_FORBIDDEN' })
     }
   })
 })
+
+function as(userId: UserId): { userId: UserId; appserviceId: undefined } {
+  return { userId, appserviceId: undefined }
+}
