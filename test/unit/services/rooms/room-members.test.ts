@@ -1,6 +1,5 @@
 import { expect } from 'chai'
-import type { UserId } from '../../../../src/protocol/ids.js'
-import type { RoomId } from '../../../../src/protocol/ids.js'
+import type { RoomId, UserId } from '../../../../src/protocol/ids.js'
 import { parsePaginationToken } from '../../../../src/protocol/pagination-token.js'
 import type { MembersRequest } from '../../../../src/services/rooms/room-members.js'
 import type { JsonObject } from '../../../../src/util/json.js'
