@@ -9,7 +9,7 @@ import { pruneStrippedState, type StrippedStateJson } from '../../protocol/strip
 import type { Database } from '../../storage/database.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import type { JsonObject, JsonValue } from '../../util/json.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { EventReceiver } from '../events/event-receiver.js'
 import type { OutsideMemberships } from '../events/outside-memberships.js'
 import type { RemoteRooms } from '../events/remote-rooms.js'
@@ -111,9 +111,11 @@ export class InviteReceiver {
   ): Promise<StrippedStateJson[]> {
     const given = Array.isArray(roomState) ? roomState.slice(0, MAX_STATE_EVENTS) : []
     if (rules.roomIdIsCreateHash && given.length > 0) {
-      const { events, refused } = await this.#deps.intake.check({ rules, roomId }, given)
+      // Synapse sends the create event whole, which is what proves the room, and of others what all may know.
+      const whole = given.filter((entry) => isJsonObject(entry) && 'signatures' in entry)
+      const { events, refused } = await this.#deps.intake.check({ rules, roomId }, whole)
       const [reason] = refused.values()
-      if (events.length < given.length) {
+      if (events.length < whole.length) {
         throw invalidParam(`invite_room_state: ${reason ?? 'not all entries are events of the room'}`)
       }
       if (!events.some(({ type }) => type === 'm.room.create')) {
