@@ -11,6 +11,7 @@ import {
 import type { ServerName } from '../protocol/ids.js'
 import type { Database } from '../storage/database.js'
 import { AppservicesStore, type AppserviceState, type DeadLetter } from '../storage/stores/appservices.js'
+import { systemClock } from '../util/clock.js'
 import { CommandFailure } from './base-command.js'
 import { withDatabase } from './with-database.js'
 
@@ -82,7 +83,7 @@ export async function addAppservice(
     )
     if (clash !== undefined) throw new CommandFailure(`${file}: ${clash}`)
     await db.write('add_appservice', (tx) =>
-      new AppservicesStore().putRegistration(tx, id, registrationJson(registration), Date.now()),
+      new AppservicesStore().putRegistration(tx, id, registrationJson(registration), systemClock.now()),
     )
   })
   return { id, remarks, isRunning: tellServer(config) }
@@ -113,14 +114,12 @@ export async function pingAppservice(paths: readonly string[], id: string): Prom
   if (registration === undefined)
     throw new CommandFailure(`There is no application service with the id ${id}`)
   if (registration.url === undefined) throw new CommandFailure(`The application service ${id} has no url`)
-  const [{ AppserviceClient }, { createOutboundHttp }, { systemClock }, { programVersion }, dns] =
-    await Promise.all([
-      import('../net/clients/appservice-client.js'),
-      import('../server/outbound-http.js'),
-      import('../util/clock.js'),
-      import('../server/program-version.js'),
-      import('../net/dns.js'),
-    ])
+  const [{ AppserviceClient }, { createOutboundHttp }, { programVersion }, dns] = await Promise.all([
+    import('../net/clients/appservice-client.js'),
+    import('../server/outbound-http.js'),
+    import('../server/program-version.js'),
+    import('../net/dns.js'),
+  ])
   const network = { dns: dns.createSystemDns(), authorities: undefined }
   const http = createOutboundHttp({ config, network, clock: systemClock, version: programVersion() })
   const client = new AppserviceClient(http.toOwn, {

@@ -7,7 +7,6 @@ import { AppserviceAuthenticator } from '../services/accounts/appservice-authent
 import type { ServerName } from '../protocol/ids.js'
 import { AppservicePings } from '../services/appservices/appservice-pings.js'
 import { AppserviceQueries } from '../services/appservices/appservice-queries.js'
-import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { ThirdPartyNetworks } from '../services/appservices/third-party-networks.js'
 import type { ClientSightings } from '../services/devices/client-sightings.js'
 import type { E2eKeys } from '../services/devices/e2e-keys.js'

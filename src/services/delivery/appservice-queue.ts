@@ -91,7 +91,7 @@ export class AppserviceQueue {
       try {
         await this.#run()
       } catch (err) {
-        if (this.#stopping.signal.aborted) return
+        if (this.#isStopping()) return
         this.#deps.logger.error({ err, appservice: this.#registration.id }, 'Telling a service has failed')
         this.#wakeIn(BACKOFF.maxMs / 60)
         return
@@ -231,6 +231,11 @@ export class AppserviceQueue {
   #isAhead(by: number): boolean {
     if (this.#positions === undefined || this.#state === undefined) return false
     return this.#positions.events - this.#state.positions.events >= by
+  }
+
+  /** Asked for anew after each wait. */
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted
   }
 
   #wakeIn(ms: number): void {

@@ -30,7 +30,7 @@ describe('messages for devices and kill -9', function () {
         Number(dig(event, 'content', 'index')),
       )
       received.push(...indices)
-      since = String(answer['next_batch'])
+      since = answer['next_batch'] as string
       return indices.length
     }
     for (let index = 0; index < MESSAGES; index++) {

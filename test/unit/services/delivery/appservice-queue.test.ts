@@ -87,7 +87,7 @@ forEachDatabase('the queue of an application service', (open) => {
     await tell(queue)
     fixture.events = 8
     await tell(queue)
-    expect(fixture.sent.map(({ txnId, body }) => [txnId, JSON.parse(body)])).to.deep.equal([
+    expect(fixture.sent.map(({ txnId, body }) => [txnId, JSON.parse(body) as unknown])).to.deep.equal([
       [1, { events: [{ from: 5, to: 7 }] }],
       [2, { events: [{ from: 7, to: 8 }] }],
     ])
