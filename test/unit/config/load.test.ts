@@ -102,11 +102,13 @@ session_lifetime: 1.5h
 
   it('warns of what is not served, in the order of the file', async () => {
     const messages = await warnings(`server_name: a.org
-url_preview_enabled: true
+key_server_signing_keys_path: key.pem
 daemonize: true
 report_stats: true${LISTENERS}`)
     expect(messages).to.have.length(3)
-    expect(messages[0]).to.equal('homeserver.yaml:2:1: url_preview_enabled: mxhs does not serve this key yet')
+    expect(messages[0]).to.equal(
+      'homeserver.yaml:2:1: key_server_signing_keys_path: mxhs does not serve this key yet',
+    )
     expect(messages[1]).to.match(/^homeserver\.yaml:3:1: daemonize: has no effect/)
     expect(messages[2]).to.match(/^homeserver\.yaml:4:1: report_stats: /)
   })
