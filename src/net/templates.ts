@@ -57,7 +57,7 @@ export class Templates {
       })
       environment.addFilter('format_ts', formatTs)
       environment.addFilter('mxc_to_http', mxcToHttp(this.#options.publicBaseUrl))
-      environment.addFilter('localpart_from_email', (address: string) => String(address).split('@')[0] ?? '')
+      environment.addFilter('localpart_from_email', (address: unknown) => String(address).split('@')[0] ?? '')
       return environment
     }
     return { html: make(true), text: make(false) }

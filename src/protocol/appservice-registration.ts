@@ -110,7 +110,7 @@ export function isInterestedInUser(
 ): boolean {
   if (userId === senderId) return true
   // Other servers' users are none of its business, whatever it says.
-  if (serverNameOf(userId as UserId) !== serverNameOf(senderId)) return false
+  if (serverNameOf(userId) !== serverNameOf(senderId)) return false
   return namespaces.users.some((namespace) => namespace.matches(userId))
 }
 
@@ -197,7 +197,7 @@ function parseNamespace(item: unknown, where: string, problems: string[]): Names
 
 /** From the start of an ID, to whatever end. Python's ways to name groups and to ignore case are understood. */
 function compile(regex: string): RegExp {
-  const ignoresCase = /^\(\?i\)/.test(regex)
+  const ignoresCase = regex.startsWith('(?i)')
   const translated = regex
     .replace(/^\(\?[a-z]+\)/, '')
     .replaceAll('(?P<', '(?<')

@@ -95,7 +95,7 @@ function fitsField(value: string, isMeasuredInBytes: boolean): boolean {
   if (fitsBytes(value, MAX_EVENT_FIELD_BYTES)) return true
   // A code point has at most four bytes.
   if (isMeasuredInBytes || !fitsBytes(value, 4 * MAX_EVENT_FIELD_BYTES)) return false
-  return [...value].length <= MAX_EVENT_FIELD_BYTES
+  return Array.from(value).length <= MAX_EVENT_FIELD_BYTES
 }
 
 const LIMITED_FIELDS = ['event_id', 'room_id', 'sender', 'state_key', 'type'] as const

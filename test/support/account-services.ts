@@ -88,6 +88,7 @@ export async function createAccountServices(
       }),
       checkFilter: () => undefined,
       shareRoom: () => Promise.resolve(false),
+      checkAvatar: () => Promise.resolve(),
       onProfileChanged: (change) => profileChanges.push(change),
       deviceCleanups: options.deviceCleanups ?? [],
       userCleanups: options.userCleanups ?? [],

@@ -87,7 +87,7 @@ export class FakeAppservice implements AsyncDisposable {
 
   /** A client that acts as the service's user, or as another of its users. */
   client(serverUrl: string, userId = ''): ServiceClient {
-    return new ServiceClient(serverUrl, String(this.registration['as_token']), userId)
+    return new ServiceClient(serverUrl, this.registration['as_token'] as string, userId)
   }
 
   /** The transactions that were answered with 200, or that came at all, in order. */

@@ -325,7 +325,7 @@ export function forge(rules: RoomVersionRules, json: JsonObject, signer: JsonSig
   return parseEvent(rules, {
     ...forged,
     signatures: { [signer.serverName]: { [signer.keyId]: signature } },
-  } as never)
+  })
 }
 
 export function toJson(event: Event): JsonObject {

@@ -122,7 +122,7 @@ function responsesOf(operation: Node, place: Place): Map<number, Schema> {
   for (const [status, response] of Object.entries(responses)) {
     const content = isNode(response) && isNode(response['content']) ? response['content'] : {}
     const json = content['application/json']
-    if (isNode(json) && isNode(json['schema'])) schemas.set(Number(status), json['schema'] as Schema)
+    if (isNode(json) && isNode(json['schema'])) schemas.set(Number(status), json['schema'])
   }
   return schemas
 }

@@ -1,5 +1,4 @@
-import type { JsonObject } from '../../util/json.js'
-import { isJsonObject } from '../../util/json.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { HttpClient } from '../http-client.js'
 
 /** The push gateway has not taken a notification. */

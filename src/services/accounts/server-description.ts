@@ -80,10 +80,9 @@ export class ServerDescription {
   listCapabilities(requester: Pick<Requester, 'isAdmin'>): JsonObject {
     const { options, passwordChanges, profiles } = this.#deps
     const disallowed = profiles.listForbiddenFields()
-    const available = Object.fromEntries([
-      ...[...ROOM_VERSIONS.keys()].map((version) => [version, 'stable']),
-      ...[...UNSTABLE_ROOM_VERSIONS.keys()].map((version) => [version, 'unstable']),
-    ])
+    const available: JsonObject = {}
+    for (const version of ROOM_VERSIONS.keys()) available[version] = 'stable'
+    for (const version of UNSTABLE_ROOM_VERSIONS.keys()) available[version] = 'unstable'
     return {
       'm.room_versions': { default: options.defaultRoomVersion, available },
       'm.change_password': { enabled: passwordChanges.isEnabled },

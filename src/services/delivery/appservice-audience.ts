@@ -1,5 +1,8 @@
-import { isInNamespace, isInterestedInUser } from '../../protocol/appservice-registration.js'
-import type { AppserviceRegistration } from '../../protocol/appservice-registration.js'
+import {
+  isInNamespace,
+  isInterestedInUser,
+  type AppserviceRegistration,
+} from '../../protocol/appservice-registration.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { BulkCache, CacheRegistry } from '../../storage/cache-registry.js'
 import type { Database } from '../../storage/database.js'

@@ -94,7 +94,7 @@ export class AppserviceTransactions {
     )
     const shown = rows.flatMap(({ eventNid }) => {
       const stored = found.get(eventNid)
-      return stored && stored.rejected === null && !stored.softFailed ? [stored] : []
+      return stored?.rejected === null && !stored.softFailed ? [stored] : []
     })
     const interesting = await this.#interesting(registration, shown)
     const told = interesting.slice(0, MAX_EVENTS)

@@ -51,7 +51,8 @@ export class HttpPusher implements PusherDelivery {
 
   /** True when the gateway rejects the pusher's key. */
   async #send(pusher: PusherRecord, notification: JsonObject, signal: AbortSignal): Promise<boolean> {
-    const url = String(pusher.data['url'])
+    const url = pusher.data['url']
+    if (typeof url !== 'string') throw new TypeError(`The pusher ${pusher.pusherId} has no URL`)
     const rejected = await this.#deps.gateway.notify(url, notification, signal)
     return rejected.includes(pusher.pushkey)
   }

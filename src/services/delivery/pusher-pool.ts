@@ -150,7 +150,7 @@ export class PusherPool implements PositionSink {
     )
     const shown = rows.flatMap(({ roomNid, eventNid, streamOrdering: position }) => {
       const event = stored.get(eventNid)
-      if (event === undefined || event.rejected !== null || event.softFailed) return []
+      if (event?.rejected !== null || event.softFailed) return []
       return [{ roomNid, position, notifies: event.notifies }]
     })
     for (const { userId, roomNid } of await notifications.listConcerned(db.reader, shown)) {

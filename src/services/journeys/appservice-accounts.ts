@@ -1,5 +1,4 @@
-import type { AppserviceRegistration } from '../../protocol/appservice-registration.js'
-import { isInterestedInUser } from '../../protocol/appservice-registration.js'
+import { isInterestedInUser, type AppserviceRegistration } from '../../protocol/appservice-registration.js'
 import { forbidden, MatrixError, missingParam, missingToken, unknownToken } from '../../protocol/errors.js'
 import { localpartOf, parseUserId, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'

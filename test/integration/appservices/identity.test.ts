@@ -46,7 +46,7 @@ describe('application services as users', () => {
     const client = server.client().withSession({
       userId: '@_bridge_two:hs.test',
       deviceId: 'DEVICE',
-      accessToken: String(two['access_token']),
+      accessToken: two['access_token'] as string,
     })
     expect(await client.must('GET', WHOAMI)).to.include({ user_id: '@_bridge_two:hs.test' })
   })
@@ -142,7 +142,7 @@ describe('application services as users', () => {
     })
     const event = await alice.must(
       'GET',
-      path`/_matrix/client/v3/rooms/${roomId}/event/${String(sent['event_id'])}`,
+      path`/_matrix/client/v3/rooms/${roomId}/event/${sent['event_id'] as string}`,
     )
     expect(event['origin_server_ts']).to.equal(123)
   })

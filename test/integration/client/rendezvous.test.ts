@@ -24,7 +24,7 @@ describe('rendezvous sessions', () => {
     expect(refused.status).to.equal(403)
 
     const session = await alice.must('POST', BY_ID, { body: { data: 'hello' } })
-    const target = `${BY_ID}/${String(session['id'])}`
+    const target = `${BY_ID}/${session['id'] as string}`
     const read = await stranger.must('GET', target)
     expect(read).to.include({ data: 'hello', sequence_token: session['sequence_token'] })
     expect(read['expires_in_ms']).to.be.within(1, 300_000)
@@ -49,7 +49,7 @@ describe('rendezvous sessions', () => {
     // fetch() lets nobody set this header.
     const status = await new Promise((resolve, reject) => {
       const headers = { 'Sec-Fetch-Mode': 'navigate' }
-      get(`${server.url}${BY_ID}/${String(session['id'])}`, { headers }, (response) => {
+      get(`${server.url}${BY_ID}/${session['id'] as string}`, { headers }, (response) => {
         response.resume()
         resolve(response.statusCode)
       }).on('error', reject)
@@ -62,7 +62,7 @@ describe('rendezvous sessions', () => {
     const headers = { 'Content-Type': 'text/plain' }
     const created = await client.request('POST', BY_URL, { rawBody: 'one', headers })
     expect(created.status).to.equal(201)
-    const url = new URL(String(created.body['url']))
+    const url = new URL(created.body['url'] as string)
     const etag = created.headers.get('etag')!
     expect(url.pathname).to.match(/^\/_matrix\/client\/unstable\/org\.matrix\.msc4108\/rendezvous\/\w+$/)
 

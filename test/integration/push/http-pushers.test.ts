@@ -191,7 +191,7 @@ forEachServerDatabase('HTTP pushers', (database) => {
     expect(dig(page, 'notifications', 0, 'event', 'event_id')).to.equal(second)
     expect(dig(page, 'notifications', 0, 'read')).to.equal(false)
     expect(dig(page, 'notifications', 0, 'room_id')).to.equal(roomId)
-    const next = await list({ limit: '1', from: String(page['next_token']) })
+    const next = await list({ limit: '1', from: page['next_token'] as string })
     expect(dig(next, 'notifications', 0, 'event', 'event_id')).to.equal(first)
     expect(dig(next, 'notifications', 0, 'read')).to.equal(true)
     expect(next).not.to.have.property('next_token')
