@@ -131,7 +131,7 @@ export class DestinationQueue {
     this.#isBehind = true
   }
 
-  /** Sends what waits, unless the destination is to be left alone for now. */
+  /** Sends what waits, unless the destination is to be left alone. */
   flush(): void {
     if (this.#timer === undefined) this.wake()
   }

@@ -42,7 +42,7 @@ export class UploadLimits {
     const { db, media, clock, limits } = this.#deps
     for (const { periodMs, maxBytes } of limits) {
       const uploaded = await media.uploadedSince(db.reader, userId, clock.now() - periodMs)
-      if (uploaded + length > maxBytes) throw forbidden('You have uploaded as much as you may for now')
+      if (uploaded + length > maxBytes) throw forbidden('You have uploaded as much as you may at the moment')
     }
   }
 }

@@ -89,7 +89,7 @@ describe('several stores of files', function () {
       log: { logger: silentLogger(), flush: () => undefined, reopen: () => Promise.resolve() },
     })
     const alice = await server.register('alice')
-    const uri = await uploadFile(alice, 'kept here for now')
+    const uri = await uploadFile(alice, 'kept here at first')
     await server.server.services.mediaDownloads.settle()
     s3.isDown = false
     const before = await checkOf(server)

@@ -23,7 +23,7 @@ describe('SQLite database', () => {
     }
   })
 
-  it('removes a database that was only for now', async () => {
+  it('removes a temporary database', async () => {
     const before = temporaryFiles()
     const db = await openDatabase({ name: 'sqlite', path: ':memory:' }, quietContext())
     expect(temporaryFiles().length).to.be.greaterThan(before.length)
