@@ -44,7 +44,7 @@ import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { RemoteServices } from './wire-remote.js'
-import type { Stores } from './wire-services.js'
+import type { Stores } from './wire-base.js'
 import type { Storage } from './wire-storage.js'
 
 /** What everything of this part needs. */
@@ -154,7 +154,7 @@ export interface FederationOutboundParts extends SharedParts {
   readonly logger: Logger
   readonly remoteDevices: RemoteDevices
   readonly roomState: Pick<RoomState, 'getStateEventAt'>
-  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'get'>
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'get' | 'isPartial'>
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   readonly devices: Devices
   readonly crossSigning: CrossSigning

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { ServerName, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
@@ -11,6 +12,7 @@ import type { PartialRooms } from '../events/partial-rooms.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { AudienceLookup } from './audience-lookup.js'
 import { StreamFollower } from './stream-follower.js'
+import { upTo as boundedTo } from '../../util/lru-bounds.js'
 
 interface Dependencies {
   readonly db: Database
@@ -20,19 +22,22 @@ interface Dependencies {
   readonly crossSigning: Pick<CrossSigning, 'isSetUp'>
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   /** Rooms whose members were not all known. */
-  readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'isPartial'>
   readonly eventStream: Pick<StreamIdGenerator, 'position'>
   readonly onError: (error: unknown) => void
 }
 
 /** Users of this server in a room that was joined lately; a room has one of them, mostly. */
 const MAX_USERS = 100
+const MAX_ROOMS = 1_000
 const NOBODY: ReadonlySet<ServerName> = new Set()
 
 /** Makes a user's devices known to servers that have nothing to do with the user yet. */
 export class DeviceListIntroductions implements PositionSink {
   readonly #deps: Dependencies
   readonly #follower: StreamFollower
+  /** The servers that were told of who came to a room while its members were not all known. */
+  readonly #told = new LRUCache<number, ReadonlySet<ServerName>>(boundedTo(MAX_ROOMS))
 
   constructor(deps: Dependencies) {
     this.#deps = deps
@@ -70,16 +75,23 @@ export class DeviceListIntroductions implements PositionSink {
 
   /** Until the members of a room are known, a server that is in it may have been passed over. */
   async #onCompleted(roomNids: readonly number[]): Promise<void> {
-    const { db, members } = this.#deps
+    const { db, members, audience } = this.#deps
+    if (roomNids.length === 0) return
+    const servers = await audience.serversInRooms(roomNids)
     for (const roomNid of roomNids) {
+      const told = this.#told.get(roomNid) ?? NOBODY
+      this.#told.delete(roomNid)
+      // What others have been told already is no news to the user's own clients either.
+      if ([...(servers.get(roomNid) ?? NOBODY)].every((server) => told.has(server))) continue
       const users = await members.sampleLocalMembers(db.reader, roomNid, MAX_USERS)
       for (const userId of users) await this.#recordAll(userId)
     }
   }
 
   async #meetsServers(userId: UserId, roomNid: number): Promise<boolean> {
-    const { db, store, audience } = this.#deps
+    const { db, store, audience, partialRooms } = this.#deps
     const inRoom = (await audience.serversInRooms([roomNid])).get(roomNid) ?? NOBODY
+    if (partialRooms.isPartial(roomNid) && !this.#told.has(roomNid)) this.#told.set(roomNid, inRoom)
     if (inRoom.size === 0) return false
     const rooms = (await store.listJoinedRooms(db.reader, [userId])).get(userId) ?? []
     const servers = await audience.serversInRooms(rooms)

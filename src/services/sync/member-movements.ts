@@ -2,13 +2,15 @@ import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { SharedRoomsStore } from '../../storage/stores/shared-rooms.js'
 import type { StateDelta, StateDeltasStore } from '../../storage/stores/state-deltas.js'
-import type { UserId } from '../../protocol/ids.js'
+import { serverNameOf, type UserId } from '../../protocol/ids.js'
 import type { SyncFrame } from './sync-frame.js'
 
 /** Other people with whom a user has come together in a room, or who have parted, since the client last looked. */
 export interface Movements {
   readonly come: ReadonlySet<UserId>
   readonly gone: ReadonlySet<UserId>
+  /** Whether the user has come to a room with users of other servers, which hear of the user's devices for that. */
+  readonly meetsServers: boolean
 }
 
 interface Parts {
@@ -17,7 +19,7 @@ interface Parts {
   readonly events: EventsStore
 }
 
-const NOBODY: Movements = { come: new Set(), gone: new Set() }
+const NOBODY: Movements = { come: new Set(), gone: new Set(), meetsServers: false }
 
 /** Finds who has come to the rooms of a user and who has gone, themselves or because the user has. */
 export class MemberMovements {
@@ -35,6 +37,9 @@ export class MemberMovements {
     const q = this.#db.reader
     const leftRooms = left.filter(({ stay }) => stay !== undefined).map(({ room }) => room.roomNid)
     const come = new Set(await this.#parts.shared.listJoined(q, [...newlyJoined]))
+    const meetsServers = [...come].some(
+      (other) => serverNameOf(other) !== serverNameOf(request.viewer.userId),
+    )
     const gone = new Set(await this.#parts.shared.listJoined(q, leftRooms))
     const deltas = await this.#memberDeltas(frame, [...joined.keys(), ...leftRooms], since.events)
     const nids = deltas.flatMap(({ eventNid, prevEventNid }) => [eventNid, prevEventNid])
@@ -52,7 +57,7 @@ export class MemberMovements {
     }
     come.delete(request.viewer.userId)
     gone.delete(request.viewer.userId)
-    return { come, gone }
+    return { come, gone, meetsServers }
   }
 
   async #memberDeltas(

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { JsonObject } from '../../../src/util/json.js'
 import { createDeferred, type Deferred } from '../../../src/util/deferred.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
@@ -91,6 +92,35 @@ describe('rooms that are joined without their members', function () {
       )
     })
   }
+
+  it("shows the members' devices, and the user's own, with the room", async () => {
+    const { room, told } = await begin('10')
+    const before = await bob.syncToken()
+    told.resolve(undefined)
+    const changedIn = (response: JsonObject): unknown[] =>
+      (dig(response, 'device_lists', 'changed') ?? []) as unknown[]
+    let shown: JsonObject = {}
+    const since = await bob.mustSyncUntil(
+      (response) => {
+        shown = response
+        return dig(response, 'rooms', 'join', room.roomId) !== undefined
+      },
+      { since: before },
+    )
+    const everybody = [bob.userId, room.creator, room.user('derek'), room.user('fred')]
+    expect(changedIn(shown)).to.have.members(everybody)
+    // All servers had been told when bob came: there is nothing to tell anew.
+    await bob.sendText(room.roomId, 'hello')
+    const later: unknown[] = []
+    await bob.mustSyncUntil(
+      (response) => {
+        later.push(...changedIn(response))
+        return JSON.stringify(response).includes('hello')
+      },
+      { since },
+    )
+    expect(later).to.deep.equal([])
+  })
 
   it('goes on after a restart', async () => {
     const { room, told } = await begin('10')

@@ -41,7 +41,9 @@ export class DeviceListsSection {
       // Whom the user has verified with another device: nobody else hears of that.
       const signed = hasMoved ? await this.#crossSigning.listSigned(q, userId, range) : []
       const { met, parted } = await this.#compare(q, userId, movements)
-      return { changed: [...new Set([...changed, ...signed, ...met])], left: parted }
+      // The user's other clients may be those whose devices are made known.
+      const oneself = movements.meetsServers ? [userId] : []
+      return { changed: [...new Set([...changed, ...signed, ...met, ...oneself])], left: parted }
     })
   }
 

@@ -112,6 +112,22 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     expect(b?.displayName).to.equal('b')
   })
 
+  it('tells clients of devices that have keys, or had some', async () => {
+    await update({ device_id: 'B', stream_id: 3, prev_id: [] })
+    expect(woken).to.deep.equal([])
+    await update({ device_id: 'B', stream_id: 4, prev_id: [3], keys: keysOf('B') })
+    expect(woken).to.have.length(1)
+    await lists.fetch(BOB)
+    await update({ device_id: 'C', stream_id: 6, prev_id: [5] })
+    expect([woken.length, await isFresh(), stale]).to.deep.equal([1, true, []])
+    await update({ device_id: 'C', stream_id: 7, prev_id: [6], keys: keysOf('C') })
+    expect([woken.length, await known()]).to.deep.equal([2, ['A', 'C']])
+    await update({ device_id: 'A', stream_id: 8, prev_id: [7] })
+    expect([woken.length, await known()]).to.deep.equal([3, ['C']])
+    await update({ device_id: 'D', stream_id: 10, prev_id: [9] })
+    expect([woken.length, stale]).to.deep.equal([4, [BOB]])
+  })
+
   for (const [title, content] of Object.entries<JsonObject>({
     'does not know the one before': { stream_id: 9, prev_id: [8] },
     'names none before': { stream_id: 9, prev_id: [] },
@@ -131,7 +147,7 @@ forEachDatabase('RemoteDeviceLists', (open) => {
   }
 
   it('only says that something has changed while nobody has asked for the list', async () => {
-    await update({ device_id: 'B', stream_id: 9, prev_id: [8] })
+    await update({ device_id: 'B', keys: keysOf('B'), stream_id: 9, prev_id: [8] })
     expect([requests, stale, woken.length, await known()]).to.deep.equal([0, [], 1, []])
   })
 
