@@ -23,7 +23,7 @@ export default class FederationKeys extends BaseCommand {
 
   static override flags = {
     config: configFlag,
-    notary: Flags.string({ helpValue: 'SERVER', description: 'asks this server for the keys of the other' }),
+    notary: Flags.string({ helpValue: 'SERVER', description: 'ask this server for the keys of the other' }),
   }
 
   async run(): Promise<PublishedKeys> {

@@ -17,7 +17,7 @@ const BEARER = /^Bearer +(\S+) *$/i
  * may disagree.
  * https://spec.matrix.org/latest/client-server-api/#using-access-tokens
  */
-export function accessTokenOf({
+function accessTokenOf({
   authorization,
   query,
 }: Pick<Credentials, 'authorization' | 'query'>): string | undefined {

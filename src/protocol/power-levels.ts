@@ -60,7 +60,7 @@ export function parsePowerLevels(rules: RoomVersionRules, event: Event | undefin
 }
 
 /** Levels in an object of the content; none where it is no object. */
-export function levelsByName(rules: RoomVersionRules, value: JsonValue | undefined): LevelsByName {
+function levelsByName(rules: RoomVersionRules, value: JsonValue | undefined): LevelsByName {
   return {
     get: (name) => {
       // Names come from users: `constructor` is nobody's level.

@@ -110,9 +110,6 @@ export const UNSTABLE_ROOM_VERSIONS: ReadonlyMap<string, RoomVersionRules> = new
     .map((rules) => [rules.version, rules]),
 )
 
-/** The version of new rooms unless `default_room_version` says otherwise. */
-export const DEFAULT_ROOM_VERSION = '12'
-
 /** The rules of a version; undefined when this server does not know it. */
 export function getRoomVersionRules(version: string): RoomVersionRules | undefined {
   return ROOM_VERSIONS.get(version) ?? UNSTABLE_ROOM_VERSIONS.get(version)

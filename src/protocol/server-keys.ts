@@ -103,7 +103,7 @@ export function serverKeysText(document: ServerKeyDocument): string {
 }
 
 /** However long a server says that its keys are valid: nobody may rely on them for longer. */
-export const MAX_KEY_VALIDITY_MS = 7 * 24 * 60 * 60_000
+const MAX_KEY_VALIDITY_MS = 7 * 24 * 60 * 60_000
 
 /**
  * Whether a key was valid at a time. `now` bounds what a server may say of the future.

@@ -106,19 +106,21 @@ export type RoomStoresOfOthers = EventStores & {
   readonly users: UsersStore
 }
 
-export type RoomServices = Pick<
-  Services,
-  | 'aliases'
-  | 'profileUpdates'
-  | 'publicRooms'
-  | 'roomCreation'
-  | 'roomMembership'
-  | 'roomSending'
-  | 'roomSummaries'
-  | 'roomUpgrades'
-  | 'spaceHierarchy'
-  | 'thirdPartyInvites'
-> & {
+export interface RoomServices {
+  /** For endpoints. */
+  readonly services: Pick<
+    Services,
+    | 'aliases'
+    | 'profileUpdates'
+    | 'publicRooms'
+    | 'roomCreation'
+    | 'roomMembership'
+    | 'roomSending'
+    | 'roomSummaries'
+    | 'roomUpgrades'
+    | 'spaceHierarchy'
+    | 'thirdPartyInvites'
+  >
   /** For registration. */
   readonly autoJoin: AutoJoin
   /** For deactivation. */
@@ -148,84 +150,41 @@ export function createRoomServices(
   stores: RoomStores & RoomStoresOfOthers,
   options: RoomOptions,
 ): RoomServices {
-  const { db, roomState, eventSender: sender } = parts
+  const base = createRoomBase(parts, stores, options)
+  const { shared, powers, aliases, remote, publicationRules } = base
   const { serverName } = options
-  const shared = { ...stores, ...parts, ...parts.remoteLookups, sender, serverName }
-  const powers = new RoomPowers(db, roomState, stores.members)
-  const publicationRules = new DirectoryRules(options.publicationRules)
-  const aliases = new Aliases({
-    ...shared,
-    powers,
-    options: {
-      serverName,
-      requireMembership: options.aliasesNeedMembership,
-      creationRules: new DirectoryRules(options.aliasCreationRules),
-    },
-  })
-  const remote = new RemoteMembership(shared)
-  const invitations = new Invitations({
-    ...shared,
-    permissions: new InvitePermissions(db, stores.accountData),
-    reachesOthers: parts.handshakes !== undefined,
-    options: { ...options.invitations, serverName },
-  })
-  const roomCreation = new RoomCreation({
-    ...shared,
-    aliases,
-    invitations,
-    remote,
-    options: { ...options.creation, serverName, publicationRules },
-  })
-  const succession = new RoomSuccession({
-    ...shared,
-    writer: new AccountData({ ...shared, streamIds: parts.accountDataStream }),
-  })
-  const guestAccess = new GuestAccess(shared)
-  const thirdPartyInvites = new ThirdPartyInvites({ ...shared, remote, exchange: parts.handshakes?.exchange })
-  const restrictedJoins = new RestrictedJoins({ ...shared, powers })
-  const roomMembership = new RoomMembership({
-    ...shared,
-    aliases,
-    invitations,
-    permits: new JoinPermits({ guestAccess, restrictedJoins, thirdPartyInvites }),
-    remote,
-    thirdPartyInvites,
-    onJoined: async (userId, room) => {
-      succession.onJoined(userId, room)
-      await parts.onJoined?.(userId, room)
-    },
-    options: options.membership,
-  })
-  const previews = new RoomPreviews({ ...shared, previews: stores.roomPreviews })
-  const hierarchies = parts.remoteLookups?.remoteHierarchies
-  const remotePreviews = hierarchies && new RemotePreviews({ serverName, previews, hierarchies })
+  const { roomCreation, roomMembership, thirdPartyInvites, ...entrance } = createEntrance(
+    base,
+    parts,
+    options,
+  )
+  const { succession, guestAccess } = entrance
   return {
-    aliases,
-    guestAccess,
-    restrictedJoins,
-    thirdPartyInvites,
-    roomCreation,
-    roomMembership,
-    roomSummaries: new RoomSummaries({ previews, remotePreviews }),
-    spaceHierarchy: new SpaceHierarchy({ ...shared, store: stores.roomPreviews, previews, remotePreviews }),
-    succession,
-    publicRooms: new PublicRooms({
-      ...shared,
-      powers,
-      entries: new DirectoryEntries(shared),
-      options: { ...options.directory, serverName, publicationRules },
-    }),
-    roomUpgrades: new RoomUpgrades({ ...shared, powers, succession }),
-    roomSending: new RoomSending({
-      ...shared,
+    ...entrance,
+    services: {
       aliases,
-      guestAccess,
-      succession,
-      membership: roomMembership,
-      relations: new RelationChecks(shared),
-      transactions: stores.eventTxns,
-    }),
-    profileUpdates: new ProfileUpdates({ ...shared, updates: stores.profileUpdates }),
+      thirdPartyInvites,
+      roomCreation,
+      roomMembership,
+      ...createPreviews(shared, stores.roomPreviews),
+      publicRooms: new PublicRooms({
+        ...shared,
+        powers,
+        entries: new DirectoryEntries(shared),
+        options: { ...options.directory, serverName, publicationRules },
+      }),
+      roomUpgrades: new RoomUpgrades({ ...shared, powers, succession }),
+      roomSending: new RoomSending({
+        ...shared,
+        aliases,
+        guestAccess,
+        succession,
+        membership: roomMembership,
+        relations: new RelationChecks(shared),
+        transactions: stores.eventTxns,
+      }),
+      profileUpdates: new ProfileUpdates({ ...shared, updates: stores.profileUpdates }),
+    },
     departures: new RoomDepartures({ ...shared, remote }),
     autoJoin: new AutoJoin({
       ...shared,
@@ -234,5 +193,92 @@ export function createRoomServices(
       membership: roomMembership,
       options: { ...options.autoJoin, serverName },
     }),
+  }
+}
+
+type RoomBase = ReturnType<typeof createRoomBase>
+
+/** What the other services of rooms share. */
+function createRoomBase(parts: RoomParts, stores: RoomStores & RoomStoresOfOthers, options: RoomOptions) {
+  const { db, roomState, eventSender: sender } = parts
+  const { serverName } = options
+  const shared = { ...stores, ...parts, ...parts.remoteLookups, sender, serverName }
+  const powers = new RoomPowers(db, roomState, stores.members)
+  return {
+    shared,
+    powers,
+    publicationRules: new DirectoryRules(options.publicationRules),
+    aliases: new Aliases({
+      ...shared,
+      powers,
+      options: {
+        serverName,
+        requireMembership: options.aliasesNeedMembership,
+        creationRules: new DirectoryRules(options.aliasCreationRules),
+      },
+    }),
+    remote: new RemoteMembership(shared),
+  }
+}
+
+/** How rooms come about, and people into them. */
+function createEntrance(
+  { shared, powers, publicationRules, aliases, remote }: RoomBase,
+  parts: RoomParts,
+  options: RoomOptions,
+) {
+  const { serverName } = options
+  const invitations = new Invitations({
+    ...shared,
+    permissions: new InvitePermissions(parts.db, shared.accountData),
+    reachesOthers: parts.handshakes !== undefined,
+    options: { ...options.invitations, serverName },
+  })
+  const succession = new RoomSuccession({
+    ...shared,
+    writer: new AccountData({ ...shared, streamIds: parts.accountDataStream }),
+  })
+  const guestAccess = new GuestAccess(shared)
+  const thirdPartyInvites = new ThirdPartyInvites({ ...shared, remote, exchange: parts.handshakes?.exchange })
+  const restrictedJoins = new RestrictedJoins({ ...shared, powers })
+  return {
+    succession,
+    guestAccess,
+    restrictedJoins,
+    thirdPartyInvites,
+    roomCreation: new RoomCreation({
+      ...shared,
+      aliases,
+      invitations,
+      remote,
+      options: { ...options.creation, serverName, publicationRules },
+    }),
+    roomMembership: new RoomMembership({
+      ...shared,
+      aliases,
+      invitations,
+      permits: new JoinPermits({ guestAccess, restrictedJoins, thirdPartyInvites }),
+      remote,
+      thirdPartyInvites,
+      onJoined: async (userId, room) => {
+        succession.onJoined(userId, room)
+        await parts.onJoined?.(userId, room)
+      },
+      options: options.membership,
+    }),
+  }
+}
+
+function createPreviews(
+  shared: RoomBase['shared'],
+  store: RoomPreviewsStore,
+): Pick<Services, 'roomSummaries' | 'spaceHierarchy'> {
+  const { serverName, remoteLookups } = shared
+  const previews = new RoomPreviews({ ...shared, previews: store })
+  const hierarchies = remoteLookups?.remoteHierarchies
+  const remotePreviews = hierarchies && new RemotePreviews({ serverName, previews, hierarchies })
+  return {
+    roomSummaries: new RoomSummaries({ previews, remotePreviews }),
+    spaceHierarchy: new SpaceHierarchy({ ...shared, store, previews, remotePreviews }),
   }
 }

@@ -21,7 +21,7 @@ export function coverPosition(target: Map<number, number>, position: AuthChainPo
 }
 
 /** Raises `target` to cover `reach` too. */
-export function coverReach(target: Map<number, number>, reach: AuthReach): void {
+function coverReach(target: Map<number, number>, reach: AuthReach): void {
   for (const [chain, seq] of reach) raise(target, chain, seq)
 }
 

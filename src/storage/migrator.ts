@@ -7,7 +7,7 @@ import { SqlDatabase } from './sql-database.js'
 export const SCHEMA_VERSION = 1
 
 /** The oldest program version (as its `SCHEMA_VERSION`) that can still work with what this one writes. */
-export const SCHEMA_COMPAT_VERSION = 1
+const SCHEMA_COMPAT_VERSION = 1
 
 /** A database that a newer program has changed so that this one cannot use it. */
 export class IncompatibleSchemaError extends Error {

@@ -37,7 +37,7 @@ export interface MetricsOptions {
 }
 
 /** Upper bounds in seconds, for things that take from a tenth of a millisecond to a minute. */
-export const TIME_BUCKETS: readonly number[] = [
+const TIME_BUCKETS: readonly number[] = [
   0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ]
 

@@ -151,7 +151,7 @@ const LISTENERS = [
 ]
 
 /** Where a server listens for others. */
-export function federationPortOf(server: TestHomeserver): number {
+function federationPortOf(server: TestHomeserver): number {
   for (const address of server.server.addresses) {
     if ('url' in address && address.url.startsWith('https:')) return Number(new URL(address.url).port)
   }

@@ -18,7 +18,7 @@ import { createMetrics } from '../../src/telemetry/metrics.js'
 import type { JsonObject } from '../../src/util/json.js'
 import { ManualClock } from './manual-clock.js'
 
-export const ROOMS_SERVER = 'hs.test' as ServerName
+const ROOMS_SERVER = 'hs.test' as ServerName
 
 /** What a test wants to be different from the defaults. */
 export interface RoomFixtureOptions {
@@ -85,7 +85,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
     positions,
   })
   const limits = Object.fromEntries(SECTIONS.map((section) => [section, UNLIMITED]))
-  const services = createRoomServices(
+  const { services: endpoints, ...others } = createRoomServices(
     {
       db,
       clock,
@@ -101,6 +101,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
     stores,
     withDefaults(options),
   )
+  const services = { ...endpoints, ...others }
   const fixture = { db, clock, stores, services, pushRules, roomState: written.roomState, errors }
   return {
     ...fixture,

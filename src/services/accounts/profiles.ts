@@ -142,14 +142,6 @@ export class Profiles {
     await this.#change(requester, userId, { field: input.field, value: undefined, propagate })
   }
 
-  /** What a local user's memberships say of them; undefined parts are not set. */
-  async getMemberProfile(
-    userId: UserId,
-  ): Promise<{ displayName: string | undefined; avatarUrl: string | undefined }> {
-    const profile = await this.#deps.profiles.get(this.#deps.db.reader, userId)
-    return { displayName: profile?.displayName, avatarUrl: profile?.avatarUrl }
-  }
-
   /** Which fields users may set, for the capabilities. */
   listForbiddenFields(): string[] {
     const { maySetDisplayName, maySetAvatarUrl } = this.#deps.options

@@ -1,6 +1,5 @@
 import {
   isInNamespace,
-  isInterestedInUser,
   registrationJson,
   type AppserviceRegistration,
   type NamespaceKind,
@@ -60,12 +59,6 @@ export class AppserviceRegistry {
   isTaken(kind: NamespaceKind, id: string, appserviceId: string | undefined): boolean {
     const owner = this.exclusiveOwner(kind, id)
     return owner !== undefined && owner.id !== appserviceId
-  }
-
-  /** Whether a service may act for a user. */
-  controls(appserviceId: string, userId: UserId): boolean {
-    const registration = this.get(appserviceId)
-    return registration !== undefined && isInterestedInUser(registration, userId)
   }
 
   /** Whether a service may make and delete an alias. */

@@ -111,7 +111,7 @@ function deviceOf(pusher: PusherRecord, tweaks: JsonObject): JsonObject {
 }
 
 /** https://spec.matrix.org/latest/client-server-api/#actions */
-export function tweaksOf(actions: readonly JsonValue[]): JsonObject {
+function tweaksOf(actions: readonly JsonValue[]): JsonObject {
   const tweaks: JsonObject = {}
   for (const action of actions) {
     if (!isJsonObject(action)) continue

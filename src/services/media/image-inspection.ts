@@ -150,7 +150,7 @@ const SIGNATURES: readonly (readonly [Format, RegExp])[] = [
 ]
 
 /** The kind of a picture by its first 16 bytes; undefined for all else. */
-export function formatOf(head: Buffer): Format | undefined {
+function formatOf(head: Buffer): Format | undefined {
   const text = head.toString('latin1')
   return SIGNATURES.find(([, signature]) => signature.test(text))?.[0]
 }

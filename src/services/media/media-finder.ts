@@ -105,7 +105,7 @@ export class MediaFinder {
 }
 
 /** True for files whose content is here. */
-export function isFound(record: MediaRecord): record is FoundMedia {
+function isFound(record: MediaRecord): record is FoundMedia {
   return record.fileKey !== undefined && record.length !== undefined
 }
 

@@ -108,7 +108,7 @@ export class RemoteMedia implements RemoteFetcher {
 }
 
 /** The name that a `Content-Disposition` header gives; undefined where it gives none. */
-export function fileNameIn(header: string | undefined): string | undefined {
+function fileNameIn(header: string | undefined): string | undefined {
   if (header === undefined) return undefined
   try {
     return cleanFileName(parse(header).parameters['filename'])

@@ -250,7 +250,7 @@ export function unsupportedRoomVersion(): MatrixError {
 }
 
 /** This server knows no identity server that could tell who a third-party ID belongs to. */
-export function thirdPartyInvitesDenied(): MatrixError {
+function thirdPartyInvitesDenied(): MatrixError {
   return new MatrixError('M_THREEPID_DENIED', 'Invitations by third-party identifiers are not allowed here')
 }
 

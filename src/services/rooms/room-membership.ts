@@ -89,11 +89,6 @@ export class RoomMembership {
     return this.#deps.aliases.resolve(alias)
   }
 
-  /** The ID of the room that an ID or an alias names. Throws as `findRoom`. */
-  async findRoomId(roomIdOrAlias: string): Promise<RoomId> {
-    return (await this.findRoom(roomIdOrAlias)).roomId
-  }
-
   /**
    * Enters a room, through another server where nobody of this one is in it. Who is in it already stays as they are,
    * unless they bring content. Throws `M_NOT_FOUND` for rooms that no known server is in, `M_FORBIDDEN`, `M_BAD_STATE` for

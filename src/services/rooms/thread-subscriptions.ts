@@ -176,7 +176,7 @@ export function formatSubscriptionsToken(position: number): string {
 }
 
 /** Undefined for anything else. */
-export function tryParseSubscriptionsToken(text: string): number | undefined {
+function tryParseSubscriptionsToken(text: string): number | undefined {
   const match = TOKEN.exec(text)
   return match ? Number(match[1]) : undefined
 }

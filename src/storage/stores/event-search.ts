@@ -56,7 +56,7 @@ interface HitRow {
 }
 
 /** What of an event is worth finding. */
-export const SEARCHED_TYPES = ['m.room.message', 'm.room.name', 'm.room.topic'] as const
+const SEARCHED_TYPES = ['m.room.message', 'm.room.name', 'm.room.topic'] as const
 
 /** With more rooms than this, the index is not asked for the rooms too: their events are looked at one by one. */
 const MAX_INDEXED_ROOMS = 200

@@ -116,24 +116,6 @@ export class PushersStore {
     return row && toRecord(row)
   }
 
-  /**
-   * Who of those who are in these rooms, or are invited, has an enabled pusher. Index room_members_membership, then
-   * pushers_key.
-   */
-  async listUsersInRooms(
-    q: Query,
-    roomNids: readonly number[],
-  ): Promise<{ roomNid: number; userId: UserId }[]> {
-    if (roomNids.length === 0) return []
-    const rows = await q.all<{ room_nid: number; user_id: string }>(
-      `SELECT m.room_nid, m.user_id FROM room_members m
-       WHERE ${q.dialect.anyOf('m.room_nid', 'integer')} AND m.membership IN ('join', 'invite') AND m.is_local = 1
-         AND EXISTS (SELECT 1 FROM pushers p WHERE p.user_id = m.user_id AND p.is_enabled = 1)`,
-      [q.dialect.list(roomNids)],
-    )
-    return rows.map((row) => ({ roomNid: row.room_nid, userId: row.user_id as UserId }))
-  }
-
   /** Makes a pusher or changes its settings; one that is there keeps its progress. */
   async upsert(tx: Tx, pusher: PusherSettings, position: number): Promise<void> {
     await tx.execute(

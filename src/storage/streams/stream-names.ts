@@ -1,5 +1,5 @@
 /** The streams that readers follow, each with positions of its own. */
-export const STREAM_NAMES = [
+const STREAM_NAMES = [
   'events',
   'receipts',
   'account_data',
