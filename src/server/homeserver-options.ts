@@ -40,6 +40,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       tellsServers: config.federation.allowsProfileLookup,
     },
     passwords: { policy: sessions.passwords.policy, concurrency: HASHING_CONCURRENCY },
+    accountDataRemoval: config.experimental.accountDataRemoval,
     description: toDescription(config, version),
     sharedSecret: registration.sharedSecret,
     userTypes: server.userTypes,
@@ -68,6 +69,7 @@ function toDescription(
     adminContact: server.adminContact,
     servesServerWellKnown: server.servesServerWellKnown,
     configuredFeatures: {
+      'org.matrix.msc3391': experimental.accountDataRemoval,
       'org.matrix.msc4108': experimental.rendezvousByUrl,
       'org.matrix.msc3874': experimental.announcesRelationFilters,
       'org.matrix.msc4140': experimental.maxEventDelayMs !== undefined && experimental.maxDelayedEvents > 0,

@@ -1,4 +1,5 @@
 import { AccessTokens } from '../services/accounts/access-tokens.js'
+import { AccountDataRemoval } from '../services/accounts/account-data-removal.js'
 import { AccountData } from '../services/accounts/account-data.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { Login, type LoginOptions } from '../services/accounts/login.js'
@@ -56,6 +57,8 @@ export interface AccountOptions {
   readonly lifetimes: TokenLifetimes
   readonly profiles: ProfileOptions
   readonly passwords: PasswordsOptions
+  /** `msc3391_enabled`: account data can be removed. */
+  readonly accountDataRemoval: boolean
   readonly description: ServerDescriptionOptions
   /** `registration_shared_secret`. */
   readonly sharedSecret: string | undefined
@@ -211,7 +214,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     streamIds: parts.deviceListStream,
     positions,
     tokens: accessTokens,
-    cleanups: parts.deviceCleanups,
+    cleanups: [...parts.deviceCleanups, createRemoval(parts, stores)],
   })
   const passwords = new Passwords(parts.hasher, options.passwords)
   const tokenIssuer = new TokenIssuer({
@@ -244,6 +247,10 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
   return { sightings, accessTokens, devices, passwords, tokenIssuer, login, uiAuth, logout }
 }
 
+function createRemoval(parts: AccountParts, { accountData }: AccountStores): AccountDataRemoval {
+  return new AccountDataRemoval({ accountData, streamIds: parts.accountDataStream, positions: parts.positions })
+}
+
 function wireUserData(parts: AccountParts, stores: AccountStores, options: AccountOptions) {
   const { db, positions } = parts
   const pushRules = new PushRules({
@@ -272,6 +279,7 @@ function wireUserData(parts: AccountParts, stores: AccountStores, options: Accou
       streamIds: parts.accountDataStream,
       positions,
       providers,
+      removal: options.accountDataRemoval ? createRemoval(parts, stores) : undefined,
     }),
     filters: new Filters({
       db,

@@ -29,7 +29,7 @@ import { TimelinesStore } from '../storage/stores/timelines.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { OutboundHttp } from './outbound-http.js'
-import type { ServiceParts, Stores } from './wire-services.js'
+import type { ServiceParts, Stores } from './wire-base.js'
 
 /** What others need of application services before these can be told anything. */
 export interface AppserviceLookups {

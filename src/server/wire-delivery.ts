@@ -30,7 +30,7 @@ import { randomFraction } from '../util/random.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { OutboundHttp } from './outbound-http.js'
 import type { OutboundMail } from './outbound-mail.js'
-import type { ServiceParts, Stores } from './wire-services.js'
+import type { ServiceParts, Stores } from './wire-base.js'
 
 /** What delivery needs of the rest of the server. */
 export interface DeliveryParts extends ServiceParts {

@@ -119,6 +119,48 @@ export function createEventServices(
   stores: EventStores,
   options: EventOptions,
 ): EventServices {
+  const { clock, positions } = parts
+  const { db, ids, streams } = parts.storage
+  const { serverName } = options
+  const tools = createWriteTools(parts, stores, options)
+  const shared = { ...stores, ...tools }
+  const { heads, persister, assembler, partialRooms } = tools
+  const composer = new EventComposer(tools)
+  const registrar = new RoomRegistrar(stores.rooms, ids.rooms)
+  const roomState = new RoomState(db, stores)
+  const policy =
+    parts.client &&
+    new EventPolicy(db, {
+      assembler,
+      serverName,
+      client: parts.client,
+      serverMembers: new ServerMembersStore(),
+    })
+  return {
+    roomState,
+    eventPersister: persister,
+    eventReceiver: new EventReceiver(db, shared),
+    outlierReceiver: new OutlierReceiver(db, shared),
+    eventProposals: new EventProposals({ ...tools, composer }),
+    outsideMemberships: new OutsideMemberships(db, shared),
+    remoteRooms: new RemoteRooms(db, { ...shared, registrar }),
+    roomAdopter: new RoomAdopter(db, shared),
+    partialRooms,
+    stateCompletion: new StateCompletion(db, { ...shared, eventStream: streams.events, positions }),
+    eventPolicy: policy && { approve: async (room, event) => policy.approve(await heads.get(room), event) },
+    eventSender: new EventSender({
+      ...tools,
+      policy,
+      roomState,
+      composer,
+      registrar,
+      transactions: new SentTransactions(db, stores.eventTxns, clock),
+    }),
+  }
+}
+
+/** What all who write events work with. */
+function createWriteTools(parts: EventParts, stores: EventStores, options: EventOptions) {
   const { clock, signer, positions } = parts
   const { db, ids, streams } = parts.storage
   const { serverName } = options
@@ -128,32 +170,27 @@ export function createEventServices(
   const cover = new AuthCover(db, { graph: stores.graph, lookup })
   const resolver = new StateResolver(db, { stateKeys: stores.stateKeys, lookup, cover, interner, builder })
   const heads = new RoomHeads(db, stores.graph, resolver)
-  const roomState = new RoomState(db, stores)
-  const persister = new EventPersister(db, {
-    ...stores,
-    eventStream: streams.events,
-    backfillStream: streams.backfill,
-    builder,
-    heads,
-    positions,
-  })
   const redactions = new RedactionRules(lookup)
   const partialRooms = new PartialRooms(db, stores.partialState, clock)
   const changes = new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName })
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
-  const shared = {
+  const partialStates = new PartialStates({ partialRooms, interner, builder })
+  return {
     assembler,
-    judge: new EventJudge({
-      assembler,
-      resolver,
-      partialStates: new PartialStates({ partialRooms, interner, builder }),
-    }),
+    judge: new EventJudge({ assembler, resolver, partialStates }),
     lookup,
     interner,
     builder,
     resolver,
     heads,
-    persister,
+    persister: new EventPersister(db, {
+      ...stores,
+      eventStream: streams.events,
+      backfillStream: streams.backfill,
+      builder,
+      heads,
+      positions,
+    }),
     clock,
     signer,
     serverName,
@@ -174,45 +211,6 @@ export function createEventServices(
       assembler,
       builder,
       rules: redactions,
-    }),
-  }
-  const composer = new EventComposer(shared)
-  const policy =
-    parts.client &&
-    new EventPolicy(db, {
-      assembler,
-      serverName,
-      client: parts.client,
-      serverMembers: new ServerMembersStore(),
-    })
-  const registrar = new RoomRegistrar(stores.rooms, ids.rooms)
-  return {
-    roomState,
-    eventPersister: persister,
-    eventReceiver: new EventReceiver(db, {
-      ...stores,
-      ...shared,
-    }),
-    outlierReceiver: new OutlierReceiver(db, { ...stores, ...shared }),
-    eventProposals: new EventProposals({ ...shared, composer }),
-    outsideMemberships: new OutsideMemberships(db, { ...stores, ...shared }),
-    remoteRooms: new RemoteRooms(db, { ...stores, ...shared, registrar }),
-    roomAdopter: new RoomAdopter(db, { ...stores, ...shared }),
-    partialRooms,
-    stateCompletion: new StateCompletion(db, {
-      ...stores,
-      ...shared,
-      eventStream: streams.events,
-      positions,
-    }),
-    eventPolicy: policy && { approve: async (room, event) => policy.approve(await heads.get(room), event) },
-    eventSender: new EventSender({
-      ...shared,
-      policy,
-      roomState,
-      composer,
-      registrar,
-      transactions: new SentTransactions(db, stores.eventTxns, clock),
     }),
   }
 }

@@ -26,7 +26,7 @@ import type { JsonValue } from '../util/json.js'
 import type { BackgroundWork } from './lifecycle.js'
 import { createMediaShelf, type MediaShelf } from './media-shelf.js'
 import type { RemoteServices } from './wire-remote.js'
-import type { ServiceParts } from './wire-services.js'
+import type { ServiceParts } from './wire-base.js'
 
 const ACCESS_TIMES_MS = 60_000
 const RETENTION_MS = 60 * 60_000

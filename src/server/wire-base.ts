@@ -1,0 +1,172 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { ServerKeys } from '../config/signing-key-file.js'
+import type { RoomId, UserId } from '../protocol/ids.js'
+import { createSigner } from '../protocol/signing-keys.js'
+import type { PushRules } from '../services/accounts/push-rules.js'
+import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
+import type { AppserviceAudience } from '../services/delivery/appservice-audience.js'
+import type { FederationSender } from '../services/federation/federation-sender.js'
+import type { AutoJoin } from '../services/rooms/auto-join.js'
+import type { FederationClient } from '../services/remote/federation-client.js'
+import type { ProfileUpdates } from '../services/rooms/profile-updates.js'
+import type { RoomDepartures } from '../services/rooms/room-departures.js'
+import { LocalBus } from '../services/streams/local-bus.js'
+import type { Logger } from '../telemetry/logger.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { Clock } from '../util/clock.js'
+import { SESSION_CACHE_SIZE } from './homeserver-options.js'
+import { createOutboundHttp } from './outbound-http.js'
+import { createAccountStores } from './wire-accounts.js'
+import { createAppserviceLookups } from './wire-appservices.js'
+import { createDeliveryStores } from './wire-delivery.js'
+import { createDiscoveryStores } from './wire-discovery.js'
+import { createEphemeralStores, createPushAudience, createToDevice } from './wire-ephemeral.js'
+import { createEventServices, createEventStores, type EventServices } from './wire-events.js'
+import { createRemoteDevices, createRemoteLookups } from './wire-federation-outbound.js'
+import { createKeyStores } from './wire-keys.js'
+import { createMediaServices } from './wire-media.js'
+import { createReadingStores } from './wire-reading.js'
+import { createRemote, type NetworkParts } from './wire-remote.js'
+import { createRoomStores } from './wire-rooms.js'
+import type { Storage } from './wire-storage.js'
+
+/** What the process gives to its services. */
+export interface ServiceParts {
+  readonly config: HomeserverConfig
+  readonly storage: Storage
+  readonly serverKeys: ServerKeys
+  readonly network: NetworkParts
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly rateLimits: RateLimits
+  /** The application services, which may change while the server runs. */
+  readonly registry: AppserviceRegistry
+  /** The program's name and version. */
+  readonly version: string
+}
+
+/** Services that come after some of those who call them. */
+interface LaterServices {
+  readonly pushRules: PushRules
+  readonly profileUpdates: ProfileUpdates
+  readonly autoJoin: AutoJoin
+  readonly departures: RoomDepartures
+  readonly sender: Pick<FederationSender, 'noteOutbox'>
+  readonly onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => void
+  readonly audience: Pick<AppserviceAudience, 'isInside'>
+}
+
+/** Holds what is constructed later, for those who call it only when the server runs. */
+export class Later {
+  readonly #known: Partial<LaterServices> = {}
+
+  provide(services: Partial<LaterServices>): void {
+    Object.assign(this.#known, services)
+  }
+
+  /** Throws before it has been provided. */
+  get<Name extends keyof LaterServices>(name: Name): LaterServices[Name] {
+    const service = this.#known[name]
+    if (service === undefined) throw new Error(`${name} is called before it has been constructed`)
+    return service
+  }
+}
+
+export type Stores = ReturnType<typeof createStores>
+export type Base = ReturnType<typeof createBase>
+
+function createStores({ config, storage: { caches } }: ServiceParts) {
+  const events = createEventStores(caches, { eventCacheSize: config.caches.eventCacheSize })
+  return {
+    ...events,
+    ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
+    ...createDeliveryStores(),
+    ...createDiscoveryStores(),
+    ...createEphemeralStores(caches),
+    ...createKeyStores(caches),
+    ...createReadingStores(events.events),
+    ...createRoomStores(events),
+  }
+}
+
+/** Constructs what all others stand on: stores, the bus, the write path, and the ways to other servers. */
+export function createBase(parts: ServiceParts) {
+  const { config, storage, clock, logger } = parts
+  const { db, streams } = storage
+  const { serverName } = config.server
+  const onError = (err: unknown): void => logger.error({ err }, 'Work in the background failed')
+  const later = new Later()
+  const stores = createStores(parts)
+  const bus = new LocalBus(onError)
+  const shared = { db, clock, positions: bus, onError }
+  const remote = createRemote({ ...parts, onError })
+  const { eventPersister, ...events } = createWritePath(parts, {
+    stores,
+    bus,
+    client: remote.federationClient,
+    pushRules: { evaluatorsOfChanged: (userIds) => later.get('pushRules').evaluatorsOfChanged(userIds) },
+  })
+  const http = createOutboundHttp(parts)
+  const federating = { storage, serverName, clock, bus, remote, onError }
+  const remoteDevices = createRemoteDevices(federating, stores, () => later.get('sender'))
+  return {
+    parts,
+    later,
+    stores,
+    bus,
+    shared,
+    remote,
+    events,
+    eventPersister,
+    http,
+    federating,
+    remoteDevices,
+    media: createMediaServices({ ...parts, ...remote }),
+    remoteLookups: createRemoteLookups(federating),
+    lookups: createAppserviceLookups({ ...parts, http, roomState: events.roomState }, stores),
+    toDevice: createToDevice(
+      {
+        ...shared,
+        ...remoteDevices.toDevice,
+        serverName,
+        devices: stores.devices,
+        streamIds: streams.toDevice,
+      },
+      stores,
+    ),
+  }
+}
+
+/** What makes and commits events, with those who count what is unread of them. */
+function createWritePath(
+  { config, storage, clock, serverKeys }: ServiceParts,
+  shared: {
+    stores: Stores
+    bus: LocalBus
+    client: FederationClient
+    pushRules: Parameters<typeof createPushAudience>[2]
+  },
+): EventServices {
+  const { stores, bus, client } = shared
+  const { serverName } = config.server
+  const pushAudience = createPushAudience(
+    { db: storage.db },
+    { ...stores, caches: storage.caches },
+    shared.pushRules,
+  )
+  bus.subscribe(pushAudience)
+  return createEventServices(
+    {
+      storage,
+      clock,
+      client,
+      pushAudience,
+      positions: bus,
+      signer: createSigner(serverName, serverKeys.signing),
+    },
+    stores,
+    { serverName, countsUnread: config.push.enabled },
+  )
+}

@@ -1,0 +1,123 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { checkFilter } from '../protocol/event-filter.js'
+import { serverNameOf, type RoomId, type UserId } from '../protocol/ids.js'
+import { KeyCleanup } from '../services/devices/key-cleanup.js'
+import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
+import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
+import { BcryptHasher } from '../util/password-hash.js'
+import { toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
+import { createAccountServices } from './wire-accounts.js'
+import type { Base } from './wire-base.js'
+import { createPushers } from './wire-delivery.js'
+import { createEphemeralServices } from './wire-ephemeral.js'
+import { createKeyServices } from './wire-keys.js'
+import { createConnections } from './wire-sliding-sync.js'
+
+export type People = ReturnType<typeof createPeople>
+
+/** Constructs what knows people: their accounts and devices, their keys, and what they are doing. */
+export function createPeople(base: Base) {
+  const { parts, later, stores, shared, remoteDevices, toDevice } = base
+  const { config, storage, clock } = parts
+  const { streams } = storage
+  const pushers = createPushers(parts, stores)
+  const connections = createConnections(storage, clock)
+  const { sightings, ...accounts } = createAccounts(base, { pushers, connections })
+  const { localKeys, ...keys } = createKeyServices(
+    {
+      ...shared,
+      ...accounts,
+      serverName: config.server.serverName,
+      streams,
+      toDevice,
+      remoteKeys: remoteDevices.remoteKeys,
+      tellsDeviceNames: config.federation.allowsDeviceNameLookup,
+    },
+    stores,
+  )
+  later.provide({ pushRules: accounts.pushRules })
+  return {
+    accounts,
+    keys,
+    localKeys,
+    ephemeral: createEphemeral(base, accounts),
+    sightings,
+    pushers,
+    connections,
+  }
+}
+
+function createAccounts(
+  { parts, later, stores, shared, lookups, media, remoteLookups, toDevice }: Base,
+  {
+    pushers,
+    connections,
+  }: {
+    pushers: ReturnType<typeof createPushers>
+    connections: ReturnType<typeof createConnections>
+  },
+) {
+  const { config, storage, rateLimits, registry, version } = parts
+  const { db, streams } = storage
+  const keyCleanup = new KeyCleanup(stores)
+  return createAccountServices(
+    {
+      ...shared,
+      accountDataStream: streams.accountData,
+      deviceListStream: streams.deviceLists,
+      pushRulesStream: streams.pushRules,
+      rateLimits,
+      registry,
+      queries: lookups.queries,
+      hasher: createHasher(config),
+      checkFilter,
+      shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
+      onProfileChanged: (change) => later.get('profileUpdates').onProfileChanged(change),
+      checkAvatar: (uri) => media.avatarRules.check(uri),
+      remoteProfiles: remoteLookups.remoteProfiles,
+      deviceCleanups: [toDevice, keyCleanup, pushers, connections],
+      userCleanups: [keyCleanup, pushers, new ThreadSubscriptionsStore(), new DelayedEventsStore()],
+      autoJoiner: { joinAutoJoinRooms: (userId) => later.get('autoJoin').joinAutoJoinRooms(userId) },
+      rooms: { leaveAllRooms: (userId) => later.get('departures').leaveAllRooms(userId) },
+    },
+    stores,
+    toAccountOptions(config, version),
+  )
+}
+
+function createEphemeral(
+  { parts, later, stores, shared, events }: Base,
+  { accountData, pushRules }: Pick<ReturnType<typeof createAccounts>, 'accountData' | 'pushRules'>,
+) {
+  const { config, storage } = parts
+  const { db, caches, streams } = storage
+  const { serverName } = config.server
+  return createEphemeralServices(
+    {
+      ...shared,
+      caches,
+      receiptStream: streams.receipts,
+      presenceStream: streams.presence,
+      accountDataStore: stores.accountData,
+      accountData,
+      pushRules,
+      roomState: events.roomState,
+      isRemote: (userId) => serverNameOf(userId) !== serverName,
+      // Of a room whose members are not all known, its servers are.
+      mayBeIn: async (roomId: RoomId, userId: UserId) => {
+        const room = await stores.rooms.get(db.reader, roomId)
+        const partial = room && events.partialRooms.get(room.roomNid)
+        return partial?.servers.includes(serverNameOf(userId)) === true
+      },
+      onTyping: (roomId, userId, typing) => {
+        later.get('onTyping')(roomId, userId, typing)
+      },
+    },
+    stores,
+    toEphemeralOptions(config),
+  )
+}
+
+function createHasher({ sessions }: HomeserverConfig): BcryptHasher {
+  return new BcryptHasher({ rounds: sessions.passwords.bcryptRounds, pepper: sessions.passwords.pepper })
+}

@@ -1,0 +1,80 @@
+import type { Base } from './wire-base.js'
+import type { Community } from './wire-community.js'
+import { createDiscoveryServices } from './wire-discovery.js'
+import { followMemberships } from './wire-ephemeral.js'
+import type { People } from './wire-people.js'
+import { createReadingServices } from './wire-reading.js'
+import { createRetention } from './wire-retention.js'
+import { createSlidingSyncServices } from './wire-sliding-sync.js'
+import { createSyncServices } from './wire-sync.js'
+
+export type Views = ReturnType<typeof createViews>
+
+/** Constructs what people see: history, syncs, searches. */
+export function createViews(base: Base, people: People, { inbound }: Community) {
+  const { parts, later, stores, shared, bus, events, toDevice } = base
+  const { accounts, keys, ephemeral, connections } = people
+  const { config, storage, clock } = parts
+  const { db, streams } = storage
+  const retention = createRetention({ ...parts, bus }, stores)
+  const { reading, ...readers } = createReadingServices(
+    {
+      db,
+      clock,
+      eventsPosition: () => streams.events.position(),
+      roomState: events.roomState,
+      partialRooms: events.partialRooms,
+      history: inbound,
+      isServiceInRoom: (id, room) => later.get('audience').isInside(id, room),
+      retention: retention.policies,
+    },
+    stores,
+    stores,
+  )
+  bus.subscribe(followMemberships(ephemeral.typing, shared.onError))
+  const { notifier, ignored, reads, ...syncs } = createSyncServices(
+    { ...accounts, ...keys, ...ephemeral, ...reading, ...events, storage, clock, bus, toDevice },
+    stores,
+    { serverName: config.server.serverName, maxLimit: config.server.filterTimelineLimit },
+  )
+  const watching = { bus, reading, notifier, ignored, reads }
+  return {
+    ...watching,
+    readers,
+    syncs,
+    retention,
+    discovery: createDiscovery(base, people, { ...watching, readers, syncs }),
+    sliding: createSlidingSyncServices({
+      ...parts,
+      ...accounts,
+      ...keys,
+      ...ephemeral,
+      ...syncs,
+      ...watching,
+      connections,
+      toDevice,
+    }),
+  }
+}
+
+type Reading = ReturnType<typeof createReadingServices>
+type Syncs = ReturnType<typeof createSyncServices>
+
+function createDiscovery(
+  { parts, stores, shared, bus, events }: Base,
+  { accounts, sightings, pushers }: People,
+  views: Pick<Reading, 'reading'> &
+    Pick<Syncs, 'notifier'> & {
+      readers: Omit<Reading, 'reading'>
+      syncs: Omit<Syncs, 'notifier' | 'ignored' | 'reads'>
+    },
+) {
+  const { notifier, reading, readers, syncs } = views
+  const { streams } = parts.storage
+  const watching = { bus, streams, notifier, reading, sightings }
+  return createDiscoveryServices(
+    { ...shared, ...events, ...readers, ...accounts, ...syncs, ...watching, threepidCleanup: pushers },
+    stores,
+    parts.config,
+  )
+}
