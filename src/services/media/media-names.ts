@@ -18,8 +18,7 @@ export function essenceOf(contentType: string): string {
 }
 
 const MAX_NAME_LENGTH = 1000
-// eslint-disable-next-line no-control-regex -- these are what is looked for
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/g
+const CONTROL_CHARACTERS = /\p{Cc}/gu
 
 /** A file name that can be stored and sent; undefined where there is none. */
 export function cleanFileName(given: string | undefined): string | undefined {

@@ -140,8 +140,8 @@ function absoluteUrl(href: string, base: string): string | undefined {
   return protocol === 'http:' || protocol === 'https:' ? absolute : undefined
 }
 
-// eslint-disable-next-line no-control-regex -- these are what is looked for
-const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g
+/** All but those that are white space. */
+const CONTROL_CHARACTERS = /(?![\t\n\r])\p{Cc}/gu
 
 function cleanText(text: string | undefined): string {
   return (text ?? '').replace(CONTROL_CHARACTERS, '').trim().slice(0, MAX_TEXT_LENGTH).toWellFormed()
