@@ -10,7 +10,7 @@ import { buildEvent, type EventReference, type EventSigner } from '../../protoco
 import { referenceHash } from '../../protocol/hashes.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
-import { stateKeyOf } from '../../protocol/state-map.js'
+import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject } from '../../util/json.js'
 import {
@@ -92,13 +92,14 @@ export class EventComposer {
     return isDeepStrictEqual(current.event.content, draft.content) ? current : undefined
   }
 
-  /** Names all state keys of a batch at once, so that composing its events need not. Undefined where all have names. */
-  prepare(drafts: readonly EventDraft[]): Promise<void> | undefined {
-    const keys = drafts.flatMap(({ type, stateKey }) =>
-      stateKey === undefined ? [] : [stateKeyOf(type, stateKey)],
-    )
-    if (this.#parts.interner.knows(keys)) return undefined
-    return this.#parts.interner.intern(keys).then(() => undefined)
+  /** Whether all state keys of drafts have names that are in memory. */
+  knows(drafts: readonly EventDraft[]): boolean {
+    return this.#parts.interner.knows(keysOf(drafts))
+  }
+
+  /** Names all state keys of a batch at once, so that composing its events need not. */
+  async prepare(drafts: readonly EventDraft[]): Promise<void> {
+    await this.#parts.interner.intern(keysOf(drafts))
   }
 
   /**
@@ -266,6 +267,10 @@ export class EventComposer {
       return { eventId, sha256: referenceHash(referenced.event) }
     })
   }
+}
+
+function keysOf(drafts: readonly EventDraft[]): StateKey[] {
+  return drafts.flatMap(({ type, stateKey }) => (stateKey === undefined ? [] : [stateKeyOf(type, stateKey)]))
 }
 
 /** What an event says of another, in the columns that relations are looked up by. */

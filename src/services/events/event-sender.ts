@@ -22,6 +22,7 @@ import type { EventDraft } from './event-assembler.js'
 import type { ComposeInput, EventComposer, GraphEnd } from './event-composer.js'
 import type { EventPolicy } from './event-policy.js'
 import { StaleHeadError, type EventPersister } from './event-persister.js'
+import { checkFirstEvents } from './first-events.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { RoomState } from './room-state.js'
 import type { SentTransactions } from './sent-transactions.js'
@@ -112,7 +113,7 @@ export class EventSender {
   /** Sends several events, each after the one before, all or none of them. */
   async sendBatch(source: EventSource, roomId: RoomId, drafts: readonly BatchDraft[]): Promise<EventId[]> {
     const room = await this.#parts.roomState.requireRoom(roomId)
-    await this.#prepare(drafts)
+    await this.#prepare(drafts, () => undefined)
     return this.#retrying(async () => {
       const stored = await this.#composeLocked(room, (head) =>
         this.#composeAll(head, drafts, (draft) => ({ draft, sender: draft.sender ?? source.userId })),
@@ -132,13 +133,16 @@ export class EventSender {
     const head: RoomHead = { room, extremities: [], state: empty, pending: new Map(), failed: false }
     const create = { type: 'm.room.create', stateKey: '', content: input.createContent }
     const drafts: readonly BatchDraft[] = [create, ...input.drafts(room.roomId)]
-    await this.#prepare(drafts)
-    const composed = await this.#composeAll(head, drafts, (draft) => ({
+    const toInput = (draft: BatchDraft): ComposeInput => ({
       draft,
       sender: draft.sender ?? creator,
       // The room ID of version 12 is the hash of the create event: it must come out the same again.
       originServerTs: draft === create ? originServerTs : undefined,
-    }))
+    })
+    await this.#prepare(drafts, () =>
+      checkFirstEvents({ ...room, createdTs: originServerTs }, drafts.map(toInput), this.#parts.signer),
+    )
+    const composed = await this.#composeAll(head, drafts, toInput)
     // Before the commit, so that whoever finds the room after it finds this head too.
     this.#advance(head, composed)
     const stored = await this.#parts.persister.persist({
@@ -158,7 +162,7 @@ export class EventSender {
     { input, txn }: { input: SendInput; txn?: EventTxn },
   ): Promise<EventId> {
     const compose = { draft: draftOf(input), sender, originServerTs: input.ts, txn }
-    const preparing = this.#prepare([compose.draft])
+    const preparing = this.#prepare([compose.draft], () => this.#checkAllowed(room, compose))
     // Without a turn's delay where there is nothing to do, so that events keep the order in which they came.
     if (preparing) await preparing
     return this.#retrying(async () => {
@@ -173,10 +177,25 @@ export class EventSender {
     })
   }
 
-  /** Outside of the room's lock: naming new state keys is a commit, which others who send then share. */
-  #prepare(drafts: readonly EventDraft[]): Promise<void> | undefined {
+  /**
+   * Outside of the room's lock: naming new state keys is a commit, which others who send then share. Names last, so that
+   * nobody is given one for what will be refused: that is asked for before.
+   */
+  #prepare(drafts: readonly EventDraft[], check: () => Promise<void> | void): Promise<void> | undefined {
     for (const draft of drafts) checkNames(draft)
-    return this.#parts.composer.prepare(drafts)
+    return this.#parts.composer.knows(drafts) ? undefined : this.#nameKeys(drafts, check)
+  }
+
+  async #nameKeys(drafts: readonly EventDraft[], check: () => Promise<void> | void): Promise<void> {
+    await check()
+    await this.#parts.composer.prepare(drafts)
+  }
+
+  /** 403 `M_FORBIDDEN` for an event that the room's rules do not allow now. */
+  #checkAllowed(room: RoomRecord, input: ComposeInput): Promise<void> {
+    return this.#parts.locks.run(String(room.roomNid), async () => {
+      await this.#parts.composer.propose(await this.#parts.heads.get(room), input)
+    })
   }
 
   /** Composes under the room's lock and commits outside of it. */

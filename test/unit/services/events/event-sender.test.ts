@@ -29,6 +29,12 @@ forEachDatabase('EventSender', (open) => {
     return fixture.sender.send({ userId }, { roomId, ...message(body) })
   }
 
+  /** The types of all state keys that have been given names. */
+  async function namedKeys(): Promise<string[]> {
+    const rows = await fixture.db.reader.all<{ type: string }>('SELECT type FROM state_keys')
+    return rows.map(({ type }) => type)
+  }
+
   for (const version of versions(1, 12)) {
     it(`creates a room of version ${version}, and people talk in it`, async () => {
       const roomId = await createRoom(fixture, { version })
@@ -83,6 +89,7 @@ forEachDatabase('EventSender', (open) => {
       expect(error.errcode).to.equal('M_FORBIDDEN')
     }
     expect(await fixture.timeline(roomId)).to.have.length(4)
+    expect(await namedKeys()).to.not.include('m.room.topic')
     await say(roomId, 'still here')
     const unknown = '!unknown:hs.test' as RoomId
     expect(await rejection(say(unknown, 'x'))).to.include({ errcode: 'M_NOT_FOUND' })
@@ -208,6 +215,7 @@ forEachDatabase('EventSender', (open) => {
     expect(error).to.include({ errcode: 'M_FORBIDDEN' })
     expect(await fixture.db.reader.all('SELECT 1 FROM rooms')).to.deep.equal([])
     expect(await fixture.db.reader.all('SELECT 1 FROM events')).to.deep.equal([])
+    expect(await namedKeys()).to.deep.equal([])
     await createRoom(fixture)
   })
 
