@@ -248,7 +248,11 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
 }
 
 function createRemoval(parts: AccountParts, { accountData }: AccountStores): AccountDataRemoval {
-  return new AccountDataRemoval({ accountData, streamIds: parts.accountDataStream, positions: parts.positions })
+  return new AccountDataRemoval({
+    accountData,
+    streamIds: parts.accountDataStream,
+    positions: parts.positions,
+  })
 }
 
 function wireUserData(parts: AccountParts, stores: AccountStores, options: AccountOptions) {

@@ -33,6 +33,7 @@ export interface AccountOptions {
   readonly profile?: Partial<WiredOptions['profiles']>
   readonly policy?: Partial<WiredOptions['passwords']['policy']>
   readonly sharedSecret?: string | undefined
+  readonly accountDataRemoval?: boolean
   readonly uiAuthReuseMs?: number
   readonly failedAttempts?: BucketRate
   readonly deviceCleanups?: readonly DeviceCleanup[]
@@ -191,6 +192,7 @@ function withDefaults(options: AccountOptions): WiredOptions {
       servesServerWellKnown: false,
       configuredFeatures: {},
     },
+    accountDataRemoval: options.accountDataRemoval ?? false,
     sharedSecret: 'sharedSecret' in options ? options.sharedSecret : SHARED_SECRET,
     userTypes: ['bot', 'support'],
     uiAuthReuseMs: options.uiAuthReuseMs ?? 0,

@@ -1,5 +1,6 @@
 import type { Route } from '../../http/route.js'
 import * as accountData from './account-data.js'
+import * as accountDataRemoval from './unstable/account-data-removal.js'
 import * as accountDeactivation from './account-deactivation.js'
 import * as capabilities from './capabilities.js'
 import * as deviceManagement from './device-management.js'
@@ -37,6 +38,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   profile,
   pushrules,
   accountData,
+  accountDataRemoval,
   tags,
   filter,
   federationWhitelist,

@@ -8,6 +8,7 @@ const SERVED: ReadonlySet<string> = new Set([
   // On anyway.
   'msc4222_enabled',
   'msc3881_enabled',
+  'msc3890_enabled',
   'msc2409_to_device_messages_enabled',
   'msc3202_transaction_extensions',
   'msc3202_device_masquerading',
@@ -16,6 +17,7 @@ const SERVED: ReadonlySet<string> = new Set([
   'msc4388_mode',
   'msc3575_enabled',
   'msc4306_enabled',
+  'msc3391_enabled',
   'msc3874_enabled',
   'msc4140_max_delayed_events_per_user',
   'msc4143_enabled',
@@ -66,6 +68,8 @@ export const experimental = section(
       slidingSync: features['msc3575_enabled'] !== false,
       /** `msc4306_enabled`: subscriptions to threads. */
       threadSubscriptions: features['msc4306_enabled'] === true,
+      /** `msc3391_enabled`: account data can be removed. */
+      accountDataRemoval: features['msc3391_enabled'] === true,
       /** `msc4108_enabled`: devices meet at a URL. */
       rendezvousByUrl: features['msc4108_enabled'] === true,
       /** `msc4388_mode`: who may begin a rendezvous session. */

@@ -1,10 +1,18 @@
-import { MatrixError, forbidden, invalidParam, notFound, tooLarge } from '../../protocol/errors.js'
+import {
+  MatrixError,
+  forbidden,
+  invalidParam,
+  notFound,
+  tooLarge,
+  unrecognized,
+} from '../../protocol/errors.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { AccountDataEntry, AccountDataStore } from '../../storage/stores/account-data.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { PositionSink } from '../streams/notifier.js'
+import type { AccountDataRemoval } from './account-data-removal.js'
 import type { Requester } from './requester.js'
 
 export interface AccountDataDependencies {
@@ -13,6 +21,8 @@ export interface AccountDataDependencies {
   readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
   readonly positions: PositionSink
   /** Types that are kept elsewhere but read here, `m.push_rules` for one. */
+  /** `msc3391_enabled`: data can be removed. */
+  readonly removal?: Pick<AccountDataRemoval, 'removeIn'> | undefined
   readonly providers?: ReadonlyMap<string, (userId: UserId) => Promise<JsonObject | undefined>>
 }
 
@@ -50,16 +60,29 @@ export class AccountData {
   /** Throws `M_FORBIDDEN`, `M_TOO_LARGE`, `M_INVALID_PARAM`; `M_BAD_JSON` with 405 for what the server manages. */
   async put(requester: Requester, userId: UserId, entry: AccountDataEntry): Promise<void> {
     checkOwner(requester, userId)
-    if (SERVER_MANAGED_TYPES.has(entry.type)) {
-      throw new MatrixError('M_BAD_JSON', `Cannot set ${entry.type} through this API`, { status: 405 })
-    }
+    checkWritable(entry.type)
     if (Buffer.byteLength(entry.type) > MAX_TYPE_BYTES) {
       throw invalidParam(`An account data type may have ${MAX_TYPE_BYTES} bytes`)
     }
     if (Buffer.byteLength(JSON.stringify(entry.content)) > MAX_CONTENT_BYTES) {
       throw tooLarge(`Account data may have ${MAX_CONTENT_BYTES} bytes`)
     }
-    await this.#deps.db.write('put_account_data', (tx) => this.writeIn(tx, userId, entry))
+    const { db, removal } = this.#deps
+    if (removal && Object.keys(entry.content).length === 0) return this.remove(requester, userId, entry)
+    await db.write('put_account_data', (tx) => this.writeIn(tx, userId, entry))
+  }
+
+  /** What is not there does no harm. Throws as `put`, and `M_UNRECOGNIZED` where data cannot be removed. */
+  async remove(
+    requester: Requester,
+    userId: UserId,
+    { roomId, type }: Pick<AccountDataEntry, 'roomId' | 'type'>,
+  ): Promise<void> {
+    const { db, removal } = this.#deps
+    if (removal === undefined) throw unrecognized()
+    checkOwner(requester, userId)
+    checkWritable(type)
+    await db.write('remove_account_data', (tx) => removal.removeIn(tx, userId, { roomId, types: [type] }))
   }
 
   /** Writes without asking who may: for the server itself. Clients are told after the commit. */
@@ -122,6 +145,11 @@ export class AccountData {
 function tagsOf(content: JsonObject | undefined): JsonObject {
   const tags = content?.['tags']
   return isJsonObject(tags) ? tags : {}
+}
+
+function checkWritable(type: string): void {
+  if (!SERVER_MANAGED_TYPES.has(type)) return
+  throw new MatrixError('M_BAD_JSON', `Cannot set ${type} through this API`, { status: 405 })
 }
 
 function checkOwner(requester: Requester, userId: UserId): void {

@@ -22,6 +22,8 @@ interface Row {
 }
 
 const NO_ROOM = ''
+/** What is left of data that was removed: clients that had been given it are told. */
+const REMOVED = 'null'
 
 /** Account data, global and of rooms. Each entry has the position of its last change. */
 export class AccountDataStore {
@@ -33,8 +35,8 @@ export class AccountDataStore {
     type: string,
   ): Promise<JsonObject | undefined> {
     const row = await q.first<{ content: string }>(
-      'SELECT content FROM account_data WHERE user_id = ? AND room_id = ? AND type = ?',
-      [userId, roomId ?? NO_ROOM, type],
+      'SELECT content FROM account_data WHERE user_id = ? AND room_id = ? AND type = ? AND content <> ?',
+      [userId, roomId ?? NO_ROOM, type, REMOVED],
     )
     return row && parseContent(row.content)
   }
@@ -42,7 +44,10 @@ export class AccountDataStore {
   /** Everything of a user, global and of all rooms. By primary key prefix. */
   async getAll(q: Query, userId: UserId): Promise<AccountDataEntry[]> {
     return toEntries(
-      await q.all<Row>('SELECT room_id, type, content FROM account_data WHERE user_id = ?', [userId]),
+      await q.all<Row>('SELECT room_id, type, content FROM account_data WHERE user_id = ? AND content <> ?', [
+        userId,
+        REMOVED,
+      ]),
     )
   }
 
@@ -56,12 +61,12 @@ export class AccountDataStore {
     return this.#listByRoom(q, userId, roomId)
   }
 
-  /** Global data changed in the range, as it is now. Index account_data_user_stream. */
+  /** Global data changed in the range, as it is now: empty where it was removed. Index account_data_user_stream. */
   async listGlobalChanges(q: Query, userId: UserId, range: StreamRange): Promise<AccountDataEntry[]> {
     return this.#listChanges(q, userId, range, '=')
   }
 
-  /** Room data changed in the range, as it is now. Index account_data_user_stream. */
+  /** Room data changed in the range, as it is now: empty where it was removed. Index account_data_user_stream. */
   async listRoomChanges(q: Query, userId: UserId, range: StreamRange): Promise<AccountDataEntry[]> {
     return this.#listChanges(q, userId, range, '<>')
   }
@@ -83,8 +88,9 @@ export class AccountDataStore {
     if (userIds.length === 0) return found
     const rows = await q.all<{ user_id: string; type: string; content: string }>(
       `SELECT user_id, type, content FROM account_data
-       WHERE ${q.dialect.anyOf('user_id', 'text')} AND room_id = '' AND ${q.dialect.anyOf('type', 'text')}`,
-      [q.dialect.list(userIds), q.dialect.list(types)],
+       WHERE ${q.dialect.anyOf('user_id', 'text')} AND room_id = '' AND ${q.dialect.anyOf('type', 'text')}
+         AND content <> ?`,
+      [q.dialect.list(userIds), q.dialect.list(types), REMOVED],
     )
     for (const row of rows) {
       const ofUser = found.get(row.user_id as UserId) ?? new Map<string, JsonObject>()
@@ -102,16 +108,33 @@ export class AccountDataStore {
     )
   }
 
+  /** Removes what is there of some types, and gives how many that were. By primary key. */
+  async remove(
+    tx: Tx,
+    userId: UserId,
+    {
+      roomId,
+      types,
+      streamId,
+    }: { readonly roomId: RoomId | undefined; readonly types: readonly string[]; readonly streamId: number },
+  ): Promise<number> {
+    return tx.execute(
+      `UPDATE account_data SET content = ?, stream_id = ?
+       WHERE user_id = ? AND room_id = ? AND ${tx.dialect.anyOf('type', 'text')} AND content <> ?`,
+      [REMOVED, streamId, userId, roomId ?? NO_ROOM, tx.dialect.list(types), REMOVED],
+    )
+  }
+
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM account_data WHERE user_id = ?', [userId])
   }
 
   async #listByRoom(q: Query, userId: UserId, roomId: string): Promise<AccountDataEntry[]> {
     return toEntries(
-      await q.all<Row>('SELECT room_id, type, content FROM account_data WHERE user_id = ? AND room_id = ?', [
-        userId,
-        roomId,
-      ]),
+      await q.all<Row>(
+        'SELECT room_id, type, content FROM account_data WHERE user_id = ? AND room_id = ? AND content <> ?',
+        [userId, roomId, REMOVED],
+      ),
     )
   }
 

@@ -31,6 +31,63 @@ forEachDatabase('account data and tags', (open) => {
     }
   })
 
+  it('keeps what is empty, and removes nothing, unless that is switched on', async () => {
+    const { userId, requester } = await fixture.createUser('alice')
+    const { accountData } = fixture.services
+    await accountData.put(requester, userId, { roomId: undefined, type: 'a.type', content: {} })
+    expect(await accountData.get(requester, userId, undefined, 'a.type')).to.deep.equal({})
+    const error = await rejection(
+      accountData.remove(requester, userId, { roomId: undefined, type: 'a.type' }),
+    )
+    expect(error).to.have.property('errcode', 'M_UNRECOGNIZED')
+  })
+
+  for (const roomId of [undefined, ROOM]) {
+    for (const byPut of [true, false]) {
+      it(`removes data ${roomId ? 'of rooms ' : ''}${byPut ? 'that becomes empty' : 'for good'}`, async () => {
+        fixture = await createAccountServices(fixture.db, { accountDataRemoval: true })
+        const { userId, requester } = await fixture.createUser('remover')
+        const { accountData } = fixture.services
+        const store = fixture.stores.accountData
+        const q = fixture.db.reader
+        const entry = { roomId, type: 'a.type', content: { n: 1 } }
+        await accountData.put(requester, userId, entry)
+        const before = await fixture.db.reader.first<{ id: number }>(
+          'SELECT MAX(stream_id) AS id FROM account_data',
+        )
+        if (byPut) await accountData.put(requester, userId, { ...entry, content: {} })
+        else await accountData.remove(requester, userId, entry)
+        const error = await rejection(accountData.get(requester, userId, roomId, 'a.type'))
+        expect(error).to.have.property('errcode', 'M_NOT_FOUND')
+        const range = { from: before?.id ?? 0, to: Number.MAX_SAFE_INTEGER }
+        const changes = roomId
+          ? await store.listRoomChanges(q, userId, range)
+          : await store.listGlobalChanges(q, userId, range)
+        expect(changes).to.deep.equal([{ ...entry, content: {} }])
+        expect(await store.getAll(q, userId)).to.deep.equal([])
+        const told = fixture.positions.length
+        await accountData.remove(requester, userId, entry)
+        expect(fixture.positions).to.have.length(told)
+        await accountData.put(requester, userId, entry)
+        expect(await accountData.get(requester, userId, roomId, 'a.type')).to.deep.equal({ n: 1 })
+      })
+    }
+  }
+
+  it('forgets what was set for devices with them', async () => {
+    const { userId, requester, deviceId } = await fixture.createUser('alice')
+    const { accountData, devices } = fixture.services
+    const types = ['m.local_notification_settings', 'org.matrix.msc3890.local_notification_settings'].map(
+      (prefix) => `${prefix}.${deviceId}`,
+    )
+    for (const type of [...types, 'm.local_notification_settings.OTHER']) {
+      await accountData.put(requester, userId, { roomId: undefined, type, content: { is_silenced: true } })
+    }
+    await devices.delete(userId, [deviceId])
+    const left = await fixture.stores.accountData.getAllGlobal(fixture.db.reader, userId)
+    expect(left.map(({ type }) => type)).to.deep.equal(['m.local_notification_settings.OTHER'])
+  })
+
   it('lists what changed in a range of the stream', async () => {
     const { userId, requester } = await fixture.createUser('alice')
     const { accountData } = fixture.services
