@@ -1,5 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
-import { userIdOf, type ServerName, type UserId } from '../protocol/ids.js'
+import { userIdOf } from '../protocol/ids.js'
 import { PRESETS, type RoomPreset } from '../services/rooms/room-presets.js'
 import type { RoomOptions } from './wire-rooms.js'
 
@@ -17,7 +17,9 @@ export function toRoomOptions({ rooms, server, registration, serverNotices }: Ho
     membership: {
       perRoomProfiles: rooms.allowPerRoomProfiles,
       forgetOnLeave: rooms.forgetOnLeave,
-      noticesFrom: noticesUserId(server.serverName, serverNotices.sender?.localpart),
+      ...(serverNotices.sender && {
+        noticesFrom: userIdOf(serverNotices.sender.localpart, server.serverName),
+      }),
     },
     invitations: {
       onlyAdminsInvite: server.blockNonAdminInvites,
@@ -44,8 +46,4 @@ export function toRoomOptions({ rooms, server, registration, serverNotices }: Ho
 function encryptedPresets(which: 'off' | 'invite' | 'all'): RoomPreset[] {
   if (which === 'off') return []
   return which === 'all' ? ALL_PRESETS : ALL_PRESETS.filter((preset) => PRESETS[preset].joinRule === 'invite')
-}
-
-function noticesUserId(serverName: ServerName, localpart: string | undefined): UserId | undefined {
-  return localpart === undefined ? undefined : userIdOf(localpart, serverName)
 }
