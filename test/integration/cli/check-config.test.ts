@@ -24,7 +24,9 @@ describe('mxhs check-config', () => {
     const { stdout, stderr, exitCode } = await runCommand(CheckConfig, '-c', path)
     expect(exitCode).to.equal(0)
     expect(stdout).to.contain('valid')
-    expect(stderr).to.equal(`warning: ${path}:4:1: redaction_retention_period: mxhs does not serve this key yet\n`)
+    expect(stderr).to.equal(
+      `warning: ${path}:4:1: redaction_retention_period: mxhs does not serve this key yet\n`,
+    )
   })
 
   it('merges several files', async () => {
