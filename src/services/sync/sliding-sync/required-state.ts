@@ -158,7 +158,11 @@ export class RequiredState {
   exceeds(known: RequiredState): boolean {
     if (this === known || this.toJson() === known.toJson()) return false
     if (this.everything && !known.everything) return true
-    for (const key of this.anyType) if (!known.anyType.has(key) && !known.everything) return true
+    for (const key of this.anyType) {
+      if (known.anyType.has(key)) continue
+      // Of everything, the types that are named there may lack the key.
+      if (!known.everything || [...known.types.keys()].some((type) => !known.matches(type, key))) return true
+    }
     const types = this.everything ? new Set([...this.types.keys(), ...known.types.keys()]) : this.types.keys()
     for (const type of types) {
       if (known.wantsAllOf(type)) continue
