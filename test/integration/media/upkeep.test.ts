@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync, type Dirent } from 'node:fs'
 import { readdir, rm, utimes, writeFile, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect } from 'chai'
@@ -227,10 +228,23 @@ describe('what users may upload', () => {
 /** Paths below the store, without those on their way. */
 async function filesOf(server: TestHomeserver): Promise<string[]> {
   const { storePath } = server.config.media
-  const entries = await readdir(storePath, { recursive: true, withFileTypes: true }).catch(() => [])
+  const entries = await entriesOf(storePath)
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(storePath.length + 1))
+}
+
+/** All that is below a directory; nothing where there is none. */
+async function entriesOf(path: string): Promise<Dirent[]> {
+  for (;;) {
+    try {
+      return await readdir(path, { recursive: true, withFileTypes: true })
+    } catch (error) {
+      // A directory below may vanish while it is looked through: once more then.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if (!existsSync(path)) return []
+    }
+  }
 }
 
 async function withTools(
