@@ -99,7 +99,7 @@ async function main(): Promise<void> {
 }
 
 async function measureStarted(database: object, how: { load: Load; bareHttp: number }): Promise<Figures> {
-  await using server = await ServerProcess.start({ database, code: 'built' })
+  await using server = await ServerProcess.start({ database })
   const idle = await server.residentMb()
   const client = new BenchClient(server.url, { sharedSecret: SHARED_SECRET, connections: 128 })
   const figures = await measure(client, how)

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { captureOutput } from '@oclif/test'
 import { packageRoot } from '../../src/util/package-root.js'
+import { builtProgram } from './built-program.js'
 
 interface CommandClass {
   run(argv: string[], options: { root: string }): Promise<unknown>
@@ -22,14 +23,12 @@ export async function runCommand(command: CommandClass, ...argv: string[]): Prom
   return { stdout, stderr, exitCode: error === undefined ? 0 : (oclif?.exit ?? 1) }
 }
 
-/** Runs `mxhs` as a process of its own, from the sources; `input` goes to its standard input. */
+/** Runs `mxhs` as a process of its own, as it is installed; `input` goes to its standard input. */
 export function runProgram(
   argv: readonly string[],
   options: { input?: string } = {},
 ): Promise<CommandResult> {
-  const root = packageRoot()
-  const child = spawn(process.execPath, ['--import', 'tsx', `${root}/bin/dev.js`, ...argv], {
-    cwd: root,
+  const child = spawn(process.execPath, [builtProgram(), ...argv], {
     stdio: ['pipe', 'pipe', 'pipe'],
     // Neither the runner's colours nor its marks that npm started it.
     env: { PATH: process.env['PATH'] },

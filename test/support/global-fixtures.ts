@@ -1,11 +1,12 @@
+import { buildProgram, removeProgram } from './built-program.js'
 import { startPostgres, stopPostgres } from './databases.js'
 
 /** Before all test files, in the process that starts the workers. */
 export async function mochaGlobalSetup(): Promise<void> {
-  await startPostgres()
+  await Promise.all([buildProgram(), startPostgres()])
 }
 
 /** After all test files. */
 export async function mochaGlobalTeardown(): Promise<void> {
-  await stopPostgres()
+  await Promise.all([removeProgram(), stopPostgres()])
 }

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
+import { builtProgram } from './built-program.js'
 
 export const SHARED_SECRET = 'a-shared-secret-for-tests'
 
@@ -15,8 +15,6 @@ const NO_LIMIT = { per_second: 1_000_000, burst_count: 1_000_000 }
 export interface ServerProcessOptions {
   /** The `database` section. A relative SQLite path lies in the process' own directory. */
   readonly database: object
-  /** `built`: dist/, as installed. `sources`: through tsx, which starts more slowly. */
-  readonly code: 'built' | 'sources'
   /** Sections that replace those of the configuration. */
   readonly config?: object
 }
@@ -25,21 +23,14 @@ export interface ServerProcessOptions {
 export class ServerProcess implements AsyncDisposable {
   readonly #directory: string
   readonly #config: string
-  readonly #code: ServerProcessOptions['code']
   readonly url: string
   #process: ChildProcess | undefined
   /** How long the last start took, until the first answer. */
   startMs = 0
 
-  private constructor(options: {
-    directory: string
-    config: string
-    url: string
-    code: ServerProcessOptions['code']
-  }) {
+  private constructor(options: { directory: string; config: string; url: string }) {
     this.#directory = options.directory
     this.#config = options.config
-    this.#code = options.code
     this.url = options.url
   }
 
@@ -49,24 +40,17 @@ export class ServerProcess implements AsyncDisposable {
     const config = join(directory, 'homeserver.yaml')
     const sections = { ...configuration(directory, { port, database: options.database }), ...options.config }
     await writeFile(config, stringify(sections))
-    const server = new ServerProcess({
-      directory,
-      config,
-      url: `http://127.0.0.1:${port}`,
-      code: options.code,
-    })
+    const server = new ServerProcess({ directory, config, url: `http://127.0.0.1:${port}` })
     await server.restart()
     return server
   }
 
   /** Starts the process, which must have ended, and resolves with its first answer. */
   async restart(): Promise<void> {
-    const command =
-      this.#code === 'built' ? [programOf('bin/run.js')] : ['--import', 'tsx', programOf('bin/dev.js')]
     const started = performance.now()
-    const child = spawn(process.execPath, [...command, 'start', '-c', this.#config], {
+    const child = spawn(process.execPath, [builtProgram(), 'start', '-c', this.#config], {
       stdio: ['ignore', 'ignore', 'pipe'],
-      cwd: this.#code === 'built' ? this.#directory : programOf('.'),
+      cwd: this.#directory,
     })
     let output = ''
     child.stderr.on('data', (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-5_000)))
@@ -102,10 +86,6 @@ export class ServerProcess implements AsyncDisposable {
 /** The `database` section of a fresh SQLite file in the server's directory. */
 export function sqliteDatabase(): object {
   return { name: 'sqlite3', args: { database: 'homeserver.db' } }
-}
-
-function programOf(path: string): string {
-  return fileURLToPath(new URL(`../../${path}`, import.meta.url))
 }
 
 function configuration(directory: string, options: { port: number; database: object }): object {

@@ -12,7 +12,6 @@ describe('messages for devices and kill -9', function () {
   it(`loses none of ${MESSAGES}`, async () => {
     await using server = await ServerProcess.start({
       database: sqliteDatabase(),
-      code: 'sources',
       config: { enable_registration: true, enable_registration_without_verification: true },
     })
     const anonymous = new MatrixClient(server.url)

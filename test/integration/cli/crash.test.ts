@@ -35,7 +35,6 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       }
       server = await ServerProcess.start({
         database: sectionOf(database),
-        code: 'sources',
         config: { enable_registration: true, enable_registration_without_verification: true },
       })
     })

@@ -29,7 +29,6 @@ describe('kill -9 during uploads', function () {
     const database = `../${basename(scratch.directory)}/crash.db`
     await using server = await ServerProcess.start({
       database: { name: 'sqlite3', args: { database } },
-      code: 'sources',
       config: {
         media_store_path: storePath,
         enable_registration: true,
