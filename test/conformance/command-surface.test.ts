@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Config, Plugin, type Command } from '@oclif/core'
+import type { Command } from '@oclif/core'
 import { expect } from 'chai'
-import { packageRoot } from '../../src/util/package-root.js'
+import { loadCommands } from '../support/command-list.js'
 
 /**
  * All commands with their arguments and flags: what scripts rely on. A change here is a change for everybody who uses
@@ -14,18 +14,6 @@ interface Surface {
   readonly args: readonly string[]
   readonly flags: readonly string[]
   readonly json: boolean
-}
-
-async function loadCommands(): Promise<Command.Loadable[]> {
-  const root = packageRoot()
-  const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    oclif: { commands: string }
-  }
-  pjson.oclif.commands = './commands'
-  const plugin = new Plugin({ root, pjson: pjson as never, isRoot: true, ignoreManifest: true })
-  await plugin.load()
-  const config = await Config.load({ root, pjson: pjson as never, plugins: [plugin] as never })
-  return config.commands
 }
 
 function surfaceOf(command: Command.Loadable): Surface {
