@@ -6,6 +6,9 @@ import AppserviceList from '../../../commands/appservice/list.js'
 import AppservicePing from '../../../commands/appservice/ping.js'
 import AppserviceRemove from '../../../commands/appservice/remove.js'
 import DbMigrate from '../../../commands/db/migrate.js'
+import { withDatabase } from '../../../src/cli/with-database.js'
+import { AppservicesStore } from '../../../src/storage/stores/appservices.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { FakeAppservice } from '../../support/fake-appservice.js'
 import { useScratch } from '../../support/scratch.js'
@@ -31,7 +34,7 @@ describe('mxhs appservice', () => {
     const added = await runCommand(AppserviceAdd, service.file, '-c', path)
     expect(added.stdout).to.equal('Added bridge.\n')
     const { stdout } = await runCommand(AppserviceList, '-c', path, '--json')
-    expect(JSON.parse(stdout)).to.deep.equal([
+    expect(expectCommandJson('appservice-list', stdout)).to.deep.equal([
       {
         id: 'bridge',
         url: service.registration['url'],
@@ -54,9 +57,30 @@ describe('mxhs appservice', () => {
       1,
       'error: bridge: the application service answered 401\n',
     ])
-    expect((await runCommand(AppserviceDeadLetters, '-c', path, '--json')).stdout.trim()).to.equal('[]')
+    const letters = await runCommand(AppserviceDeadLetters, '-c', path, '--json')
+    expect(expectCommandJson('appservice-dead-letters', letters.stdout)).to.deep.equal([])
     expect((await runCommand(AppserviceRemove, 'bridge', '-c', path)).stdout).to.equal('Removed bridge.\n')
     expect((await runCommand(AppserviceRemove, 'bridge', '-c', path)).exitCode).to.equal(1)
+  })
+
+  it('gives programs what they find', async () => {
+    const path = await config()
+    service.onRequest = () => ({ status: 200, body: {} })
+    const json = async (command: Parameters<typeof runCommand>[0], argument: string): Promise<string> =>
+      (await runCommand(command, argument, '-c', path, '--json')).stdout
+    const report = { id: 'bridge', remarks: [] }
+    expectCommandJson('appservice-check', await json(AppserviceCheck, service.file))
+    expect(expectCommandJson('appservice-add', await json(AppserviceAdd, service.file))).to.deep.equal(report)
+    expectCommandJson('appservice-ping', await json(AppservicePing, 'bridge'))
+    const letter = { appserviceId: 'bridge', txnId: 3, error: 'status 400', ts: 5, body: '{"events":[]}' }
+    await withDatabase([path], (db) =>
+      db.write('refuse', (tx) => new AppservicesStore().addDeadLetter(tx, letter, 100)),
+    )
+    expect(
+      expectCommandJson('appservice-dead-letters', await json(AppserviceDeadLetters, 'bridge')),
+    ).to.deep.equal([{ ...letter, body: { events: [] } }])
+    expectCommandJson('appservice-remove', await json(AppserviceRemove, 'bridge'))
+    expectCommandJson('error', await json(AppserviceRemove, 'bridge'))
   })
 
   it('says what is wrong with a registration, and what may be', async () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import CheckConfig from '../../../commands/check-config.js'
 import Start from '../../../commands/start.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { useScratch } from '../../support/scratch.js'
 
@@ -53,7 +54,7 @@ describe('mxhs check-config', () => {
     const path = scratch.write('homeserver.yaml', 'server_name: 5\nfrobnicate: 1\n')
     const { stdout, exitCode } = await runCommand(CheckConfig, '-c', path, '--json')
     expect(exitCode).to.equal(1)
-    const { error } = JSON.parse(stdout) as { error: { name: string; issues: unknown[] } }
+    const { error } = expectCommandJson('error', stdout) as { error: { name: string; issues: unknown[] } }
     expect(error.name).to.equal('ConfigError')
     expect(error.issues).to.deep.include({
       location: { file: path, line: 2, column: 1 },

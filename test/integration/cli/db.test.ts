@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import DbMigrate from '../../../commands/db/migrate.js'
 import DbStatus from '../../../commands/db/status.js'
 import { migrations } from '../../../migrations/index.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { useScratch } from '../../support/scratch.js'
 
@@ -17,13 +18,19 @@ describe('mxhs db', () => {
   it('shows what is to be done, does it, and has then nothing to do', async () => {
     const path = config()
     const before = await runCommand(DbStatus, '-c', path, '--json')
-    expect(JSON.parse(before.stdout)).to.deep.include({ schemaVersion: null, applied: [], pending: names })
+    expect(expectCommandJson('db-status', before.stdout)).to.deep.include({
+      schemaVersion: null,
+      applied: [],
+      pending: names,
+    })
     const migrated = await runCommand(DbMigrate, '-c', path)
     expect(migrated.exitCode).to.equal(0)
     expect(migrated.stdout).to.equal(names.map((name) => `done  ${name}\n`).join(''))
     const after = await runCommand(DbStatus, '-c', path, '--json')
-    expect(JSON.parse(after.stdout)).to.deep.include({ applied: names, pending: [] })
+    expect(expectCommandJson('db-status', after.stdout)).to.deep.include({ applied: names, pending: [] })
     expect((await runCommand(DbMigrate, '-c', path)).stdout).to.equal('The schema is up to date.\n')
+    const again = await runCommand(DbMigrate, '-c', path, '--json')
+    expect(expectCommandJson('db-migrate', again.stdout)).to.deep.include({ taken: [] })
     expect((await runCommand(DbStatus, '-c', path)).stdout).to.contain('Nothing is to be done.')
   })
 

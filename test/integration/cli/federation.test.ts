@@ -17,6 +17,7 @@ import { DestinationsStore } from '../../../src/storage/stores/destinations.js'
 import { silentLogger } from '../../../src/telemetry/logger.js'
 import { createMetrics } from '../../../src/telemetry/metrics.js'
 import { systemClock } from '../../../src/util/clock.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { startHttpServer } from '../../support/http-servers.js'
@@ -114,7 +115,10 @@ describe('mxhs federation', function () {
     const other = SIGNING_KEY.replace('a_cli', 'a_new')
     const changed = writeConfig({ signing_key: other, listeners: [{ port: 1, resources: [] }] })
     const { stdout: text } = await runCommand(FederationCheck, '-c', changed, '--json')
-    const report = JSON.parse(text) as { ok: boolean; steps: { outcome: string; summary: string }[] }
+    const report = expectCommandJson('federation-check', text) as {
+      ok: boolean
+      steps: { outcome: string; summary: string }[]
+    }
     expect(report.ok).to.be.false
     expect(
       report.steps.filter(({ outcome }) => outcome === 'failed').map(({ summary }) => summary),
@@ -171,7 +175,10 @@ describe('mxhs federation', function () {
   it('shows where a name leads', async () => {
     const { stdout, exitCode } = await runCommand(FederationResolve, name, '--json', '-c', config)
     expect(exitCode).to.equal(0)
-    const found = JSON.parse(stdout) as { rule: string; places: { host: string; certificateName: string }[] }
+    const found = expectCommandJson('federation-resolve', stdout) as {
+      rule: string
+      places: { host: string; certificateName: string }[]
+    }
     expect(found).to.include({ server: name, rule: 'explicit port', wellKnown: null })
     expect(found.places[0]).to.include({ host: 'localhost', certificateName: 'localhost' })
     const text = await runCommand(FederationResolve, '[::1]:99', '-c', config)
@@ -189,7 +196,10 @@ describe('mxhs federation', function () {
     writeConfig()
     const transaction = ['/_matrix/federation/v1/send/1', '-X', 'PUT', '-d', '{"pdus":[]}'] as const
     const sent = await runCommand(FederationRequest, name, ...transaction, '-c', config, '--json')
-    expect(JSON.parse(sent.stdout)).to.deep.equal({ status: 200, body: { pdus: {} } })
+    expect(expectCommandJson('federation-request', sent.stdout)).to.deep.equal({
+      status: 200,
+      body: { pdus: {} },
+    })
   })
 
   it('does not take requests that are none', async () => {
@@ -207,6 +217,8 @@ describe('mxhs federation', function () {
 
   it('shows keys, from a server and from a notary', async () => {
     expect((await runCommand(FederationKeys, name, '-c', config)).stdout).to.match(PUBLIC_KEY)
+    const { stdout } = await runCommand(FederationKeys, name, '-c', config, '--json')
+    expect(expectCommandJson('federation-keys', stdout)).to.include({ server: name })
     const notary = await runCommand(FederationKeys, name, '--notary', name, '-c', config)
     expect(notary.stdout).to.match(PUBLIC_KEY)
     const none = await runCommand(FederationKeys, 'localhost:1', '--notary', name, '-c', config)
@@ -227,12 +239,17 @@ describe('mxhs federation', function () {
       await db.write('fail', (tx) => store.put(tx, [{ serverName, ...failing, lastError: 'it is down' }]))
       const { stdout } = await runCommand(FederationStatus, '-c', config)
       expect(stdout).to.match(/down\.test +3 +2027-01-15T08:00:00\.000Z +0\/0\/0 +it is down/)
+      const json = await runCommand(FederationStatus, '-c', config, '--json')
+      expect(expectCommandJson('federation-status', json.stdout)).to.have.length(1)
       expect((await runCommand(FederationStatus, 'up.test', '-c', config)).stdout).to.contain('Nothing waits')
       expect((await runCommand(FederationRetry, 'up.test', '-c', config)).stdout).to.contain(
         'not known to fail',
       )
       const retried = await runCommand(FederationRetry, 'down.test', '-c', config, '--json')
-      expect(JSON.parse(retried.stdout)).to.deep.equal({ server: 'down.test', wasFailing: true })
+      expect(expectCommandJson('federation-retry', retried.stdout)).to.deep.equal({
+        server: 'down.test',
+        wasFailing: true,
+      })
       expect(await store.listRequested(db.reader, 10)).to.deep.equal(['down.test'])
     } finally {
       await db.close()

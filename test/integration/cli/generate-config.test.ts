@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import { parse } from 'yaml'
 import CheckConfig from '../../../commands/check-config.js'
 import GenerateConfig from '../../../commands/generate-config.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { useScratch } from '../../support/scratch.js'
 
@@ -86,7 +87,7 @@ describe('mxhs generate-config', () => {
       GenerateConfig,
       ...['--server-name', 'example.org', '--output', scratch.directory, '--json'],
     )
-    const { files } = JSON.parse(stdout) as { files: unknown[] }
+    const { files } = expectCommandJson('generate-config', stdout) as { files: unknown[] }
     expect(files).to.have.length(3)
     expect(files[0]).to.deep.equal({ path: scratch.path('homeserver.yaml'), existed: false })
   })

@@ -4,6 +4,7 @@ import { parse } from 'yaml'
 import KeysExport from '../../../commands/keys/export.js'
 import KeysGenerate from '../../../commands/keys/generate.js'
 import KeysShow from '../../../commands/keys/show.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { useScratch } from '../../support/scratch.js'
 
@@ -28,6 +29,9 @@ describe('mxhs keys', () => {
       stderr: '',
       exitCode: 0,
     })
+    const json = await runCommand(KeysGenerate, '--output', scratch.path('other'), '--json')
+    expect(expectCommandJson('keys-generate', json.stdout)).to.deep.equal({ path: scratch.path('other') })
+    expectCommandJson('keys-generate', (await runCommand(KeysGenerate, '--json')).stdout)
     expect(statSync(path).mode & 0o777).to.equal(0o600)
     const before = readFileSync(path, 'utf8')
     expect((await runCommand(KeysGenerate, '--output', path)).exitCode).to.equal(1)
@@ -40,13 +44,17 @@ describe('mxhs keys', () => {
     const config = scratch.write('homeserver.yaml', `server_name: a.org\nsigning_key: "${KEY.trim()}"\n`)
     expect(await runCommand(KeysShow, '-c', config)).to.deep.equal(expected)
     const { stdout } = await runCommand(KeysShow, '-c', config, '--json')
-    expect(JSON.parse(stdout)).to.deep.equal([{ keyId: 'ed25519:a_test', publicKey: PUBLIC }])
+    expect(expectCommandJson('keys-show', stdout)).to.deep.equal([
+      { keyId: 'ed25519:a_test', publicKey: PUBLIC },
+    ])
   })
 
   it('exports lines for old_signing_keys', async () => {
     const path = scratch.write('key', KEY)
     const { stdout } = await runCommand(KeysExport, '-x', '--expiry-ts', '1700000000000', path)
     expect(parse(stdout)).to.deep.equal({ 'ed25519:a_test': { key: PUBLIC, expired_ts: 1_700_000_000_000 } })
+    const json = await runCommand(KeysExport, '-x', path, '--json')
+    expect(expectCommandJson('keys-export', json.stdout)).to.have.nested.property('[0].expiredTs')
   })
 
   it('exports the keys of several files', async () => {

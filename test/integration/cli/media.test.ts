@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { expect } from 'chai'
 import MediaCheck from '../../../commands/media/check.js'
 import MediaUsage from '../../../commands/media/usage.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { useScratch } from '../../support/scratch.js'
 
@@ -32,7 +33,9 @@ describe('mxhs media', function () {
     expect(found.exitCode).to.equal(1)
     expect(found.stdout).to.match(/^unused {4}content\/00\/11\/0011 {2}2\.0 KiB {2}\/.*media\n/)
     expect(found.stderr).to.equal('error: Something is wrong: --fix puts it right\n')
-    expect((await runCommand(MediaCheck, '-c', path, '--json')).exitCode).to.equal(1)
+    const json = await runCommand(MediaCheck, '-c', path, '--json')
+    expect(json.exitCode).to.equal(1)
+    expect(expectCommandJson('media-check', json.stdout)).to.have.nested.property('orphans[0].length', 2000)
     expect((await runCommand(MediaCheck, '-c', path, '--fix')).exitCode).to.equal(0)
     expect((await runCommand(MediaCheck, '-c', path)).exitCode).to.equal(0)
   })
@@ -41,7 +44,8 @@ describe('mxhs media', function () {
     const path = config()
     const { stdout, exitCode } = await runCommand(MediaUsage, '-c', path)
     expect([exitCode, stdout.split('\n')[0]]).to.deep.equal([0, '0 files, 0 B'])
-    const json = JSON.parse((await runCommand(MediaUsage, '-c', path, '--json')).stdout) as object
+    const { stdout: text } = await runCommand(MediaUsage, '-c', path, '--json')
+    const json = expectCommandJson('media-usage', text)
     expect(json).to.deep.include({ stored: { files: 0, bytes: 0 }, byUser: [], byServer: [] })
   })
 })

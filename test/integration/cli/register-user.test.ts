@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import RegisterUser from '../../../commands/register-user.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand, runProgram } from '../../support/commands.js'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { useScratch } from '../../support/scratch.js'
@@ -53,7 +54,7 @@ tls_private_key_path: b
     const argv = ['-u', 'root', '-p', 'pass', '-a', '-t', 'bot', '-k', SECRET, server.url, '--json']
     const { stdout, exitCode } = await runCommand(RegisterUser, ...argv)
     expect(exitCode).to.equal(0)
-    const answer = JSON.parse(stdout) as Record<string, unknown>
+    const answer = expectCommandJson('register-user', stdout) as Record<string, unknown>
     expect(answer['user_id']).to.equal('@root:hs.test')
     expect(answer).to.include.keys('access_token', 'device_id')
     const requester = await server.server.services.accessTokens.authenticate(String(answer['access_token']), {
@@ -69,6 +70,8 @@ tls_private_key_path: b
     const again = await runCommand(RegisterUser, ...argv)
     expect(again.exitCode).to.equal(1)
     expect(again.stderr).to.contain('There is a user bob already')
+    const json = await runCommand(RegisterUser, ...argv, '--exists-ok', '--json')
+    expect(expectCommandJson('register-user', json.stdout)).to.include({ exists: true })
     expect(await runCommand(RegisterUser, ...argv, '--exists-ok')).to.include({
       stdout: 'User already exists. Skipping.\n',
       exitCode: 0,

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import Routes from '../../../commands/routes.js'
+import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 
 describe('mxhs routes', () => {
@@ -15,7 +16,7 @@ describe('mxhs routes', () => {
 
   it('lists the same for programs', async () => {
     const { stdout } = await runCommand(Routes, '--json')
-    const rows = JSON.parse(stdout) as { path: string }[]
+    const rows = expectCommandJson('routes', stdout) as { path: string }[]
     expect(rows.length).to.be.greaterThan(50)
     expect(rows.map(({ path }) => path)).to.include.members([
       '/_matrix/client/r0/login',
