@@ -1,13 +1,8 @@
 import { compileGlob, containsWords } from '../util/glob.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
+import { TEXT_MENTION_RULES } from './default-push-rules.js'
 import type { Event } from './event.js'
-import {
-  PUSH_RULE_KINDS,
-  TEXT_MENTION_RULES,
-  type PushRule,
-  type PushRuleKind,
-  type PushRuleset,
-} from './push-rules.js'
+import { PUSH_RULE_KINDS, type PushRule, type PushRuleKind, type PushRuleset } from './push-rules.js'
 
 /** What rules ask beyond the event itself. */
 export interface PushContext {

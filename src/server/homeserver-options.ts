@@ -41,6 +41,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
     },
     passwords: { policy: sessions.passwords.policy, concurrency: HASHING_CONCURRENCY },
     accountDataRemoval: config.experimental.accountDataRemoval,
+    defaultPushRules: config.experimental.defaultPushRules,
     description: toDescription(config, version),
     sharedSecret: registration.sharedSecret,
     userTypes: server.userTypes,

@@ -47,6 +47,7 @@ import { SessionsStore } from '../storage/stores/sessions.js'
 import { ThreepidsStore } from '../storage/stores/threepids.js'
 import { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { UserId } from '../protocol/ids.js'
 import type { Clock } from '../util/clock.js'
 
@@ -60,6 +61,7 @@ export interface AccountOptions {
   /** `msc3391_enabled`: account data can be removed. */
   readonly accountDataRemoval: boolean
   readonly description: ServerDescriptionOptions
+  readonly defaultPushRules: DefaultRuleChoice
   /** `registration_shared_secret`. */
   readonly sharedSecret: string | undefined
   /** `bot`, `support` and the operator's own. */
@@ -262,6 +264,7 @@ function wireUserData(parts: AccountParts, stores: AccountStores, options: Accou
     pushRules: stores.pushRules,
     streamIds: parts.pushRulesStream,
     positions,
+    defaultRules: options.defaultPushRules,
   })
   const providers = new Map([['m.push_rules', (userId: UserId) => pushRules.get(userId)]])
   return {

@@ -167,6 +167,10 @@ function createWritePath(
       signer: createSigner(serverName, serverKeys.signing),
     },
     stores,
-    { serverName, countsUnread: config.push.enabled },
+    {
+      serverName,
+      countsUnread: config.push.enabled,
+      defaultPushRules: config.experimental.defaultPushRules,
+    },
   )
 }

@@ -1,3 +1,4 @@
+import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
 import { AuthCover } from '../services/events/auth-cover.js'
@@ -58,6 +59,7 @@ export interface EventOptions {
   readonly serverName: ServerName
   /** `push.enabled`: events count as unread. */
   readonly countsUnread: boolean
+  readonly defaultPushRules?: DefaultRuleChoice
 }
 
 /** What the write path needs of the rest of the server. */
@@ -202,6 +204,7 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
     partialRooms,
     pushActions: new PushActions(db, stores.members, {
       enabled: options.countsUnread,
+      ...(options.defaultPushRules && { defaultRules: options.defaultPushRules }),
       ...(parts.pushAudience && { audience: parts.pushAudience }),
     }),
     redactions,

@@ -193,6 +193,7 @@ function withDefaults(options: AccountOptions): WiredOptions {
       configuredFeatures: {},
     },
     accountDataRemoval: options.accountDataRemoval ?? false,
+    defaultPushRules: { textMentions: true, polls: false },
     sharedSecret: 'sharedSecret' in options ? options.sharedSecret : SHARED_SECRET,
     userTypes: ['bot', 'support'],
     uiAuthReuseMs: options.uiAuthReuseMs ?? 0,

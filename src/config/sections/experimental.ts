@@ -18,6 +18,9 @@ const SERVED: ReadonlySet<string> = new Set([
   'msc3575_enabled',
   'msc4306_enabled',
   'msc3391_enabled',
+  'msc3381_polls_enabled',
+  'msc3930_enabled',
+  'msc4210_enabled',
   'msc3874_enabled',
   'msc4140_max_delayed_events_per_user',
   'msc4143_enabled',
@@ -70,6 +73,11 @@ export const experimental = section(
       threadSubscriptions: features['msc4306_enabled'] === true,
       /** `msc3391_enabled`: account data can be removed. */
       accountDataRemoval: features['msc3391_enabled'] === true,
+      /** `msc3381_polls_enabled` or `msc3930_enabled`, and `msc4210_enabled`, which takes rules out. */
+      defaultPushRules: {
+        polls: features['msc3381_polls_enabled'] === true || features['msc3930_enabled'] === true,
+        textMentions: features['msc4210_enabled'] !== true,
+      },
       /** `msc4108_enabled`: devices meet at a URL. */
       rendezvousByUrl: features['msc4108_enabled'] === true,
       /** `msc4388_mode`: who may begin a rendezvous session. */

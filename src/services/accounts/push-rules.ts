@@ -1,16 +1,21 @@
+import {
+  isDefaultRule,
+  rulesetOf,
+  USUAL_DEFAULT_RULES,
+  type DefaultRuleChoice,
+} from '../../protocol/default-push-rules.js'
 import { MatrixError, notFound, tooLarge } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
 import { PushEvaluator } from '../../protocol/push-evaluator.js'
 import {
-  isDefaultRule,
   NO_PUSH_RULE_CHANGES,
   parsePushActions,
   parsePushRule,
-  rulesetOf,
   type DefaultRuleChange,
   type PushRule,
   type PushRuleChanges,
   type PushRuleKind,
+  type PushRuleset,
 } from '../../protocol/push-rules.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { PushRulesStore } from '../../storage/stores/push-rules.js'
@@ -23,6 +28,7 @@ export interface PushRulesDependencies {
   readonly pushRules: PushRulesStore
   readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
   readonly positions: PositionSink
+  readonly defaultRules?: DefaultRuleChoice
 }
 
 /** Where a new rule goes among the user's own of its kind: next to another of them. */
@@ -49,13 +55,16 @@ export class PushRules {
   /** Compiled rules, for as long as the changes they are made of are remembered. */
   readonly #evaluators = new WeakMap<PushRuleChanges, PushEvaluator>()
 
+  readonly #choice: DefaultRuleChoice
+
   constructor(deps: PushRulesDependencies) {
     this.#deps = deps
+    this.#choice = deps.defaultRules ?? USUAL_DEFAULT_RULES
   }
 
   /** The content of `m.push_rules`. */
   async get(userId: UserId, q: Query = this.#deps.db.reader): Promise<JsonObject> {
-    const ruleset = rulesetOf(userId, await this.#deps.pushRules.get(q, userId))
+    const ruleset = await this.#rulesetOf(q, userId)
     return { global: ruleset as unknown as JsonObject }
   }
 
@@ -76,16 +85,23 @@ export class PushRules {
     for (const [userId, changes] of stored) {
       if (changes === NO_PUSH_RULE_CHANGES) continue
       let evaluator = this.#evaluators.get(changes)
-      if (!evaluator)
-        this.#evaluators.set(changes, (evaluator = new PushEvaluator(rulesetOf(userId, changes))))
+      if (!evaluator) {
+        evaluator = new PushEvaluator(rulesetOf(userId, changes, this.#choice))
+        this.#evaluators.set(changes, evaluator)
+      }
       evaluators.set(userId, evaluator)
     }
     return evaluators
   }
 
+  /** The compiled rules of those who have changed nothing. */
+  defaultEvaluator(userId: UserId): PushEvaluator {
+    return new PushEvaluator(rulesetOf(userId, NO_PUSH_RULE_CHANGES, this.#choice))
+  }
+
   /** One rule. Throws `M_NOT_FOUND`. */
   async getRule(userId: UserId, { kind, ruleId }: RuleName): Promise<PushRule> {
-    const ruleset = rulesetOf(userId, await this.#deps.pushRules.get(this.#deps.db.reader, userId))
+    const ruleset = await this.#rulesetOf(this.#deps.db.reader, userId)
     const rule = ruleset[kind].find((candidate) => candidate.rule_id === ruleId)
     if (!rule) throw notFound('The push rule was not found')
     return rule
@@ -133,9 +149,13 @@ export class PushRules {
     await this.#changeRule(userId, name, { actions: parsePushActions(actions) })
   }
 
+  async #rulesetOf(q: Query, userId: UserId): Promise<PushRuleset> {
+    return rulesetOf(userId, await this.#deps.pushRules.get(q, userId), this.#choice)
+  }
+
   async #changeRule(userId: UserId, { kind, ruleId }: RuleName, change: DefaultRuleChange): Promise<void> {
     await this.#change(userId, (changes) => {
-      if (isDefaultRule(kind, ruleId)) {
+      if (isDefaultRule(kind, ruleId, this.#choice)) {
         const changed = { ...changes.defaults[ruleId], ...change }
         return { ...changes, defaults: { ...changes.defaults, [ruleId]: changed } }
       }

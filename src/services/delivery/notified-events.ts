@@ -1,8 +1,7 @@
 import type { Event } from '../../protocol/event.js'
 import type { UserId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
-import { PushEvaluator, type PushOutcome } from '../../protocol/push-evaluator.js'
-import { NO_PUSH_RULE_CHANGES, rulesetOf } from '../../protocol/push-rules.js'
+import type { PushEvaluator, PushOutcome } from '../../protocol/push-evaluator.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventPushActionsStore } from '../../storage/stores/event-push-actions.js'
@@ -53,7 +52,7 @@ export interface NotifiedEventsDependencies {
   readonly currentState: CurrentStateStore
   readonly events: EventsStore
   readonly receipts: Pick<ReceiptsStore, 'getReadPositions'>
-  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
+  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged' | 'defaultEvaluator'>
   readonly ignored: Pick<IgnoredUsers, 'of'>
   readonly hiddenInviters: Pick<HiddenInviters, 'of'>
 }
@@ -195,7 +194,7 @@ export class NotifiedEvents {
     userId: UserId,
     given: { evaluator: PushEvaluator | undefined; rooms: readonly RoomRecord[] },
   ): Promise<(event: Event, room: RoomRecord) => PushOutcome> {
-    const evaluator = given.evaluator ?? new PushEvaluator(rulesetOf(userId, NO_PUSH_RULE_CHANGES))
+    const evaluator = given.evaluator ?? this.#deps.pushRules.defaultEvaluator(userId)
     const nids = [...new Set(given.rooms.map(({ roomNid }) => roomNid))]
     const counts = await this.#deps.summaries.getCounts(q, nids)
     const entries = nids.length === 0 ? [] : await this.#deps.currentState.getForRooms(q, nids, POWER_KEYS)

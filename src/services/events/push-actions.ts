@@ -2,6 +2,7 @@ import type { Database } from '../../storage/database.js'
 import type { PushException } from '../../storage/stores/event-writer.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
+import { POLL_TYPES, USUAL_DEFAULT_RULES, type DefaultRuleChoice } from '../../protocol/default-push-rules.js'
 import type { Event } from '../../protocol/event.js'
 import { parseUserId, type UserId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
@@ -31,10 +32,12 @@ export interface PushActionsOptions {
   readonly enabled: boolean
   /** Knows who has rules of their own and what members are called; without it nobody has either. */
   readonly audience?: Pick<PushAudience, 'exceptions' | 'named'>
+  readonly defaultRules?: DefaultRuleChoice
 }
 
 /** What the default underride rules notify of. */
-const NOTIFYING_TYPES = new Set(['m.room.message', 'm.room.encrypted', 'm.call.invite'])
+const NOTIFYING_TYPES: readonly string[] = ['m.room.message', 'm.room.encrypted', 'm.call.invite']
+const NOTIFYING_POLLS: readonly string[] = [POLL_TYPES.start, POLL_TYPES.end]
 
 /**
  * Judges events by the default push rules, once per event, and by their own rules for those who have some: no row per
@@ -44,11 +47,15 @@ export class PushActions {
   readonly #db: Database
   readonly #members: RoomMembersStore
   readonly #options: PushActionsOptions
+  readonly #rules: DefaultRuleChoice
+  readonly #notifyingTypes: ReadonlySet<string>
 
   constructor(db: Database, members: RoomMembersStore, options: PushActionsOptions) {
     this.#db = db
     this.#members = members
     this.#options = options
+    this.#rules = options.defaultRules ?? USUAL_DEFAULT_RULES
+    this.#notifyingTypes = new Set([...NOTIFYING_TYPES, ...(this.#rules.polls ? NOTIFYING_POLLS : [])])
   }
 
   /** `mayNotifyRoom`: the sender's power level reaches `notifications.room`. */
@@ -80,11 +87,11 @@ export class PushActions {
   ): Promise<DefaultVerdict> {
     const type = event.type.toLowerCase()
     if (isText(event.content['msgtype'], 'm.notice') || type === 'm.room.member') return SILENT
-    if (mentionsRoom(event) && options.mayNotifyRoom()) return HIGHLIGHTING
+    if (this.#mentionsRoom(event) && options.mayNotifyRoom()) return HIGHLIGHTING
     if (type === 'm.room.tombstone' && event.stateKey === '') return HIGHLIGHTING
     const mentions = event.content['m.mentions']
     return {
-      notifies: NOTIFYING_TYPES.has(type) && !isEdit(event),
+      notifies: this.#notifyingTypes.has(type) && !isEdit(event),
       highlights: isJsonObject(mentions)
         ? await this.#mentioned(room, event, mentions['user_ids'])
         : await this.#named(room, event),
@@ -104,13 +111,32 @@ export class PushActions {
   /** Those whose name is in the text of an event that does not say itself whom it mentions. */
   async #named(room: RoomRecord, event: Event): Promise<UserId[]> {
     const { body } = event.content
-    if (typeof body !== 'string' || saysMentions(event) || !this.#options.audience) return []
-    const named = await this.#options.audience.named(room, body)
-    const onlyDisplayNames = isKeptQuiet(event)
+    const { audience } = this.#options
+    if (typeof body !== 'string' || saysMentions(event) || !audience || !this.#rules.textMentions) return []
+    const named = await audience.named(room, body)
+    const onlyDisplayNames = this.#isKeptQuiet(event)
     const userIds = named.flatMap(({ userId, by }) =>
       userId !== event.sender && (by === 'displayName' || !onlyDisplayNames) ? [userId] : [],
     )
     return [...new Set(userIds)]
+  }
+
+  /** Whether an event asks to notify everybody in the room; whether its sender may is another question. */
+  #mentionsRoom(event: Event): boolean {
+    const { body, 'm.mentions': mentions } = event.content
+    if (saysMentions(event)) return isJsonObject(mentions) && mentions['room'] === true
+    return this.#rules.textMentions && typeof body === 'string' && containsWords(body.toLowerCase(), '@room')
+  }
+
+  /** Whether override rules say that an event notifies nobody, before it comes to the rule for the names of users. */
+  #isKeptQuiet(event: Event): boolean {
+    const type = event.type.toLowerCase()
+    return (
+      type === 'm.reaction' ||
+      (type === 'm.room.server_acl' && event.stateKey === '') ||
+      (this.#rules.polls && type === POLL_TYPES.response) ||
+      isEdit(event)
+    )
   }
 }
 
@@ -129,19 +155,6 @@ function isText(value: unknown, wanted: string): boolean {
 
 function saysMentions(event: Event): boolean {
   return Object.hasOwn(event.content, 'm.mentions')
-}
-
-/** Whether an event asks to notify everybody in the room; whether its sender may is another question. */
-function mentionsRoom(event: Event): boolean {
-  const { body, 'm.mentions': mentions } = event.content
-  if (saysMentions(event)) return isJsonObject(mentions) && mentions['room'] === true
-  return typeof body === 'string' && containsWords(body.toLowerCase(), '@room')
-}
-
-/** Whether override rules say that an event notifies nobody, before it comes to the rule for the names of users. */
-function isKeptQuiet(event: Event): boolean {
-  const type = event.type.toLowerCase()
-  return type === 'm.reaction' || (type === 'm.room.server_acl' && event.stateKey === '') || isEdit(event)
 }
 
 function isEdit(event: Event): boolean {

@@ -1,11 +1,11 @@
 import { expect } from 'chai'
+import { rulesetOf } from '../../../src/protocol/default-push-rules.js'
 import { Event, type PduJson } from '../../../src/protocol/event.js'
 import type { EventId, RoomId, UserId } from '../../../src/protocol/ids.js'
 import { PushEvaluator, type PushContext } from '../../../src/protocol/push-evaluator.js'
 import {
   NO_PUSH_RULE_CHANGES,
   parsePushRule,
-  rulesetOf,
   type PushRuleChanges,
 } from '../../../src/protocol/push-rules.js'
 import { getRoomVersionRules } from '../../../src/protocol/room-versions.js'

@@ -29,9 +29,13 @@ describe('experimental features', () => {
         msc3575_enabled: false,
         msc4306_enabled: true,
         msc4143_enabled: true,
+        msc3381_polls_enabled: true,
+        msc4210_enabled: true,
         msc4140_max_delayed_events_per_user: 5,
       },
     })
+    expect(off.defaultPushRules).to.deep.equal({ textMentions: true, polls: false })
+    expect(on.defaultPushRules).to.deep.equal({ textMentions: false, polls: true })
     expect(on).to.include({ slidingSync: false, threadSubscriptions: true, maxDelayedEvents: 5 })
     expect(on.maxEventDelayMs).to.equal(86_400_000)
     expect(on.rtcTransports).to.deep.equal(transports)

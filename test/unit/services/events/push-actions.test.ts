@@ -1,9 +1,14 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import {
+  rulesetOf,
+  USUAL_DEFAULT_RULES,
+  type DefaultRuleChoice,
+} from '../../../../src/protocol/default-push-rules.js'
 import { Event } from '../../../../src/protocol/event.js'
 import type { EventId, UserId } from '../../../../src/protocol/ids.js'
 import { PushEvaluator } from '../../../../src/protocol/push-evaluator.js'
-import { NO_PUSH_RULE_CHANGES, rulesetOf } from '../../../../src/protocol/push-rules.js'
+import { NO_PUSH_RULE_CHANGES } from '../../../../src/protocol/push-rules.js'
 import { getRoomVersionRules } from '../../../../src/protocol/room-versions.js'
 import { MemberNames } from '../../../../src/services/events/member-names.js'
 import { EVERYBODY, PushActions } from '../../../../src/services/events/push-actions.js'
@@ -50,6 +55,7 @@ function eventOf(
 forEachDatabase('PushActions', (open) => {
   let room: RoomRows
   let actions: PushActions
+  let actionsBy: (defaultRules: DefaultRuleChoice) => PushActions
   before(async () => {
     const db = await open()
     room = await RoomRows.create(db)
@@ -57,14 +63,16 @@ forEachDatabase('PushActions', (open) => {
     await room.setMembership(BOB, 'join', { displayName: 'Robert' })
     const members = new RoomMembersStore()
     const names = new MemberNames({ db, members, caches: new CacheRegistry(createMetrics()) })
-    actions = new PushActions(db, members, {
-      enabled: true,
-      audience: { exceptions: () => Promise.resolve([]), named: (where, text) => names.find(where, text) },
-    })
+    actionsBy = (defaultRules) =>
+      new PushActions(db, members, {
+        enabled: true,
+        audience: { exceptions: () => Promise.resolve([]), named: (where, text) => names.find(where, text) },
+        defaultRules,
+      })
+    actions = actionsBy(USUAL_DEFAULT_RULES)
   })
 
   it('says of members with the default rules what those rules say', async () => {
-    const evaluator = new PushEvaluator(rulesetOf(BOB, NO_PUSH_RULE_CHANGES))
     const anyEvent = fc.record({
       type: fc.constantFrom(
         'm.room.message',
@@ -75,7 +83,9 @@ forEachDatabase('PushActions', (open) => {
         'm.reaction',
         'm.room.server_acl',
         'm.room.topic',
-        'm.poll.start',
+        'org.matrix.msc3381.poll.start',
+        'org.matrix.msc3381.poll.response',
+        'org.matrix.msc3381.poll.end',
         'M.Room.Message',
       ),
       stateKey: fc.constantFrom(undefined, '', '@carol:hs.test'),
@@ -100,11 +110,14 @@ forEachDatabase('PushActions', (open) => {
         )
         .map((content) => JSON.parse(JSON.stringify(content)) as JsonObject),
       mayNotify: fc.boolean(),
+      choice: fc.record({ textMentions: fc.boolean(), polls: fc.boolean() }),
     })
     await fc.assert(
-      fc.asyncProperty(anyEvent, async ({ type, stateKey, content, mayNotify }) => {
+      fc.asyncProperty(anyEvent, async ({ type, stateKey, content, mayNotify, choice }) => {
         const event = eventOf(room, { type, content, ...(stateKey === undefined ? {} : { stateKey }) })
-        const verdict = await actions.judge(recordOf(room), event, { mayNotifyRoom: () => mayNotify })
+        const mayNotifyRoom = (): boolean => mayNotify
+        const verdict = await actionsBy(choice).judge(recordOf(room), event, { mayNotifyRoom })
+        const evaluator = new PushEvaluator(rulesetOf(BOB, NO_PUSH_RULE_CHANGES, choice))
         const highlight = verdict.highlights.includes(EVERYBODY) || verdict.highlights.includes(BOB)
         const { notify, highlight: expected } = evaluator.evaluate(event, {
           memberCount: 3,
