@@ -19,6 +19,7 @@ export const SERVICE_FOLDERS = [
   'media',
   'delivery',
   'journeys',
+  'administration',
 ]
 
 /**

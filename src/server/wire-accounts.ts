@@ -122,6 +122,7 @@ export type AccountServices = Pick<
 > & {
   /** To be flushed when the server stops. */
   readonly sightings: ClientSightings
+  readonly passwords: Passwords
 }
 
 /** The stores of accounts. `cacheSize`: before factors. */

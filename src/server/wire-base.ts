@@ -77,7 +77,14 @@ export class Later {
 export type Stores = ReturnType<typeof createStores>
 export type Base = ReturnType<typeof createBase>
 
-function createStores({ config, storage: { caches } }: ServiceParts) {
+/** What reads and writes rows: everybody of one process has the same, so that caches agree. */
+export function createStores({
+  config,
+  storage: { caches },
+}: {
+  readonly config: Pick<HomeserverConfig, 'caches'>
+  readonly storage: Pick<Storage, 'caches'>
+}) {
   const events = createEventStores(caches, { eventCacheSize: config.caches.eventCacheSize })
   return {
     ...events,

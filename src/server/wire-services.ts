@@ -3,6 +3,7 @@ import type { Services } from '../services/services.js'
 import type { Notifier } from '../services/streams/notifier.js'
 import type { BackgroundServices, BackgroundWork } from './lifecycle.js'
 import { createOutboundMail } from './outbound-mail.js'
+import { createAdministration } from './wire-administration.js'
 import { createAppserviceServices } from './wire-appservices.js'
 import { createBase, type Base, type ServiceParts, type Stores } from './wire-base.js'
 import { createCommunity, type Community } from './wire-community.js'
@@ -49,6 +50,16 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...community.inbound.services,
     ...community.outbound.services,
     ...community.membership.services,
+    ...createAdministration(
+      {
+        ...base.shared,
+        ...people.accounts,
+        serverName: parts.config.server.serverName,
+        tokens: people.accounts.accessTokens,
+        deactivation: people.accounts.accountDeactivation,
+      },
+      base.stores,
+    ),
     delayedEvents,
     serverNotices: createServerNotices(
       { ...base.shared, ...base.stores, accountData: people.accounts.accountData },

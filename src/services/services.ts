@@ -45,6 +45,8 @@ import type { Receipts } from './ephemeral/receipts.js'
 import type { Typing } from './ephemeral/typing.js'
 import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
+import type { AccountAdministration } from './administration/account-administration.js'
+import type { AccountOverviews } from './administration/account-overviews.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
@@ -97,9 +99,11 @@ import type { Metrics } from '../telemetry/metrics.js'
  */
 export interface Services {
   readonly accessTokens: AccessTokens
+  readonly accountAdministration: AccountAdministration
   readonly accountData: AccountData
   readonly accountDeactivation: AccountDeactivation
   readonly accountModeration: AccountModeration
+  readonly accountOverviews: AccountOverviews
   readonly accountRegistration: AccountRegistration
   readonly aliases: Aliases
   readonly appserviceAccounts: AppserviceAccounts

@@ -107,11 +107,12 @@ export class Devices {
     await this.recordChange(tx, userId, deleted)
   }
 
-  /** Deletes all devices of a user but `except`. */
-  async deleteAllIn(tx: Tx, userId: UserId, except?: DeviceId): Promise<void> {
+  /** Deletes all devices of a user but `except`; gives those that are gone. */
+  async deleteAllIn(tx: Tx, userId: UserId, except?: DeviceId): Promise<DeviceId[]> {
     const devices = await this.#deps.devices.listForUser(tx, userId)
     const deviceIds = devices.map((device) => device.deviceId).filter((deviceId) => deviceId !== except)
     await this.deleteIn(tx, userId, deviceIds)
+    return deviceIds
   }
 
   /** Tells those who follow the user's device list that these devices have changed. */

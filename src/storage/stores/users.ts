@@ -40,7 +40,8 @@ const FLAG_COLUMNS: Readonly<Record<UserFlag, string>> = {
   isShadowBanned: 'is_shadow_banned',
 }
 
-interface Row {
+/** A row of `users`. */
+export interface UserRow {
   user_id: string
   password_hash: string | null
   created_ts: number
@@ -59,8 +60,8 @@ interface Row {
 export class UsersStore {
   /** By primary key. */
   async get(q: Query, userId: UserId): Promise<UserRecord | undefined> {
-    const row = await q.first<Row>('SELECT * FROM users WHERE user_id = ?', [userId])
-    return row && toRecord(row)
+    const row = await q.first<UserRow>('SELECT * FROM users WHERE user_id = ?', [userId])
+    return row && toUserRecord(row)
   }
 
   /** Whether the user ID has ever been given out. By primary key. */
@@ -154,7 +155,8 @@ export class UsersStore {
   }
 }
 
-function toRecord(row: Row): UserRecord {
+/** What a row says. */
+export function toUserRecord(row: UserRow): UserRecord {
   return {
     userId: row.user_id as UserId,
     passwordHash: row.password_hash ?? undefined,

@@ -1,0 +1,51 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { ServerName } from '../protocol/ids.js'
+import {
+  AccountAdministration,
+  type AccountAdministrationDependencies,
+} from '../services/administration/account-administration.js'
+import { AccountOverviews } from '../services/administration/account-overviews.js'
+import type { Services } from '../services/services.js'
+import { CacheRegistry } from '../storage/cache-registry.js'
+import type { Database } from '../storage/database.js'
+import { AccountListingStore } from '../storage/stores/account-listing.js'
+import { createMetrics } from '../telemetry/metrics.js'
+import { createStores, type Stores } from './wire-base.js'
+
+export type AdministrationReaders = Pick<Services, 'accountOverviews'>
+
+export type AdministrationServices = Pick<Services, 'accountAdministration'> & AdministrationReaders
+
+interface ReaderParts {
+  readonly db: Database
+  readonly serverName: ServerName
+}
+
+/** Constructs what administrators do. */
+export function createAdministration(
+  parts: ReaderParts & Omit<AccountAdministrationDependencies, 'users' | 'loginTokens'>,
+  stores: Stores,
+): AdministrationServices {
+  return {
+    ...createReaders(parts, stores),
+    accountAdministration: new AccountAdministration({ ...stores, ...parts }),
+  }
+}
+
+/** What administrators read, without a server: a database is all that it takes. */
+export function createAdministrationTools(
+  db: Database,
+  config: Pick<HomeserverConfig, 'caches' | 'server'>,
+): AdministrationReaders {
+  const caches = new CacheRegistry(createMetrics())
+  return createReaders(
+    { db, serverName: config.server.serverName },
+    createStores({ config, storage: { caches } }),
+  )
+}
+
+function createReaders({ db, serverName }: ReaderParts, stores: Stores): AdministrationReaders {
+  return {
+    accountOverviews: new AccountOverviews({ ...stores, db, serverName, listing: new AccountListingStore() }),
+  }
+}
