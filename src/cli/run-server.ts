@@ -1,5 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs'
-import { ConfigError } from '../config/config-error.js'
+import { ConfigError, formatNotice } from '../config/config-error.js'
 import { loadConfig } from '../config/load.js'
 import { loadLogConfig } from '../config/log-config.js'
 import { createHomeserver, type Homeserver } from '../server/homeserver.js'
@@ -23,12 +23,15 @@ export interface RunOptions {
 export async function runServer({ config, log }: CheckedConfig, options: RunOptions): Promise<void> {
   const output = await openLog(log)
   const signals = new Signals()
+  const reloads = new Reloads({ output, paths: options.paths })
   try {
-    const homeserver = await started(() => createHomeserver(config, { log: output }))
+    const rereadConfig = (): Promise<readonly string[]> => reloads.run()
+    const homeserver = await started(() => createHomeserver(config, { log: output, rereadConfig }))
+    reloads.homeserver = homeserver
     try {
       await started(() => homeserver.start())
       writePidFile(config.server.pidFile)
-      signals.onReload(() => reload(homeserver, { output, paths: options.paths }))
+      signals.onReload(() => void reloads.run().catch(() => undefined))
       options.onStarted(homeserver)
       options.onStopping(await signals.ending)
     } finally {
@@ -68,19 +71,40 @@ function explain(error: Error & { code?: string; address?: string; port?: number
   return error.message
 }
 
-async function reload(
-  homeserver: Homeserver,
-  { output, paths }: { output: LogOutput; paths: readonly string[] },
-): Promise<void> {
-  const { logger } = output
-  try {
-    const { config, warnings } = await loadConfig(paths)
-    const log = await loadLogConfig(config.logging.configPath)
-    logger.level = log.config.level
-    await homeserver.reload(config)
-    logger.info({ warnings: [...warnings, ...log.warnings] }, 'Read the configuration again')
-  } catch (err) {
-    logger.error({ err }, 'Could not read the configuration again; the old one remains')
+/** Reads the configuration again: at SIGHUP and when a command asks for it, one after the other. */
+class Reloads {
+  readonly #output: LogOutput
+  readonly #paths: readonly string[]
+  #last: Promise<unknown> = Promise.resolve()
+  /** There before anybody can ask. */
+  homeserver: Homeserver | undefined
+
+  constructor({ output, paths }: { output: LogOutput; paths: readonly string[] }) {
+    this.#output = output
+    this.#paths = paths
+  }
+
+  /** Gives what there is to warn of. Rejects, and has logged that, when the configuration cannot be used. */
+  run(): Promise<readonly string[]> {
+    const run = this.#last.then(() => this.#reload())
+    this.#last = run.catch(() => undefined)
+    return run
+  }
+
+  async #reload(): Promise<readonly string[]> {
+    const { logger } = this.#output
+    try {
+      const { config, warnings } = await loadConfig(this.#paths)
+      const log = await loadLogConfig(config.logging.configPath)
+      logger.level = log.config.level
+      await this.homeserver?.reload(config)
+      const notices = [...warnings, ...log.warnings]
+      logger.info({ warnings: notices }, 'Read the configuration again')
+      return notices.map(formatNotice)
+    } catch (err) {
+      logger.error({ err }, 'Could not read the configuration again; the old one remains')
+      throw err
+    }
   }
 }
 
@@ -104,12 +128,8 @@ class Signals {
     })
   }
 
-  /** Calls back at SIGHUP, once at a time. */
-  onReload(reloadAll: () => Promise<void>): void {
-    let running = Promise.resolve()
-    this.#on('SIGHUP', () => {
-      running = running.then(reloadAll)
-    })
+  onReload(reload: () => void): void {
+    this.#on('SIGHUP', reload)
   }
 
   close(): void {

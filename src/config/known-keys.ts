@@ -13,6 +13,7 @@ const SERVER: KeyTable = {
     'extra_well_known_client_content',
     'default_identity_server',
     'pid_file',
+    'control_socket',
     'report_stats',
     'require_auth_for_profile_requests',
     'limit_profile_requests_to_users_who_share_rooms',
@@ -76,6 +77,7 @@ const SERVER: KeyTable = {
       'smtp_port',
       'smtp_user',
       'smtp_pass',
+      'smtp_pass_path',
       'force_tls',
       'require_transport_security',
       'enable_tls',
@@ -176,6 +178,7 @@ const DATABASE_ARGS: KeyTable = {
     'port',
     'user',
     'password',
+    'password_path',
     'sslmode',
     'sslrootcert',
     'sslcert',
@@ -284,11 +287,3 @@ export const KNOWN_KEYS: KeyTable = {
   ...USER_KEYS,
   ...OPERATIONS,
 }
-
-/** Keys that may come from files of their own: `<key>_path`. */
-export const SECRETS_FROM_FILES = [
-  'registration_shared_secret',
-  'macaroon_secret_key',
-  'form_secret',
-  'turn_shared_secret',
-] as const

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { loadAuthorities } from '../config/authority-files.js'
+import { controlSocketPlace } from '../config/control-socket-path.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { loadSigningKeys } from '../config/signing-key-file.js'
 import type { Pipeline } from '../http/pipeline.js'
@@ -13,6 +14,8 @@ import { createLogger, type LogOutput } from '../telemetry/logger.js'
 import { createMetrics, type Metrics } from '../telemetry/metrics.js'
 import { systemClock, type Clock } from '../util/clock.js'
 import { randomFraction } from '../util/random.js'
+import { createControlMethods } from './control-methods.js'
+import { openControlSocket, type ControlSocket } from './control-socket.js'
 import { startBackground, stopBackground } from './lifecycle.js'
 import { Listeners, type ListenerAddress } from './listeners.js'
 import { scheduleMaintenance } from './maintenance.js'
@@ -30,6 +33,8 @@ export interface HomeserverOverrides {
   readonly metrics?: Metrics
   /** Where other servers are. */
   readonly dns?: Dns
+  /** Reads the configuration again and takes it on, as at SIGHUP; gives what there is to warn of. */
+  readonly rereadConfig?: () => Promise<readonly string[]>
 }
 
 /** What runs at the end is given this long. */
@@ -47,6 +52,9 @@ interface HomeserverParts {
   readonly registry: AppserviceRegistry
   readonly pipeline: Pipeline
   readonly stopping: AbortController
+  /** Undefined where commands cannot reach the server. */
+  readonly control: ControlSocket | undefined
+  readonly rereadConfig: HomeserverOverrides['rereadConfig']
 }
 
 /**
@@ -73,16 +81,21 @@ export async function createHomeserver(
     override: () => Promise.resolve(undefined),
     isAppserviceLimited: (id, userId) => registry.isLimited(id, userId),
   })
-  const storage = await openStorage(config, { logger, metrics, clock })
+  // Before the database, which is for one server alone.
+  const control = await openControlSocket(controlSocketPlace(config), logger)
+  let storage: Storage | undefined
   try {
+    storage = await openStorage(config, { logger, metrics, clock })
     registry.replace(await loadAppservices(config, { db: storage.db, logger }))
     const shared = { config, registry, storage, serverKeys, network, clock, logger, metrics, rateLimits }
     const wired = createServices({ ...shared, version: programVersion() })
     const { services, authenticator } = wired
     const pipeline = createPipeline({ ...shared, services, authenticator, stopping: stopping.signal })
-    return new Homeserver({ ...shared, log, wired, pipeline, stopping })
+    const { rereadConfig } = overrides
+    return new Homeserver({ ...shared, log, wired, pipeline, stopping, control, rereadConfig })
   } catch (error) {
-    await storage.db.close()
+    await storage?.db.close()
+    await control?.close()
     throw error
   }
 }
@@ -135,6 +148,7 @@ export class Homeserver implements AsyncDisposable {
       const handler = createRequestListener(pipeline, listener, { servesMedia: config.media.enabled })
       await this.#listeners.open(listener, handler)
     }
+    this.#serveCommands()
     log.logger.info({ serverName: this.serverName, addresses: this.addresses }, 'The server is running')
   }
 
@@ -172,12 +186,27 @@ export class Homeserver implements AsyncDisposable {
     await this.services.appserviceAccounts.ensureSenders()
   }
 
+  #serveCommands(): void {
+    const { control, clock, rereadConfig } = this.#parts
+    const startedTs = clock.now()
+    control?.serve(
+      createControlMethods({
+        serverName: this.serverName,
+        version: programVersion(),
+        uptimeMs: () => clock.now() - startedTs,
+        reload: rereadConfig,
+      }),
+    )
+  }
+
   async #stop(): Promise<void> {
-    const { stopping, pipeline, clock, wired, storage, log } = this.#parts
+    const { stopping, pipeline, clock, wired, storage, log, control } = this.#parts
     stopping.abort()
+    control?.end()
     wired.notifier.close()
     const closed = this.#listeners.close()
-    const ended = await within(clock, DRAIN_MS, pipeline.whenIdle())
+    const idle = Promise.all([pipeline.whenIdle(), control?.whenIdle()])
+    const ended = await within(clock, DRAIN_MS, idle)
     if (!ended) log.logger.warn({ running: pipeline.running }, 'Requests were cut off')
     await within(clock, CLOSE_MS, closed)
     this.#listeners.closeConnections()
@@ -185,13 +214,14 @@ export class Homeserver implements AsyncDisposable {
     await this.#tasks.stop()
     await stopBackground(wired)
     await storage.db.close()
+    await control?.close()
     log.logger.info('The server has stopped')
     log.flush()
   }
 }
 
 /** Whether something ends before the time is over. */
-async function within(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   const timeout = new AbortController()
   const late = clock.sleep(ms, timeout.signal).then(
     () => false,

@@ -36,6 +36,8 @@ const NO_LIMIT = { per_second: 100_000, burst_count: 100_000 }
 const TEST_CONFIG = {
   server_name: SERVER_NAME,
   report_stats: false,
+  // Databases of tests lie side by side.
+  control_socket: false,
   listeners: [
     {
       port: 0,

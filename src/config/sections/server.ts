@@ -20,6 +20,10 @@ const serverName = value('a server name, such as example.org or chat.example.org
   typeof raw === 'string' ? parseServerName(raw) : undefined,
 )
 
+const controlSocket = value<string | false>('the path of a socket, or false', (raw) =>
+  raw === false || (typeof raw === 'string' && raw !== '') ? raw : undefined,
+)
+
 const roomVersion = value(`one of the room versions ${[...ROOM_VERSIONS.keys()].join(', ')}`, (raw) => {
   const version = typeof raw === 'number' ? String(raw) : raw
   return typeof version === 'string' && ROOM_VERSIONS.has(version) ? version : undefined
@@ -35,6 +39,7 @@ export const server = section(
     default_identity_server: optional(httpUrl),
     web_client_location: optional(httpUrl),
     pid_file: optional(text),
+    control_socket: optional(controlSocket),
     admin_contact: optional(text),
     hs_disabled: withDefault(flag, false),
     hs_disabled_message: withDefault(text, ''),
@@ -68,6 +73,8 @@ export const server = section(
       defaultIdentityServer: raw.default_identity_server,
       webClientLocation: raw.web_client_location,
       pidFile: raw.pid_file,
+      /** Where commands reach the running server. Undefined: in the data directory; false: nowhere. */
+      controlSocket: raw.control_socket,
       adminContact: raw.admin_contact,
       /** Nobody but administrators is served, and is told why. */
       isDisabled: raw.hs_disabled,
