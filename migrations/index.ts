@@ -16,6 +16,7 @@ import * as federationOutbox from './0013-federation-outbox.js'
 import * as media from './0014-media.js'
 import * as clientRemainder from './0015-client-remainder.js'
 import * as delayedEvents from './0016-delayed-events.js'
+import * as takeover from './0017-takeover.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -44,4 +45,5 @@ export const migrations: readonly Migration[] = [
   media,
   clientRemainder,
   delayedEvents,
+  takeover,
 ]

@@ -53,6 +53,11 @@ export class SynapseProcess implements AsyncDisposable {
     return synapse
   }
 
+  /** Where its configuration, database and files are; gone once it is disposed of. */
+  get directory(): string {
+    return this.#directory
+  }
+
   /** Starts it again after `pause`. */
   async resume(): Promise<void> {
     const log = openSync(join(this.#directory, 'synapse.log'), 'a')
