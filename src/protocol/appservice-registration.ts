@@ -114,6 +114,12 @@ export function isInterestedInUser(
   return namespaces.users.some((namespace) => namespace.matches(userId))
 }
 
+/** Whether a user is the service's alone: nobody else reads what is for them. */
+export function ownsUser(registration: AppserviceRegistration, userId: string): boolean {
+  if (!isInterestedInUser(registration, userId)) return false
+  return userId === registration.senderId || isInNamespace(registration, 'users', userId, { exclusive: true })
+}
+
 /** Whether an ID is of a namespace. */
 export function isInNamespace(
   { namespaces }: AppserviceRegistration,

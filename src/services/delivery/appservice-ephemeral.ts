@@ -1,8 +1,11 @@
 import { isInterestedInUser, type AppserviceRegistration } from '../../protocol/appservice-registration.js'
-import type { DeviceId, UserId } from '../../protocol/ids.js'
+import type { Event } from '../../protocol/event.js'
+import { parseUserId, type DeviceId, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { AppserviceMessage, AppservicesStore, StreamReceipt } from '../../storage/stores/appservices.js'
 import type { DevicesStore } from '../../storage/stores/devices.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { E2eKeys } from '../devices/e2e-keys.js'
@@ -15,6 +18,7 @@ export interface AppserviceEphemeralDependencies {
   readonly audience: AppserviceAudience
   readonly appservices: AppservicesStore
   readonly devices: Pick<DevicesStore, 'listForUsers' | 'listAllChangedUsers'>
+  readonly members: Pick<RoomMembersStore, 'sampleMembers'>
   readonly rooms: Pick<RoomsStore, 'get'>
   readonly e2eKeys: Pick<E2eKeys, 'getCounts'>
   readonly presence: Pick<Presence, 'changedUsers' | 'listChanges'>
@@ -35,6 +39,10 @@ export interface RangePart<T> {
 
 /** Of each kind in one transaction. */
 const MAX_ITEMS = 100
+/** Positions of messages to devices that are looked through at once. */
+const MAX_POSITIONS = 10_000
+/** Users who may be out of sight after one transaction; who is left out is told of no more changes, that is all. */
+const MAX_PARTED = 500
 /** Devices whose keys are counted for one transaction. */
 const MAX_DEVICES = 200
 
@@ -90,17 +98,21 @@ export class AppserviceEphemeral {
     }))
   }
 
-  /** Messages for devices of the service's own accounts. */
+  /** Messages for devices of the users that the registration speaks of, whoever made their accounts. */
   async listMessages(
-    { id }: AppserviceRegistration,
+    registration: AppserviceRegistration,
     range: StreamRange,
   ): Promise<RangePart<AppserviceMessage>> {
-    if (range.after >= range.upTo) return { items: [], upTo: range.upTo }
+    const upTo = Math.min(range.upTo, range.after + MAX_POSITIONS)
+    if (range.after >= upTo) return { items: [], upTo: range.upTo }
     const { db, appservices } = this.#deps
-    const items = await appservices.listMessages(db.reader, id, { ...range, limit: MAX_ITEMS })
-    if (items.length < MAX_ITEMS) return { items, upTo: range.upTo }
+    const looked = { after: range.after, upTo }
+    const recipients = await appservices.listRecipients(db.reader, looked)
+    const own = recipients.filter((userId) => isInterestedInUser(registration, userId))
+    const items = await appservices.listMessages(db.reader, own, { ...looked, limit: MAX_ITEMS })
+    if (items.length < MAX_ITEMS) return { items, upTo }
     // Messages of one request share a position: those of the last may not all be here.
-    const last = items.at(-1)?.streamId ?? range.upTo
+    const last = items.at(-1)?.streamId ?? upTo
     const whole = items.filter(({ streamId }) => streamId < last)
     return whole.length > 0 ? { items: whole, upTo: last - 1 } : { items, upTo: last }
   }
@@ -110,6 +122,25 @@ export class AppserviceEphemeral {
     const { db, devices, audience } = this.#deps
     const changed = await devices.listAllChangedUsers(db.reader, range.after, range.upTo)
     return [...(await audience.interestingUsers(registration, [...changed]))]
+  }
+
+  /** Of the users whom these events part from the service those whom it can see nowhere else either. */
+  async listParted(registration: AppserviceRegistration, events: readonly StoredEvent[]): Promise<UserId[]> {
+    const { db, members, audience } = this.#deps
+    const parted = new Set<UserId>()
+    const rooms = new Set<number>()
+    for (const { event, roomNid } of events) {
+      const userId = parseUserId(event.stateKey ?? '')
+      if (userId === undefined || !isDeparture(event)) continue
+      if (isInterestedInUser(registration, userId)) rooms.add(roomNid)
+      else parted.add(userId)
+    }
+    for (const userId of await members.sampleMembers(db.reader, [...rooms], MAX_PARTED)) {
+      if (!isInterestedInUser(registration, userId)) parted.add(userId)
+    }
+    const candidates = [...parted].slice(0, MAX_PARTED)
+    const seen = await audience.interestingUsers(registration, candidates)
+    return candidates.filter((userId) => !seen.has(userId))
   }
 
   /** How many keys the devices of users have left, as `/sync` tells each device. */
@@ -134,6 +165,10 @@ export class AppserviceEphemeral {
       'org.matrix.msc3202.device_unused_fallback_key_types': fallback,
     }
   }
+}
+
+function isDeparture({ type, content }: Event): boolean {
+  return type === 'm.room.member' && (content['membership'] === 'leave' || content['membership'] === 'ban')
 }
 
 /** One event for each room: event ID -> type -> user ID -> receipt. */

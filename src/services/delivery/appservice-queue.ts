@@ -1,5 +1,5 @@
 import { AppserviceRefusal, type AppserviceClient } from '../../net/clients/appservice-client.js'
-import type { AppserviceRegistration } from '../../protocol/appservice-registration.js'
+import { ownsUser, type AppserviceRegistration } from '../../protocol/appservice-registration.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type {
@@ -188,12 +188,22 @@ export class AppserviceQueue {
   /** The transaction has been taken: its messages have reached their devices. */
   async #finish(pending: PendingTransaction, state: AppserviceState): Promise<AppserviceState> {
     const { db, appservices, inbox } = this.#deps
-    const devices = devicesIn(pending)
+    const { id } = this.#registration
+    const devices = await this.#ownDevices(devicesIn(pending))
     await db.write('finish_appservice_transaction', async (tx) => {
       for (const device of devices) await inbox.deleteUpTo(tx, device, state.positions.toDevice)
-      await appservices.saveState(tx, this.#registration.id, state)
+      await appservices.saveState(tx, id, state)
     })
     return state
+  }
+
+  /** Those that nobody but the service reads messages for: people have clients of their own. */
+  async #ownDevices(devices: readonly InboxAddress[]): Promise<InboxAddress[]> {
+    const { db, appservices } = this.#deps
+    const others = devices.filter(({ userId }) => !ownsUser(this.#registration, userId))
+    const userIds = [...new Set(others.map(({ userId }) => userId))]
+    const registered = await appservices.listRegistered(db.reader, this.#registration.id, userIds)
+    return devices.filter(({ userId }) => ownsUser(this.#registration, userId) || registered.has(userId))
   }
 
   async #bury(state: AppserviceState, pending: PendingTransaction): Promise<AppserviceState> {

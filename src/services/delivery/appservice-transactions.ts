@@ -217,6 +217,7 @@ export class AppserviceTransactions {
     const { ephemeral } = this.#deps
     const range = { after: from.deviceLists, upTo: heads.deviceLists }
     const changed = await ephemeral.listChangedDevices(registration, range)
+    const left = await ephemeral.listParted(registration, events)
     const named = [
       ...messages.map(({ userId }) => userId),
       ...events.map(({ event }) => event.sender),
@@ -226,7 +227,7 @@ export class AppserviceTransactions {
     ]
     const own = [...new Set(named)].filter((userId) => isInterestedInUser(registration, userId))
     return {
-      ...(changed.length > 0 && { 'org.matrix.msc3202.device_lists': { changed, left: [] } }),
+      ...(changed.length + left.length > 0 && { 'org.matrix.msc3202.device_lists': { changed, left } }),
       ...(await ephemeral.countKeys(own)),
     }
   }

@@ -216,12 +216,22 @@ export class AppservicesStore {
     }))
   }
 
-  /** Messages for devices of the service's accounts in `(after, upTo]`. Index device_inbox_stream. */
+  /** Whose devices have messages in `(after, upTo]`. Index device_inbox_stream. */
+  async listRecipients(q: Query, { after, upTo }: { after: number; upTo: number }): Promise<UserId[]> {
+    const rows = await q.all<{ user_id: string }>(
+      'SELECT DISTINCT user_id FROM device_inbox WHERE stream_id > ? AND stream_id <= ?',
+      [after, upTo],
+    )
+    return rows.map((row) => row.user_id as UserId)
+  }
+
+  /** Messages for devices of these users in `(after, upTo]`. Index device_inbox_stream. */
   async listMessages(
     q: Query,
-    id: string,
+    userIds: readonly UserId[],
     { after, upTo, limit }: { after: number; upTo: number; limit: number },
   ): Promise<AppserviceMessage[]> {
+    if (userIds.length === 0) return []
     const rows = await q.all<{
       stream_id: number
       user_id: string
@@ -231,10 +241,10 @@ export class AppservicesStore {
       content: string
     }>(
       `SELECT i.stream_id, i.user_id, i.device_id, i.sender, i.type, i.content
-       FROM device_inbox i JOIN users u ON u.user_id = i.user_id
-       WHERE i.stream_id > ? AND i.stream_id <= ? AND u.appservice_id = ?
+       FROM device_inbox i
+       WHERE i.stream_id > ? AND i.stream_id <= ? AND ${q.dialect.anyOf('i.user_id', 'text')}
        ORDER BY i.stream_id, i.user_id, i.device_id LIMIT ?`,
-      [after, upTo, id, limit],
+      [after, upTo, q.dialect.list(userIds), limit],
     )
     return rows.map((row) => ({
       streamId: row.stream_id,
@@ -244,6 +254,16 @@ export class AppservicesStore {
       type: row.type,
       content: parseObject(row.content),
     }))
+  }
+
+  /** Those of the users whom a service has registered. By primary key. */
+  async listRegistered(q: Query, id: string, userIds: readonly UserId[]): Promise<Set<UserId>> {
+    if (userIds.length === 0) return new Set()
+    const rows = await q.all<{ user_id: string }>(
+      `SELECT user_id FROM users WHERE ${q.dialect.anyOf('user_id', 'text')} AND appservice_id = ?`,
+      [q.dialect.list(userIds), id],
+    )
+    return new Set(rows.map((row) => row.user_id as UserId))
   }
 
   /** The aliases of rooms on this server. Index room_aliases_room. */

@@ -118,6 +118,17 @@ export class RoomMembersStore {
     return rows.map((row) => row.user_id as UserId)
   }
 
+  /** Some people who are in any of the rooms. Index room_members_membership. */
+  async sampleMembers(q: Query, roomNids: readonly number[], limit: number): Promise<UserId[]> {
+    if (roomNids.length === 0) return []
+    const rows = await q.all<{ user_id: string }>(
+      `SELECT user_id FROM room_members
+       WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND membership = 'join' LIMIT ?`,
+      [q.dialect.list(roomNids), limit],
+    )
+    return rows.map((row) => row.user_id as UserId)
+  }
+
   /** Guests of this server who are in the room. */
   async listGuests(q: Query, roomNid: number): Promise<UserId[]> {
     const rows = await q.all<{ user_id: string }>(

@@ -115,6 +115,69 @@ forEachServerDatabase('transactions for application services', (database) => {
     })
     expect(eventsAt(sync, 'to_device', 'events')).to.deep.equal([])
   })
+
+  it('bring messages to devices of people in a namespace, who get them all the same', async () => {
+    const users = [
+      { exclusive: true, regex: '@_bridge_.*' },
+      { exclusive: false, regex: '@alice:.*' },
+    ]
+    await using service = await FakeAppservice.start({
+      ...EPHEMERAL,
+      namespaces: { users, aliases: [], rooms: [] },
+    })
+    const config = { app_service_config_files: [service.file] }
+    await using server = await startHomeserver({ database, config })
+    const alice = await server.register('alice')
+    const bob = await server.register('bob')
+    const since = (await alice.must('GET', '/_matrix/client/v3/sync', { query: { timeout: 0 } }))[
+      'next_batch'
+    ] as string
+    const body = {
+      messages: { [bob.userId]: { '*': { for: 'bob' } }, [alice.userId]: { '*': { for: 'alice' } } },
+    }
+    await bob.must('PUT', '/_matrix/client/v3/sendToDevice/m.test/t1', { body })
+    await service.waitForEvent(() => true, 'to_device')
+    const bot = service.client(server.url)
+    const roomId = await bot.createRoom({ preset: 'public_chat' })
+    await bot.sendText(roomId, 'the next transaction')
+    await service.waitForEvent(isMessage('the next transaction'))
+    expect(service.received('to_device').map(({ to_user_id: to }) => to)).to.deep.equal([alice.userId])
+    const sync = await alice.must('GET', '/_matrix/client/v3/sync', { query: { since, timeout: 0 } })
+    expect(eventsAt(sync, 'to_device', 'events').map(({ content }) => content)).to.deep.equal([
+      { for: 'alice' },
+    ])
+  })
+
+  it('tell whose devices need not be followed any more', async () => {
+    await using service = await FakeAppservice.start(EPHEMERAL)
+    const config = { app_service_config_files: [service.file] }
+    await using server = await startHomeserver({ database, config })
+    const bot = service.client(server.url)
+    const [alice, bob, carol] = [
+      await server.register('alice'),
+      await server.register('bob'),
+      await server.register('carol'),
+    ]
+    const one = await alice.createRoom({ preset: 'public_chat' })
+    const two = await alice.createRoom({ preset: 'public_chat' })
+    await bot.join(one)
+    await bot.join(two)
+    await bob.join(one)
+    await carol.join(two)
+    const left = (): unknown[] =>
+      service.transactions.flatMap(
+        ({ body }) => (dig(body, 'org.matrix.msc3202.device_lists', 'left') ?? []) as unknown[],
+      )
+    // Alice is still in the other room with the service.
+    await alice.leave(one)
+    await bob.leave(one)
+    await service.waitFor(() => (left().includes(bob.userId) ? true : undefined))
+    expect(left()).to.deep.equal([bob.userId])
+    // The service parts from those who stay.
+    await bot.leave(two)
+    await service.waitFor(() => (left().length === 3 ? true : undefined))
+    expect(left()).to.have.members([alice.userId, bob.userId, carol.userId])
+  })
 })
 
 describe('application services that do not answer', () => {
