@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { JsonObject } from '../util/json.js'
 import { ConfigError, type ConfigNotice, type KeyPath, type SourceLocation } from './config-error.js'
+import type { Interpolation } from './interpolation.js'
 import { YamlSource } from './yaml-source.js'
 
 /** Several files read as one: of a top-level key that is in more than one, the last counts, as a whole. */
@@ -37,14 +38,19 @@ export class ConfigFiles {
 
 /**
  * Reads files, and of directories all that end with `.yaml`, in the order of their names. Throws a `ConfigError` with
- * all that cannot be read or is no YAML.
+ * all that cannot be read or is no YAML. `env`: what `${NAME}` in values may stand for.
  */
-export async function readConfigFiles(paths: readonly string[]): Promise<ConfigFiles> {
+export async function readConfigFiles(
+  paths: readonly string[],
+  env?: Interpolation['env'],
+): Promise<ConfigFiles> {
   const sources: YamlSource[] = []
   const issues: ConfigNotice[] = []
   for (const path of paths) {
     try {
-      for (const file of await filesAt(path)) sources.push(new YamlSource(file, await readFile(file, 'utf8')))
+      for (const file of await configFilesAt(path)) {
+        sources.push(new YamlSource(file, await readFile(file, 'utf8'), env))
+      }
     } catch (error) {
       if (error instanceof ConfigError) issues.push(...error.issues)
       else issues.push({ location: undefined, path: '', message: cannotRead(path, error) })
@@ -54,7 +60,8 @@ export async function readConfigFiles(paths: readonly string[]): Promise<ConfigF
   return new ConfigFiles(sources)
 }
 
-async function filesAt(path: string): Promise<readonly string[]> {
+/** The file itself, or of a directory all that end with `.yaml`, by their names. Throws as `readdir` does. */
+export async function configFilesAt(path: string): Promise<readonly string[]> {
   if (!(await stat(path)).isDirectory()) return [path]
   const names = (await readdir(path)).filter((name) => name.endsWith('.yaml')).sort()
   return names.map((name) => join(path, name))

@@ -35,7 +35,7 @@ const RATE_LIMITS: KeyTable = {
     'federation_rc_reject_limit',
     'federation_rc_concurrent',
   ),
-  federation_ip_range_blacklist: replacedBy('ip_range_blacklist'),
+  federation_ip_range_blacklist: served,
 }
 
 const ACCOUNTS: KeyTable = {
@@ -73,7 +73,7 @@ const ACCOUNTS: KeyTable = {
     'use_appservice_legacy_authorization',
   ),
   password_config: map({
-    ...all(served, 'enabled', 'localdb_enabled', 'pepper'),
+    ...all(served, 'enabled', 'localdb_enabled', 'pepper', 'pepper_path'),
     policy: map(
       all(
         served,
@@ -188,6 +188,7 @@ const MEDIA: KeyTable = {
     'turn_shared_secret_path',
     'turn_username',
     'turn_password',
+    'turn_password_path',
     'turn_user_lifetime',
     'turn_allow_guests',
   ),

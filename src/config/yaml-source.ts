@@ -9,7 +9,8 @@ import {
   type Tags,
 } from 'yaml'
 import { isJsonObject, type JsonObject } from '../util/json.js'
-import { ConfigError, type KeyPath, type SourceLocation } from './config-error.js'
+import { ConfigError, type ConfigNotice, type KeyPath, type SourceLocation } from './config-error.js'
+import { interpolate, type Interpolation } from './interpolation.js'
 
 /** A YAML file: what it says, and where. */
 export class YamlSource {
@@ -20,9 +21,9 @@ export class YamlSource {
 
   /**
    * As Synapse reads it: YAML 1.1, in which `yes` is true, and of keys that are repeated the last one counts. Throws a
-   * `ConfigError` for what is no YAML, or no map.
+   * `ConfigError` for what is no YAML, or no map. With `env`, `${NAME}` in values stands for a variable of it.
    */
-  constructor(file: string, content: string) {
+  constructor(file: string, content: string, env?: Interpolation['env']) {
     this.file = file
     this.#lines = new LineCounter()
     this.#document = parseDocument(content, {
@@ -32,7 +33,7 @@ export class YamlSource {
       customTags: likePython,
       prettyErrors: false,
     })
-    this.values = this.#read()
+    this.values = this.#read(env)
   }
 
   /** Where the value is, or its key, or what is nearest to it. */
@@ -52,12 +53,22 @@ export class YamlSource {
     return key === undefined ? this.locate(path) : this.#at(key)
   }
 
-  #read(): JsonObject {
+  #read(env: Interpolation['env'] | undefined): JsonObject {
     const [error] = this.#document.errors
     if (error !== undefined) throw this.#wrong(error.pos[0], error.message)
+    if (env !== undefined) this.#interpolate(env)
     const values: unknown = this.#document.toJS() ?? {}
     if (isJsonObject(values)) return values
     throw this.#wrong(0, 'the file must hold a map of keys and values')
+  }
+
+  #interpolate(env: Interpolation['env']): void {
+    const issues: ConfigNotice[] = []
+    interpolate(this.#document, {
+      env,
+      fail: (offset, message) => issues.push({ location: this.#at(offset), path: '', message }),
+    })
+    if (issues.length > 0) throw new ConfigError(issues)
   }
 
   #wrong(offset: number, message: string): ConfigError {

@@ -127,7 +127,7 @@ export function userAgentOf(version: string, { network }: Pick<HomeserverConfig,
 /** The parts of a client of the network, without a server around it. */
 export function createConnections({ config, network, clock, version }: ConnectionParts) {
   const dns = new CachingDns(network.dns, clock)
-  const policy = new IpPolicy(config.network)
+  const policy = new IpPolicy(config.network.federation)
   const shared = { clock, userAgent: userAgentOf(version, config) }
   const proxy = createProxyChooser(config.network)
   const dialing: DialerOptions = {

@@ -65,6 +65,7 @@ export const network = section(
   {
     ip_range_blacklist: withDefault(listOf(ipRange, 'a list of IP ranges'), DEFAULT_DENIED),
     ip_range_whitelist: withDefault(listOf(ipRange, 'a list of IP ranges'), []),
+    federation_ip_range_blacklist: optional(listOf(ipRange, 'a list of IP ranges')),
     federation_verify_certificates: withDefault(flag, true),
     http_proxy: optional(proxyUrl),
     https_proxy: optional(proxyUrl),
@@ -72,10 +73,12 @@ export const network = section(
     user_agent_suffix: optional(headerText),
   },
   (raw, { env }) => ({
-    /** In CIDR notation, as is the other. */
-    deniedRanges: [...raw.ip_range_blacklist, ...UNSPECIFIED] as readonly string[],
-    /** Exceptions from those denied. */
-    allowedRanges: raw.ip_range_whitelist,
+    ...rangesOf(raw.ip_range_blacklist, raw.ip_range_whitelist),
+    /** For requests to other homeservers: the old key has a list of its own for them, and no exceptions from it. */
+    federation:
+      raw.federation_ip_range_blacklist === undefined
+        ? rangesOf(raw.ip_range_blacklist, raw.ip_range_whitelist)
+        : rangesOf(raw.federation_ip_range_blacklist, []),
     verifiesCertificates: raw.federation_verify_certificates,
     /** For plain requests; undefined: directly. */
     httpProxy: raw.http_proxy ?? parseProxy(env['http_proxy']),
@@ -87,3 +90,12 @@ export const network = section(
     directHosts: raw.no_proxy_hosts ?? parseHosts(env['no_proxy'] ?? env['NO_PROXY']),
   }),
 )
+
+function rangesOf(denied: readonly string[], allowed: readonly string[]) {
+  return {
+    /** In CIDR notation, as is the other. */
+    deniedRanges: [...denied, ...UNSPECIFIED] as readonly string[],
+    /** Exceptions from those denied. */
+    allowedRanges: allowed,
+  }
+}

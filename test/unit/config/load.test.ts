@@ -150,6 +150,51 @@ report_stats: true${LISTENERS}`)
     expect(missing[0]).to.match(/^homeserver\.yaml:2:27: macaroon_secret_key_path: ENOENT/)
   })
 
+  it('reads secrets of nested keys from files, too', async () => {
+    const [pepper, smtp, database] = ['pepper', 'smtp', 'database'].map((name) =>
+      scratch.write(name, `${name}\n`),
+    )
+    const config = await load(
+      [
+        'server_name: a.org',
+        `password_config: {pepper_path: ${pepper}}`,
+        `email: {smtp_pass_path: ${smtp}}`,
+        `database: {name: psycopg2, args: {host: h, password_path: ${database}}}`,
+      ].join('\n'),
+    )
+    expect(config.sessions.passwords.pepper).to.equal('pepper')
+    expect(config.email.mail?.smtp.password).to.equal('smtp')
+    expect(config.database).to.have.nested.property('connection.password', 'database')
+    const twice = await errors(`server_name: a.org\nemail: {smtp_pass: x, smtp_pass_path: ${smtp}}\n`)
+    expect(twice[0]).to.contain('email.smtp_pass_path: email.smtp_pass is set too')
+  })
+
+  it("takes secrets from systemd's credentials", async () => {
+    for (const name of ['form_secret', 'email.smtp_pass', 'signing_key']) scratch.write(name, `of ${name}\n`)
+    const env = { CREDENTIALS_DIRECTORY: scratch.directory }
+    const path = scratch.write('homeserver.yaml', 'server_name: a.org\nemail: {smtp_host: h}\n')
+    const { config } = await loadConfig([path], { env })
+    expect(config.sessions.formSecret).to.equal('of form_secret')
+    expect(config.email.mail?.smtp).to.include({ host: 'h', password: 'of email.smtp_pass' })
+    expect(config.signingKeys.inline).to.equal('of signing_key')
+    const both = scratch.write('both.yaml', 'server_name: a.org\nform_secret: x\n')
+    const error = (await rejection(loadConfig([both], { env }))) as Error
+    expect(error.message).to.match(/both\.yaml:2:1: form_secret: there is a credential form_secret too/)
+  })
+
+  it('puts variables of the environment in the place of their names', async () => {
+    const path = scratch.write(
+      'homeserver.yaml',
+      'server_name: "${NAME}.org"\nform_secret: ${DIGITS}\nmax_upload_size: ${DIGITS}\n',
+    )
+    const { config } = await loadConfig([path], { env: { NAME: 'a', DIGITS: '0123456' } })
+    expect(config.server.serverName).to.equal('a.org')
+    expect(config.sessions.formSecret).to.equal('0123456')
+    expect(config.media.maxUploadSize).to.equal(0o123456)
+    const error = (await rejection(loadConfig([path], { env: { NAME: 'a' } }))) as Error
+    expect(error.message).to.match(/homeserver\.yaml:2:14: the environment variable DIGITS is not set/)
+  })
+
   it('takes the factors of caches from the environment', async () => {
     const path = scratch.write(
       'homeserver.yaml',

@@ -13,6 +13,21 @@ describe('network', () => {
     ])
   })
 
+  it('has ranges of its own for other servers only where the old key says so', async () => {
+    const both = { ip_range_blacklist: ['192.0.2.0/24'], ip_range_whitelist: ['192.0.2.1'] }
+    const { network } = (await loadKeys(both)).config
+    expect(network.federation).to.deep.equal({
+      deniedRanges: network.deniedRanges,
+      allowedRanges: network.allowedRanges,
+    })
+    const old = (await loadKeys({ ...both, federation_ip_range_blacklist: ['10.0.0.0/8'] })).config.network
+    expect(old.federation).to.deep.equal({
+      deniedRanges: ['10.0.0.0/8', '0.0.0.0/32', '::/128'],
+      allowedRanges: [],
+    })
+    expect(old.deniedRanges).to.deep.equal(network.deniedRanges)
+  })
+
   for (const range of ['10.0.0.0/33', '10.0.0/8', 'example.org', '::1/129', '10.0.0.0/8/8', 5]) {
     it(`takes ${JSON.stringify(range)} for no range`, async () => {
       expect((await errorsOf({ ip_range_whitelist: [range] }))[0]).to.match(
