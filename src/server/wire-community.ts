@@ -132,6 +132,7 @@ function createOutbound(
       toDevice,
       edus: inbound.edus,
       roomState: events.roomState,
+      eventTail: events.eventTail,
       partialRooms: events.partialRooms,
       members: stores.members,
     },

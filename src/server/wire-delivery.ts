@@ -14,6 +14,7 @@ import { RoomNames } from '../services/delivery/room-names.js'
 import { UnsubscribeLinks } from '../services/delivery/unsubscribe-links.js'
 import { UserPushes } from '../services/delivery/user-pushes.js'
 import type { ClientEvents } from '../services/events/client-events.js'
+import type { EventTail } from '../services/events/event-tail.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
@@ -41,6 +42,7 @@ export interface DeliveryParts extends ServiceParts {
   readonly pushRules: PushRules
   readonly clientEvents: ClientEvents
   readonly unreadCounts: UnreadCounts
+  readonly tail: EventTail
   readonly ignored: IgnoredUsers
   readonly hiddenInviters: HiddenInviters
   readonly onError: (error: unknown) => void
@@ -155,6 +157,7 @@ function createPusherPool(
     ...stores,
     db,
     clock,
+    tail: parts.tail,
     userPushes,
     onError,
     eventsPosition: () => streams.events.position(),

@@ -11,6 +11,7 @@ import { EventPersister } from '../services/events/event-persister.js'
 import { EventProposals } from '../services/events/event-proposals.js'
 import type { ReceivedEventPolicy } from '../services/federation/received-event-policy.js'
 import { EventReceiver } from '../services/events/event-receiver.js'
+import { EventTail } from '../services/events/event-tail.js'
 import { EventSender } from '../services/events/event-sender.js'
 import { FlatStates } from '../services/events/flat-states.js'
 import { GivenStates } from '../services/events/given-states.js'
@@ -49,8 +50,10 @@ import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
 import { ServerMembersStore } from '../storage/stores/server-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
+import { StateDeltasStore } from '../storage/stores/state-deltas.js'
 import { StateKeysStore } from '../storage/stores/state-keys.js'
 import { StateSnapshotsStore } from '../storage/stores/state-snapshots.js'
+import { TimelinesStore } from '../storage/stores/timelines.js'
 import type { Clock } from '../util/clock.js'
 import { KeyedMutex } from '../util/keyed-mutex.js'
 import type { Storage } from './wire-storage.js'
@@ -89,6 +92,8 @@ export interface EventServices {
   readonly stateCompletion: StateCompletion
   /** Undefined where nobody is asked what may be said in a room. */
   readonly eventPolicy: ReceivedEventPolicy | undefined
+  /** What those who follow the events stream read first. */
+  readonly eventTail: EventTail
   /** To be drained when the server stops. */
   readonly eventPersister: EventPersister
 }
@@ -140,6 +145,7 @@ export function createEventServices(
     })
   return {
     roomState,
+    eventTail: tools.tail,
     eventPersister: persister,
     eventReceiver: new EventReceiver(db, shared),
     outlierReceiver: new OutlierReceiver(db, shared),
@@ -175,6 +181,7 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
   const redactions = new RedactionRules(lookup)
   const partialRooms = new PartialRooms(db, stores.partialState, clock)
   const changes = new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName })
+  const tail = new EventTail(db, { timelines: new TimelinesStore(), deltas: new StateDeltasStore() })
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
   const partialStates = new PartialStates({ partialRooms, interner, builder })
   return {
@@ -192,7 +199,9 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
       builder,
       heads,
       positions,
+      tail,
     }),
+    tail,
     clock,
     signer,
     serverName,

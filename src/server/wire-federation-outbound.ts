@@ -12,6 +12,7 @@ import type { Receipts } from '../services/ephemeral/receipts.js'
 import { RemotePresence } from '../services/ephemeral/remote-presence.js'
 import { RemoteRoomEdus } from '../services/ephemeral/remote-room-edus.js'
 import type { Typing } from '../services/ephemeral/typing.js'
+import type { EventTail } from '../services/events/event-tail.js'
 import type { PartialRooms } from '../services/events/partial-rooms.js'
 import type { RoomState } from '../services/events/room-state.js'
 import { AudienceLookup } from '../services/federation/audience-lookup.js'
@@ -154,6 +155,7 @@ export interface FederationOutboundParts extends SharedParts {
   readonly logger: Logger
   readonly remoteDevices: RemoteDevices
   readonly roomState: Pick<RoomState, 'getStateEventAt'>
+  readonly eventTail: EventTail
   readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'get' | 'isPartial'>
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   readonly devices: Devices
@@ -189,7 +191,9 @@ export function createFederationOutbound(
     ...parts,
     db,
     store: new RoomServersStore(),
+    deviceStore: stores.devices,
     eventStream: streams.events,
+    deviceListStream: streams.deviceLists,
     audience,
   })
   for (const feed of [events, feeds.deviceLists, passing, introductions]) parts.bus.subscribe(feed)
@@ -243,6 +247,7 @@ function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'event
     rooms: stores.rooms,
     positions: new FederationPositionsStore(),
     store: new RoomServersStore(),
+    tail: parts.eventTail,
   }
   const roomServers = new RoomServers({ ...shared, deltas: new StateDeltasStore() })
   const sender = new FederationSender({

@@ -102,6 +102,7 @@ function createDelivery(base: Base, people: People, { reading, ignored, reads }:
       pushers,
       ignored,
       hiddenInviters: reads.hiddenInviters,
+      tail: reads.tail,
     },
     stores,
   )

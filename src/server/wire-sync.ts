@@ -16,7 +16,7 @@ import type { PartialRooms } from '../services/events/partial-rooms.js'
 import { StreamPositions } from '../services/streams/stream-positions.js'
 import { DeviceListChanges } from '../services/sync/device-list-changes.js'
 import { DeviceListWakeups } from '../services/sync/device-list-wakeups.js'
-import { EventTail } from '../services/sync/event-tail.js'
+import type { EventTail } from '../services/events/event-tail.js'
 import { HiddenInviters } from '../services/sync/hidden-inviters.js'
 import { IgnoredUsers } from '../services/sync/ignored-users.js'
 import { LazyMembers } from '../services/sync/lazy-members.js'
@@ -57,6 +57,7 @@ export interface SyncParts {
   readonly clock: Clock
   /** Where writers report new positions. */
   readonly bus: LocalBus
+  readonly eventTail: EventTail
   readonly clientEvents: ClientEvents
   readonly visibility: EventVisibility
   readonly unreadCounts: Pick<UnreadCounts, 'forRooms'>
@@ -110,7 +111,7 @@ export function createSyncServices(
   parts.bus.subscribe(hiddenInviters)
   parts.bus.subscribe(notifier)
   const reads = createReads(stores)
-  const tail = new EventTail(db, reads)
+  const tail = parts.eventTail
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
   const timelines = new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options)

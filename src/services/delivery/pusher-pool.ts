@@ -8,6 +8,7 @@ import type { TimelinesStore } from '../../storage/stores/timelines.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { Semaphore } from '../../util/semaphore.js'
+import type { EventTail } from '../events/event-tail.js'
 import type { PositionHints, PositionSink } from '../streams/notifier.js'
 import type { PushWork, UserPushes } from './user-pushes.js'
 
@@ -16,6 +17,7 @@ export interface PusherPoolDependencies {
   readonly pushers: PushersStore
   readonly notifications: NotificationsStore
   readonly timelines: Pick<TimelinesStore, 'listStream'>
+  readonly tail: Pick<EventTail, 'between'>
   readonly events: EventsStore
   readonly cursors: StreamCursorsStore
   readonly userPushes: Pick<UserPushes, 'run'>
@@ -140,10 +142,11 @@ export class PusherPool implements PositionSink {
 
   /** By user the rooms in which there may be news. */
   async #concerned(after: number, upTo: number): Promise<Map<UserId, Set<number>>> {
-    const { db, timelines, events, notifications } = this.#deps
+    const { db, timelines, tail, events, notifications } = this.#deps
     const concerned = new Map<UserId, Set<number>>()
     if (after >= upTo) return concerned
-    const rows = await timelines.listStream(db.reader, after, upTo)
+    const slice = await tail.between(after, upTo)
+    const rows = slice?.events ?? (await timelines.listStream(db.reader, after, upTo))
     const stored = await events.getByNids(
       db.reader,
       rows.map(({ eventNid }) => eventNid),

@@ -7,6 +7,7 @@ import type { StreamIdGenerator } from '../../storage/streams/stream-id-generato
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { nextTurn } from '../../util/clock.js'
 import type { PositionSink } from '../streams/notifier.js'
+import type { EventTail } from './event-tail.js'
 import { toStored } from './pending-events.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
 import type { SnapshotBuilder } from './snapshot-builder.js'
@@ -43,6 +44,7 @@ interface Parts {
   readonly builder: SnapshotBuilder
   readonly heads: RoomHeads
   readonly positions: PositionSink
+  readonly tail: Pick<EventTail, 'offer'>
 }
 
 /**
@@ -164,6 +166,9 @@ export class EventPersister {
       this.#parts.events.remember(toStored(write))
       if (write.authPosition) this.#parts.graph.remember(write.eventNid, write.authPosition)
       this.#parts.builder.committed(write.snapshots)
+      const { eventNid, streamOrdering } = write
+      if (write.kind !== 'live' || streamOrdering === null || write.stateChanges.length > 0) continue
+      this.#parts.tail.offer({ roomNid: write.room.roomNid, eventNid, streamOrdering })
     }
   }
 

@@ -7,6 +7,7 @@ import type { RoomServersStore, StreamedEvent } from '../../storage/stores/room-
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
 import type { Clock, Timer } from '../../util/clock.js'
+import type { EventTail } from '../events/event-tail.js'
 import type { RoomState } from '../events/room-state.js'
 import type { PositionSink } from '../streams/notifier.js'
 import { withoutUnsigned } from './destination-queue.js'
@@ -20,6 +21,7 @@ interface Dependencies {
   readonly serverName: ServerName
   readonly store: RoomServersStore
   readonly events: EventsStore
+  readonly tail: Pick<EventTail, 'between'>
   readonly relayed: RelayedEventsStore
   readonly positions: FederationPositionsStore
   readonly roomState: Pick<RoomState, 'getStateEventAt'>
@@ -129,10 +131,9 @@ export class EventFeed implements PositionSink {
   }
 
   async #step(target: number): Promise<void> {
-    const { db, store, events, roomServers, sender } = this.#deps
+    const { db, events, roomServers, sender } = this.#deps
     const after = roomServers.position
-    const streamed = await store.listEvents(db.reader, { after, upTo: target }, BATCH)
-    const upTo = streamed.length < BATCH ? target : streamed.at(-1)!.streamOrdering
+    const { streamed, upTo } = await this.#listEvents(after, target)
     const origins = await this.#originsOf(streamed)
     const wanted = streamed.filter((event) => origins.has(event.eventNid) || isOwnMembership(event))
     const stored = await events.getByNids(
@@ -155,6 +156,27 @@ export class EventFeed implements PositionSink {
     await sender.addPdus(addressed)
     this.#watermark.advance(upTo)
     this.#scheduleWrite()
+  }
+
+  /** Accepted events after a position, from memory where they are new; `upTo`: as far as they are all there. */
+  async #listEvents(after: number, target: number): Promise<{ streamed: StreamedEvent[]; upTo: number }> {
+    const { db, store, events, tail } = this.#deps
+    const slice = await tail.between(after, target)
+    if (slice === undefined || slice.events.length > BATCH) {
+      const streamed = await store.listEvents(db.reader, { after, upTo: target }, BATCH)
+      return { streamed, upTo: streamed.length < BATCH ? target : streamed.at(-1)!.streamOrdering }
+    }
+    const stored = await events.getByNids(
+      db.reader,
+      slice.events.map(({ eventNid }) => eventNid),
+    )
+    const streamed = slice.events.flatMap((row) => {
+      const found = stored.get(row.eventNid)
+      if (found?.rejected !== null || found.softFailed) return []
+      const { sender, type, stateKey } = found.event
+      return [{ ...row, sender, type, stateKey }]
+    })
+    return { streamed, upTo: target }
   }
 
   #tellOfJoin(streamed: StreamedEvent, { event }: StoredEvent, servers: EventServers): void {

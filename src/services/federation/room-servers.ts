@@ -4,6 +4,7 @@ import type { Database, Query } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { RoomServersStore, StreamedEvent } from '../../storage/stores/room-servers.js'
 import type { StateDelta, StateDeltasStore } from '../../storage/stores/state-deltas.js'
+import type { EventTail } from '../events/event-tail.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
 import { upTo as boundedTo } from '../../util/lru-bounds.js'
 import { Semaphore } from '../../util/semaphore.js'
@@ -21,6 +22,7 @@ interface Dependencies {
   readonly store: RoomServersStore
   readonly deltas: StateDeltasStore
   readonly events: EventsStore
+  readonly tail: Pick<EventTail, 'between'>
   /** Rooms whose members are not all known: the servers that were named instead. */
   readonly partialRooms: Pick<PartialRooms, 'get'>
 }
@@ -143,9 +145,9 @@ export class RoomServers {
     upTo: number,
   ): Promise<{ changes: CountChange[]; crowded: ReadonlySet<number> }> {
     const q = this.#deps.db.reader
-    const deltas = (await this.#deps.deltas.listStream(q, after, upTo)).filter(
-      (delta) => isMember(delta) && this.#rooms.has(delta.roomNid),
-    )
+    const slice = await this.#deps.tail.between(after, upTo)
+    const all = slice?.deltas ?? (await this.#deps.deltas.listStream(q, after, upTo))
+    const deltas = all.filter((delta) => isMember(delta) && this.#rooms.has(delta.roomNid))
     const crowded = crowdedRooms(deltas)
     const changes = await this.#toChanges(
       q,

@@ -50,7 +50,9 @@ export class DirectoryUsers implements PositionSink {
     this.#deps = deps
     const { clock, onError } = deps
     const run = async (signal: AbortSignal): Promise<void> => {
-      while (!signal.aborted && (await this.#takeIn())) continue
+      // What comes while this runs is taken in by the next run, together.
+      const target = deps.eventStream.position()
+      while (!signal.aborted && (await this.#takeIn(target))) continue
     }
     this.#runs = new DelayedRuns({ clock, onError, delayMs: DELAY_MS, run })
   }
@@ -75,12 +77,12 @@ export class DirectoryUsers implements PositionSink {
     for (let round = 0; round < MAX_BATCHES_OF_SEARCH; round++) if (!(await this.#takeIn())) return
   }
 
-  /** One batch; false when there was nothing to do. */
-  #takeIn(): Promise<boolean> {
+  /** One batch; false when there was nothing to do, but for what lies behind a position. */
+  #takeIn(until = Infinity): Promise<boolean> {
     return this.#flights.run('take in', async () => {
       const { db, profiles, userDirectory, eventStream } = this.#deps
       const changes = await profiles.listChanges(db.reader, 1)
-      const isBehind = (await userDirectory.getPosition(db.reader)) < eventStream.position()
+      const isBehind = (await userDirectory.getPosition(db.reader)) < Math.min(until, eventStream.position())
       if (changes.length === 0 && !isBehind) return false
       const target = eventStream.position()
       await db.write('update_user_directory', async (tx) => {

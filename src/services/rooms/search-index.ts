@@ -74,11 +74,12 @@ export class SearchIndex implements PositionSink {
     }
   }
 
-  /** Until there is nothing to do. Events that come meanwhile are taken in too. */
+  /** Until there is nothing to do; events that come meanwhile are left to the next run, which takes them in together. */
   async #run(signal: AbortSignal): Promise<void> {
     const { db, clock, eventSearch, eventStream } = this.#deps
+    const target = eventStream.position()
     while (!signal.aborted) {
-      if ((await eventSearch.getPosition(db.reader)).newest < eventStream.position()) {
+      if ((await eventSearch.getPosition(db.reader)).newest < target) {
         await this.#flights.run('newer', () => this.#indexNewer())
       } else if (await this.#indexOlder()) {
         await clock.sleep(PAUSE_MS, signal)

@@ -5,7 +5,7 @@ import type { EventFilter } from '../../protocol/event-filter.js'
 import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import { formatPaginationToken, type PaginationToken } from '../../protocol/pagination-token.js'
 import type { EventVisibility } from '../events/event-visibility.js'
-import type { TailSlice } from './event-tail.js'
+import type { TailSlice } from '../events/event-tail.js'
 
 /** The end of a room's timeline that is wanted. */
 export interface TimelineRequest {

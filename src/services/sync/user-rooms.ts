@@ -5,7 +5,7 @@ import type { MembershipChange, MembershipChangesStore } from '../../storage/sto
 import type { Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
-import type { EventTail } from './event-tail.js'
+import type { EventTail } from '../events/event-tail.js'
 
 /** A room that a user is in, is invited to, or knocks at. */
 export interface UserRoom {

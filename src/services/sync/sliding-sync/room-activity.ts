@@ -1,6 +1,6 @@
 import type { Database, Query } from '../../../storage/database.js'
 import type { SlidingSyncRoomsStore } from '../../../storage/stores/sliding-sync-rooms.js'
-import type { EventTail } from '../event-tail.js'
+import type { EventTail } from '../../events/event-tail.js'
 
 interface Parts {
   readonly db: Database

@@ -5,7 +5,7 @@ import type { StateDelta, StateDeltasStore } from '../../../storage/stores/state
 import { EventFilter } from '../../../protocol/event-filter.js'
 import type { UserId } from '../../../protocol/ids.js'
 import { formatPaginationToken } from '../../../protocol/pagination-token.js'
-import type { EventTail, TailSlice } from '../event-tail.js'
+import type { EventTail, TailSlice } from '../../events/event-tail.js'
 import type { SyncViewer } from '../sync-request.js'
 import type { Timeline, TimelineLoader } from '../timeline-loader.js'
 import type { Connection, ConnectionChanges } from './connection.js'

@@ -39,6 +39,7 @@ forEachDatabase('RoomServers', (open) => {
       db,
       store: new RoomServersStore(),
       deltas: new StateDeltasStore(),
+      tail: { between: () => Promise.resolve(undefined) },
       events: events as EventsStore,
       partialRooms: { get: () => partial && { roomNid: ROOM, joinNid: 1, servers: partial } },
     })

@@ -26,10 +26,13 @@ interface Parts {
 const START_EVENTS = 1_000
 /** A longer stretch is not read as a whole: what lies in it is looked up room by room. */
 const MAX_STEP = 10_000
+/** Events that are told of and have not become part of the tail, because nobody follows or something lies between. */
+const MAX_OFFERED = 5_000
 
 /**
  * The end of the events stream in memory, shared by all who follow it: a new event costs two statements in all, however
- * many users wait for it. What is committed at or below a position never changes, so nothing is ever invalidated.
+ * many users wait for it, and none where the writer has told of it. What is committed at or below a position never
+ * changes, so nothing is ever invalidated.
  */
 export class EventTail {
   readonly #db: Database
@@ -40,6 +43,8 @@ export class EventTail {
   /** Everything after `floor`, up to and including `top`, is here. */
   #floor: number | undefined
   #top = 0
+  /** Events after `top` that come without changes of state, by position. */
+  readonly #offered = new Map<number, StreamRow>()
   #reading: Promise<void> | undefined
 
   constructor(db: Database, parts: Parts, options: EventTailOptions = { maxEvents: 20_000 }) {
@@ -55,11 +60,38 @@ export class EventTail {
   async between(after: number, upTo: number): Promise<TailSlice | undefined> {
     if (after >= upTo) return NOTHING
     while (upTo > this.#top) {
+      if (this.#reading === undefined && this.#takeOffered(upTo)) break
       this.#reading ??= this.#read(upTo).finally(() => (this.#reading = undefined))
       await this.#reading
     }
     if (this.#floor === undefined || after < this.#floor) return undefined
     return { events: slice(this.#events, after, upTo), deltas: slice(this.#deltas, after, upTo) }
+  }
+
+  /**
+   * A writer in this process has committed an event that has changed nothing about state. Whether positions between are
+   * missing need not be known: then the tail is read.
+   */
+  offer(row: StreamRow): void {
+    if (row.streamOrdering <= this.#top) return
+    if (this.#offered.size >= MAX_OFFERED) this.#offered.clear()
+    this.#offered.set(row.streamOrdering, row)
+  }
+
+  /** Whether everything up to a position was offered, and now is part of the tail. */
+  #takeOffered(upTo: number): boolean {
+    if (this.#floor === undefined || upTo - this.#top > this.#offered.size) return false
+    const rows: StreamRow[] = []
+    for (let position = this.#top + 1; position <= upTo; position++) {
+      const row = this.#offered.get(position)
+      if (row === undefined) return false
+      rows.push(row)
+    }
+    this.#events.push(...rows)
+    this.#top = upTo
+    for (const { streamOrdering } of rows) this.#offered.delete(streamOrdering)
+    this.#trim()
+    return true
   }
 
   async #read(upTo: number): Promise<void> {
@@ -80,6 +112,7 @@ export class EventTail {
       this.#deltas = deltas
     }
     this.#top = upTo
+    for (const position of this.#offered.keys()) if (position <= upTo) this.#offered.delete(position)
     this.#trim()
   }
 

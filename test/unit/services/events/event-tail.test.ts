@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { EventTail } from '../../../../src/services/sync/event-tail.js'
+import fc from 'fast-check'
+import { EventTail } from '../../../../src/services/events/event-tail.js'
 import type { UserId } from '../../../../src/protocol/ids.js'
 import type { Database } from '../../../../src/storage/database.js'
 import { StateDeltasStore } from '../../../../src/storage/stores/state-deltas.js'
@@ -55,6 +56,44 @@ forEachDatabase('EventTail', (open) => {
     expect((await tail.between(last, next!))?.events).to.have.lengthOf(1)
     await tail.between(positions[0]!, next!)
     expect(reads).to.equal(2)
+  })
+
+  /** What a writer tells of the events at these positions. */
+  async function offer(tail: EventTail, positions: readonly number[]): Promise<void> {
+    const rows = await new TimelinesStore().listStream(db.reader, 0, Number.MAX_SAFE_INTEGER)
+    for (const row of rows) if (positions.includes(row.streamOrdering)) tail.offer(row)
+  }
+
+  it('reads nothing of what it is told, in whatever order', async () => {
+    const tail = tailOf()
+    const [start] = await say(1)
+    await tail.between(start! - 1, start!)
+    const positions = await say(4)
+    await offer(tail, [...positions].reverse())
+    const slice = await tail.between(start!, positions[3]!)
+    expect(slice?.events.map(({ streamOrdering }) => streamOrdering)).to.deep.equal(positions)
+    expect(reads).to.equal(1)
+  })
+
+  it('reads where it was not told of all', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 6 }),
+        async (steps) => {
+          const tail = tailOf()
+          const [start] = await say(1)
+          await tail.between(start! - 1, start!)
+          const positions = await say(steps.length)
+          for (const [index, [isTold, isAsked]] of steps.entries()) {
+            if (isTold) await offer(tail, [positions[index]!])
+            if (isAsked) await tail.between(start!, positions[index]!)
+          }
+          const slice = await tail.between(start!, positions.at(-1)!)
+          expect(slice?.events.map(({ streamOrdering }) => streamOrdering)).to.deep.equal(positions)
+        },
+      ),
+      { numRuns: 30 },
+    )
   })
 
   it('has nothing to say about an empty stretch', async () => {
