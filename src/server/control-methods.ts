@@ -1,4 +1,5 @@
 import type { JsonObject } from '../util/json.js'
+import { createAdministrationMethods } from './administration-methods.js'
 import type { ControlMethods } from './control-socket.js'
 import { ControlError } from './control-connection.js'
 
@@ -10,12 +11,15 @@ export interface ControlMethodParts {
   readonly uptimeMs: () => number
   /** What SIGHUP does; gives what there is to warn of. Undefined where the server was started without files. */
   readonly reload: (() => Promise<readonly string[]>) | undefined
+  readonly services: Parameters<typeof createAdministrationMethods>[0]
 }
 
 /** All that commands can ask of a running server, by name. */
 export function createControlMethods(parts: ControlMethodParts): ControlMethods {
-  const { serverName, version, uptimeMs, reload } = parts
+  const { serverName, version, uptimeMs, reload, services } = parts
   return {
+    ...createAdministrationMethods(services),
+
     /** Who answers: `{pid, serverName, version, uptimeMs}`. */
     ping: (): Promise<JsonObject> =>
       Promise.resolve({ pid: process.pid, serverName, version, uptimeMs: uptimeMs() }),

@@ -195,6 +195,7 @@ export class Homeserver implements AsyncDisposable {
         version: programVersion(),
         uptimeMs: () => clock.now() - startedTs,
         reload: rereadConfig,
+        services: this.services,
       }),
     )
   }

@@ -1,4 +1,4 @@
-import { invalidParam, notFound } from '../../protocol/errors.js'
+import { invalidParam, MatrixError, notFound } from '../../protocol/errors.js'
 import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
@@ -18,7 +18,7 @@ export interface AccountAdministrationDependencies {
   readonly devices: Devices
   readonly tokens: Pick<AccessTokens, 'forgetUser' | 'revokeForUser'>
   readonly passwords: Passwords
-  readonly deactivation: Pick<AccountDeactivation, 'deactivate' | 'settle'>
+  readonly deactivation: Pick<AccountDeactivation, 'deactivate' | 'resume' | 'settle'>
   readonly serverName: ServerName
 }
 
@@ -65,12 +65,20 @@ export class AccountAdministration {
 
   /**
    * Ends an account for good; see `AccountDeactivation`. Resolves when the user has left all rooms. Doing it again takes
-   * up what was interrupted, and `erase` what was not asked for before.
+   * up what was interrupted, and `erase` what was not asked for before. Throws `M_UNKNOWN` where a room could not be
+   * left: the account has ended, and the rooms are left at the next start.
    */
   async deactivate(userId: UserId, options: { erase: boolean }): Promise<void> {
+    const { db, users, deactivation } = this.#deps
     this.#checkLocal(userId)
-    await this.#deps.deactivation.deactivate(userId, options)
-    await this.#deps.deactivation.settle()
+    const isPending = async (): Promise<boolean> =>
+      (await users.listPendingDeactivations(db.reader)).includes(userId)
+    await deactivation.deactivate(userId, options)
+    await deactivation.settle()
+    if (await isPending()) await deactivation.resume()
+    if (await isPending()) {
+      throw new MatrixError('M_UNKNOWN', `${userId} is deactivated, but could not leave all rooms yet`)
+    }
   }
 
   /**

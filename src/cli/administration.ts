@@ -1,0 +1,81 @@
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { parseUserId, userIdOf, type UserId } from '../protocol/ids.js'
+import type { AdministrationMethod } from '../server/administration-methods.js'
+import type { createAdministrationTools } from '../server/wire-administration.js'
+import type { JsonObject, JsonValue } from '../util/json.js'
+import { CommandFailure, UsageError } from './base-command.js'
+import { withDatabase } from './with-database.js'
+
+export type AdministrationTools = ReturnType<typeof createAdministrationTools>
+
+/** The configuration in these files. Throws a `ConfigError`. */
+export async function loadForAdministration(paths: readonly string[]): Promise<HomeserverConfig> {
+  const { loadConfig } = await import('../config/load.js')
+  return (await loadConfig(paths)).config
+}
+
+/**
+ * Has something changed: by the server of the configuration if it runs, so that it knows; otherwise here, with the same
+ * services. Throws a `CommandFailure` with the reason where it is refused.
+ */
+export async function administrate(
+  config: HomeserverConfig,
+  method: AdministrationMethod,
+  params: JsonObject,
+): Promise<JsonObject> {
+  const { withRunningServer } = await import('./control-client.js')
+  const answer = await withRunningServer(config, (client) => client.call(method, params))
+  return (answer ?? (await administrateOffline(config, method, params))) as JsonObject
+}
+
+async function administrateOffline(
+  config: HomeserverConfig,
+  method: AdministrationMethod,
+  params: JsonObject,
+): Promise<JsonValue> {
+  const [{ withOfflineHomeserver }, { createAdministrationMethods }] = await Promise.all([
+    import('../server/offline-homeserver.js'),
+    import('../server/administration-methods.js'),
+  ])
+  return expected(() =>
+    withOfflineHomeserver(config, ({ services }) => createAdministrationMethods(services)[method](params)),
+  )
+}
+
+/**
+ * Reads what administrators want to know from the database itself; the server need not run, and may. Throws a
+ * `CommandFailure` with the reason where there is nothing to read.
+ */
+export async function withAdministrationTools<T>(
+  paths: readonly string[],
+  work: (tools: AdministrationTools, config: HomeserverConfig) => Promise<T>,
+): Promise<T> {
+  const [{ createAdministrationTools }, { migrate }] = await Promise.all([
+    import('../server/wire-administration.js'),
+    import('../storage/migrator.js'),
+  ])
+  const config = await loadForAdministration(paths)
+  return withDatabase(paths, async (db) => {
+    await migrate(db)
+    return expected(() => work(createAdministrationTools(db, config), config))
+  })
+}
+
+/** The user that `alice` or `@alice:example.org` stands for. Throws a `UsageError`. */
+export function toUserId(given: string, { server }: Pick<HomeserverConfig, 'server'>): UserId {
+  const text = given.startsWith('@') ? given : userIdOf(given, server.serverName)
+  const userId = parseUserId(text)
+  if (userId === undefined) throw new UsageError(`${given} is neither a user ID nor a localpart`)
+  return userId
+}
+
+/** What services refuse is for people; everything else is our own fault, and keeps its stack. */
+async function expected<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { name, message } = error as Error
+    if (name === 'MatrixError' || name === 'ControlError') throw new CommandFailure(message, { cause: error })
+    throw error
+  }
+}
