@@ -159,31 +159,22 @@ export class RemoteDeviceLists {
     const { userId, streamId, previousIds } = update
     return db.write('update_device_list', async (tx) => {
       const list = await remoteDevices.getList(tx, userId)
-      if (list === undefined) {
-        // Nobody has asked for it yet: there is nothing to keep up, but clients may have learnt of it elsewhere.
-        if (!isWithoutKeys(update)) await this.#recordChange(tx, userId)
-        return false
-      }
+      // Nobody has asked for it yet: there is nothing to keep up, but clients may have learnt of it elsewhere.
+      await this.#recordChange(tx, userId)
+      if (list === undefined) return false
       const follows =
         streamId !== undefined &&
         previousIds.length > 0 &&
         previousIds.every((id) => id === list.streamId || this.#seen.has(seenKey(userId, id)))
       if (list.isStale || !follows) {
-        await this.#recordChange(tx, userId)
         await remoteDevices.markStale(tx, userId)
         return true
       }
-      if (!isWithoutKeys(update) || (await this.#knows(tx, update))) await this.#recordChange(tx, userId)
       await this.#storeDevice(tx, update)
       if (isNewer(streamId, list.streamId)) await remoteDevices.setStreamId(tx, userId, streamId)
       tx.afterCommit(() => this.#seen.set(seenKey(userId, streamId), true))
       return false
     })
-  }
-
-  async #knows(tx: Tx, { userId, deviceId }: DeviceUpdate): Promise<boolean> {
-    const known = await this.#deps.remoteDevices.listDevices(tx, [userId])
-    return known.some((device) => device.deviceId === deviceId)
   }
 
   async #storeDevice(tx: Tx, { userId, deviceId, isDeleted, content }: DeviceUpdate): Promise<void> {
@@ -240,11 +231,6 @@ function parseUpdate(content: JsonObject): DeviceUpdate | undefined {
     isDeleted: content['deleted'] === true,
     content,
   }
-}
-
-/** A device that has no keys yet: where it was not known before, clients have nothing to look at. */
-function isWithoutKeys({ isDeleted, content }: DeviceUpdate): boolean {
-  return !isDeleted && content['keys'] === undefined
 }
 
 function isNewer(streamId: string, than: string | undefined): boolean {

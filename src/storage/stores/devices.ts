@@ -132,6 +132,20 @@ export class DevicesStore {
     return new Set(rows.map((row) => row.user_id as UserId))
   }
 
+  /** The devices of these users that changed after a position; '' stands for cross-signing keys. By primary key prefix. */
+  async listChangedSince(
+    q: Query,
+    userIds: readonly UserId[],
+    after: number,
+  ): Promise<{ userId: UserId; deviceId: DeviceId }[]> {
+    const rows = await q.all<{ user_id: string; device_id: string }>(
+      `SELECT user_id, device_id FROM device_list_changes
+       WHERE ${q.dialect.anyOf('user_id', 'text')} AND stream_id > ?`,
+      [q.dialect.list(userIds), after],
+    )
+    return rows.map((row) => ({ userId: row.user_id as UserId, deviceId: row.device_id as DeviceId }))
+  }
+
   /** Everybody whose devices changed in `(from, to]`. Index device_list_changes_stream. */
   async listAllChangedUsers(q: Query, from: number, to: number): Promise<Set<UserId>> {
     if (from >= to) return new Set()

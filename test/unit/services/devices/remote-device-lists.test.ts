@@ -112,20 +112,18 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     expect(b?.displayName).to.equal('b')
   })
 
-  it('tells clients of devices that have keys, or had some', async () => {
+  it('tells clients of every update, whether the device has keys yet or not', async () => {
     await update({ device_id: 'B', stream_id: 3, prev_id: [] })
-    expect(woken).to.deep.equal([])
-    await update({ device_id: 'B', stream_id: 4, prev_id: [3], keys: keysOf('B') })
     expect(woken).to.have.length(1)
     await lists.fetch(BOB)
     await update({ device_id: 'C', stream_id: 6, prev_id: [5] })
-    expect([woken.length, await isFresh(), stale]).to.deep.equal([1, true, []])
+    expect([woken.length, await isFresh(), stale]).to.deep.equal([2, true, []])
     await update({ device_id: 'C', stream_id: 7, prev_id: [6], keys: keysOf('C') })
-    expect([woken.length, await known()]).to.deep.equal([2, ['A', 'C']])
+    expect([woken.length, await known()]).to.deep.equal([3, ['A', 'C']])
     await update({ device_id: 'A', stream_id: 8, prev_id: [7] })
-    expect([woken.length, await known()]).to.deep.equal([3, ['C']])
+    expect([woken.length, await known()]).to.deep.equal([4, ['C']])
     await update({ device_id: 'D', stream_id: 10, prev_id: [9] })
-    expect([woken.length, stale]).to.deep.equal([4, [BOB]])
+    expect([woken.length, stale]).to.deep.equal([5, [BOB]])
   })
 
   for (const [title, content] of Object.entries<JsonObject>({

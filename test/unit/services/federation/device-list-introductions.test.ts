@@ -7,15 +7,25 @@ const ALICE = '@alice:hs.test' as UserId
 const ROOM = 1
 const OTHER_ROOM = 2
 
-/** Introductions among rooms whose servers are told by name; `introduced` has the users, one entry a time. */
-function create(rooms: Record<number, string[]>): {
+interface Scene {
+  /** The servers in rooms. */
+  readonly rooms: Record<number, string[]>
+  /** The user's devices, and whether they have keys. */
+  readonly devices?: Record<string, boolean>
+  readonly isCrossSigned?: boolean
+}
+
+/** Introductions among rooms whose servers are told by name; `introduced` has a user's devices for each time. */
+function create({ rooms, devices = { PHONE: true, BOT: false }, isCrossSigned = false }: Scene): {
   introductions: DeviceListIntroductions
-  introduced: UserId[]
+  introduced: string[][]
   complete: (roomNid: number) => Promise<void>
+  change: (deviceId: string) => void
   partial: Set<number>
 } {
-  const introduced: UserId[] = []
+  const introduced: string[][] = []
   const partial = new Set<number>()
+  const changes: string[] = []
   let position = 0
   let completed: number[] = []
   const db = { reader: {}, write: (_name: string, write: (tx: unknown) => unknown) => write({}) }
@@ -30,16 +40,33 @@ function create(rooms: Record<number, string[]>): {
         Promise.resolve(new Map([...nids].map((nid) => [nid, new Set((rooms[nid] ?? []) as ServerName[])]))),
     },
     devices: {
-      list: () => Promise.resolve([{ deviceId: 'A' as DeviceId }] as never),
-      recordChange: (_tx, userId) => {
-        introduced.push(userId)
+      list: () => Promise.resolve(Object.keys(devices).map((deviceId) => ({ deviceId })) as never),
+      recordChange: (_tx, _userId, deviceIds) => {
+        if (deviceIds.length > 0) introduced.push([...deviceIds])
         return Promise.resolve()
       },
     },
-    crossSigning: { isSetUp: () => Promise.resolve(false) },
+    deviceStore: {
+      listChangedSince: (_q, _users, after) =>
+        Promise.resolve(
+          changes.slice(after).map((deviceId) => ({ userId: ALICE, deviceId: deviceId as DeviceId })),
+        ),
+    },
+    localKeys: {
+      describe: (users) => {
+        const described = Object.entries(devices).map(([deviceId, hasKeys]): [DeviceId, never] => [
+          deviceId as DeviceId,
+          { keys: hasKeys ? {} : undefined, displayName: undefined } as never,
+        ])
+        const keys = { devices: new Map(described), master: isCrossSigned ? {} : undefined }
+        return Promise.resolve(new Map(users.map((userId) => [userId, { ...keys, selfSigning: undefined }])))
+      },
+    },
+    crossSigning: { isSetUp: () => Promise.resolve(isCrossSigned) },
     members: { sampleLocalMembers: () => Promise.resolve([ALICE]) },
     partialRooms: { completedBetween: () => completed, isPartial: (roomNid) => partial.has(roomNid) },
     eventStream: { position: () => position },
+    deviceListStream: { position: () => changes.length },
     onError: (error) => {
       throw error
     },
@@ -52,39 +79,50 @@ function create(rooms: Record<number, string[]>): {
     introductions.onNewPosition('events')
     await introductions.stop()
   }
-  return { introductions, introduced, complete, partial }
+  return { introductions, introduced, complete, change: (deviceId) => changes.push(deviceId), partial }
 }
 
 describe('DeviceListIntroductions', () => {
   it('makes devices known where a server is new to the user', async () => {
-    const { introductions, introduced } = create({ [ROOM]: ['a.test', 'b.test'], [OTHER_ROOM]: ['a.test'] })
+    const rooms = { [ROOM]: ['a.test', 'b.test'], [OTHER_ROOM]: ['a.test'] }
+    const { introductions, introduced } = create({ rooms })
     await introductions.onJoined(ALICE, { roomNid: ROOM })
-    expect(introduced).to.deep.equal([ALICE])
+    expect(introduced).to.deep.equal([['PHONE', 'BOT']])
     await introductions.onJoined(ALICE, { roomNid: OTHER_ROOM })
     expect(introduced).to.have.length(1)
   })
 
-  it('does so once where all servers were known before the members', async () => {
-    const { introductions, introduced, complete, partial } = create({ [ROOM]: ['a.test'] })
-    partial.add(ROOM)
-    await introductions.onJoined(ALICE, { roomNid: ROOM })
-    await complete(ROOM)
-    expect(introduced).to.deep.equal([ALICE])
+  it('waits for the members of a room, and then tells of what has keys', async () => {
+    const scene = create({ rooms: { [ROOM]: ['a.test'] }, isCrossSigned: true })
+    scene.partial.add(ROOM)
+    await scene.introductions.onJoined(ALICE, { roomNid: ROOM })
+    expect(scene.introduced).to.deep.equal([])
+    await scene.complete(ROOM)
+    expect(scene.introduced).to.deep.equal([['PHONE', '']])
   })
 
-  it('does so again where the members show another server', async () => {
-    const rooms = { [ROOM]: ['a.test'] }
-    const { introductions, introduced, complete, partial } = create(rooms)
-    partial.add(ROOM)
-    await introductions.onJoined(ALICE, { roomNid: ROOM })
-    rooms[ROOM] = ['a.test', 'b.test']
-    await complete(ROOM)
-    expect(introduced).to.deep.equal([ALICE, ALICE])
+  it('tells of nothing where no device has keys', async () => {
+    const scene = create({ rooms: { [ROOM]: ['a.test'] }, devices: { BOT: false } })
+    scene.partial.add(ROOM)
+    await scene.introductions.onJoined(ALICE, { roomNid: ROOM })
+    await scene.complete(ROOM)
+    expect(scene.introduced).to.deep.equal([])
   })
 
-  it('does so when a room is whole that was joined before the start', async () => {
-    const { introduced, complete } = create({ [ROOM]: ['a.test'] })
+  it('tells again what changed while the members were not known, and nothing from before', async () => {
+    const rooms = { [ROOM]: ['a.test'], [OTHER_ROOM]: ['a.test'] }
+    const scene = create({ rooms })
+    scene.change('BOT')
+    scene.partial.add(ROOM)
+    await scene.introductions.onJoined(ALICE, { roomNid: ROOM })
+    scene.change('PHONE')
+    await scene.complete(ROOM)
+    expect(scene.introduced).to.deep.equal([['PHONE']])
+  })
+
+  it('tells of what has keys when a room is whole that was joined before the start', async () => {
+    const { introduced, complete } = create({ rooms: { [ROOM]: ['a.test'] } })
     await complete(ROOM)
-    expect(introduced).to.deep.equal([ALICE])
+    expect(introduced).to.deep.equal([['PHONE']])
   })
 })
