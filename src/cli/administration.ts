@@ -1,5 +1,12 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
-import { parseUserId, userIdOf, type UserId } from '../protocol/ids.js'
+import {
+  parseRoomAlias,
+  parseRoomId,
+  parseUserId,
+  userIdOf,
+  type RoomId,
+  type UserId,
+} from '../protocol/ids.js'
 import type { AdministrationMethod } from '../server/administration-methods.js'
 import type { createAdministrationTools } from '../server/wire-administration.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
@@ -67,6 +74,18 @@ export function toUserId(given: string, { server }: Pick<HomeserverConfig, 'serv
   const userId = parseUserId(text)
   if (userId === undefined) throw new UsageError(`${given} is neither a user ID nor a localpart`)
   return userId
+}
+
+/**
+ * The room of an ID or of an alias of this server. Throws a `UsageError` for what is neither, and a `CommandFailure` for
+ * an alias that is not there.
+ */
+export async function toRoomId(given: string, { roomOverviews }: AdministrationTools): Promise<RoomId> {
+  const alias = parseRoomAlias(given)
+  const roomId = alias === undefined ? parseRoomId(given) : await roomOverviews.findByAlias(alias)
+  if (roomId !== undefined) return roomId
+  if (alias !== undefined) throw new CommandFailure(`${alias} is no alias of this server`)
+  throw new UsageError(`${given} is neither a room ID nor an alias`)
 }
 
 /** What services refuse is for people; everything else is our own fault, and keeps its stack. */

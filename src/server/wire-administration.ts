@@ -5,14 +5,16 @@ import {
   type AccountAdministrationDependencies,
 } from '../services/administration/account-administration.js'
 import { AccountOverviews } from '../services/administration/account-overviews.js'
+import { RoomOverviews } from '../services/administration/room-overviews.js'
 import type { Services } from '../services/services.js'
 import { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { AccountListingStore } from '../storage/stores/account-listing.js'
+import { RoomListingStore } from '../storage/stores/room-listing.js'
 import { createMetrics } from '../telemetry/metrics.js'
 import { createStores, type Stores } from './wire-base.js'
 
-export type AdministrationReaders = Pick<Services, 'accountOverviews'>
+export type AdministrationReaders = Pick<Services, 'accountOverviews' | 'roomOverviews'>
 
 export type AdministrationServices = Pick<Services, 'accountAdministration'> & AdministrationReaders
 
@@ -47,5 +49,6 @@ export function createAdministrationTools(
 function createReaders({ db, serverName }: ReaderParts, stores: Stores): AdministrationReaders {
   return {
     accountOverviews: new AccountOverviews({ ...stores, db, serverName, listing: new AccountListingStore() }),
+    roomOverviews: new RoomOverviews({ ...stores, db, listing: new RoomListingStore() }),
   }
 }

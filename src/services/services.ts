@@ -47,6 +47,7 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
+import type { RoomOverviews } from './administration/room-overviews.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
@@ -163,6 +164,7 @@ export interface Services {
   readonly roomInitialSync: RoomInitialSync
   readonly roomMembers: RoomMembers
   readonly roomMembership: RoomMembership
+  readonly roomOverviews: RoomOverviews
   readonly roomPeeking: RoomPeeking
   readonly roomSending: RoomSending
   readonly roomStateViews: RoomStateViews
