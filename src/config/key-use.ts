@@ -28,7 +28,7 @@ export function refused(reason: string): KeyUse {
 
 /** For old names of what has another one now. */
 export function replacedBy(key: string): KeyUse {
-  return refused(`it is out of date: use ${key}`)
+  return refused(`it is out of date: use ${key} (mxhs check-config --migrate puts it in its place)`)
 }
 
 export function map(keys: KeyTable): KeyUse {

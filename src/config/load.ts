@@ -1,5 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import type { z } from 'zod'
+import type { JsonObject } from '../util/json.js'
 import { checkKeys } from './check-keys.js'
 import type { ConfigNotice, KeyPath } from './config-error.js'
 import { readConfigFiles } from './config-files.js'
@@ -26,6 +28,23 @@ export interface LoadOptions {
  * files the last one counts, as in Synapse. Throws a `ConfigError` that names everything that is wrong.
  */
 export async function loadConfig(paths: readonly string[], options: LoadOptions = {}): Promise<LoadedConfig> {
+  const { config, warnings } = await loadSettings(paths, options)
+  return { config, warnings }
+}
+
+/** A configuration by Synapse's names, beside what it means. */
+export interface LoadedSettings extends LoadedConfig {
+  /** As they stand in the files, with secrets of other sources. */
+  readonly given: JsonObject
+  /** As the sections read them: with defaults, times in milliseconds, sizes in bytes; without what no section reads. */
+  readonly settings: z.output<typeof homeserverConfigSchema>
+}
+
+/** As `loadConfig`, with what the files say. */
+export async function loadSettings(
+  paths: readonly string[],
+  options: LoadOptions = {},
+): Promise<LoadedSettings> {
   const env = options.env ?? process.env
   const files = await readConfigFiles(paths, env)
   const findings = new Findings(files)
@@ -52,7 +71,7 @@ export async function loadConfig(paths: readonly string[], options: LoadOptions 
     warn: (path, message) => findings.add('warning', files.locateKey(path), { path, message }),
   })
   if (findings.hasErrors) throw findings.error()
-  return { config, warnings: findings.warnings }
+  return { config, warnings: findings.warnings, given: values, settings: parsed.data }
 }
 
 /** Where the first of the files lies. */

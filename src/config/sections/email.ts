@@ -46,7 +46,8 @@ export const email = section(
   }),
 )
 
-const mailSettings = group({
+/** What `email` may hold, with its defaults. */
+export const mailSettings = group({
   smtp_host: withDefault(text, 'localhost'),
   smtp_port: optional(integer(1, 65_535)),
   smtp_user: optional(text),

@@ -24,6 +24,7 @@ const SERVED: ReadonlySet<string> = new Set([
   'msc3874_enabled',
   'msc4140_max_delayed_events_per_user',
   'msc4143_enabled',
+  'msc4354_enabled',
 ])
 
 const RENDEZVOUS_MODES = ['off', 'open', 'authenticated'] as const
@@ -71,6 +72,8 @@ export const experimental = section(
       slidingSync: features['msc3575_enabled'] !== false,
       /** `msc4306_enabled`: subscriptions to threads. */
       threadSubscriptions: features['msc4306_enabled'] === true,
+      /** `msc4354_enabled`: events can be told to everybody in a room for a while. */
+      stickyEvents: features['msc4354_enabled'] === true,
       /** `msc3391_enabled`: account data can be removed. */
       accountDataRemoval: features['msc3391_enabled'] === true,
       /** `msc3381_polls_enabled` or `msc3930_enabled`, and `msc4210_enabled`, which takes rules out. */

@@ -25,7 +25,7 @@ const TLS_VERSIONS = {
 
 const tlsVersion = value('one of the versions 1, 1.1, 1.2 and 1.3', (raw) => {
   const version = String(raw)
-  return Object.hasOwn(TLS_VERSIONS, version) ? TLS_VERSIONS[version as keyof typeof TLS_VERSIONS] : undefined
+  return Object.hasOwn(TLS_VERSIONS, version) ? (version as keyof typeof TLS_VERSIONS) : undefined
 })
 
 const domain = value('a server name', (raw) => (typeof raw === 'string' ? parseServerName(raw) : undefined))
@@ -50,7 +50,7 @@ export const federation = section(
     federation_whitelist_endpoint_enabled: withDefault(flag, false),
     federation_custom_ca_list: optional(listOf(text, 'a list of files')),
     federation_certificate_verification_whitelist: withDefault(listOf(text, 'a list of server names'), []),
-    federation_client_minimum_tls_version: withDefault(tlsVersion, 'TLSv1'),
+    federation_client_minimum_tls_version: withDefault(tlsVersion, '1'),
     allow_profile_lookup_over_federation: withDefault(flag, true),
     allow_device_name_lookup_over_federation: withDefault(flag, false),
     rc_federation: group({
@@ -79,7 +79,7 @@ export const federation = section(
     authorityPaths: raw.federation_custom_ca_list,
     /** Whether the certificate of a name need prove nothing. */
     isExemptFromVerification: anyGlob(raw.federation_certificate_verification_whitelist),
-    minTlsVersion: raw.federation_client_minimum_tls_version,
+    minTlsVersion: TLS_VERSIONS[raw.federation_client_minimum_tls_version],
     allowsProfileLookup: raw.allow_profile_lookup_over_federation,
     allowsDeviceNameLookup: raw.allow_device_name_lookup_over_federation,
     inboundLimits: {

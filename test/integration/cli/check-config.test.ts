@@ -1,4 +1,6 @@
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect } from 'chai'
+import { parse } from 'yaml'
 import CheckConfig from '../../../commands/check-config.js'
 import Start from '../../../commands/start.js'
 import { expectCommandJson } from '../../support/command-schemas.js'
@@ -61,6 +63,47 @@ describe('mxhs check-config', () => {
       path: 'frobnicate',
       message: 'unknown key',
     })
+  })
+
+  it('prints what counts, with defaults and without secrets', async () => {
+    const path = scratch.write('homeserver.yaml', `${GOOD}form_secret: hidden\nsession_lifetime: 7d\n`)
+    const { stdout } = await runCommand(CheckConfig, '-c', path, '--print-effective')
+    expect(parse(stdout)).to.deep.include({
+      form_secret: '********',
+      session_lifetime: '7d',
+      bcrypt_rounds: 12,
+    })
+    expect(stdout).to.not.contain('hidden').and.not.contain(KEY.slice(30))
+    const json = await runCommand(CheckConfig, '-c', path, '--print-effective', '--json')
+    const report = expectCommandJson('check-config', json.stdout) as { effective: unknown }
+    expect(report.effective).to.deep.equal(parse(stdout))
+    expectCommandJson('check-config', (await runCommand(CheckConfig, '-c', path, '--json')).stdout)
+  })
+
+  it('replaces keys that are out of date, and keeps the file as it was', async () => {
+    const text = `# mine\n${GOOD}disable_registration: true # why not\n`
+    const path = scratch.write('homeserver.yaml', text)
+    chmodSync(path, 0o640)
+    const shown = await runCommand(CheckConfig, '-c', path, '--migrate')
+    expect(shown).to.deep.equal({
+      stdout: `${path}\n@@ line 5 @@\n-disable_registration: true # why not\n+enable_registration: false\n`,
+      stderr: 'Nothing has been written: --write does it.\n',
+      exitCode: 0,
+    })
+    expect(readFileSync(path, 'utf8')).to.equal(text)
+    const written = await runCommand(CheckConfig, '-c', path, '--migrate', '--write', '--json')
+    const { files } = expectCommandJson('check-config', written.stdout) as { files: { backup: string }[] }
+    expect(files[0]?.backup).to.equal(`${path}.bak`)
+    expect(readFileSync(`${path}.bak`, 'utf8')).to.equal(text)
+    expect(readFileSync(path, 'utf8')).to.equal(`# mine\n${GOOD}enable_registration: false\n`)
+    expect(statSync(path).mode & 0o777).to.equal(0o640)
+    const again = await runCommand(CheckConfig, '-c', path, '--migrate', '--write')
+    expect([again.stdout, again.stderr]).to.deep.equal(['', 'No key is out of date that can be replaced.\n'])
+    writeFileSync(path, 'use_presence: true\npresence: {}\nno_tls: true\n')
+    const more = await runCommand(CheckConfig, '-c', path, '--migrate', '--write')
+    expect(more.stderr).to.contain(`by hand: ${path}:1: use_presence:`).and.contain(`${path}.bak.1`)
+    expect((await runCommand(CheckConfig, '-c', path, '--write')).exitCode).to.equal(2)
+    expect((await runCommand(CheckConfig, '-c', scratch.path('none'), '--migrate')).exitCode).to.equal(1)
   })
 
   it('is what start --check does', async () => {
