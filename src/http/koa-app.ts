@@ -12,7 +12,7 @@ export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
     const response = await pipeline.answer(ctx, view)
     if (ctx.res.destroyed) abandon(ctx, response)
     else write(ctx, response)
-    if (view.compresses) await compress(ctx)
+    if (view.compresses) await compress(ctx, response)
     if (pipeline.isStopping) ctx.set('Connection', 'close')
   })
   // Only connections that break while an answer is sent end here: everything else has become an answer.
@@ -26,12 +26,19 @@ function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void 
   if (body === undefined) ctx.body = status === 204 ? null : ''
   else if ('json' in body) {
     ctx.set('Content-Type', 'application/json')
-    ctx.body = JSON.stringify(body.json)
+    ctx.body = encode(JSON.stringify(body.json))
   } else if ('text' in body) ctx.body = body.text
   else if ('bytes' in body) ctx.body = body.bytes
   else ctx.body = body.stream
   // After the body, whose setter guesses a type and a length.
   ctx.set(headers)
+}
+
+/** From here on it pays that node need not measure a text, join it to the headers, and encode that. */
+const MIN_ENCODED_LENGTH = 16_384
+
+function encode(text: string): string | Buffer {
+  return text.length < MIN_ENCODED_LENGTH ? text : Buffer.from(text)
 }
 
 const gzipAsync = promisify(gzip)
@@ -40,12 +47,14 @@ const MIN_COMPRESSED_LENGTH = 1400
 const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))/i
 
 /** Packs text, for clients that want it. */
-async function compress(ctx: Koa.Context): Promise<void> {
-  const { body } = ctx
-  if (typeof body !== 'string' || body.length < MIN_COMPRESSED_LENGTH) return
+async function compress(ctx: Koa.Context, response: HttpResponse): Promise<void> {
+  const { body } = response
+  if (body === undefined || !('json' in body || 'text' in body)) return
+  const content = ctx.body as string | Buffer
+  if (content.length < MIN_COMPRESSED_LENGTH) return
   ctx.vary('Accept-Encoding')
   if (!ACCEPTS_GZIP.test(ctx.get('Accept-Encoding'))) return
-  ctx.body = await gzipAsync(body)
+  ctx.body = await gzipAsync(content)
   ctx.set('Content-Encoding', 'gzip')
 }
 

@@ -6,7 +6,8 @@ const FACTOR_VARIABLE = 'SYNAPSE_CACHE_FACTOR'
 /** How much is kept in memory. */
 export const caches = section(
   {
-    event_cache_size: withDefault(size, 10 * 1024),
+    // Twice Synapse's: a sync of some hundred rooms needs them all at once.
+    event_cache_size: withDefault(size, 20 * 1024),
     caches: group({
       global_factor: withDefault(quantity, 0.5),
       per_cache_factors: withDefault(mapOf(quantity, 'a map of names of caches and factors'), {}),
@@ -33,11 +34,11 @@ export const caches = section(
       }
     }
     return {
-      /** Multiplies the sizes of all caches; events are counted by `eventCacheSize` alone. */
+      /** Multiplies the sizes of all caches. */
       globalFactor,
       /** By the name of the cache, instead of the global one. */
       perCacheFactors,
-      /** Events in memory. */
+      /** Events in memory, before factors. */
       eventCacheSize: raw.event_cache_size,
       /** How long an entry stays that nobody asks for; undefined: until there is no room. */
       entryTtlMs: raw.caches.expire_caches ? raw.caches.cache_entry_ttl : undefined,
