@@ -1,9 +1,11 @@
-import { parseUserId, type UserId } from '../protocol/ids.js'
+import { parseRoomId, parseUserId, type RoomId, type UserId } from '../protocol/ids.js'
 import type { AccountFlag } from '../services/administration/account-administration.js'
 import type { Services } from '../services/services.js'
 import type { JsonObject } from '../util/json.js'
 import { ControlError } from './control-connection.js'
 import type { ControlMethods } from './control-socket.js'
+
+export type { RoomFinding, RoomRepairReport } from '../services/events/room-repair.js'
 
 const ACCOUNT_FLAGS: readonly AccountFlag[] = ['isAdmin', 'isLocked', 'isSuspended', 'isShadowBanned']
 
@@ -13,7 +15,9 @@ export type AdministrationMethod = keyof ReturnType<typeof createAdministrationM
  * What commands have done by the server that runs or, where none does, by one that is composed for the purpose. Each
  * throws what its service throws, and a `ControlError` for parameters that it cannot be called with.
  */
-export function createAdministrationMethods(services: Pick<Services, 'accountAdministration'>) {
+export function createAdministrationMethods(
+  services: Pick<Services, 'accountAdministration' | 'roomRepair'>,
+) {
   const { accountAdministration: accounts } = services
   return {
     /** `{userId, password, logoutDevices}`; gives `{}`. */
@@ -41,6 +45,14 @@ export function createAdministrationMethods(services: Pick<Services, 'accountAdm
       const deviceId = params['deviceId'] === undefined ? undefined : textOf(params, 'deviceId')
       return { devices: await accounts.logout(userIdOf(params), deviceId) }
     },
+
+    /** `{roomId, dryRun}`; gives a `RoomRepairReport`. */
+    'rooms.repair': async (params: JsonObject): Promise<JsonObject> => {
+      const report = await services.roomRepair.repair(roomIdOf(params), {
+        dryRun: booleanOf(params, 'dryRun'),
+      })
+      return toJson(report)
+    },
   } satisfies ControlMethods
 }
 
@@ -48,6 +60,17 @@ function userIdOf(params: JsonObject): UserId {
   const userId = parseUserId(textOf(params, 'userId'))
   if (userId === undefined) throw badParameter('userId')
   return userId
+}
+
+function roomIdOf(params: JsonObject): RoomId {
+  const roomId = parseRoomId(textOf(params, 'roomId'))
+  if (roomId === undefined) throw badParameter('roomId')
+  return roomId
+}
+
+/** As it goes through the socket: without what is undefined. */
+function toJson(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject
 }
 
 function textOf(params: JsonObject, name: string): string {

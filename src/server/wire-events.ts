@@ -27,6 +27,7 @@ import { RemoteRooms } from '../services/events/remote-rooms.js'
 import { RoomAdopter } from '../services/events/room-adoption.js'
 import { RoomHeads } from '../services/events/room-heads.js'
 import { RoomRegistrar } from '../services/events/room-registrar.js'
+import { RoomRepair } from '../services/events/room-repair.js'
 import { RoomState } from '../services/events/room-state.js'
 import { SentTransactions } from '../services/events/sent-transactions.js'
 import { SnapshotBuilder } from '../services/events/snapshot-builder.js'
@@ -48,11 +49,13 @@ import { MissingEventsStore } from '../storage/stores/missing-events.js'
 import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
+import { RoomRepairStore } from '../storage/stores/room-repair.js'
 import { ServerMembersStore } from '../storage/stores/server-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
 import { StateDeltasStore } from '../storage/stores/state-deltas.js'
 import { StateKeysStore } from '../storage/stores/state-keys.js'
 import { StateSnapshotsStore } from '../storage/stores/state-snapshots.js'
+import { StickyEventsStore } from '../storage/stores/sticky-events.js'
 import { TimelinesStore } from '../storage/stores/timelines.js'
 import type { Clock } from '../util/clock.js'
 import { KeyedMutex } from '../util/keyed-mutex.js'
@@ -89,6 +92,7 @@ export interface EventServices {
   readonly remoteRooms: RemoteRooms
   readonly roomAdopter: RoomAdopter
   readonly partialRooms: PartialRooms
+  readonly roomRepair: RoomRepair
   readonly stateCompletion: StateCompletion
   /** Undefined where nobody is asked what may be said in a room. */
   readonly eventPolicy: ReceivedEventPolicy | undefined
@@ -117,6 +121,7 @@ export function createEventStores(caches: CacheRegistry, options: { eventCacheSi
     missingEvents: new MissingEventsStore(),
     eventStates: new EventStatesStore(),
     partialState: new PartialStateStore(),
+    stickyEvents: new StickyEventsStore(),
   }
 }
 
@@ -154,6 +159,12 @@ export function createEventServices(
     remoteRooms: new RemoteRooms(db, { ...shared, registrar }),
     roomAdopter: new RoomAdopter(db, shared),
     partialRooms,
+    roomRepair: new RoomRepair(db, {
+      ...shared,
+      repair: new RoomRepairStore(),
+      eventStream: streams.events,
+      positions,
+    }),
     stateCompletion: new StateCompletion(db, { ...shared, eventStream: streams.events, positions }),
     eventPolicy: policy && { approve: async (room, event) => policy.approve(await heads.get(room), event) },
     eventSender: new EventSender({

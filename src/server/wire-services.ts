@@ -61,6 +61,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       base.stores,
     ),
     delayedEvents,
+    roomRepair: base.events.roomRepair,
     serverNotices: createServerNotices(
       { ...base.shared, ...base.stores, accountData: people.accounts.accountData },
       { ...rooms, ...base.events },

@@ -43,6 +43,7 @@ import type { Presence } from './ephemeral/presence.js'
 import type { ReadMarkers } from './ephemeral/read-markers.js'
 import type { Receipts } from './ephemeral/receipts.js'
 import type { Typing } from './ephemeral/typing.js'
+import type { RoomRepair } from './events/room-repair.js'
 import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
@@ -166,6 +167,7 @@ export interface Services {
   readonly roomMembership: RoomMembership
   readonly roomOverviews: RoomOverviews
   readonly roomPeeking: RoomPeeking
+  readonly roomRepair: RoomRepair
   readonly roomSending: RoomSending
   readonly roomStateViews: RoomStateViews
   readonly roomSummaries: RoomSummaries

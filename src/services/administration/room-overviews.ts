@@ -187,8 +187,10 @@ export class RoomOverviews {
       for (const row of chunk) {
         const known = facets.get(row.roomNid)
         if (needle !== undefined && !matches(needle, row, known)) continue
-        const key = counts === undefined ? sortKey({ ...known, ...row }, orderBy) : counts.get(row.roomNid)
-        sortable.push({ row, key: key ?? (counts === undefined ? undefined : 0) })
+        const key = isCount(orderBy)
+          ? (counts?.get(row.roomNid) ?? 0)
+          : sortKey({ ...known, ...row }, orderBy)
+        sortable.push({ row, key })
       }
     }
     return sortable

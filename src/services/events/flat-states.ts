@@ -3,7 +3,7 @@ import { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { CurrentStateChange } from '../../storage/stores/current-state-writer.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import { stateKeyOf } from '../../protocol/state-map.js'
+import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import type { PendingEvents } from './pending-events.js'
 import type { StateChangeDescriber } from './state-changes.js'
 import type { StateKeyInterner } from './state-key-interner.js'
@@ -27,11 +27,15 @@ export class FlatStates {
     this.#parts = parts
   }
 
-  /** What makes the flat tables say what a state says. Callers hold the room's lock. */
+  /**
+   * What makes the flat tables say what a state says. `doubted`: pieces that are written anew even if they seem right.
+   * Callers hold the room's lock.
+   */
   async changesTo(
     { roomNid }: RoomRecord,
     target: StateSnapshot,
     pending: PendingEvents,
+    { doubted = [] }: { readonly doubted?: readonly StateKey[] } = {},
   ): Promise<CurrentStateChange[]> {
     const { currentState, interner, changes } = this.#parts
     const entries = await currentState.list(this.#db.reader, roomNid)
@@ -39,6 +43,8 @@ export class FlatStates {
     const before = StateSnapshot.from(
       entries.map(({ type, stateKey, eventNid }) => [keyNids.get(stateKeyOf(type, stateKey))!, eventNid]),
     )
-    return changes.describe(before, target, pending)
+    const unknown = doubted.flatMap((key) => keyNids.get(key) ?? [])
+    const known = before.with(new Map(unknown.map((keyNid) => [keyNid, undefined])))
+    return changes.describe(known, target, pending)
   }
 }
