@@ -6,6 +6,7 @@ import type { Database, Query, Tx } from './database.js'
 import type { ConnectionLease, SqlResult, SqlStatement } from './sql-connection.js'
 import type { Dialect } from './dialect.js'
 import { SqlQuery, SqlTx, TransactionQuery, type QuerySupport, type TxHooks } from './sql-query.js'
+import { StatementTally } from './statement-tally.js'
 import { TransactionScope } from './transaction-scope.js'
 
 /** How often a transaction that the database turned away is tried in all. */
@@ -56,7 +57,8 @@ export class SqlDatabase implements Database {
     this.engine = engine
     this.#context = context
     this.dialect = engine.dialect
-    this.#support = { dialect: engine.dialect, knex: engine.builder, insertSql: new Map() }
+    const tally = new StatementTally(context.metrics)
+    this.#support = { dialect: engine.dialect, knex: engine.builder, insertSql: new Map(), tally }
     this.reader = new SqlQuery(this.#support, (statement) => this.#track(this.#single(statement)))
     this.#transactionTime = context.metrics.histogram({
       name: 'synapse_storage_transaction_time',

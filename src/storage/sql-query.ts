@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { InsertOptions, Query, Row, SqlValue, Tx } from './database.js'
 import type { Dialect, StatementGroup } from './dialect.js'
 import type { SqlResult, SqlStatement } from './sql-connection.js'
+import type { StatementTally } from './statement-tally.js'
 import type { TransactionScope } from './transaction-scope.js'
 import { chunkRows, insertKey, lastByKey, type InsertRow } from './insert-rows.js'
 
@@ -14,17 +15,21 @@ export interface QuerySupport {
   readonly knex: Knex
   /** SQL of inserts by table, columns and conflict. */
   readonly insertSql: Map<string, string>
+  /** Where statements are counted; absent: nowhere. */
+  readonly tally?: StatementTally
 }
 
 /** Reads, each statement handed to `send`. */
 export class SqlQuery implements Query {
   readonly dialect: Dialect
   readonly knex: Knex
+  readonly #tally: StatementTally | undefined
   readonly #send: (statement: SqlStatement) => Promise<SqlResult>
 
   constructor(support: QuerySupport, send: (statement: SqlStatement) => Promise<SqlResult>) {
     this.dialect = support.dialect
     this.knex = support.knex
+    this.#tally = support.tally
     this.#send = send
   }
 
@@ -47,7 +52,10 @@ export class SqlQuery implements Query {
   }
 
   protected derive<T>(statement: SqlStatement, pick: (result: SqlResult) => T): Promise<T> {
-    return this.#send(statement).then(pick)
+    return this.#send(statement).then((result) => {
+      this.#tally?.count(statement, result)
+      return pick(result)
+    })
   }
 }
 
@@ -95,7 +103,10 @@ export class SqlTx extends TransactionQuery implements Tx {
 
   executeLast({ sql, setUp }: StatementGroup, params: readonly SqlValue[]): Promise<void> {
     const statement = { sql, params, wants: 'changes' as const, ...(setUp !== undefined && { setUp }) }
-    return withoutAlarm(this.#scope.sendLast(statement).then(() => undefined))
+    const done = this.#scope.sendLast(statement).then((result) => {
+      this.#support.tally?.count(statement, result)
+    })
+    return withoutAlarm(done)
   }
 
   insertMany(
