@@ -2,6 +2,7 @@ import { CacheRegistry, type CacheFactors } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { migrate } from '../storage/migrator.js'
 import { openDatabase, type DatabaseConfig } from '../storage/open-database.js'
+import { takeOverPorted } from '../storage/porting/ported-database.js'
 import type { DatabaseContext } from '../storage/sql-database.js'
 import { TO_DEVICE_STREAM } from '../storage/stores/device-inbox.js'
 import { DEVICE_LISTS_STREAM } from '../storage/stores/devices.js'
@@ -69,6 +70,7 @@ export interface Storage {
 export async function openStorage(options: StorageOptions, context: DatabaseContext): Promise<Storage> {
   const db = await openDatabase(options.database, context)
   try {
+    await takeOverPorted(db)
     const taken = await migrate(db)
     if (taken.length > 0) context.logger.info({ migrations: taken }, 'Brought the database up to date')
     return {

@@ -41,7 +41,7 @@ export async function openPostgresEngine(config: PostgresConfig, logger: Logger)
   const poolMax = Math.max(3, config.poolMax ?? 10)
   const knex = createKnex({
     client: 'pg',
-    connection: { ...(await clientConfig(config)) } as Knex.PgConnectionConfig,
+    connection: { ...(await postgresClientConfig(config)) } as Knex.PgConnectionConfig,
     log: knexLog(logger),
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
     pool: { min: 0, max: poolMax },
@@ -136,7 +136,8 @@ class PostgresEngine implements SqlEngine {
   }
 }
 
-async function clientConfig(config: PostgresConfig): Promise<ClientConfig> {
+/** How a connection is made, and in which form its values come. */
+export async function postgresClientConfig(config: PostgresConfig): Promise<ClientConfig> {
   const { default: pg } = await import('pg')
   const address = 'url' in config.connection ? { connectionString: config.connection.url } : config.connection
   const options = config.synchronousCommit === 'off' ? { options: '-c synchronous_commit=off' } : {}

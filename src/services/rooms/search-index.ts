@@ -1,3 +1,4 @@
+import { searchableText } from '../../protocol/searchable-text.js'
 import type { Database, Query, Tx } from '../../storage/database.js'
 import type { EventSearchStore, IndexRange, SearchableEvent } from '../../storage/stores/event-search.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
@@ -18,13 +19,6 @@ export interface SearchIndexDependencies {
   /** Counts up; its events have these positions negated. */
   readonly backfillStream: Pick<StreamIdGenerator, 'position'>
   readonly onError: (error: unknown) => void
-}
-
-/** The text of an event that is found, by the event's type. */
-const TEXTS: Readonly<Record<string, string>> = {
-  'm.room.message': 'body',
-  'm.room.name': 'name',
-  'm.room.topic': 'topic',
 }
 
 /** Events that are looked at in one transaction. */
@@ -134,6 +128,5 @@ export class SearchIndex implements PositionSink {
 
 function textOf({ event, rejected, softFailed, redactedBy }: StoredEvent): string {
   if (rejected !== null || softFailed || redactedBy !== null) return ''
-  const text = event.content[TEXTS[event.type] ?? '']
-  return typeof text === 'string' ? text : ''
+  return searchableText(event.type, event.content)
 }

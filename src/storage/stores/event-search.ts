@@ -1,3 +1,4 @@
+import { SEARCHABLE_TYPES } from '../../protocol/searchable-text.js'
 import type { Query, SqlValue, Tx } from '../database.js'
 
 /** The words of an event that can be found. */
@@ -54,9 +55,6 @@ interface HitRow {
   origin_server_ts: number
   rank: number
 }
-
-/** What of an event is worth finding. */
-const SEARCHED_TYPES = ['m.room.message', 'm.room.name', 'm.room.topic'] as const
 
 /** With more rooms than this, the index is not asked for the rooms too: their events are looked at one by one. */
 const MAX_INDEXED_ROOMS = 200
@@ -194,7 +192,7 @@ export class EventSearchStore {
        ORDER BY e.stream_ordering ${range.order}`,
       [...range.params, range.limit],
     )
-    const types: ReadonlySet<string> = new Set(SEARCHED_TYPES)
+    const types: ReadonlySet<string> = new Set(SEARCHABLE_TYPES)
     return {
       eventNids: rows.filter(({ type }) => types.has(type)).map((row) => row.event_nid),
       redactedNids: rows.flatMap((row) => row.target_nid ?? []),

@@ -1,0 +1,114 @@
+import type { Row, Tx } from '../database.js'
+import type { IndexDefinition, PortTarget } from './port-side.js'
+import type { RowKey } from './row-text.js'
+
+/** How far a table has been copied. */
+export interface TableProgress {
+  /** Rows up to this key are there; undefined: none. */
+  readonly position: RowKey | undefined
+  readonly copied: boolean
+}
+
+export interface PortState {
+  /** Where the rows come from, for people. */
+  readonly source: string
+  readonly complete: boolean
+}
+
+const TABLES = [
+  `CREATE TABLE port_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    source TEXT NOT NULL,
+    complete SMALLINT NOT NULL
+  )`,
+  // position: JSON, the last key that was copied, its bytes as the letters of Latin-1.
+  `CREATE TABLE port_progress (
+    name TEXT PRIMARY KEY,
+    position TEXT,
+    copied SMALLINT NOT NULL
+  )`,
+  // Indexes that are made when the rows are there.
+  `CREATE TABLE port_indexes (name TEXT PRIMARY KEY, drop_sql TEXT NOT NULL, create_sql TEXT NOT NULL)`,
+]
+
+/** What the target remembers of its being filled, so that it can be interrupted at any point. */
+export class PortBook {
+  readonly #target: PortTarget
+
+  constructor(target: PortTarget) {
+    this.#target = target
+  }
+
+  /** Undefined for a database that porting has not begun to fill. */
+  async state(): Promise<PortState | undefined> {
+    const sql =
+      this.#target.engine === 'sqlite'
+        ? "SELECT name FROM sqlite_schema WHERE name = 'port_state'"
+        : "SELECT to_regclass('port_state')::text AS name"
+    const [found] = await this.#target.all<{ name: string | null }>(sql)
+    if (found?.name == null) return undefined
+    const [row] = await this.#target.all<{ source: string; complete: number }>(
+      'SELECT source, complete FROM port_state',
+    )
+    return row && { source: row.source, complete: row.complete === 1 }
+  }
+
+  /** Takes an empty database for porting, and its indexes away until the rows are there. */
+  async begin(tx: Tx, source: string, indexes: readonly IndexDefinition[]): Promise<void> {
+    for (const sql of TABLES) await tx.execute(sql)
+    await tx.execute('INSERT INTO port_state (one, source, complete) VALUES (1, ?, 0)', [source])
+    const rows = indexes.map(({ name, drop, create }) => ({ name, drop_sql: drop, create_sql: create }))
+    await tx.insertMany('port_indexes', rows, {
+      columns: { name: 'text', drop_sql: 'text', create_sql: 'text' },
+    })
+    for (const { drop } of indexes) await tx.execute(drop)
+  }
+
+  async reopen(tx: Tx, source: string): Promise<void> {
+    await tx.execute('UPDATE port_state SET source = ?, complete = 0', [source])
+  }
+
+  async complete(tx: Tx): Promise<void> {
+    await tx.execute('UPDATE port_state SET complete = 1')
+  }
+
+  async progress(): Promise<ReadonlyMap<string, TableProgress>> {
+    const rows = await this.#target.all<{ name: string; position: string | null; copied: number }>(
+      'SELECT name, position, copied FROM port_progress',
+    )
+    return new Map(
+      rows.map(({ name, position, copied }) => [
+        name,
+        { position: position === null ? undefined : parseKey(position), copied: copied === 1 },
+      ]),
+    )
+  }
+
+  async save(tx: Tx, name: string, { position, copied }: TableProgress): Promise<void> {
+    await tx.execute(
+      `INSERT INTO port_progress (name, position, copied) VALUES (?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET position = excluded.position, copied = excluded.copied`,
+      [name, position === undefined ? null : stringifyKey(position), copied],
+    )
+  }
+
+  /** Indexes that are still to be made. */
+  async missingIndexes(): Promise<{ name: string; create: string }[]> {
+    const rows = await this.#target.all<Row & { name: string; create_sql: string }>(
+      'SELECT name, create_sql FROM port_indexes ORDER BY name',
+    )
+    return rows.map(({ name, create_sql: create }) => ({ name, create }))
+  }
+
+  async indexMade(tx: Tx, name: string): Promise<void> {
+    await tx.execute('DELETE FROM port_indexes WHERE name = ?', [name])
+  }
+}
+
+function stringifyKey(key: RowKey): string {
+  return JSON.stringify(key.map((part) => part.toString('latin1')))
+}
+
+function parseKey(text: string): RowKey {
+  return (JSON.parse(text) as string[]).map((part) => Buffer.from(part, 'latin1'))
+}
