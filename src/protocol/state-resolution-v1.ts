@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto'
+import { ALLOWED } from './auth-verdict.js'
 import type { Event } from './event.js'
 import { checkEventAuth } from './event-auth.js'
 import type { EventId } from './ids.js'
 import type { RoomVersionRules } from './room-versions.js'
+import type { ResolutionStep } from './resolution-step.js'
 import { splitStateKey, stateKeyOf, type AuthState, type StateKey, type StateMap } from './state-map.js'
 
 interface ResolutionInput {
   readonly rules: RoomVersionRules
   readonly stateSets: readonly StateMap[]
   getEvent(id: EventId): Event | undefined
+  readonly onStep?: (step: ResolutionStep) => void
 }
 
 /** Conflicts of these kinds are resolved first, one kind after the other: what is allowed depends on them. */
@@ -31,7 +34,7 @@ export function resolveV1(input: ResolutionInput): StateMap {
     const before = stateOf(input, resolved)
     for (const [key, ids] of conflicted) {
       if (!isOfPass(...splitStateKey(key))) continue
-      const winner = lastInUnbrokenLine(input.rules, eventsOf(ids), before)
+      const winner = lastInUnbrokenLine(input, eventsOf(ids), before)
       if (winner) chosen.set(key, winner.eventId)
       conflicted.delete(key)
     }
@@ -40,7 +43,7 @@ export function resolveV1(input: ResolutionInput): StateMap {
   }
   const authState = stateOf(input, resolved)
   const rest = [...conflicted].map(
-    ([key, ids]) => [key, highestAllowed(input.rules, eventsOf(ids), authState)] as const,
+    ([key, ids]) => [key, highestAllowed(input, eventsOf(ids), authState)] as const,
   )
   for (const [key, winner] of rest) if (winner) resolved.set(key, winner.eventId)
   return resolved
@@ -80,18 +83,21 @@ function sha1(event: Event): string {
 
 /** Each event must be allowed in the state with the one before it: the last before the first that is not. */
 function lastInUnbrokenLine(
-  rules: RoomVersionRules,
+  input: ResolutionInput,
   events: readonly Event[],
   before: AuthState,
 ): Event | undefined {
   let [winner] = events
+  if (winner) input.onStep?.({ pass: 'line', event: winner, verdict: ALLOWED })
   for (const event of events.slice(1)) {
     const held = winner!
     const state: AuthState = {
       get: (type, stateKey) =>
         type === held.type && stateKey === held.stateKey ? held : before.get(type, stateKey),
     }
-    if (!checkEventAuth(rules, event, state).allowed) break
+    const verdict = checkEventAuth(input.rules, event, state)
+    input.onStep?.({ pass: 'line', event, verdict })
+    if (!verdict.allowed) break
     winner = event
   }
   return winner
@@ -102,11 +108,16 @@ function lastInUnbrokenLine(
  * in such rooms do.
  */
 function highestAllowed(
-  rules: RoomVersionRules,
+  input: ResolutionInput,
   events: readonly Event[],
   state: AuthState,
 ): Event | undefined {
-  return events.findLast((event) => checkEventAuth(rules, event, state).allowed) ?? events[0]
+  const isAllowed = (event: Event): boolean => {
+    const verdict = checkEventAuth(input.rules, event, state)
+    input.onStep?.({ pass: 'deepest', event, verdict })
+    return verdict.allowed
+  }
+  return events.findLast(isAllowed) ?? events[0]
 }
 
 /** A copy of the state as it is now. */

@@ -3,6 +3,7 @@ import { checkEventAuth } from './event-auth.js'
 import type { EventId } from './ids.js'
 import { parsePowerLevels, userPowerLevel } from './power-levels.js'
 import type { RoomVersionRules } from './room-versions.js'
+import type { ResolutionStep } from './resolution-step.js'
 import { stateKeyOf, type AuthState, type StateKey, type StateMap } from './state-map.js'
 import { topologicalSort } from './topological-sort.js'
 
@@ -13,6 +14,7 @@ interface ResolutionInput {
   readonly conflictedSubgraph: ReadonlySet<EventId>
   getEvent(id: EventId): Event | undefined
   isRejected(id: EventId): boolean
+  readonly onStep?: (step: ResolutionStep) => void
 }
 
 /**
@@ -30,16 +32,16 @@ export function resolveV2(input: ResolutionInput): StateMap {
   // 1: power events, and of their auth chains what is in the full conflicted set
   const powerEvents = withAuthChains([...fullConflictedSet.values()].filter(isPowerEvent), fullConflictedSet)
   // 2: the power events one after the other; version 12 begins with nothing.
-  const partial = iterativeAuthChecks(
-    input,
-    isV21 ? new Map() : unconflicted,
-    sortByPower(input, powerEvents),
-  )
+  const start = isV21 ? new Map<StateKey, EventId>() : unconflicted
+  const partial = iterativeAuthChecks(input, start, {
+    pass: 'power',
+    events: sortByPower(input, powerEvents),
+  })
   // 3: the others in the order of the mainline
   const others = [...fullConflictedSet.values()].filter((event) => !powerEvents.has(event.eventId))
   const ordered = sortByMainline(input, others, partial.get(POWER_LEVELS_KEY))
   // 4: the others one after the other
-  const resolved = iterativeAuthChecks(input, partial, ordered)
+  const resolved = iterativeAuthChecks(input, partial, { pass: 'mainline', events: ordered })
   // 5: nothing changes about what was undisputed.
   for (const [key, id] of unconflicted) resolved.set(key, id)
   return resolved
@@ -190,7 +192,7 @@ function powerLevelsOf(input: ResolutionInput, event: Event): Event | undefined 
 function iterativeAuthChecks(
   input: ResolutionInput,
   start: StateMap,
-  events: readonly Event[],
+  { pass, events }: { readonly pass: ResolutionStep['pass']; readonly events: readonly Event[] },
 ): Map<StateKey, EventId> {
   const state = new Map(start)
   for (const event of events) {
@@ -205,7 +207,10 @@ function iterativeAuthChecks(
         return listed && !input.isRejected(listed.eventId) ? listed : undefined
       },
     }
-    if (event.stateKey === undefined || !checkEventAuth(input.rules, event, authState).allowed) continue
+    if (event.stateKey === undefined) continue
+    const verdict = checkEventAuth(input.rules, event, authState)
+    input.onStep?.({ pass, event, verdict })
+    if (!verdict.allowed) continue
     state.set(stateKeyOf(event.type, event.stateKey), event.eventId)
   }
   return state

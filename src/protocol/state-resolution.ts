@@ -1,5 +1,6 @@
 import type { Event } from './event.js'
 import type { EventId } from './ids.js'
+import type { ResolutionStep } from './resolution-step.js'
 import type { RoomVersionRules } from './room-versions.js'
 import type { StateMap } from './state-map.js'
 import { resolveV1 } from './state-resolution-v1.js'
@@ -19,6 +20,8 @@ export interface StateResolutionInput {
    */
   getEvent(id: EventId): Event | undefined
   isRejected(id: EventId): boolean
+  /** Told of what is tried, in order: for people who want to know why. Must change nothing. */
+  readonly onStep?: (step: ResolutionStep) => void
 }
 
 /**

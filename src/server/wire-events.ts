@@ -2,6 +2,7 @@ import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
 import { AuthCover } from '../services/events/auth-cover.js'
+import { ConflictResolver } from '../services/events/conflict-resolver.js'
 import { EarlyRedactions } from '../services/events/early-redactions.js'
 import { EventAssembler } from '../services/events/event-assembler.js'
 import { EventComposer } from '../services/events/event-composer.js'
@@ -187,7 +188,8 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
   const interner = new StateKeyInterner(db, stores.stateKeys, ids.stateKeys)
   const lookup = new EventLookup(db, stores)
   const cover = new AuthCover(db, { graph: stores.graph, lookup })
-  const resolver = new StateResolver(db, { stateKeys: stores.stateKeys, lookup, cover, interner, builder })
+  const conflicts = new ConflictResolver(db, { stateKeys: stores.stateKeys, lookup, cover })
+  const resolver = new StateResolver({ conflicts, interner, builder })
   const heads = new RoomHeads(db, stores.graph, resolver)
   const redactions = new RedactionRules(lookup)
   const partialRooms = new PartialRooms(db, stores.partialState, clock)

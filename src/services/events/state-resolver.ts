@@ -1,54 +1,24 @@
-import type { Database } from '../../storage/database.js'
-import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { StateSnapshot } from '../../storage/state-snapshot.js'
-import { authStateKeys } from '../../protocol/auth-events.js'
-import type { EventId } from '../../protocol/ids.js'
-import { stateKeyOf, type StateKey, type StateMap } from '../../protocol/state-map.js'
-import { resolveState } from '../../protocol/state-resolution.js'
-import type { AuthCover, ConflictCover } from './auth-cover.js'
-import { NOTHING_PENDING, type EventLookup, type PendingEvents } from './pending-events.js'
+import type { ConflictResolver, ResolvedConflict } from './conflict-resolver.js'
+import { NOTHING_PENDING, type PendingEvents } from './pending-events.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
 import type { StateKeyInterner } from './state-key-interner.js'
 
 interface Parts {
-  readonly stateKeys: StateKeysStore
-  readonly lookup: EventLookup
-  readonly cover: AuthCover
+  readonly conflicts: ConflictResolver
   readonly interner: StateKeyInterner
   readonly builder: SnapshotBuilder
 }
 
-/** What branches disagree about. */
-interface Conflict {
-  readonly room: RoomRecord
-  readonly snapshots: readonly StateSnapshot[]
-  readonly keys: ReadonlySet<number>
-  readonly nids: ReadonlySet<number>
-  readonly pending: PendingEvents
-}
-
-/** Events by both their names. */
-interface KnownEvents {
-  readonly byNid: Map<number, StoredEvent>
-  readonly byId: Map<EventId, StoredEvent>
-}
-
-const POWER_LEVELS_KEY = stateKeyOf('m.room.power_levels', '')
-const CREATE_KEY = stateKeyOf('m.room.create', '')
-
 /**
- * Gives the state that several branches of a room's graph come to. Runs the room version's algorithm on what the
- * branches disagree about and nothing else; branches with the same snapshot need no resolution.
+ * Gives the state that several branches of a room's graph come to; branches with the same snapshot need no resolution.
  * https://spec.matrix.org/latest/rooms/v12/#state-resolution
  */
 export class StateResolver {
-  readonly #db: Database
   readonly #parts: Parts
 
-  constructor(db: Database, parts: Parts) {
-    this.#db = db
+  constructor(parts: Parts) {
     this.#parts = parts
   }
 
@@ -65,137 +35,24 @@ export class StateResolver {
     if (snapshot === undefined) return this.#parts.builder.empty(room, { isNewRoom: false })
     const base: SnapshotRef = { nid: distinct[0]!, snapshot, rows: [] }
     if (snapshots.length === 1) return base
-    const conflict = findConflict(room, snapshots, pending)
+    const conflict = await this.#parts.conflicts.resolve({ room, snapshots, pending })
     return this.#parts.builder.build(room, base, await this.#changesTo(snapshot, conflict))
   }
 
   /** What resolution changes about one of the states. */
-  async #changesTo(base: StateSnapshot, conflict: Conflict): Promise<Map<number, number | undefined>> {
-    const cover = await this.#cover(conflict)
-    const known: KnownEvents = { byNid: new Map(), byId: new Map() }
-    await this.#know(known, [...conflict.nids, ...cover.difference, ...cover.subgraph], conflict.pending)
-    const judged = [...known.byNid.values()]
-    const sets = await this.#narrowedSets(conflict, judged, known)
-    await this.#knowAuthEvents(known, judged, conflict.pending)
-    const idsOf = (nids: readonly number[]): Set<EventId> =>
-      new Set(nids.flatMap((nid) => known.byNid.get(nid)?.event.eventId ?? []))
-    const resolved = resolveState({
-      rules: conflict.room.rules,
-      stateSets: sets,
-      authDifference: idsOf(cover.difference),
-      conflictedSubgraph: idsOf(cover.subgraph),
-      getEvent: (id) => known.byId.get(id)?.event,
-      isRejected: (id) => (known.byId.get(id)?.rejected ?? null) !== null,
-    })
-    return this.#toChanges(base, resolved, { conflict, known })
-  }
-
-  /** Nothing for version 1, whose algorithm looks at the states alone. */
-  async #cover({ room, snapshots, nids, pending }: Conflict): Promise<ConflictCover> {
-    const { stateResolution } = room.rules
-    if (stateResolution === 'v1') return { difference: [], subgraph: [] }
-    const difference = await this.#parts.cover.difference(snapshots, nids, pending)
-    const subgraph = stateResolution === 'v2.1' ? await this.#parts.cover.subgraph(nids, pending) : []
-    return { difference, subgraph }
-  }
-
-  async #know(known: KnownEvents, nids: readonly number[], pending: PendingEvents): Promise<void> {
-    const missing = [...new Set(nids)].filter((nid) => !known.byNid.has(nid))
-    for (const stored of (await this.#parts.lookup.byNids(missing, pending)).values()) add(known, stored)
-  }
-
-  /**
-   * The auth events of events, and of power levels all power levels before them: what the orders are made of. One
-   * replaces the other in most rooms, so that they are one chain, read with one statement.
-   */
-  async #knowAuthEvents(
-    known: KnownEvents,
-    judged: readonly StoredEvent[],
-    pending: PendingEvents,
-  ): Promise<void> {
-    const done = new Set<number>()
-    let citing = judged
-    while (citing.length > 0) {
-      const cited = citing.flatMap(({ event }) => event.authEventIds)
-      const missing = [...new Set(cited)].filter((id) => !known.byId.has(id))
-      for (const stored of (await this.#parts.lookup.byIds(missing, pending)).values()) add(known, stored)
-      const levels = [...known.byNid.values()].filter(
-        (stored) => isPowerLevels(stored) && !done.has(stored.eventNid),
-      )
-      const tops = levels.map(({ eventNid }) => eventNid)
-      const chain = tops.length === 0 ? [] : await this.#parts.cover.chainsUpTo(tops, pending)
-      await this.#know(known, chain, pending)
-      citing = [...known.byNid.values()].filter(
-        (stored) => isPowerLevels(stored) && !done.has(stored.eventNid),
-      )
-      for (const { eventNid } of citing) done.add(eventNid)
-    }
-  }
-
-  /**
-   * The state sets as the algorithm wants them, narrowed to what they disagree about and what the authorization rules
-   * may ask: in a room with 10,000 members a fork touches a handful of them.
-   */
-  async #narrowedSets(
-    { room, snapshots, keys, pending }: Conflict,
-    judged: readonly StoredEvent[],
-    known: KnownEvents,
-  ): Promise<StateMap[]> {
-    const asked = new Set([POWER_LEVELS_KEY, CREATE_KEY])
-    for (const { event } of judged) {
-      for (const [type, stateKey] of authStateKeys(room.rules, event)) asked.add(stateKeyOf(type, stateKey))
-      if (event.stateKey !== undefined) asked.add(stateKeyOf(event.type, event.stateKey))
-    }
-    const q = this.#db.reader
-    const names = new Map<number, StateKey>(await this.#parts.stateKeys.names(q, [...keys]))
-    for (const [name, nid] of await this.#parts.stateKeys.find(q, [...asked])) names.set(nid, name)
-    const held = snapshots.flatMap((snapshot) => [...names.keys()].flatMap((key) => snapshot.get(key) ?? []))
-    await this.#know(known, held, pending)
-    return snapshots.map((snapshot) => {
-      const map = new Map<StateKey, EventId>()
-      for (const [key, name] of names) {
-        const nid = snapshot.get(key)
-        const stored = nid === undefined ? undefined : known.byNid.get(nid)
-        if (stored) map.set(name, stored.event.eventId)
-      }
-      return map
-    })
-  }
-
-  async #toChanges(
+  async #changesTo(
     base: StateSnapshot,
-    resolved: StateMap,
-    { conflict, known }: { conflict: Conflict; known: KnownEvents },
+    { resolved, keys, events }: ResolvedConflict,
   ): Promise<Map<number, number | undefined>> {
     const keyNids = await this.#parts.interner.intern([...resolved.keys()])
     const changes = new Map<number, number | undefined>()
     // A key about which the branches disagreed may end up unset.
-    for (const key of conflict.keys) if (base.get(key) !== undefined) changes.set(key, undefined)
+    for (const key of keys) if (base.get(key) !== undefined) changes.set(key, undefined)
     for (const [name, id] of resolved) {
       const key = keyNids.get(name)
-      const nid = known.byId.get(id)?.eventNid
+      const nid = events.get(id)?.eventNid
       if (key !== undefined && nid !== undefined) changes.set(key, nid)
     }
     return changes
   }
-}
-
-function findConflict(
-  room: RoomRecord,
-  snapshots: readonly StateSnapshot[],
-  pending: PendingEvents,
-): Conflict {
-  const [base, ...others] = snapshots
-  const keys = new Set(others.flatMap((other) => [...base!.changesTo(other).keys()]))
-  const nids = new Set(snapshots.flatMap((snapshot) => [...keys].flatMap((key) => snapshot.get(key) ?? [])))
-  return { room, snapshots, keys, nids, pending }
-}
-
-function add(known: KnownEvents, stored: StoredEvent): void {
-  known.byNid.set(stored.eventNid, stored)
-  known.byId.set(stored.event.eventId, stored)
-}
-
-function isPowerLevels({ event }: StoredEvent): boolean {
-  return event.type === 'm.room.power_levels' && event.stateKey === ''
 }
