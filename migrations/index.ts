@@ -17,6 +17,7 @@ import * as media from './0014-media.js'
 import * as clientRemainder from './0015-client-remainder.js'
 import * as delayedEvents from './0016-delayed-events.js'
 import * as takeover from './0017-takeover.js'
+import * as stickyEventsAndAddresses from './0019-sticky-events-and-addresses.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -46,4 +47,5 @@ export const migrations: readonly Migration[] = [
   clientRemainder,
   delayedEvents,
   takeover,
+  stickyEventsAndAddresses,
 ]

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../util/json.js'
 import type { Event } from './event.js'
+import { STICKY_FIELD } from './sticky-events.js'
 
 /**
  * How an event is written for clients. `sync`: without the room ID, which the surroundings tell; `federation`: whole, as
@@ -16,6 +17,7 @@ export function clientEventJson(
   if (format === 'federation') {
     return { ...event.json, event_id: event.eventId, room_id: event.roomId, unsigned }
   }
+  const sticky = (event.json as Partial<JsonObject>)[STICKY_FIELD]
   return {
     type: event.type,
     ...(event.stateKey !== undefined && { state_key: event.stateKey }),
@@ -24,6 +26,7 @@ export function clientEventJson(
     ...redactsEverywhere(event),
     origin_server_ts: event.originServerTs,
     event_id: event.eventId,
+    ...(sticky !== undefined && { [STICKY_FIELD]: sticky }),
     ...(format === 'client' && { room_id: event.roomId }),
     unsigned,
   }

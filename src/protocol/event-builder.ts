@@ -9,6 +9,7 @@ import { essentialText, hashedText, hashEventId, roomIdOfCreate, sha256 } from '
 import type { EventId, RoomId, UserId } from './ids.js'
 import type { RoomVersionRules } from './room-versions.js'
 import type { JsonSigner } from './signed-json.js'
+import { STICKY_FIELD } from './sticky-events.js'
 
 /** Signs events in the name of this server. */
 export type EventSigner = JsonSigner
@@ -35,6 +36,8 @@ export interface NewEvent {
   readonly depth: number
   /** Milliseconds since the epoch. */
   readonly originServerTs: number
+  /** For how long it is told to everybody in the room; undefined: it is not. In milliseconds. */
+  readonly stickyMs?: number | undefined
 }
 
 /**
@@ -67,13 +70,14 @@ export function buildEvent(rules: RoomVersionRules, draft: NewEvent, signer: Eve
 /** All but hashes and signatures, with its keys in canonical order, so that what follows need not sort them. */
 function unsignedJson(rules: RoomVersionRules, draft: NewEvent): PduJson {
   const { content, redacts } = placeRedacts(rules, draft)
-  const { roomId, stateKey } = draft
+  const { roomId, stateKey, stickyMs } = draft
   return {
     auth_events: references(rules, draft.authEvents),
     content: sortKeys(content),
     depth: Math.min(draft.depth, MAX_DEPTH),
     ...(rules.eventIdFormat === 'v1' && { event_id: '' }),
     hashes: { sha256: '' },
+    ...(stickyMs !== undefined && { [STICKY_FIELD]: { duration_ms: stickyMs } }),
     origin_server_ts: draft.originServerTs,
     prev_events: references(rules, draft.prevEvents),
     ...(redacts !== undefined && { redacts }),

@@ -76,6 +76,7 @@ function toDescription(
       'org.matrix.msc4140': experimental.maxEventDelayMs !== undefined && experimental.maxDelayedEvents > 0,
       'org.matrix.msc4143': experimental.rtcTransports !== undefined,
       'org.matrix.msc4306': experimental.threadSubscriptions,
+      'org.matrix.msc4354': experimental.stickyEvents,
       'org.matrix.simplified_msc3575': experimental.slidingSync,
     },
   }

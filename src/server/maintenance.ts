@@ -8,6 +8,7 @@ import { EVENT_TXN_LIFETIME_MS, type EventTxnsStore } from '../storage/stores/ev
 import type { LoginTokensStore } from '../storage/stores/login-tokens.js'
 import type { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import type { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
+import type { StickyEventsStore } from '../storage/stores/sticky-events.js'
 import type { PushersStore } from '../storage/stores/pushers.js'
 import type { Clock } from '../util/clock.js'
 
@@ -32,6 +33,7 @@ export interface MaintenanceParts {
   readonly eventTxns: EventTxnsStore
   readonly clientIps: ClientIpsStore
   readonly inbox: Pick<DeviceInboxStore, 'deleteExcess'>
+  readonly stickyEvents: Pick<StickyEventsStore, 'deleteExpired'>
   readonly pushers: Pick<PushersStore, 'deleteOrphanedThrottles'>
   /** `user_ips_max_age`; undefined: for ever. */
   readonly clientIpsMaxAgeMs: number | undefined
@@ -39,7 +41,7 @@ export interface MaintenanceParts {
 
 /** The chores that keep tables from growing without bound. */
 export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenanceParts): void {
-  const { db, clock, uiAuth, eventTxns, clientIps, inbox, pushers, clientIpsMaxAgeMs } = parts
+  const { db, clock, uiAuth, eventTxns, clientIps, inbox, pushers, stickyEvents, clientIpsMaxAgeMs } = parts
   scheduleTokenExpiry(tasks, parts)
   tasks.every({
     name: 'expire_ui_auth_sessions',
@@ -52,6 +54,13 @@ export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenancePart
     run: async () => {
       const before = clock.now() - EVENT_TXN_LIFETIME_MS
       await db.write('expire_event_transactions', (tx) => eventTxns.deleteBefore(tx, before))
+    },
+  })
+  tasks.every({
+    name: 'expire_sticky_events',
+    intervalMs: HOUR_MS,
+    run: async () => {
+      await db.write('expire_sticky_events', (tx) => stickyEvents.deleteExpired(tx, clock.now()))
     },
   })
   tasks.every({

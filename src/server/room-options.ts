@@ -6,7 +6,8 @@ import type { RoomOptions } from './wire-rooms.js'
 const ALL_PRESETS = Object.keys(PRESETS) as RoomPreset[]
 
 /** The sections of the configuration as the services of rooms want them. */
-export function toRoomOptions({ rooms, server, registration, serverNotices }: HomeserverConfig): RoomOptions {
+export function toRoomOptions(config: HomeserverConfig): RoomOptions {
+  const { rooms, server, registration, serverNotices, experimental } = config
   return {
     serverName: server.serverName,
     creation: {
@@ -40,6 +41,8 @@ export function toRoomOptions({ rooms, server, registration, serverNotices }: Ho
       preset: registration.autoJoin.preset,
       inviterLocalpart: registration.autoJoin.inviterLocalpart,
     },
+    remoteRooms: rooms.remoteLimit,
+    sendsSticky: experimental.stickyEvents,
   }
 }
 

@@ -135,6 +135,7 @@ function createOutbound(
       eventTail: events.eventTail,
       partialRooms: events.partialRooms,
       members: stores.members,
+      sendsSticky: parts.config.experimental.stickyEvents,
     },
     stores,
   )

@@ -26,6 +26,7 @@ import { EventFeed } from '../services/federation/event-feed.js'
 import { FederationSender } from '../services/federation/federation-sender.js'
 import { PassingFeeds } from '../services/federation/passing-feeds.js'
 import { RoomServers } from '../services/federation/room-servers.js'
+import { StickyIntroductions } from '../services/federation/sticky-introductions.js'
 import { ToDeviceOutbox } from '../services/federation/to-device-outbox.js'
 import { RemoteDirectory } from '../services/remote/remote-directory.js'
 import { RemoteHierarchies } from '../services/remote/remote-hierarchies.js'
@@ -167,12 +168,14 @@ export interface FederationOutboundParts extends SharedParts {
   readonly receipts: Receipts
   /** Where EDUs of other servers come from. */
   readonly edus: EduDispatcher
+  /** `msc4354_enabled`. */
+  readonly sendsSticky: boolean
 }
 
 /** Constructs what tells other servers of what happens here, and what takes in what they tell besides events. */
 export function createFederationOutbound(
   parts: FederationOutboundParts,
-  stores: Pick<Stores, 'devices' | 'events' | 'rooms'>,
+  stores: Pick<Stores, 'devices' | 'events' | 'rooms' | 'stickyEvents'>,
 ) {
   const { serverName, remoteDevices, presence } = parts
   const { db, streams } = parts.storage
@@ -217,6 +220,7 @@ export function createFederationOutbound(
       },
       stop: async () => {
         remotePresence.stop()
+        feeds.sticky?.stop()
         await introductions.stop()
         await passing.stop()
         await feeds.deviceLists.stop()
@@ -235,7 +239,10 @@ export function createFederationOutbound(
 }
 
 /** What follows streams, and sends what is new in them. */
-function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'events' | 'rooms'>) {
+function createFeeds(
+  parts: FederationOutboundParts,
+  stores: Pick<Stores, 'events' | 'rooms' | 'stickyEvents'>,
+) {
   const { serverName, remoteDevices } = parts
   const { db, streams } = parts.storage
   const { outbox } = remoteDevices.stores
@@ -261,9 +268,14 @@ function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'event
       localPattern: usersOfPattern(serverName),
     }),
   })
+  const { stickyEvents } = stores
+  const sticky = parts.sendsSticky ? new StickyIntroductions({ ...shared, stickyEvents, sender }) : undefined
   const events: EventFeed = new EventFeed({
     ...shared,
-    onJoin: (join) => passing.onJoin(join),
+    onJoin: (join) => {
+      passing.onJoin(join)
+      sticky?.onJoin(join)
+    },
     relayed: new RelayedEventsStore(),
     eventStream: streams.events,
     roomServers,
@@ -276,6 +288,7 @@ function createFeeds(parts: FederationOutboundParts, stores: Pick<Stores, 'event
     audience,
     events,
     passing,
+    sticky,
     deviceLists: new DeviceListFeed({ ...shared, stream: streams.deviceLists, audience, sender }),
   }
 }

@@ -21,6 +21,7 @@ import { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import { PublicRooms, type PublicRoomsOptions } from '../services/rooms/public-rooms.js'
 import { RelationChecks } from '../services/rooms/relation-checks.js'
 import { RemoteMembership, type MembershipHandshakes } from '../services/rooms/remote-membership.js'
+import { RemoteRoomLimit, type RemoteRoomLimitOptions } from '../services/rooms/remote-room-limit.js'
 import { RemotePreviews } from '../services/rooms/remote-previews.js'
 import { RestrictedJoins } from '../services/rooms/restricted-joins.js'
 import { RoomCreation, type RoomCreationOptions } from '../services/rooms/room-creation.js'
@@ -64,6 +65,10 @@ export interface RoomOptions {
   readonly aliasCreationRules: readonly DirectoryRule[]
   readonly publicationRules: readonly DirectoryRule[]
   readonly autoJoin: Omit<AutoJoinOptions, 'serverName'>
+  /** `limit_remote_rooms`; undefined: rooms may be as large as they like. */
+  readonly remoteRooms?: RemoteRoomLimitOptions | undefined
+  /** `msc4354_enabled`. */
+  readonly sendsSticky: boolean
 }
 
 /** What rooms need of the rest of the server. */
@@ -182,6 +187,7 @@ export function createRoomServices(
         membership: roomMembership,
         relations: new RelationChecks(shared),
         transactions: stores.eventTxns,
+        sendsSticky: options.sendsSticky,
       }),
       profileUpdates: new ProfileUpdates({ ...shared, updates: stores.profileUpdates }),
     },
@@ -204,6 +210,9 @@ function createRoomBase(parts: RoomParts, stores: RoomStores & RoomStoresOfOther
   const { serverName } = options
   const shared = { ...stores, ...parts, ...parts.remoteLookups, sender, serverName }
   const powers = new RoomPowers(db, roomState, stores.members)
+  const { remoteRooms } = options
+  const complexity = parts.handshakes?.complexity
+  const limit = complexity && remoteRooms && new RemoteRoomLimit(complexity, remoteRooms)
   return {
     shared,
     powers,
@@ -217,7 +226,7 @@ function createRoomBase(parts: RoomParts, stores: RoomStores & RoomStoresOfOther
         creationRules: new DirectoryRules(options.aliasCreationRules),
       },
     }),
-    remote: new RemoteMembership(shared),
+    remote: new RemoteMembership({ ...shared, limit }),
   }
 }
 

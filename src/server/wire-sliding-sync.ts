@@ -5,6 +5,7 @@ import type { ToDevice } from '../services/devices/to-device.js'
 import type { Presence } from '../services/ephemeral/presence.js'
 import type { Receipts } from '../services/ephemeral/receipts.js'
 import type { Typing } from '../services/ephemeral/typing.js'
+import type { StickyEvents } from '../services/events/sticky-events.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
 import { ThreadSubscriptions } from '../services/rooms/thread-subscriptions.js'
 import type { Services } from '../services/services.js'
@@ -18,6 +19,7 @@ import { E2eeExtension } from '../services/sync/sliding-sync/extensions/e2ee.js'
 import type { Extension } from '../services/sync/sliding-sync/extensions/extension.js'
 import { ReceiptsExtension } from '../services/sync/sliding-sync/extensions/receipts.js'
 import { SlidingExtensions } from '../services/sync/sliding-sync/extensions/sliding-extensions.js'
+import { StickyEventsExtension } from '../services/sync/sliding-sync/extensions/sticky-events.js'
 import { ThreadSubscriptionsExtension } from '../services/sync/sliding-sync/extensions/thread-subscriptions.js'
 import { ToDeviceExtension } from '../services/sync/sliding-sync/extensions/to-device.js'
 import { TypingExtension } from '../services/sync/sliding-sync/extensions/typing.js'
@@ -62,6 +64,8 @@ export interface SlidingSyncParts {
   readonly presence: Presence
   readonly toDevice: ToDevice
   readonly e2eKeys: E2eKeys
+  /** Undefined: no events are sticky. */
+  readonly stickyEvents?: StickyEvents | undefined
 }
 
 export type SlidingSyncServices = Pick<Services, 'slidingSync' | 'threadSubscriptions'>
@@ -158,6 +162,11 @@ function createExtensions(
     ['to_device', new ToDeviceExtension(db, parts.toDevice)],
     ['typing', new TypingExtension(parts.typing)],
   ])
+  if (parts.stickyEvents !== undefined) {
+    const { clientEvents } = parts.reading
+    const extension = new StickyEventsExtension({ sticky: parts.stickyEvents, clientEvents })
+    byName.set('org.matrix.msc4354.sticky_events', extension)
+  }
   if (experimental.threadSubscriptions) {
     const extension = new ThreadSubscriptionsExtension(threadSubscriptions)
     byName.set('io.element.msc4308.thread_subscriptions', extension)

@@ -8,6 +8,7 @@ import type { Receipts } from '../services/ephemeral/receipts.js'
 import type { Typing } from '../services/ephemeral/typing.js'
 import type { ClientEvents } from '../services/events/client-events.js'
 import type { EventVisibility } from '../services/events/event-visibility.js'
+import type { StickyEvents } from '../services/events/sticky-events.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
@@ -32,6 +33,7 @@ import { JoinedRoomsSection } from '../services/sync/sections/joined-rooms.js'
 import { KeyCountsSection } from '../services/sync/sections/key-counts.js'
 import { LeftRoomsSection } from '../services/sync/sections/left-rooms.js'
 import { PresenceSection } from '../services/sync/sections/presence.js'
+import { StickyEventsSection } from '../services/sync/sections/sticky-events.js'
 import { ToDeviceSection } from '../services/sync/sections/to-device.js'
 import { Sync } from '../services/sync/sync.js'
 import { SyncBuilder } from '../services/sync/sync-builder.js'
@@ -70,6 +72,8 @@ export interface SyncParts {
   readonly filters: Filters
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: PartialRooms
+  /** Undefined: no events are sticky. */
+  readonly stickyEvents?: StickyEvents | undefined
 }
 
 export type SyncStores = Pick<
@@ -146,6 +150,7 @@ export function createSyncServices(
       contents,
       summaries: new RoomSummaries(reads),
       unread: parts.unreadCounts,
+      sticky: parts.stickyEvents && new StickyEventsSection({ ...parts, sticky: parts.stickyEvents }),
     }),
     keyCounts: new KeyCountsSection(db, parts.e2eKeys),
     leftRooms: new LeftRoomsSection(db, { ...reads, contents }),

@@ -1,3 +1,4 @@
+import { StickyEvents } from '../services/events/sticky-events.js'
 import type { Base } from './wire-base.js'
 import type { Community } from './wire-community.js'
 import { createDiscoveryServices } from './wire-discovery.js'
@@ -32,8 +33,22 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
     stores,
   )
   bus.subscribe(followMemberships(ephemeral.typing, shared.onError))
+  const stickyEvents = config.experimental.stickyEvents
+    ? new StickyEvents({ db, clock, store: stores.stickyEvents, events: stores.events })
+    : undefined
   const { notifier, ignored, reads, ...syncs } = createSyncServices(
-    { ...accounts, ...keys, ...ephemeral, ...reading, ...events, storage, clock, bus, toDevice },
+    {
+      ...accounts,
+      ...keys,
+      ...ephemeral,
+      ...reading,
+      ...events,
+      storage,
+      clock,
+      bus,
+      toDevice,
+      stickyEvents,
+    },
     stores,
     { serverName: config.server.serverName, maxLimit: config.server.filterTimelineLimit },
   )
@@ -53,6 +68,7 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       ...watching,
       connections,
       toDevice,
+      stickyEvents,
     }),
   }
 }

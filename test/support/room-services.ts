@@ -164,6 +164,7 @@ function withDefaults(options: RoomFixtureOptions): RoomOptions {
     aliasesNeedMembership: options.aliasesNeedMembership ?? true,
     aliasCreationRules: options.aliasCreationRules ?? ALLOW_ALL,
     publicationRules: options.publicationRules ?? ALLOW_ALL,
+    sendsSticky: false,
     autoJoin: {
       rooms: [],
       createsRooms: true,

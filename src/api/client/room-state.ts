@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { route } from '../../http/route.js'
 import { jsonObject } from './json-object.js'
 import { delayQuery } from './unstable/delay-query.js'
+import { stickyQuery } from './unstable/sticky-query.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey */
 export const setRoomStateWithKey = route({
@@ -10,13 +11,14 @@ export const setRoomStateWithKey = route({
   path: '/_matrix/client/v3/rooms/:roomId/state/:eventType/:stateKey',
   auth: 'userOrGuest',
   allowNul: true,
-  query: z.looseObject({ ts: z.coerce.number().int().optional(), ...delayQuery }),
+  query: z.looseObject({ ts: z.coerce.number().int().optional(), ...delayQuery, ...stickyQuery }),
   body: jsonObject,
   async handler({ params, query, requester, body }, { roomSending, delayedEvents }) {
     const { roomId, eventType: type, stateKey } = params
     const delayMs = query['org.matrix.msc4140.delay']
+    const stickyMs = query['org.matrix.msc4354.sticky_duration_ms']
     if (delayMs !== undefined) {
-      const input = { roomId, type, stateKey, content: body, ts: query.ts, delayMs }
+      const input = { roomId, type, stateKey, content: body, ts: query.ts, stickyMs, delayMs }
       return { delay_id: await delayedEvents.add(requester, input) }
     }
     const eventId = await roomSending.setState(requester, {
@@ -25,6 +27,7 @@ export const setRoomStateWithKey = route({
       stateKey,
       content: body,
       ts: query.ts,
+      stickyMs,
     })
     return { event_id: eventId }
   },

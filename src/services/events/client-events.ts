@@ -4,6 +4,7 @@ import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
 import { clientEventJson, type ClientEventFormat } from '../../protocol/client-event.js'
 import type { DeviceId, EventId } from '../../protocol/ids.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import { STICKY_TTL_FIELD, stickyUntil } from '../../protocol/sticky-events.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Aggregations, EventAggregations, Reader } from './relations.js'
@@ -157,6 +158,8 @@ function piecesOf(
 
 function toJson(stored: StoredEvent, facts: Facts): JsonObject {
   const unsigned: JsonObject = { age: facts.now - stored.event.originServerTs }
+  const ttlMs = (stickyUntil(stored.event, stored.receivedTs) ?? 0) - facts.now
+  if (ttlMs > 0) unsigned[STICKY_TTL_FIELD] = ttlMs
   const txnId = facts.txnIds.get(stored.eventNid)
   if (txnId !== undefined) unsigned['transaction_id'] = txnId
   if (facts.memberKey !== undefined && stored.stateAfter !== null) {

@@ -18,6 +18,8 @@ export interface EventDraft {
   readonly type: string
   readonly content: JsonObject
   readonly stateKey?: string
+  /** For how long everybody in the room is told of it, in milliseconds. */
+  readonly stickyMs?: number | undefined
 }
 
 /** A piece of state by key: the stored event. */

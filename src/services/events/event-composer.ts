@@ -84,7 +84,8 @@ export class EventComposer {
    */
   async findIdentical(end: GraphEnd, input: ComposeInput): Promise<StoredEvent | undefined> {
     const { draft, sender } = input
-    if (draft.stateKey === undefined) return undefined
+    // What is sticky is so anew.
+    if (draft.stateKey === undefined || draft.stickyMs !== undefined) return undefined
     const key = stateKeyOf(draft.type, draft.stateKey)
     const at = { snapshot: end.state.snapshot, pending: end.pending }
     const current = (await this.#parts.assembler.lookUp(at, [key])).get(key)
@@ -186,6 +187,7 @@ export class EventComposer {
         sender,
         ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
         content: draft.content,
+        stickyMs: draft.stickyMs,
         prevEvents: await this.#references(rules, end, given.prev),
         authEvents: await this.#references(rules, end, authEvents),
         depth: nextInGraph(end.extremities).depth,

@@ -316,8 +316,13 @@ export class EventSender {
   }
 }
 
-function draftOf({ type, content, stateKey }: SendInput): EventDraft {
-  return { type, content, ...(stateKey !== undefined && { stateKey }) }
+function draftOf({ type, content, stateKey, stickyMs }: SendInput): EventDraft {
+  return {
+    type,
+    content,
+    ...(stateKey !== undefined && { stateKey }),
+    ...(stickyMs !== undefined && { stickyMs }),
+  }
 }
 
 /** Before anything is looked up by them: no column holds NUL or half of a character, and no event has longer names. */

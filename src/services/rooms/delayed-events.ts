@@ -21,6 +21,7 @@ export interface DelayedEventInput {
   readonly stateKey?: string
   readonly content: JsonObject
   readonly ts: number | undefined
+  readonly stickyMs?: number | undefined
   readonly delayMs: number
   /** Of requests that have one: the same gives the same event. */
   readonly txnId?: string
@@ -151,8 +152,8 @@ export class DelayedEvents {
     if (member?.membership !== 'join' && input.type !== MEMBER) throw forbidden('You are not in this room')
     const delayId = randomToken()
     const runningSince = clock.now()
-    const { type, stateKey, content, ts, delayMs } = input
-    const event = { delayId, userId, deviceId, type, stateKey, content, ts, delayMs, runningSince }
+    const { type, stateKey, content, ts, stickyMs, delayMs } = input
+    const event = { delayId, userId, deviceId, type, stateKey, content, ts, stickyMs, delayMs, runningSince }
     await db.write('add_delayed_event', async (tx) => {
       const { count, firstTs = runningSince } = await store.count(tx, userId)
       if (count >= this.#options.maxPerUser) throw limitExceeded(firstTs - runningSince)
@@ -250,13 +251,14 @@ export class DelayedEvents {
 
   async #deliver(event: DelayedEvent): Promise<void> {
     const { sending, rateLimits } = this.#parts
-    const { delayId, userId, roomId, type, stateKey, content, ts } = event
+    const { delayId, userId, roomId, type, stateKey, content, ts, stickyMs } = event
     const requester = await this.#requesterOf(event)
     // It was counted when it was scheduled.
     rateLimits.refund('message', userId)
+    const input = { roomId, type, content, ts, stickyMs }
     if (stateKey === undefined)
-      await sending.sendMessage(requester, { roomId, type, content, ts, txnId: `delayed ${delayId}` })
-    else await sending.setState(requester, { roomId, type, stateKey, content, ts })
+      await sending.sendMessage(requester, { ...input, txnId: `delayed ${delayId}` })
+    else await sending.setState(requester, { ...input, stateKey })
   }
 
   /** Throws `M_FORBIDDEN` for accounts that are no more. */

@@ -1,4 +1,4 @@
-import { badJson, MatrixError } from '../../protocol/errors.js'
+import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
 import {
   parseEventId,
   type DeviceId,
@@ -7,6 +7,7 @@ import {
   type ServerName,
 } from '../../protocol/ids.js'
 import { ownerOfStateKey } from '../../protocol/owned-state.js'
+import { MAX_STICKY_MS } from '../../protocol/sticky-events.js'
 import type { Database } from '../../storage/database.js'
 import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
 import type { EventsStore } from '../../storage/stores/events.js'
@@ -44,6 +45,8 @@ export interface RoomSendingDependencies {
   readonly succession: RoomSuccession
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   readonly serverName: ServerName
+  /** `msc4354_enabled`. */
+  readonly sendsSticky: boolean
   /** Called with what fails after an event is sent. */
   readonly onError: (error: unknown) => void
 }
@@ -55,6 +58,8 @@ export interface MessageInput {
   readonly txnId: string
   /** Milliseconds since the epoch; means nothing but for application services. */
   readonly ts?: number | undefined
+  /** For how long everybody in the room is told of it; means nothing where that is switched off. */
+  readonly stickyMs?: number | undefined
 }
 
 export interface StateInput {
@@ -63,6 +68,7 @@ export interface StateInput {
   readonly stateKey: string
   readonly content: JsonObject
   readonly ts?: number | undefined
+  readonly stickyMs?: number | undefined
 }
 
 const MAX_SESSION_NAME_LENGTH = 255
@@ -103,6 +109,7 @@ export class RoomSending {
       content,
       txnId,
       ts: timestampOf(requester, input),
+      stickyMs: this.#stickyOf(input),
     })
   }
 
@@ -130,6 +137,7 @@ export class RoomSending {
       stateKey,
       content,
       ts: timestampOf(requester, input),
+      stickyMs: this.#stickyOf(input),
     })
     if (type === 'm.room.guest_access') this.#follow(this.#deps.guestAccess.enforce(roomId))
     if (type === 'm.room.tombstone' && stateKey === '') {
@@ -195,6 +203,12 @@ export class RoomSending {
     if (deviceId === undefined) return undefined
     const { db, transactions } = this.#deps
     return transactions.find(db.reader, { userId, deviceId }, room.roomNid, txnId)
+  }
+
+  #stickyOf({ stickyMs }: Pick<MessageInput, 'stickyMs'>): number | undefined {
+    if (stickyMs === undefined || !this.#deps.sendsSticky) return undefined
+    if (stickyMs < 0) throw invalidParam('An event is not sticky for less than no time')
+    return Math.min(stickyMs, MAX_STICKY_MS)
   }
 
   /** Lets what follows from an event go on after the answer. */

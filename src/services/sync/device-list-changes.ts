@@ -1,4 +1,4 @@
-import { NO_FILTER } from '../../protocol/event-filter.js'
+import { parseFilter } from '../../protocol/event-filter.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { StreamToken } from '../../protocol/stream-token.js'
 import type { Notifier } from '../streams/notifier.js'
@@ -12,6 +12,9 @@ interface Parts {
   readonly deviceLists: DeviceListsSection
   readonly notifier: Pick<Notifier, 'currentToken'>
 }
+
+/** Rooms whose members are not all known count with those that are. */
+const FILTER = parseFilter({ room: { state: { lazy_load_members: true } } })
 
 /** Tells who changed their devices, without all else that a sync tells. */
 export class DeviceListChanges {
@@ -33,7 +36,7 @@ export class DeviceListChanges {
     const request = {
       // Without the device: what its syncs have brought is none of this question's business.
       viewer: { userId, deviceId: undefined },
-      filter: NO_FILTER,
+      filter: FILTER,
       since: from,
       fullState: false,
       timeoutMs: 0,

@@ -14,6 +14,8 @@ export interface DelayedEvent {
   readonly content: JsonObject
   /** When it is said to have been sent; undefined: when it is. */
   readonly ts: number | undefined
+  /** For how long everybody in the room is told of it; undefined: it is an event like others. */
+  readonly stickyMs: number | undefined
   readonly delayMs: number
   /** When the delay began, or began again. */
   readonly runningSince: number
@@ -28,12 +30,13 @@ interface Row {
   state_key: string | null
   content: string
   origin_server_ts: number | null
+  sticky_ms: number | null
   delay_ms: number
   running_since: number
 }
 
 const COLUMNS = `d.delay_id, d.user_id, d.device_id, r.room_id, d.type, d.state_key, d.content, d.origin_server_ts,
-  d.delay_ms, d.running_since`
+  d.sticky_ms, d.delay_ms, d.running_since`
 
 /** Somebody else has changed the same piece of state since. */
 const overtaken = (table: string): string => `${table}.state_key IS NOT NULL AND EXISTS (
@@ -53,8 +56,8 @@ export class DelayedEventsStore {
   ): Promise<void> {
     await tx.execute(
       `INSERT INTO delayed_events (delay_id, user_id, device_id, room_nid, type, state_key, content,
-         origin_server_ts, delay_ms, running_since, send_ts, position)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         origin_server_ts, sticky_ms, delay_ms, running_since, send_ts, position)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       [
         event.delayId,
         event.userId,
@@ -64,6 +67,7 @@ export class DelayedEventsStore {
         event.stateKey ?? null,
         JSON.stringify(event.content),
         event.ts ?? null,
+        event.stickyMs ?? null,
         event.delayMs,
         event.runningSince,
         event.runningSince + event.delayMs,
@@ -175,6 +179,7 @@ export class DelayedEventsStore {
       stateKey: row.state_key ?? undefined,
       content: JSON.parse(row.content) as JsonObject,
       ts: row.origin_server_ts ?? undefined,
+      stickyMs: row.sticky_ms ?? undefined,
       delayMs: row.delay_ms,
       runningSince: row.running_since,
     }))

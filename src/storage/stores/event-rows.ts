@@ -1,4 +1,5 @@
 import type { InsertOptions, SqlValue } from '../database.js'
+import { stickyUntil } from '../../protocol/sticky-events.js'
 import type { PlacedEventWrite } from './event-writer.js'
 
 /** A table that events add rows to, and the rows that they add. */
@@ -98,6 +99,32 @@ export const TXNS: EventTable = {
           }
         : [],
     ),
+}
+
+/** Those that are told to everybody in the room for a while. */
+export const STICKY: EventTable = {
+  table: 'sticky_events',
+  options: {
+    columns: {
+      stream_ordering: 'integer',
+      event_nid: 'integer',
+      room_nid: 'integer',
+      expires_ts: 'integer',
+    },
+    conflict: 'ignore',
+  },
+  rows: (writes) =>
+    writes.flatMap(({ event, eventNid, room, receivedTs, kind, rejected, softFailed, streamOrdering }) => {
+      const expiresTs = stickyUntil(event, receivedTs)
+      if (expiresTs === undefined || expiresTs <= receivedTs || streamOrdering === null) return []
+      if (kind !== 'live' || rejected !== null || softFailed) return []
+      return {
+        stream_ordering: streamOrdering,
+        event_nid: eventNid,
+        room_nid: room.roomNid,
+        expires_ts: expiresTs,
+      }
+    }),
 }
 
 /** Whose attention they want. */

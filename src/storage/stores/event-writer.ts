@@ -3,7 +3,7 @@ import { encodeReach, type AuthChainPosition } from '../auth-reach.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import { writeCurrentState, type CurrentStateChange } from './current-state-writer.js'
-import { EDGES, EVENTS, HIGHLIGHTS, PUSH_EXCEPTIONS, TXNS, type EventTable } from './event-rows.js'
+import { EDGES, EVENTS, HIGHLIGHTS, PUSH_EXCEPTIONS, STICKY, TXNS, type EventTable } from './event-rows.js'
 import { writeExtremities } from './extremity-moves.js'
 import { writeGaps, type MissingEvent } from './missing-events.js'
 import { writeRedactions } from './redaction-writer.js'
@@ -99,6 +99,7 @@ export class EventWriter {
       insertRows(tx, TXNS, writes),
       insertRows(tx, HIGHLIGHTS, writes),
       insertRows(tx, PUSH_EXCEPTIONS, writes),
+      insertRows(tx, STICKY, writes),
       writeRedactions(tx, writes),
     ])
   }
@@ -129,7 +130,8 @@ async function insertRows(
   { table, options, rows }: EventTable,
   writes: readonly PlacedEventWrite[],
 ): Promise<void> {
-  await tx.insertMany(table, rows(writes), options)
+  const values = rows(writes)
+  if (values.length > 0) await tx.insertMany(table, values, options)
 }
 
 async function insertAuthChains(tx: Tx, writes: readonly PlacedEventWrite[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { stickyUntil } from '../../protocol/sticky-events.js'
 import type { SqlValue, Tx } from '../database.js'
 import type { Dialect, StatementGroup } from '../dialect.js'
 import { EDGES, EVENTS, HIGHLIGHTS, PUSH_EXCEPTIONS, TXNS, type EventTable } from './event-rows.js'
@@ -44,6 +45,7 @@ function isPlain(write: PlacedEventWrite): boolean {
     write.redaction === undefined &&
     write.redactedBy === undefined &&
     (write.missingPrevs ?? []).length === 0 &&
-    write.closesGap !== true
+    write.closesGap !== true &&
+    stickyUntil(write.event, write.receivedTs) === undefined
   )
 }

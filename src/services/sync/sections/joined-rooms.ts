@@ -1,16 +1,20 @@
 import type { Database } from '../../../storage/database.js'
 import type { RoomId } from '../../../protocol/ids.js'
+import { STICKY_FIELD } from '../../../protocol/sticky-events.js'
 import type { JsonObject } from '../../../util/json.js'
 import { totalUnread, type RoomUnreadCounts, type UnreadCounts } from '../../events/unread-counts.js'
 import { emptyContent, type RoomContent, type RoomContents, type RoomSpec } from '../room-contents.js'
 import { summaryJson, type RoomSummaries, type RoomSummary } from '../room-summaries.js'
 import type { SyncFrame } from '../sync-frame.js'
 import type { UserRoom } from '../user-rooms.js'
+import type { StickyEventsSection } from './sticky-events.js'
 
 interface Parts {
   readonly contents: RoomContents
   readonly summaries: RoomSummaries
   readonly unread: Pick<UnreadCounts, 'forRooms'>
+  /** Where it is switched on. */
+  readonly sticky?: StickyEventsSection | undefined
 }
 
 /** What other sections say about rooms. */
@@ -39,10 +43,13 @@ export class JoinedRoomsSection {
     const specs = candidates.map((room) => specOf(frame, room, summaries.get(room.room.roomNid)))
     const read =
       specs.length > 0 ? await this.#parts.contents.load(frame, specs) : new Map<number, RoomContent>()
+    const timelines = new Map([...read].map(([roomNid, { timeline }]) => [roomNid, timeline.events]))
+    const sticky = await this.#parts.sticky?.load(frame, timelines)
     const shown = new Map<number, RoomContent>()
     for (const [roomNid, { room }] of frame.joined) {
       const content = read.get(roomNid)
-      const hasExtras = extras.ephemeral.has(room.roomId) || extras.accountData.has(room.roomId)
+      const hasExtras =
+        extras.ephemeral.has(room.roomId) || extras.accountData.has(room.roomId) || sticky?.has(roomNid)
       if (hasExtras || isWhole(frame, roomNid) || (content && hasNews(content))) {
         shown.set(roomNid, finish(frame, roomNid, content ?? emptyContent(frame.now.events)))
       }
@@ -58,12 +65,14 @@ export class JoinedRoomsSection {
     for (const roomNid of shown.keys()) {
       const roomId = frame.joined.get(roomNid)!.room.roomId
       const summary = summaries.get(roomNid)
+      const stuck = sticky?.get(roomNid)
       rooms[roomId] = {
         ...written.get(roomNid),
         account_data: { events: extras.accountData.get(roomId) ?? [] },
         ephemeral: { events: extras.ephemeral.get(roomId) ?? [] },
         ...unreadJson(frame, unread.get(roomNid) ?? NOTHING_UNREAD),
         summary: summary ? summaryJson(summary) : {},
+        ...(stuck && { [STICKY_FIELD]: { events: stuck } }),
       }
     }
     return rooms

@@ -1,0 +1,71 @@
+import { serverNameOf, type ServerName } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { EventsStore } from '../../storage/stores/events.js'
+import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
+import type { Clock, Timer } from '../../util/clock.js'
+import { withoutUnsigned } from './destination-queue.js'
+import type { RoomJoin } from './event-feed.js'
+import type { FederationSender } from './federation-sender.js'
+
+interface Dependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly serverName: ServerName
+  readonly stickyEvents: Pick<StickyEventsStore, 'listInRooms'>
+  readonly events: Pick<EventsStore, 'getByNids'>
+  readonly sender: Pick<FederationSender, 'addPdus'>
+  readonly onError: (error: unknown) => void
+}
+
+const MAX_EVENTS = 100
+/** Whoever joins has to take in the room first: what comes for a room that is not there is dropped. */
+const DELAY_MS = 2_000
+
+/**
+ * Gives servers that come to a room the sticky events of our users there, which were sent before they came.
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/4354
+ */
+export class StickyIntroductions {
+  readonly #deps: Dependencies
+  readonly #timers = new Set<Timer>()
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps
+  }
+
+  /** Somebody has come to a room. Fails never. */
+  onJoin({ roomNid, userId, servers: { before } }: RoomJoin): void {
+    const { clock, serverName, onError } = this.#deps
+    const destination = serverNameOf(userId)
+    if (destination === serverName || before.has(destination) || !before.has(serverName)) return
+    const timer = clock.setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#introduce(roomNid, destination).catch(onError)
+    }, DELAY_MS)
+    this.#timers.add(timer)
+  }
+
+  /** Nothing more is sent. */
+  stop(): void {
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+  }
+
+  async #introduce(roomNid: number, destination: ServerName): Promise<void> {
+    const { db, clock, serverName, stickyEvents, events, sender } = this.#deps
+    const range = { after: 0, upTo: Number.MAX_SAFE_INTEGER, now: clock.now(), limit: MAX_EVENTS }
+    const found = await stickyEvents.listInRooms(db.reader, [roomNid], range)
+    const stored = await events.getByNids(
+      db.reader,
+      found.map(({ eventNid }) => eventNid),
+    )
+    await sender.addPdus(
+      found.flatMap(({ eventNid, streamOrdering }) => {
+        const event = stored.get(eventNid)?.event
+        if (event === undefined || serverNameOf(event.sender) !== serverName) return []
+        const json = withoutUnsigned(event.json)
+        return [{ destination, pdu: { roomNid, streamOrdering, json, isLast: false } }]
+      }),
+    )
+  }
+}

@@ -1,0 +1,57 @@
+import type { Query, Tx } from '../database.js'
+
+/** An event that is sticky, and where it stands in the stream. */
+export interface StickyEvent {
+  readonly eventNid: number
+  readonly roomNid: number
+  readonly streamOrdering: number
+}
+
+export interface StickyRange {
+  readonly after: number
+  readonly upTo: number
+  /** What is sticky no longer than this is left out; in milliseconds since the epoch. */
+  readonly now: number
+  readonly limit: number
+}
+
+interface Row {
+  event_nid: number
+  room_nid: number
+  stream_ordering: number
+}
+
+/** Events that are told to everybody in their room for a while. The rows are written with the events. */
+export class StickyEventsStore {
+  /** Those of some rooms in `(after, upTo]`, the oldest first. Index sticky_events_room. */
+  async listInRooms(q: Query, roomNids: readonly number[], range: StickyRange): Promise<StickyEvent[]> {
+    if (roomNids.length === 0 || range.after >= range.upTo) return []
+    const rows = await q.all<Row>(
+      `SELECT event_nid, room_nid, stream_ordering FROM sticky_events
+       WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND stream_ordering > ? AND stream_ordering <= ?
+         AND expires_ts > ? ORDER BY stream_ordering LIMIT ?`,
+      [q.dialect.list(roomNids), range.after, range.upTo, range.now, range.limit],
+    )
+    return rows.map(toStickyEvent)
+  }
+
+  /** Those of all rooms in `(after, upTo]`, the oldest first. By primary key. */
+  async listInStream(q: Query, range: StickyRange): Promise<StickyEvent[]> {
+    if (range.after >= range.upTo) return []
+    const rows = await q.all<Row>(
+      `SELECT event_nid, room_nid, stream_ordering FROM sticky_events
+       WHERE stream_ordering > ? AND stream_ordering <= ? AND expires_ts > ? ORDER BY stream_ordering LIMIT ?`,
+      [range.after, range.upTo, range.now, range.limit],
+    )
+    return rows.map(toStickyEvent)
+  }
+
+  /** Index sticky_events_expiry. */
+  async deleteExpired(tx: Tx, now: number): Promise<void> {
+    await tx.execute('DELETE FROM sticky_events WHERE expires_ts <= ?', [now])
+  }
+}
+
+function toStickyEvent(row: Row): StickyEvent {
+  return { eventNid: row.event_nid, roomNid: row.room_nid, streamOrdering: row.stream_ordering }
+}
