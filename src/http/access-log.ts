@@ -22,6 +22,7 @@ export class AccessLog {
   readonly #logger: Logger
   readonly #responses: Counter
   readonly #times: Histogram
+  readonly #watchers = new Set<(answered: AnsweredRequest) => void>()
 
   constructor(logger: Logger, metrics: Metrics) {
     this.#logger = logger
@@ -35,7 +36,14 @@ export class AccessLog {
     })
   }
 
+  /** Tells of every request that is answered, until what it gives is called. */
+  watch(seen: (answered: AnsweredRequest) => void): () => void {
+    this.#watchers.add(seen)
+    return () => this.#watchers.delete(seen)
+  }
+
   record(answered: AnsweredRequest): void {
+    for (const seen of this.#watchers) seen(answered)
     const { method, status, durationMs, operationId, requestId, ip, requester, userAgent } = answered
     const servlet = operationId ?? 'unknown'
     const labels = { method: operationId === undefined ? 'ANY' : method, servlet, code: String(status) }

@@ -75,6 +75,11 @@ export class Pipeline {
     this.#deps = deps
   }
 
+  /** What has been answered. */
+  get accessLog(): AccessLog {
+    return this.#deps.accessLog
+  }
+
   /** How many requests are being answered. */
   get running(): number {
     return this.#running

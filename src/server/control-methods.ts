@@ -1,4 +1,6 @@
-import type { JsonObject } from '../util/json.js'
+import type { AccessLog } from '../http/access-log.js'
+import { createDeferred } from '../util/deferred.js'
+import type { JsonObject, JsonValue } from '../util/json.js'
 import { createAdministrationMethods } from './administration-methods.js'
 import type { ControlMethods } from './control-socket.js'
 import { ControlError } from './control-connection.js'
@@ -11,18 +13,26 @@ export interface ControlMethodParts {
   readonly uptimeMs: () => number
   /** What SIGHUP does; gives what there is to warn of. Undefined where the server was started without files. */
   readonly reload: (() => Promise<readonly string[]>) | undefined
+  /** What has been answered. */
+  readonly requests: AccessLog
   readonly services: Parameters<typeof createAdministrationMethods>[0]
 }
 
 /** All that commands can ask of a running server, by name. */
 export function createControlMethods(parts: ControlMethodParts): ControlMethods {
-  const { serverName, version, uptimeMs, reload, services } = parts
+  const { serverName, version, uptimeMs, reload, requests, services } = parts
   return {
     ...createAdministrationMethods(services),
 
     /** Who answers: `{pid, serverName, version, uptimeMs}`. */
     ping: (): Promise<JsonObject> =>
       Promise.resolve({ pid: process.pid, serverName, version, uptimeMs: uptimeMs() }),
+
+    /**
+     * Waits for a request whose URL has `mark` in it, and tells how it came: `{ip, userAgent}`. Whoever asks makes the
+     * request, to see what becomes of it on the way.
+     */
+    'requests.watch': ({ mark }, { signal }): Promise<JsonObject> => watchRequests(requests, mark, signal),
 
     /** Reads the configuration again: `{warnings}`, or an error that says what is wrong with it. */
     reload: async (): Promise<JsonObject> => {
@@ -34,5 +44,31 @@ export function createControlMethods(parts: ControlMethodParts): ControlMethods 
         throw new ControlError('not_reloaded', (error as Error).message, { cause: error })
       }
     },
+  }
+}
+
+const MIN_MARK_LENGTH = 16
+
+async function watchRequests(
+  requests: AccessLog,
+  mark: JsonValue | undefined,
+  signal: AbortSignal,
+): Promise<JsonObject> {
+  // So that nobody else's request has it.
+  if (typeof mark !== 'string' || mark.length < MIN_MARK_LENGTH) {
+    throw new ControlError('bad_request', `mark must be a text of at least ${MIN_MARK_LENGTH} characters`)
+  }
+  const { promise, resolve, reject } = createDeferred<JsonObject>()
+  const end = requests.watch(({ url, ip, userAgent }) => {
+    if (url.includes(mark)) resolve({ ip, userAgent: userAgent ?? null })
+  })
+  const give = (): void => reject(signal.reason as Error)
+  signal.addEventListener('abort', give, { once: true })
+  if (signal.aborted) give()
+  try {
+    return await promise
+  } finally {
+    end()
+    signal.removeEventListener('abort', give)
   }
 }

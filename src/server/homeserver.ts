@@ -187,7 +187,7 @@ export class Homeserver implements AsyncDisposable {
   }
 
   #serveCommands(): void {
-    const { control, clock, rereadConfig } = this.#parts
+    const { control, clock, pipeline, rereadConfig } = this.#parts
     const startedTs = clock.now()
     control?.serve(
       createControlMethods({
@@ -195,6 +195,7 @@ export class Homeserver implements AsyncDisposable {
         version: programVersion(),
         uptimeMs: () => clock.now() - startedTs,
         reload: rereadConfig,
+        requests: pipeline.accessLog,
         services: this.services,
       }),
     )
