@@ -17,8 +17,10 @@ export const SERVICE_FOLDERS = [
   'rooms',
   'sync',
   'media',
+  'backup',
   'delivery',
   'journeys',
+  'takeover',
   'administration',
 ]
 

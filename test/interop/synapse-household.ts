@@ -123,10 +123,7 @@ async function publishKeys(
   await alice.must('POST', '/_matrix/client/v3/keys/signatures/upload', {
     body: {
       [alice.userId]: {
-        [alice.deviceId]: identity.selfSigning.sign(
-          withoutSignatures(device.deviceKeys),
-          alice.userId,
-        ),
+        [alice.deviceId]: identity.selfSigning.sign(withoutSignatures(device.deviceKeys), alice.userId),
       },
     },
   })

@@ -140,6 +140,15 @@ export class PushActions {
   }
 }
 
+/**
+ * Whether the usual default rules notify everybody of an event by what it is, whoever it mentions: for events of the past,
+ * whose highlights are known otherwise.
+ */
+export function notifiesByType(event: Event): boolean {
+  const type = event.type.toLowerCase()
+  return NOTIFYING_TYPES.includes(type) && !isText(event.content['msgtype'], 'm.notice') && !isEdit(event)
+}
+
 const SILENT: DefaultVerdict = { notifies: false, highlights: [] }
 const HIGHLIGHTING: DefaultVerdict = { notifies: true, highlights: [EVERYBODY] }
 

@@ -1,0 +1,74 @@
+import type { Query } from '../database.js'
+import { openDatabase, type DatabaseConfig } from '../open-database.js'
+import { sqliteDialect } from '../dialect-sqlite.js'
+import type { DatabaseContext } from '../sql-database.js'
+import { SqlQuery } from '../sql-query.js'
+import type { SqlStatement } from '../sql-connection.js'
+import { SqliteConnection } from '../sqlite-connection.js'
+import { readSourceSchema, type SourceSchema } from './schema.js'
+
+/** The database of a Synapse as it is at one moment. Nothing can be written to it. */
+export interface SynapseSource {
+  readonly q: Query
+  readonly schema: SourceSchema
+}
+
+/**
+ * Does something with the database of a Synapse, which may run meanwhile: `work` sees it as it was when it began, however
+ * long it takes. It may run again where the connection was lost. Rejects when the database cannot be opened.
+ */
+export async function withSynapseSource<T>(
+  config: DatabaseConfig,
+  context: DatabaseContext,
+  work: (source: SynapseSource) => Promise<T>,
+): Promise<T> {
+  return config.name === 'sqlite' ? withFile(config.path, work) : withServer(config, context, work)
+}
+
+async function withServer<T>(
+  config: DatabaseConfig,
+  context: DatabaseContext,
+  work: (source: SynapseSource) => Promise<T>,
+): Promise<T> {
+  const db = await openDatabase(config, context)
+  try {
+    return await db.read('takeover', async (q) => work({ q, schema: await readSourceSchema(q) }))
+  } finally {
+    await db.close()
+  }
+}
+
+/** One connection that cannot write: opening the file in the ordinary way would change how it is kept. */
+async function withFile<T>(path: string, work: (source: SynapseSource) => Promise<T>): Promise<T> {
+  const [{ default: sqlite3 }, { default: createKnex }] = await Promise.all([
+    import('sqlite3'),
+    import('knex'),
+  ])
+  const driver = await new Promise<InstanceType<typeof sqlite3.Database>>((resolve, reject) => {
+    const opened = new sqlite3.Database(path, sqlite3.OPEN_READONLY, (error) => {
+      if (error) reject(new Error(`Cannot open the SQLite database ${path}: ${error.message}`))
+      else resolve(opened)
+    })
+  })
+  const connection = new SqliteConnection(driver)
+  const run = (sql: string): Promise<unknown> => connection.run({ sql, params: [], wants: 'changes' })
+  try {
+    await run('PRAGMA busy_timeout = 5000')
+    await run('PRAGMA mmap_size = 268435456')
+    await run('BEGIN')
+    const support = {
+      dialect: sqliteDialect,
+      knex: createKnex({ client: 'sqlite3', useNullAsDefault: true }),
+      insertSql: new Map<string, string>(),
+    }
+    const q = new SqlQuery(support, (statement: SqlStatement) => connection.run(statement))
+    return await work({ q, schema: await readSourceSchema(q) })
+  } finally {
+    connection.finalize()
+    await new Promise<void>((resolve) => {
+      driver.close(() => {
+        resolve()
+      })
+    })
+  }
+}
