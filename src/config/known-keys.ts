@@ -65,6 +65,7 @@ const SERVER: KeyTable = {
       'max_long_retry_delay',
     ),
   }),
+  limit_remote_rooms: map(all(served, 'enabled', 'complexity', 'complexity_error', 'admins_can_join')),
   user_types: map({ default_user_type: later, extra_user_types: served }),
   presence: map({
     ...all(served, 'enabled', 'last_active_granularity', 'sync_online_timeout', 'idle_timeout'),
@@ -127,7 +128,6 @@ const SERVER: KeyTable = {
     'matrix_authentication_service',
     'mau_limit_alerting',
     'mau_stats_only',
-    'limit_remote_rooms',
     'request_token_inhibit_3pid_errors',
     'next_link_domain_whitelist',
     'federation_metrics_domains',

@@ -11,6 +11,7 @@ import { LeavingHandshakes } from '../services/federation/leaving-handshakes.js'
 import { PartialStateSync } from '../services/federation/partial-state-sync.js'
 import { ResidentAnswers } from '../services/federation/resident-answers.js'
 import { ResidentHandshakes, type JoinAuthoriser } from '../services/federation/resident-handshakes.js'
+import { RoomComplexity } from '../services/federation/room-complexity.js'
 import { ThirdPartyExchange } from '../services/federation/third-party-exchange.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import { IncomingInvites } from '../services/rooms/incoming-invites.js'
@@ -47,7 +48,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
 /** How memberships come and go between servers. */
 export interface FederationMembership {
   /** Those that endpoints use. */
-  readonly services: Pick<Services, 'residentHandshakes' | 'inviteReceiver'>
+  readonly services: Pick<Services, 'residentHandshakes' | 'inviteReceiver' | 'roomComplexity'>
   readonly handshakes: MembershipHandshakes
   readonly background: BackgroundWork
 }
@@ -93,8 +94,10 @@ export function createFederationMembership(
       completing.begin(room)
     },
   })
+  const complexity = new RoomComplexity(db, shared)
   return {
     services: {
+      roomComplexity: complexity,
       residentHandshakes: new ResidentHandshakes({ ...shared, rateLimits: parts.rateLimits }),
       inviteReceiver: new InviteReceiver({
         ...shared,
@@ -116,6 +119,7 @@ export function createFederationMembership(
       leaving: new LeavingHandshakes(shared),
       inviting: new InviteSender(shared),
       exchange: new ThirdPartyExchange(client),
+      complexity,
     },
     background: completing,
   }

@@ -39,6 +39,7 @@ import type { InviteReceiver } from './federation/invite-receiver.js'
 import type { ResidentHandshakes } from './federation/resident-handshakes.js'
 import type { InboundTransactions } from './federation/inbound-transactions.js'
 import type { RoomAnswers } from './federation/room-answers.js'
+import type { RoomComplexity } from './federation/room-complexity.js'
 import type { Presence } from './ephemeral/presence.js'
 import type { ReadMarkers } from './ephemeral/read-markers.js'
 import type { Receipts } from './ephemeral/receipts.js'
@@ -160,6 +161,7 @@ export interface Services {
   readonly rendezvous: Rendezvous
   readonly reports: Reports
   readonly roomAnswers: RoomAnswers
+  readonly roomComplexity: RoomComplexity
   readonly residentHandshakes: ResidentHandshakes
   readonly roomCreation: RoomCreation
   readonly roomInitialSync: RoomInitialSync

@@ -9,6 +9,7 @@ import { membershipRoutes } from './membership-routes.js'
 import { sendTransaction } from './transactions.js'
 import { exchangeOpenIdToken } from './openid.js'
 import { outboundRoutes } from './outbound-routes.js'
+import { getRoomComplexity } from './room-complexity.js'
 import { getVersion } from './version.js'
 
 /** What `keys` of a listener serves: for everybody, without signature. */
@@ -33,6 +34,7 @@ const eventRoutes: readonly Route[] = [
   getEventAuth,
   getEventByTimestamp,
   getMissingPreviousEvents,
+  getRoomComplexity,
   getRoomState,
   getRoomStateIds,
   sendTransaction,

@@ -8,6 +8,7 @@ import {
   listOf,
   mapOf,
   optional,
+  quantity,
   size,
   text,
   value,
@@ -59,6 +60,9 @@ const PREJOIN_TYPES = [
   'm.room.topic',
 ]
 
+const TOO_COMPLEX =
+  'This room is larger than this server allows. Ask its administrator if you need to be in it.'
+
 /** What rooms are like, and who may do what with them. */
 export const rooms = section(
   {
@@ -75,6 +79,12 @@ export const rooms = section(
     exclude_rooms_from_sync: withDefault(listOf(text, 'a list of room IDs'), []),
     exclude_rooms_from_presence: withDefault(listOf(text, 'a list of room IDs'), []),
     dummy_events_threshold: withDefault(integer(1), 10),
+    limit_remote_rooms: group({
+      enabled: withDefault(flag, false),
+      complexity: withDefault(quantity, 1),
+      complexity_error: withDefault(text, TOO_COMPLEX),
+      admins_can_join: withDefault(flag, false),
+    }),
     room_prejoin_state: group({
       disable_default_event_types: withDefault(flag, false),
       additional_event_types: withDefault(listOf(stateEventKind), []),
@@ -110,6 +120,14 @@ export const rooms = section(
       excludedFromPresence: raw.exclude_rooms_from_presence,
       /** Rooms with more forward extremities than this have them joined. */
       maxExtremities: raw.dummy_events_threshold,
+      /** Which rooms of other servers are too complex to be joined (one: 500 events of state); undefined: none. */
+      remoteLimit: raw.limit_remote_rooms.enabled
+        ? {
+            maxComplexity: raw.limit_remote_rooms.complexity,
+            message: raw.limit_remote_rooms.complexity_error,
+            adminsMayJoin: raw.limit_remote_rooms.admins_can_join,
+          }
+        : undefined,
       /** The state that those see who are invited or knock. */
       prejoinState: [
         ...(prejoin.disable_default_event_types

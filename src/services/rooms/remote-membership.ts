@@ -15,8 +15,10 @@ import type { InviteSender } from '../federation/invite-sender.js'
 import type { HandshakeOutcome, HandshakeWish, JoiningHandshakes } from '../federation/joining-handshakes.js'
 import type { LeavingHandshakes } from '../federation/leaving-handshakes.js'
 import { serversFor } from '../federation/server-choice.js'
+import type { RoomComplexity } from '../federation/room-complexity.js'
 import type { ThirdPartyExchange } from '../federation/third-party-exchange.js'
 import { memberContent } from './member-content.js'
+import type { RemoteRoomLimit } from './remote-room-limit.js'
 
 /** What other servers do for memberships. */
 export interface MembershipHandshakes {
@@ -24,6 +26,7 @@ export interface MembershipHandshakes {
   readonly leaving: LeavingHandshakes
   readonly inviting: InviteSender
   readonly exchange: ThirdPartyExchange
+  readonly complexity: RoomComplexity
 }
 
 export interface RemoteMembershipDependencies {
@@ -36,7 +39,15 @@ export interface RemoteMembershipDependencies {
   /** Without them, there are no other servers. */
   readonly handshakes?: MembershipHandshakes | undefined
   readonly partialRooms?: Pick<PartialRooms, 'get'> | undefined
+  /** Without it, rooms may be as large as they like. */
+  readonly limit?: RemoteRoomLimit | undefined
   readonly serverName: ServerName
+}
+
+/** A join that another server has helped to. */
+export interface RemoteJoin extends HandshakeOutcome {
+  /** The room has turned out to be more than this server takes: it is to be left again, for this reason. */
+  readonly refusal?: MatrixError | undefined
 }
 
 /** What is wanted of a room that this server is not in. */
@@ -66,14 +77,15 @@ export class RemoteMembership {
   }
 
   /**
-   * Joins through another server, once what is to be done `beforehand` is done. Undefined where this server is in the room, which can then be joined here. Throws 404
-   * `M_NOT_FOUND` where no server is known, `M_LIMIT_EXCEEDED`, and what other servers say.
+   * Joins through another server, once what is to be done `beforehand` is done. Undefined where this server is in the
+   * room, which can then be joined here. Throws 404 `M_NOT_FOUND` where no server is known, `M_LIMIT_EXCEEDED`, 400
+   * `M_RESOURCE_LIMIT_EXCEEDED` for rooms that are said to be too complex, and what other servers say.
    */
   async join(
     requester: Requester,
     wish: RemoteWish,
     options: { isLimited: boolean; beforehand?: () => Promise<void> },
-  ): Promise<HandshakeOutcome | undefined> {
+  ): Promise<RemoteJoin | undefined> {
     if (!(await this.#findOutside(requester.userId, wish.roomId))) return this.#joinPartial(requester, wish)
     if (requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guest access not allowed')
     if (options.isLimited) {
@@ -86,10 +98,11 @@ export class RemoteMembership {
       if (!outside) return undefined
       await options.beforehand?.()
       const handshake = await this.#toHandshake(requester.userId, wish, outside)
-      return this.#required.joining.join({
-        ...handshake,
-        content: await this.#content(requester.userId, wish),
-      })
+      const { limit } = this.#deps
+      const isUnmeasured = await limit?.check(requester, wish.roomId, handshake.servers)
+      const content = await this.#content(requester.userId, wish)
+      const outcome = await this.#required.joining.join({ ...handshake, content })
+      return { ...outcome, refusal: isUnmeasured ? await limit?.refusalOf(outcome.room) : undefined }
     })
   }
 

@@ -102,6 +102,10 @@ export class RoomMembership {
         this.#deps.thirdPartyInvites.exchange(roomId, requester.userId, wish.thirdPartySigned),
     })
     if (remote) {
+      if (remote.refusal) {
+        await this.leave(requester, roomId, undefined)
+        throw remote.refusal
+      }
       await this.#deps.onJoined(requester.userId, remote.room)
       return remote.eventId
     }

@@ -37,6 +37,14 @@ export class CurrentStateStore {
     return rows.map(toEntry)
   }
 
+  /** How many pieces a room's state has. By primary key prefix. */
+  async count(q: Query, roomNid: number): Promise<number> {
+    const row = await q.first<{ n: number }>('SELECT COUNT(*) AS n FROM current_state WHERE room_nid = ?', [
+      roomNid,
+    ])
+    return Number(row?.n ?? 0)
+  }
+
   /** The whole state of many rooms. */
   async listForRooms(q: Query, roomNids: readonly number[]): Promise<CurrentStateEntry[]> {
     const rows = await q.all<Row>(

@@ -32,4 +32,15 @@ describe('rooms', () => {
       { userId: '@a:*', alias: '*', roomId: '*', action: 'deny' },
     ])
   })
+
+  it('limits rooms of other servers where it is told to', async () => {
+    const limit = async (keys: object) =>
+      (await loadKeys({ limit_remote_rooms: keys })).config.rooms.remoteLimit
+    expect((await loadKeys({})).config.rooms.remoteLimit).to.equal(undefined)
+    expect(await limit({ complexity: 3 })).to.equal(undefined)
+    expect(await limit({ enabled: true })).to.include({ maxComplexity: 1, adminsMayJoin: false })
+    expect(
+      await limit({ enabled: true, complexity: 0.5, complexity_error: 'Too much', admins_can_join: true }),
+    ).to.deep.equal({ maxComplexity: 0.5, message: 'Too much', adminsMayJoin: true })
+  })
 })
