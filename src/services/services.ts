@@ -1,6 +1,7 @@
 import type { AccessTokens } from './accounts/access-tokens.js'
 import type { AccountData } from './accounts/account-data.js'
 import type { AccountModeration } from './accounts/account-moderation.js'
+import type { EmailValidations } from './accounts/email-validations.js'
 import type { Filters } from './accounts/filters.js'
 import type { Login } from './accounts/login.js'
 import type { Logout } from './accounts/logout.js'
@@ -15,6 +16,7 @@ import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { TurnCredentials } from './accounts/turn-credentials.js'
 import type { UiAuth } from './accounts/ui-auth.js'
 import type { UsageLimits } from './accounts/usage-limits.js'
+import type { ValidationPages } from './accounts/validation-pages.js'
 import type { Whois } from './accounts/whois.js'
 import type { MailSubscriptions } from './delivery/mail-subscriptions.js'
 import type { NotificationList } from './delivery/notification-list.js'
@@ -49,6 +51,8 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
+import type { EventExplanations } from './administration/event-explanations.js'
+import type { StateExplanations } from './administration/state-explanations.js'
 import type { RoomOverviews } from './administration/room-overviews.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { ServerNotices } from './journeys/server-notices.js'
@@ -119,8 +123,10 @@ export interface Services {
   readonly deviceLists: DeviceLists
   readonly devices: Devices
   readonly e2eKeys: E2eKeys
+  readonly emailValidations: EmailValidations
   readonly eventByTimestamp: EventByTimestamp
   readonly eventContext: EventContext
+  readonly eventExplanations: EventExplanations
   readonly eventSearch: EventSearch
   readonly federationClient: FederationClient
   readonly federationGate: FederationGate
@@ -180,6 +186,7 @@ export interface Services {
   readonly singleEvents: SingleEvents
   readonly slidingSync: SlidingSync
   readonly spaceHierarchy: SpaceHierarchy
+  readonly stateExplanations: StateExplanations
   readonly sync: Sync
   readonly syncFilters: SyncFilters
   readonly threadSubscriptions: ThreadSubscriptions
@@ -197,6 +204,7 @@ export interface Services {
   readonly urlPreviews: UrlPreviews
   /** Undefined where anybody may use the server. */
   readonly usageLimits: UsageLimits | undefined
+  readonly validationPages: ValidationPages
   readonly userDirectory: UserDirectory
   readonly whois: Whois
 }

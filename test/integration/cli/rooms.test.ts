@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import RoomsExplain from '../../../commands/rooms/explain.js'
 import RoomsList from '../../../commands/rooms/list.js'
 import RoomsRepair from '../../../commands/rooms/repair.js'
 import RoomsShow from '../../../commands/rooms/show.js'
@@ -80,6 +81,29 @@ describe('mxhs rooms', function () {
     expect((await run(RoomsShow, '!nowhere:hs.test')).stderr).to.match(/^error: There is no room !nowhere/)
     expect((await run(RoomsShow, '#birds:hs.test')).exitCode).to.equal(1)
     expect((await run(RoomsShow, 'birds')).exitCode).to.equal(2)
+  })
+
+  it('explain says why the state is what it is, and why an event is there', async () => {
+    const first = await alice.sendState(dogs, 'm.room.topic', '', { topic: 'One' })
+    const second = await alice.sendState(dogs, 'm.room.topic', '', { topic: 'Two' })
+    const state = await json<{ state: { holder: object } }>(
+      'explain',
+      RoomsExplain,
+      dogs,
+      '-s',
+      'm.room.topic',
+    )
+    expect(state.state.holder).to.deep.include({ eventId: second, status: 'accepted' })
+    const text = await run(RoomsExplain, dogs, '--state', 'm.room.topic')
+    expect(text.stdout).to.include(`${second}  m.room.topic ''\n  by @alice:hs.test, `)
+    expect(text.stdout).to.match(new RegExp(`\\n  \\${first}  .*  replaced by \\${second}\\n`))
+    await json('explain', RoomsExplain, dogs, first)
+    const event = await run(RoomsExplain, dogs, first)
+    expect(event.stdout)
+      .to.match(/\nIt is accepted\.\n/)
+      .and.match(/\nBy the state before it: allowed\n/)
+    expect((await run(RoomsExplain, dogs)).exitCode).to.equal(2)
+    expect((await run(RoomsExplain, dogs, '$nothing')).exitCode).to.equal(1)
   })
 
   it('repair says what is wrong and puts it right, in the running server or without one', async () => {
