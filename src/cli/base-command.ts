@@ -69,9 +69,12 @@ function isExpected(error: CommandError): boolean {
 }
 
 const EXPECTED: ReadonlySet<string> = new Set([
+  'ArchiveError',
   'CommandFailure',
   'ConfigError',
   'IncompatibleSchemaError',
+  'UnfinishedTakeoverError',
+  'UnfinishedPortError',
   'UsageError',
 ])
 

@@ -10,6 +10,7 @@ import { AppserviceRegistry } from '../services/appservices/appservice-registry.
 import { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
 import { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
+import { refuseUnfinishedTakeover } from '../storage/stores/takeover.js'
 import { createLogger, type LogOutput } from '../telemetry/logger.js'
 import { createMetrics, type Metrics } from '../telemetry/metrics.js'
 import { systemClock, type Clock } from '../util/clock.js'
@@ -86,6 +87,7 @@ export async function createHomeserver(
   let storage: Storage | undefined
   try {
     storage = await openStorage(config, { logger, metrics, clock })
+    await refuseUnfinishedTakeover(storage.db.reader)
     registry.replace(await loadAppservices(config, { db: storage.db, logger }))
     const shared = { config, registry, storage, serverKeys, network, clock, logger, metrics, rateLimits }
     const wired = createServices({ ...shared, version: programVersion() })
@@ -139,6 +141,7 @@ export class Homeserver implements AsyncDisposable {
       db: storage.db,
       clock,
       uiAuth: wired.services.uiAuth,
+      emailValidations: wired.services.emailValidations,
       clientIpsMaxAgeMs: config.retention.userIpsMs,
     })
     for (const task of wired.background.flatMap(({ tasks }) => tasks ?? [])) this.#tasks.every(task)

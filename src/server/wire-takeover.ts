@@ -1,6 +1,7 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { StateKeyInterner } from '../services/events/state-key-interner.js'
 import { inspectSource, type SourceReport } from '../services/takeover/inspection.js'
+import { copyMediaFiles, type MediaFilesReport } from '../services/takeover/media-files.js'
 import { Takeover, type TakeoverReport } from '../services/takeover/takeover.js'
 import { StreamPositionsStore } from '../storage/stores/stream-starts.js'
 import { TakeoverStore } from '../storage/stores/takeover.js'
@@ -12,17 +13,21 @@ import type { ProgressSink } from '../util/progress-sink.js'
 import { createEventStores } from './wire-events.js'
 import { openStorage } from './wire-storage.js'
 
-export type { SourceReport, TakeoverReport }
+export type { MediaFilesReport, SourceReport, TakeoverReport }
+
+export interface TakenOver extends TakeoverReport {
+  readonly media: MediaFilesReport
+}
 
 /** Where a takeover comes from and goes to. */
 export interface TakeoverOptions {
-  readonly from: Pick<HomeserverConfig, 'database' | 'server'>
+  readonly from: Pick<HomeserverConfig, 'database' | 'server' | 'media'>
   readonly to: HomeserverConfig
   readonly progress: ProgressSink
 }
 
 /** Looks a Synapse's database over: what would come over, and what not. Nothing is written anywhere. */
-export function inspectSynapse({ from }: Pick<TakeoverOptions, 'from'>): Promise<SourceReport> {
+export function inspectSynapse(from: TakeoverOptions['from']): Promise<SourceReport> {
   return withSource(from, (source) => inspectSource(source, { serverName: from.server.serverName }))
 }
 
@@ -30,8 +35,8 @@ export function inspectSynapse({ from }: Pick<TakeoverOptions, 'from'>): Promise
  * Copies a Synapse's database. `isFinal`: Synapse has been stopped, and this server takes its place; else only rooms are
  * copied, and what is new in them later. Rejects with a `TakeoverRefusal` where the databases are none for that.
  */
-export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean): Promise<TakeoverReport> {
-  const { from, to } = options
+export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean): Promise<TakenOver> {
+  const { from, to, progress } = options
   const storage = await openStorage(to, context())
   try {
     const { db, caches, ids } = storage
@@ -47,10 +52,20 @@ export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean
       chainIds: ids.authChains,
       serverName: to.server.serverName,
       clock: systemClock,
-      progress: options.progress,
+      progress,
     })
     await takeover.check()
-    return await withSource(from, (source) => (isFinal ? takeover.finish(source) : takeover.copy(source)))
+    return await withSource(from, async (source) => {
+      const media = await copyMediaFiles({
+        source,
+        progress,
+        serverName: to.server.serverName,
+        from: from.media.storePath,
+        to: to.media.storePath,
+      })
+      const report = isFinal ? await takeover.finish(source) : await takeover.copy(source)
+      return { ...report, media }
+    })
   } finally {
     await storage.db.close()
   }

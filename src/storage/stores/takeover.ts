@@ -10,6 +10,21 @@ export interface TakeoverRecord {
   readonly lastPosition: number
 }
 
+/** A database that another server is being copied into, and that does not hold everything yet. */
+export class UnfinishedTakeoverError extends Error {
+  override readonly name = 'UnfinishedTakeoverError'
+}
+
+/** For a server that is about to use a database: throws an `UnfinishedTakeoverError` for one that is copied into. */
+export async function refuseUnfinishedTakeover(q: Query): Promise<void> {
+  const record = await new TakeoverStore().get(q)
+  if (record === undefined || record.stage === 'finished') return
+  throw new UnfinishedTakeoverError(
+    `The takeover of ${record.serverName} into this database is not finished: stop Synapse, and run mxhs import ` +
+      'synapse without --while-running',
+  )
+}
+
 /** How far a room has been copied. */
 export interface RoomProgress {
   readonly roomNid: number

@@ -1,0 +1,107 @@
+import { connect } from 'node:net'
+import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { ConfigNotice } from '../config/config-error.js'
+import type { SourceReport, TakenOver } from '../server/wire-takeover.js'
+import type { ProgressSink } from '../util/progress-sink.js'
+import { CommandFailure } from './base-command.js'
+
+const CONNECT_MS = 2_000
+
+export interface ImportPlaces {
+  /** The configuration of the Synapse. */
+  readonly from: readonly string[]
+  /** That of this server. */
+  readonly to: readonly string[]
+}
+
+/** Both configurations, held against each other. */
+export interface ImportConfigs {
+  readonly from: HomeserverConfig
+  readonly to: HomeserverConfig
+  readonly warnings: readonly string[]
+}
+
+/** Reads both configurations. Throws a `ConfigError`, or a `CommandFailure` where they do not fit together. */
+export async function loadImportConfigs(places: ImportPlaces): Promise<ImportConfigs> {
+  const [{ loadConfig }, { compareConfigs }, { formatNotice }] = await Promise.all([
+    import('../config/load.js'),
+    import('../server/takeover-config.js'),
+    import('../config/config-error.js'),
+  ])
+  const [from, to] = [await loadConfig(places.from), await loadConfig(places.to)]
+  const findings = await compareConfigs(from.config, to.config)
+  const errors = findings.filter(({ isError }) => isError)
+  if (errors.length > 0) throw new CommandFailure(errors.map(({ message }) => message).join('\n'))
+  return {
+    from: from.config,
+    to: to.config,
+    warnings: [
+      ...to.warnings.map((notice: ConfigNotice) => formatNotice(notice)),
+      ...findings.map(({ message }) => message),
+    ],
+  }
+}
+
+/** What would come over, and what not. `from`: the configuration of the Synapse. */
+export async function inspect(from: readonly string[]): Promise<SourceReport> {
+  const [{ loadConfig }, { inspectSynapse }] = await Promise.all([
+    import('../config/load.js'),
+    import('../server/wire-takeover.js'),
+  ])
+  const { config } = await loadConfig(from)
+  return explained(() => inspectSynapse(config))
+}
+
+/**
+ * Copies what there is. Throws a `CommandFailure` where that cannot be, and in a final run where something still answers
+ * at the ports of the Synapse.
+ */
+export async function importSynapse(
+  { from, to }: Pick<ImportConfigs, 'from' | 'to'>,
+  { isFinal, progress }: { isFinal: boolean; progress: ProgressSink },
+): Promise<TakenOver> {
+  const { takeOverSynapse } = await import('../server/wire-takeover.js')
+  const port = isFinal ? await findOpenPort(from) : undefined
+  if (port !== undefined) {
+    throw new CommandFailure(
+      `Something listens at port ${port}, as Synapse would: stop it first. While it runs, --while-running copies rooms ` +
+        'ahead of time.',
+    )
+  }
+  try {
+    return await explained(() => takeOverSynapse({ from, to, progress }, isFinal))
+  } finally {
+    progress.finish()
+  }
+}
+
+async function explained<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { name, message } = error as Error
+    if (name === 'TakeoverRefusal' || name === 'UnfinishedPortError' || message.startsWith('Cannot '))
+      throw new CommandFailure(message, { cause: error })
+    throw error
+  }
+}
+
+/** A port of the Synapse's at which somebody answers. */
+async function findOpenPort({ listeners }: HomeserverConfig): Promise<number | undefined> {
+  for (const { address } of listeners.list) {
+    if (!('port' in address) || address.port === 0) continue
+    if (await isOpen(address.port)) return address.port
+  }
+  return undefined
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: CONNECT_MS })
+    const end = (answer: boolean) => () => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false))
+  })
+}
