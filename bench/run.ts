@@ -24,7 +24,8 @@ const USAGE = `usage: npm run bench -- [options]
   --members N                       members of the large room (default: 10000)
   --rooms N                         rooms of the account that syncs (default: 500)
   --only NAME                       sending, waking, accounts, large-room, initial-sync or sliding-sync
-                                    (may repeat)
+                                    (may repeat); port-db runs when it is named alone
+  --events N                        events of the database that port-db carries (default: 100000)
   --json FILE                       where to write the figures (default: bench/results/latest.json)
 `
 
@@ -53,6 +54,7 @@ const { values: options } = parseArgs({
     messages: { type: 'string', default: '4000' },
     members: { type: 'string', default: '10000' },
     rooms: { type: 'string', default: '500' },
+    events: { type: 'string', default: '100000' },
     only: { type: 'string', multiple: true },
     json: { type: 'string', default: 'bench/results/latest.json' },
     help: { type: 'boolean', default: false },
@@ -61,6 +63,8 @@ const { values: options } = parseArgs({
 
 if (options.help) {
   process.stdout.write(USAGE)
+} else if (options.only?.join() === 'port-db') {
+  await mainOfPortDb()
 } else {
   await main()
 }
@@ -90,12 +94,23 @@ async function main(): Promise<void> {
     results[options.url] = await measure(client, { load, bareHttp })
     await client.close()
   }
-  print(results, bareHttp)
+  process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n`)
+  printTable(results)
+  await writeResults({ bareHttp, results })
+}
+
+async function writeResults(results: object): Promise<void> {
   await mkdir(dirname(options.json), { recursive: true })
-  await writeFile(
-    options.json,
-    `${JSON.stringify({ cpus: cpus().length, node: process.version, bareHttp, results }, null, 2)}\n`,
-  )
+  const all = { cpus: cpus().length, node: process.version, ...results }
+  await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`)
+}
+
+async function mainOfPortDb(): Promise<void> {
+  const { measurePortDb } = await import('./scenarios/port-database.js')
+  const events = Number(options.events)
+  const results = { [`port-db, ${events} events`]: await measurePortDb({ events }, progress) }
+  printTable(results)
+  await writeResults({ results })
 }
 
 async function measureStarted(database: object, how: { load: Load; bareHttp: number }): Promise<Figures> {
@@ -182,14 +197,14 @@ async function slidingSyncFigures(
   }
 }
 
-function print(results: Readonly<Record<string, Figures>>, bareHttp: number): void {
+function printTable(results: Readonly<Record<string, Figures>>): void {
   const names = Object.keys(results)
   const table = new Table({ head: ['', ...names], style: { head: [], border: [] } })
   const rows = [...new Set(names.flatMap((name) => Object.keys(results[name]!)))]
   for (const row of rows) {
     table.push([row, ...names.map((name) => round(results[name]![row]))])
   }
-  process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n${table.toString()}\n`)
+  process.stdout.write(`${table.toString()}\n`)
 }
 
 function round(value: number | undefined): string {

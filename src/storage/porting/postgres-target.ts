@@ -68,15 +68,17 @@ export class PostgresTarget extends PostgresSide implements PortTarget {
 
   async setNumbers(tx: TargetTx, { sequences, identities }: NumberSources): Promise<void> {
     const own = await this.numbers()
-    const set = 'SELECT setval(CAST(? AS regclass), GREATEST(CAST(? AS bigint), 1), ?::bigint > 0)'
+    // A sequence that has given nothing yet stands before its first number.
+    const set = (sequence: string): string =>
+      `SELECT setval(${sequence}, GREATEST(CAST(? AS bigint), 1), CAST(? AS bigint) > 0)`
     for (const name of Object.keys(own.sequences)) {
       const value = sequences[name]
-      if (value !== undefined) await tx.all(set, [quoteName(name), value, value])
+      if (value !== undefined) await tx.all(set('CAST(? AS regclass)'), [quoteName(name), value, value])
     }
     for (const [table, value] of Object.entries(identities)) {
       const sequence = `pg_get_serial_sequence(?, (SELECT a.attname FROM pg_attribute a
         WHERE a.attrelid = CAST(? AS regclass) AND a.attidentity <> ''))`
-      await tx.all(`SELECT setval(${sequence}, ?)`, [quoteName(table), quoteName(table), value])
+      await tx.all(set(sequence), [quoteName(table), quoteName(table), value, value])
     }
   }
 

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stringify } from 'yaml'
+import { builtProgram } from '../../test/support/built-program.js'
+import { generateDatabase } from '../generated-database.js'
+import { startPostgres } from '../postgres.js'
+
+interface PortRun {
+  readonly seconds: number
+  readonly rows: number
+  readonly peakMb: number
+  /** Of each table. */
+  readonly checksums: string
+}
+
+/**
+ * Carries a database with so many events from SQLite to PostgreSQL, once more without any change, and back to another
+ * SQLite file, each time in a process of its own.
+ */
+export async function measurePortDb(
+  { events }: { events: number },
+  say: (what: string) => void,
+): Promise<Record<string, number>> {
+  const directory = await mkdtemp(join(tmpdir(), 'mxhs-bench-port-'))
+  await using postgres = await startPostgres()
+  try {
+    const [first, second] = [join(directory, 'first.db'), join(directory, 'second.db')]
+    const config = join(directory, 'postgres.yaml')
+    await writeFile(config, stringify({ database: postgres.database }))
+    say(`making a database of ${events} events`)
+    await generateDatabase(first, events)
+    const size = (await stat(first)).size
+    say(`${Math.round(size / 2 ** 20)} MB; SQLite to PostgreSQL`)
+    const there = await runPortDb(first, config)
+    say('the same again')
+    const again = await runPortDb(first, config)
+    say('PostgreSQL to SQLite')
+    const back = await runPortDb(config, second)
+    if (there.checksums !== back.checksums) throw new Error('The rows that came back are others')
+    return {
+      ...figures('SQLite to PostgreSQL', there),
+      ...figures('SQLite to PostgreSQL, nothing changed', again),
+      ...figures('PostgreSQL to SQLite', back),
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+function figures(title: string, { seconds, rows, peakMb }: PortRun): Record<string, number> {
+  return {
+    [`${title}: s`]: seconds,
+    [`${title}: rows/s`]: rows / seconds,
+    [`${title}: peak memory, MB`]: peakMb,
+  }
+}
+
+async function runPortDb(from: string, to: string): Promise<PortRun> {
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, [builtProgram(), 'port-db', '--from', from, '--to', to, '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk))
+  const ended = once(child, 'close')
+  let peakMb = 0
+  while (child.exitCode === null && child.signalCode === null) {
+    peakMb = Math.max(peakMb, await residentPeakMb(child.pid))
+    await Promise.race([ended, sleep(200)])
+  }
+  await ended
+  const seconds = (performance.now() - startedAt) / 1000
+  const report = JSON.parse(output) as {
+    complete: boolean
+    rows: number
+    tables: readonly { name: string; checksum: string }[]
+  }
+  if (!report.complete) throw new Error(`port-db is not complete: ${output}`)
+  const checksums = report.tables.map(({ name, checksum }) => `${name} ${checksum}`).join('\n')
+  return { seconds, rows: report.rows, peakMb, checksums }
+}
+
+/** The largest so far, where the system tells it. */
+async function residentPeakMb(pid: number | undefined): Promise<number> {
+  try {
+    const status = await readFile(`/proc/${pid ?? 0}/status`, 'utf8')
+    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
+  } catch {
+    return 0
+  }
+}
