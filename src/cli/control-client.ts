@@ -96,7 +96,13 @@ export class ControlClient {
     })
     if (reply instanceof Error) throw reply
     const { result, error } = reply
-    if (isJsonObject(error)) throw new RefusedByServer(String(error['code']), String(error['message']))
+    if (isJsonObject(error)) {
+      const { code, message } = error
+      throw new RefusedByServer(
+        typeof code === 'string' ? code : 'internal',
+        typeof message === 'string' ? message : 'The server does not say why',
+      )
+    }
     return result ?? null
   }
 

@@ -1,0 +1,109 @@
+import type { Database, SqlValue } from '../../storage/database.js'
+import { writeCounters, type Counters } from '../../storage/dump/counters.js'
+import {
+  createDumpedSchema,
+  dropSchema,
+  isEmptyDatabase,
+  UnknownSchemaError,
+} from '../../storage/dump/dump-schema.js'
+import type { TableShape } from '../../storage/dump/table-catalog.js'
+import { lineToRow } from '../../storage/dump/table-rows.js'
+import { forgetUsed, leapAhead, type UsedOnce } from '../../storage/dump/used-once.js'
+import { quoteName } from '../../storage/sql-text.js'
+import { migrate } from '../../storage/migrator.js'
+import type { Clock } from '../../util/clock.js'
+import { ArchiveError, DATABASE_PREFIX, type ArchiveHeader, type ArchiveSummary } from './archive-format.js'
+
+/** Rows that one statement takes. */
+const BATCH_ROWS = 1_000
+const EMPTY_COUNTERS: Counters = { sequences: {}, identities: {} }
+
+/** Fills an empty database with the rows of an archive. */
+export class DatabaseLoad {
+  readonly #db: Database
+  readonly #tables: ReadonlyMap<string, TableShape>
+  readonly #header: ArchiveHeader
+  readonly #rows = new Map<string, number>()
+  #counters = EMPTY_COUNTERS
+
+  constructor(db: Database, header: ArchiveHeader) {
+    this.#db = db
+    this.#header = header
+    this.#tables = new Map(header.tables.map((table) => [table.name, table]))
+  }
+
+  /** Makes the tables. Rejects with an `ArchiveError` when there is something in the database already. */
+  async begin(): Promise<void> {
+    if (!(await isEmptyDatabase(this.#db.reader))) {
+      throw new ArchiveError('There is something in the database already: only an empty one is restored into')
+    }
+    try {
+      await createDumpedSchema(this.#db, { steps: this.#header.migrations, tables: this.#header.tables })
+    } catch (error) {
+      await this.undo()
+      if (error instanceof UnknownSchemaError) throw new ArchiveError(error.message, { cause: error })
+      throw error
+    }
+    await this.#db.write('empty_tables', async (tx) => {
+      // Steps of the schema put rows into some.
+      for (const name of this.#tables.keys()) await tx.execute(`DELETE FROM ${quoteName(name)}`)
+    })
+  }
+
+  /** Takes a member in; gives the number of its rows. */
+  async add(path: string, bytes: Buffer): Promise<number> {
+    const name = path.slice(DATABASE_PREFIX.length).split('/', 1)[0] ?? ''
+    const table = this.#tables.get(name)
+    if (table === undefined)
+      throw new ArchiveError(`${path} is of a table that the archive does not describe`)
+    const rows = parseRows(bytes, { path, table })
+    const columns = Object.fromEntries(table.columns.map((column) => [column.name, column.type]))
+    await this.#db.write('load_rows', async (tx) => {
+      for (let start = 0; start < rows.length; start += BATCH_ROWS) {
+        await tx.insertMany(name, rows.slice(start, start + BATCH_ROWS), { columns })
+      }
+    })
+    this.#rows.set(name, (this.#rows.get(name) ?? 0) + rows.length)
+    return rows.length
+  }
+
+  setCounters(counters: Counters): void {
+    this.#counters = counters
+  }
+
+  /**
+   * Counts what is there, removes what must not be used twice, and brings the schema up to date. Rejects with an
+   * `ArchiveError` when rows are missing.
+   */
+  async finish(summary: ArchiveSummary, clock: Pick<Clock, 'now'>): Promise<UsedOnce> {
+    for (const { name } of this.#tables.values()) {
+      const row = await this.#db.reader.first<{ n: number }>(`SELECT COUNT(*) AS n FROM ${quoteName(name)}`)
+      const expected = summary.rows[name] ?? 0
+      if (row?.n === expected && (this.#rows.get(name) ?? 0) === expected) continue
+      throw new ArchiveError(`The table ${name} has ${row?.n ?? 0} rows, and should have ${expected}`)
+    }
+    const used = await this.#db.write('finish_restore', async (tx) => {
+      await writeCounters(tx, leapAhead(this.#counters), [...this.#tables.values()])
+      return forgetUsed(tx, clock.now())
+    })
+    await migrate(this.#db)
+    return used
+  }
+
+  /** Leaves the database as empty as it was. */
+  async undo(): Promise<void> {
+    await dropSchema(this.#db)
+  }
+}
+
+function parseRows(
+  bytes: Buffer,
+  { path, table }: { path: string; table: TableShape },
+): Record<string, SqlValue>[] {
+  try {
+    const lines = bytes.toString('utf8').split('\n')
+    return lines.filter((line) => line !== '').map((line) => lineToRow(line, table))
+  } catch (error) {
+    throw new ArchiveError(`${path} is damaged: ${(error as Error).message}`, { cause: error })
+  }
+}
