@@ -24,6 +24,7 @@ import { DeviceListIntroductions } from '../services/federation/device-list-intr
 import type { EduDispatcher } from '../services/federation/edu-dispatcher.js'
 import { EventFeed } from '../services/federation/event-feed.js'
 import { FederationSender } from '../services/federation/federation-sender.js'
+import { StoredReceiptBacklog } from '../services/federation/missed-receipts.js'
 import { PassingFeeds } from '../services/federation/passing-feeds.js'
 import { RoomServers } from '../services/federation/room-servers.js'
 import { StickyIntroductions } from '../services/federation/sticky-introductions.js'
@@ -228,6 +229,7 @@ export function createFederationOutbound(
         await events.stop()
       },
       tasks: [
+        { name: 'forget_relayed_events', intervalMs: DAYS / 24, run: () => events.forgetRelayed() },
         {
           name: 'repeat_presence',
           intervalMs: REPEAT_PRESENCE_MS,
@@ -256,6 +258,7 @@ function createFeeds(
     store: new RoomServersStore(),
     tail: parts.eventTail,
   }
+  const localPattern = usersOfPattern(serverName)
   const roomServers = new RoomServers({ ...shared, deltas: new StateDeltasStore() })
   const sender = new FederationSender({
     ...shared,
@@ -265,8 +268,9 @@ function createFeeds(
       ...shared,
       missed: new MissedRoomsStore(),
       deviceListEdus: new DeviceListEdus(shared),
-      localPattern: usersOfPattern(serverName),
+      localPattern,
     }),
+    receipts: new StoredReceiptBacklog({ ...shared, stream: streams.receipts, localPattern }),
   })
   const { stickyEvents } = stores
   const sticky = parts.sendsSticky ? new StickyIntroductions({ ...shared, stickyEvents, sender }) : undefined

@@ -2,6 +2,7 @@ import type { ServerName } from '../../protocol/ids.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { CatchUpPart, DestinationBacklog, OutboxPart } from './destination-backlog.js'
+import { MissedReceipts, type ReceiptBacklog, type ReceiptPart } from './missed-receipts.js'
 import { subjectOf, toEdus, type EduJson, type OutgoingEdu } from './outgoing-edus.js'
 
 /** An event for a destination. */
@@ -22,6 +23,7 @@ export type Delivery =
 export interface DestinationQueueDependencies {
   readonly clock: Clock
   readonly backlog: DestinationBacklog
+  readonly receipts: ReceiptBacklog
   /** Sends a transaction; rejects for nothing but bugs. `isRetry`: the last attempt has failed. */
   readonly deliver: (
     destination: ServerName,
@@ -51,6 +53,7 @@ const NO_CATCH_UP: CatchUpPart = { events: [], rooms: [] }
 interface Outgoing {
   readonly pdus: readonly QueuedPdu[]
   readonly passing: readonly OutgoingEdu[]
+  readonly receipts: ReceiptPart | undefined
   readonly outbox: OutboxPart
   readonly catchUp: CatchUpPart
 }
@@ -65,6 +68,7 @@ export class DestinationQueue {
   readonly #deps: DestinationQueueDependencies
   #pdus: QueuedPdu[] = []
   readonly #edus = new Map<string, OutgoingEdu>()
+  readonly #missedReceipts: MissedReceipts
   #hasOutbox = false
   #isBehind = false
   /** Rooms that are written down as missed since they were last read, and whether the destination has left them. */
@@ -79,6 +83,7 @@ export class DestinationQueue {
   constructor(destination: ServerName, deps: DestinationQueueDependencies) {
     this.destination = destination
     this.#deps = deps
+    this.#missedReceipts = new MissedReceipts(destination, deps.receipts, deps.onError)
   }
 
   /** Nothing waits: the queue can be forgotten. */
@@ -113,12 +118,23 @@ export class DestinationQueue {
     this.#recorded = written.catch(() => undefined)
   }
 
-  /** Something passes by: nothing for those who cannot be reached just now. */
+  /** Something passes by: nothing but receipts for those who cannot be reached just now. */
   addEdu(edu: OutgoingEdu): void {
-    if (this.isFailing || this.#isBehind) return
+    const mustWait = this.isFailing || this.#isBehind
+    if (edu.kind === 'receipt' && (mustWait || this.#missedReceipts.areAny)) {
+      this.#missedReceipts.note(edu)
+      return
+    }
+    if (mustWait) return
     const subject = subjectOf(edu)
     this.#edus.delete(subject)
     if (this.#edus.size < MAX_QUEUED_EDUS) this.#edus.set(subject, edu)
+    else if (edu.kind === 'receipt') this.#missedReceipts.note(edu)
+  }
+
+  /** It is written down that the destination has missed receipts after a position. */
+  noteReceipts(after: number): void {
+    this.#missedReceipts.resume(after)
   }
 
   /** Something waits in the outbox. */
@@ -167,10 +183,18 @@ export class DestinationQueue {
     this.#stopped = true
     this.#timer?.cancel()
     await this.#running
+    this.#missEdus([...this.#edus.values()])
+    await this.#missedReceipts.settled()
   }
 
   #hasWork(): boolean {
-    return this.#pdus.length > 0 || this.#edus.size > 0 || this.#hasOutbox || this.#isBehind
+    return (
+      this.#pdus.length > 0 ||
+      this.#edus.size > 0 ||
+      this.#hasOutbox ||
+      this.#isBehind ||
+      this.#missedReceipts.areAny
+    )
   }
 
   async #run(): Promise<void> {
@@ -199,16 +223,15 @@ export class DestinationQueue {
     const catchUp = this.#isBehind ? await this.#catchUp() : NO_CATCH_UP
     // In the order of their events: what is in memory came before what was missed, or after it was made up for.
     const pdus = this.#isBehind ? [] : this.#pdus.slice(0, MAX_PDUS)
-    const passing = toEdus([...this.#edus.values()], MAX_EDUS - outbox.edus.length)
-    for (const edu of passing.taken) this.#edus.delete(subjectOf(edu))
-    const isEmpty =
-      pdus.length +
-        passing.taken.length +
-        outbox.edus.length +
-        catchUp.events.length +
-        catchUp.rooms.length ===
-      0
-    return isEmpty ? undefined : { pdus, passing: passing.taken, outbox, catchUp }
+    // After the events that they are about.
+    const receipts = this.#isBehind ? undefined : await this.#missedReceipts.load()
+    const waiting = [...this.#edus.values(), ...(receipts?.receipts ?? [])]
+    const passing = toEdus(waiting, MAX_EDUS - outbox.edus.length).taken
+    for (const edu of passing) this.#edus.delete(subjectOf(edu))
+    const outgoing = { pdus, passing, receipts, outbox, catchUp }
+    if (pdus.length + passing.length + outbox.edus.length + catchUp.rooms.length > 0) return outgoing
+    this.#settleReceipts(outgoing)
+    return undefined
   }
 
   async #catchUp(): Promise<CatchUpPart> {
@@ -266,14 +289,25 @@ export class DestinationQueue {
     }
     this.#failingSince = undefined
     await backlog.acknowledge(this.destination, outbox, catchUp)
+    this.#settleReceipts(outgoing)
     this.#pdus.splice(0, pdus.length)
     onSettled(pdus)
     return true
   }
 
-  async #fail({ outbox }: Outgoing, retryAt: number): Promise<void> {
+  #settleReceipts({ receipts, passing }: Outgoing): void {
+    if (receipts !== undefined) this.#missedReceipts.settle(receipts, new Set(passing))
+  }
+
+  /** These will not be sent. */
+  #missEdus(edus: readonly OutgoingEdu[]): void {
+    for (const edu of edus) if (edu.kind === 'receipt') this.#missedReceipts.note(edu)
+  }
+
+  async #fail({ outbox, passing }: Outgoing, retryAt: number): Promise<void> {
     const { clock } = this.#deps
     if (outbox.edus.length > 0) this.#hasOutbox = true
+    this.#missEdus([...passing, ...this.#edus.values()])
     this.#edus.clear()
     this.#failingSince ??= clock.now()
     this.wakeAt(retryAt)

@@ -88,6 +88,15 @@ export class EventFeed implements PositionSink {
     await this.#write()
   }
 
+  /** Forgets which events were relayed, of those that need not be passed on any more. */
+  async forgetRelayed(): Promise<void> {
+    const { db, positions, relayed } = this.#deps
+    await db.write('forget_relayed_events', async (tx) => {
+      const position = await positions.get(tx, POSITION)
+      if (position !== undefined) await relayed.deleteSettled(tx, position)
+    })
+  }
+
   onNewPosition(stream: StreamName): void {
     if (stream === 'events') this.#kick()
   }

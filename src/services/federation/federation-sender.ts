@@ -9,6 +9,7 @@ import type { FederationClient } from '../remote/federation-client.js'
 import { FederationError } from '../remote/federation-error.js'
 import type { DestinationBacklog } from './destination-backlog.js'
 import { DestinationQueue, type Delivery, type QueuedPdu } from './destination-queue.js'
+import type { StoredReceiptBacklog } from './missed-receipts.js'
 import type { EduJson, OutgoingEdu } from './outgoing-edus.js'
 import type { JsonObject } from '../../util/json.js'
 
@@ -24,6 +25,7 @@ export interface FederationSenderDependencies {
   readonly client: Pick<FederationClient, 'request' | 'mayTalkTo'>
   readonly destinations: Pick<Destinations, 'filterReachable' | 'retryAtTs' | 'onAlive'>
   readonly backlog: DestinationBacklog
+  readonly receipts: StoredReceiptBacklog
   readonly logger: Logger
 }
 
@@ -70,12 +72,13 @@ export class FederationSender {
 
   /** Takes up what the last stop has left. */
   async start(): Promise<void> {
-    const { backlog, destinations, clock } = this.#deps
+    const { backlog, receipts, destinations, clock } = this.#deps
     this.#isStarted = true
     this.#unsubscribe = destinations.onAlive((server) => this.#queues.get(server)?.wake())
     const { behind, awaited } = await backlog.listDestinations()
     for (const server of behind) this.#queueOf(server).noteBehind()
     for (const server of awaited) this.#queueOf(server).noteOutbox()
+    for (const [server, after] of await receipts.list()) this.#queueOf(server).noteReceipts(after)
     // Reads of all at once what is then asked for each.
     await destinations.filterReachable([...this.#queues.keys()])
     for (const [server, queue] of this.#queues) {
@@ -155,10 +158,11 @@ export class FederationSender {
   #queueOf(destination: ServerName): DestinationQueue {
     let queue = this.#queues.get(destination)
     if (queue === undefined) {
-      const { clock, backlog, logger } = this.#deps
+      const { clock, backlog, receipts, logger } = this.#deps
       queue = new DestinationQueue(destination, {
         clock,
         backlog,
+        receipts,
         deliver: (...args) => this.#deliver(...args),
         onSettled: (pdus) => this.#settle(pdus),
         onIdle: () => this.#queues.delete(destination),

@@ -4,15 +4,19 @@ import type { JsonObject } from '../../util/json.js'
 /** Something that passes by, for one destination. Of what is about the same only the newest counts. */
 export type OutgoingEdu =
   | { readonly kind: 'typing'; readonly roomId: RoomId; readonly userId: UserId; readonly typing: boolean }
-  | {
-      readonly kind: 'receipt'
-      readonly roomId: RoomId
-      readonly userId: UserId
-      readonly threadId: string | undefined
-      readonly eventId: string
-      readonly ts: number
-    }
+  | OutgoingReceipt
   | { readonly kind: 'presence'; readonly userId: UserId; readonly content: JsonObject }
+
+export interface OutgoingReceipt {
+  readonly kind: 'receipt'
+  readonly roomId: RoomId
+  readonly userId: UserId
+  readonly threadId: string | undefined
+  readonly eventId: string
+  readonly ts: number
+  /** Its position in the stream of receipts. */
+  readonly streamId: number
+}
 
 /** An EDU as it stands in a transaction. https://spec.matrix.org/latest/server-server-api/#edus */
 export interface EduJson extends JsonObject {
@@ -100,7 +104,7 @@ function readsOf(content: JsonObject, roomId: RoomId): JsonObject {
   return users
 }
 
-function toReceipt({ ts, threadId, eventId }: Extract<OutgoingEdu, { kind: 'receipt' }>): JsonObject {
+function toReceipt({ ts, threadId, eventId }: OutgoingReceipt): JsonObject {
   return {
     data: threadId === undefined ? { ts } : { ts, thread_id: threadId },
     event_ids: [eventId],

@@ -11,6 +11,19 @@ export class FederationPositionsStore {
     return row?.position
   }
 
+  /** Those whose names begin alike. By primary key. */
+  async listByPrefix(q: Query, prefix: string): Promise<Map<string, number>> {
+    const rows = await q.all<{ name: string; position: number }>(
+      'SELECT name, position FROM federation_positions WHERE substr(name, 1, ?) = ?',
+      [prefix.length, prefix],
+    )
+    return new Map(rows.map(({ name, position }) => [name, position]))
+  }
+
+  async delete(tx: Tx, name: string): Promise<void> {
+    await tx.execute('DELETE FROM federation_positions WHERE name = ?', [name])
+  }
+
   async set(tx: Tx, name: string, position: number): Promise<void> {
     await tx.execute(
       `INSERT INTO federation_positions (name, position) VALUES (?, ?)

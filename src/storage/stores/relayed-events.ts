@@ -23,4 +23,18 @@ export class RelayedEventsStore {
     )
     return new Map(rows.map((row) => [row.event_nid, row.origin as ServerName]))
   }
+
+  /**
+   * Forgets those at or below a position of the events stream up to which everything is with its destinations or written
+   * down as missed; but for what somebody may yet be told who has missed something of the room.
+   */
+  async deleteSettled(tx: Tx, upTo: number): Promise<void> {
+    await tx.execute(
+      `DELETE FROM relayed_events WHERE event_nid IN (
+         SELECT r.event_nid FROM relayed_events r LEFT JOIN events e ON e.event_nid = r.event_nid
+         WHERE e.event_nid IS NULL OR (e.stream_ordering <= ? AND NOT EXISTS (
+           SELECT 1 FROM missed_rooms m WHERE m.room_nid = e.room_nid AND m.missed_at <= e.stream_ordering)))`,
+      [upTo],
+    )
+  }
 }

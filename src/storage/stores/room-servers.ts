@@ -88,28 +88,44 @@ export class RoomServersStore {
     range: { readonly after: number; readonly upTo: number },
     localPattern: string,
   ): Promise<LocalReceipt[]> {
-    const rows = await q.all<{
-      room_nid: number
-      room_id: string
-      user_id: string
-      thread_id: string
-      event_id: string
-      ts: number
-    }>(
-      `SELECT t.room_nid, r.room_id, t.user_id, t.thread_id, t.event_id, t.ts
+    const rows = await q.all<ReceiptRow>(
+      `SELECT ${RECEIPT_COLUMNS}
        FROM receipts t JOIN rooms r ON r.room_nid = t.room_nid
        WHERE t.stream_id > ? AND t.stream_id <= ? AND t.receipt_type = 'm.read' AND t.user_id LIKE ? ESCAPE '!'
        ORDER BY t.stream_id`,
       [range.after, range.upTo, localPattern],
     )
-    return rows.map((row) => ({
-      roomNid: row.room_nid,
-      roomId: row.room_id as RoomId,
-      userId: row.user_id as UserId,
-      threadId: row.thread_id === '' ? undefined : row.thread_id,
-      eventId: row.event_id,
-      ts: row.ts,
-    }))
+    return rows.map(toReceipt)
+  }
+
+  /**
+   * Of a stretch, in order, those of the public receipts of this server's users that are of rooms in which a server is
+   * now. Gives how far it has looked: `limit` receipts at most. Indexes receipts_stream, room_members_server.
+   */
+  async listLocalReceiptsFor(
+    q: Query,
+    server: ServerName,
+    range: {
+      readonly after: number
+      readonly upTo: number
+      readonly limit: number
+      readonly localPattern: string
+    },
+  ): Promise<{ receipts: LocalReceipt[]; upTo: number }> {
+    const find = q.dialect.name === 'sqlite' ? 'instr' : 'strpos'
+    const rows = await q.all<ReceiptRow & { is_there: number }>(
+      `SELECT ${RECEIPT_COLUMNS}, CASE WHEN EXISTS (
+         SELECT 1 FROM room_members m WHERE m.room_nid = t.room_nid AND m.membership = 'join'
+           AND substr(m.user_id, ${find}(m.user_id, ':') + 1) = ?) THEN 1 ELSE 0 END AS is_there
+       FROM receipts t JOIN rooms r ON r.room_nid = t.room_nid
+       WHERE t.stream_id > ? AND t.stream_id <= ? AND t.receipt_type = 'm.read' AND t.user_id LIKE ? ESCAPE '!'
+       ORDER BY t.stream_id LIMIT ?`,
+      [server, range.after, range.upTo, range.localPattern, range.limit],
+    )
+    return {
+      receipts: rows.filter((row) => row.is_there === 1).map(toReceipt),
+      upTo: rows.length < range.limit ? range.upTo : rows.at(-1)!.stream_id,
+    }
   }
 
   /** Changes of this server's users' devices in a stretch, in order. Index device_list_changes_stream. */
@@ -131,6 +147,30 @@ export class RoomServersStore {
   }
 }
 
+interface ReceiptRow {
+  room_nid: number
+  room_id: string
+  user_id: string
+  thread_id: string
+  event_id: string
+  ts: number
+  stream_id: number
+}
+
+const RECEIPT_COLUMNS = 't.room_nid, r.room_id, t.user_id, t.thread_id, t.event_id, t.ts, t.stream_id'
+
+function toReceipt(row: ReceiptRow): LocalReceipt {
+  return {
+    roomNid: row.room_nid,
+    roomId: row.room_id as RoomId,
+    userId: row.user_id as UserId,
+    threadId: row.thread_id === '' ? undefined : row.thread_id,
+    eventId: row.event_id,
+    ts: row.ts,
+    streamId: row.stream_id,
+  }
+}
+
 /** A receipt of one of this server's users. */
 export interface LocalReceipt {
   readonly roomNid: number
@@ -139,6 +179,8 @@ export interface LocalReceipt {
   readonly threadId: string | undefined
   readonly eventId: string
   readonly ts: number
+  /** The position of the change. */
+  readonly streamId: number
 }
 
 /** What `LIKE ... ESCAPE '!'` finds the users of a server by. */

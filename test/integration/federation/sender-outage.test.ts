@@ -6,6 +6,7 @@ import {
   dig,
   eventsAt,
   path,
+  syncEphemeralHas,
   syncJoinedTo,
   syncTimelineHasEventId,
   syncToDeviceHas,
@@ -92,6 +93,34 @@ describe('a server that cannot be reached for a while', function () {
     expect(numbers).to.deep.equal([1, 2])
   })
 
+  it('gets the newest receipts, of each thread, also when the server that tells of them starts anew', async () => {
+    const roomId = await openRoom()
+    const first = await alice.sendText(roomId, 'first')
+    const threaded = await alice.sendEvent(roomId, 'm.room.message', {
+      msgtype: 'm.text',
+      body: 'in a thread',
+      'm.relates_to': { rel_type: 'm.thread', event_id: first },
+    })
+    const last = await alice.sendText(roomId, 'last')
+    const read = (eventId: string, threadId?: string): Promise<unknown> =>
+      alice.must('POST', path`/_matrix/client/v3/rooms/${roomId}/receipt/m.read/${eventId}`, {
+        body: threadId === undefined ? {} : { thread_id: threadId },
+      })
+    const since = await bob.mustSyncUntil(syncTimelineHasEventId(roomId, last))
+    await servers.cut('a.test', 'b.test')
+    await read(first)
+    await read(threaded, first)
+    await servers.get('a.test').restart()
+    alice = await servers.get('a.test').client().login(alice.userId, PASSWORD)
+    await read(last)
+    await servers.heal('a.test', 'b.test')
+    // Whatever passes by gives the queue a reason to try.
+    await alice.sendText(roomId, 'back')
+    await bob.mustSyncUntil([hasReceipt(roomId, threaded, first), hasReceipt(roomId, last, undefined)], {
+      since,
+    })
+  })
+
   it('is told at once when it shows that it is back', async () => {
     const roomId = await openRoom()
     const since = await bob.syncToken()
@@ -108,4 +137,15 @@ function numbered(number: number): SyncCheck {
   return syncToDeviceHas(
     ({ type, content }) => type === 'my.type' && isJsonObject(content) && content['number'] === number,
   )
+}
+
+function hasReceipt(roomId: string, eventId: string, threadId: string | undefined): SyncCheck {
+  return syncEphemeralHas(roomId, ({ type, content }) => {
+    if (type !== 'm.receipt') return false
+    const ofUsers = dig(content, eventId, 'm.read')
+    return (
+      isJsonObject(ofUsers) &&
+      Object.values(ofUsers).some((receipt) => dig(receipt, 'thread_id') === threadId)
+    )
+  })
 }

@@ -7,7 +7,12 @@ import {
   type Delivery,
   type QueuedPdu,
 } from '../../../../src/services/federation/destination-queue.js'
-import type { EduJson, OutgoingEdu } from '../../../../src/services/federation/outgoing-edus.js'
+import type {
+  EduJson,
+  OutgoingEdu,
+  OutgoingReceipt,
+} from '../../../../src/services/federation/outgoing-edus.js'
+import type { ReceiptBacklog } from '../../../../src/services/federation/missed-receipts.js'
 import type { MissedRoom } from '../../../../src/storage/stores/missed-rooms.js'
 import { nextTurn } from '../../../../src/util/clock.js'
 import type { JsonObject } from '../../../../src/util/json.js'
@@ -21,6 +26,10 @@ describe('DestinationQueue', () => {
   let sent: { pdus: readonly JsonObject[]; edus: readonly EduJson[]; isRetry: boolean }[]
   let answers: (() => Promise<Delivery> | Delivery)[]
   let missed: MissedRoom[]
+  /** As they are in the database: of each user the newest. */
+  let receipts: OutgoingReceipt[]
+  /** From where on receipts are written down as missed, as it changed. */
+  let receiptPositions: (number | undefined)[]
   let settled: number[]
   let errors: unknown[]
   let idle: number
@@ -31,6 +40,8 @@ describe('DestinationQueue', () => {
     sent = []
     answers = []
     missed = []
+    receipts = []
+    receiptPositions = []
     settled = []
     errors = []
     idle = 0
@@ -59,9 +70,22 @@ describe('DestinationQueue', () => {
         return Promise.resolve()
       },
     }
+    const receiptBacklog: ReceiptBacklog = {
+      load: (_destination, after) => {
+        const page = receipts.filter(({ streamId }) => streamId > after).slice(0, 2)
+        const end = receipts.at(-1)?.streamId ?? after
+        const upTo = page.length < 2 ? end : page.at(-1)!.streamId
+        return Promise.resolve({ receipts: page, upTo, isAll: upTo === end })
+      },
+      record: (_destination, after) => {
+        receiptPositions.push(after)
+        return Promise.resolve()
+      },
+    }
     return new DestinationQueue(SERVER, {
       clock,
       backlog: backlog as DestinationBacklog,
+      receipts: receiptBacklog,
       deliver: (_destination, transaction, options) => {
         sent.push({ ...transaction, ...options })
         return Promise.resolve(answers.shift()?.() ?? { outcome: 'delivered' })
@@ -82,6 +106,22 @@ describe('DestinationQueue', () => {
 
   const typing = (value: boolean): OutgoingEdu =>
     ({ kind: 'typing', roomId: '!r', userId: '@u:a.test', typing: value }) as never
+  /** A receipt that has just been written. */
+  const receipt = (streamId: number, user = 'u'): OutgoingReceipt => {
+    const made = {
+      kind: 'receipt',
+      roomId: '!r',
+      userId: `@${user}:a.test`,
+      eventId: `$${streamId}`,
+      ts: 1,
+      streamId,
+    }
+    const written = { threadId: undefined, ...made } as OutgoingReceipt
+    receipts = [...receipts.filter(({ userId }) => userId !== written.userId), written]
+    return written
+  }
+  const receiptIds = (): string[][] =>
+    sent.map(({ edus }) => [...JSON.stringify(edus).matchAll(/"(\$\d+)"/g)].map(([, id]) => id!))
   const later = (ms: number) => (): Delivery => ({ outcome: 'later', retryAt: clock.now() + ms })
   const numbers = (): unknown[][] => sent.map(({ pdus }) => pdus.map(({ at }) => at))
 
@@ -185,6 +225,67 @@ describe('DestinationQueue', () => {
     queue.flush()
     await settle()
     expect(settled).to.deep.equal([1])
+    expect(queue.isIdle).to.equal(true)
+  })
+
+  it('tells of receipts that were missed, of each user the newest', async () => {
+    answers = [later(1_000), later(1_000)]
+    queue.addEdu(receipt(5))
+    queue.flush()
+    await settle()
+    queue.addEdu(receipt(6, 'v'))
+    queue.addEdu(receipt(7))
+    queue.addEdu(receipt(8, 'w'))
+    clock.advance(1_000)
+    await settle()
+    expect(receiptPositions).to.deep.equal([4])
+    expect(queue.isIdle).to.equal(false)
+    clock.advance(1_000)
+    await settle()
+    expect(receiptIds()).to.deep.equal([['$5'], ['$6', '$7'], ['$6', '$7'], ['$8']])
+    expect(receiptPositions).to.deep.equal([4, undefined])
+    expect(queue.isIdle).to.equal(true)
+    queue.addEdu(receipt(9))
+    queue.flush()
+    await settle()
+    expect(receiptIds().at(-1)).to.deep.equal(['$9'])
+    expect(receiptPositions).to.deep.equal([4, undefined])
+  })
+
+  it('tells of receipts that come while those are told that were missed', async () => {
+    let release: (delivery: Delivery) => void = () => undefined
+    answers = [() => new Promise<Delivery>((resolve) => (release = resolve))]
+    receipt(5)
+    queue.noteReceipts(4)
+    queue.flush()
+    await settle()
+    queue.addEdu(receipt(6, 'v'))
+    release({ outcome: 'delivered' })
+    await settle()
+    expect(receiptIds()).to.deep.equal([['$5'], ['$6']])
+    expect(receiptPositions).to.deep.equal([undefined])
+    expect(queue.isIdle).to.equal(true)
+  })
+
+  it('writes down receipts that were not sent when it is stopped', async () => {
+    let release: (delivery: Delivery) => void = () => undefined
+    answers = [() => new Promise<Delivery>((resolve) => (release = resolve))]
+    queue.addPdu(pdu(1))
+    queue.flush()
+    await settle()
+    queue.addEdu(receipt(5))
+    const stopped = queue.stop()
+    release({ outcome: 'delivered' })
+    await stopped
+    expect(receiptPositions).to.deep.equal([4])
+  })
+
+  it('is done with missed receipts of rooms that the server has left', async () => {
+    queue.noteReceipts(4)
+    queue.flush()
+    await settle()
+    expect(sent).to.deep.equal([])
+    expect(receiptPositions).to.deep.equal([undefined])
     expect(queue.isIdle).to.equal(true)
   })
 

@@ -12,7 +12,16 @@ function receipt(
   eventId: string,
   changes: Partial<{ roomId: RoomId; threadId: string }> = {},
 ) {
-  return { kind: 'receipt', roomId: ROOM, userId, threadId: undefined, eventId, ts: 5, ...changes } as const
+  return {
+    kind: 'receipt',
+    roomId: ROOM,
+    userId,
+    threadId: undefined,
+    eventId,
+    ts: 5,
+    streamId: 1,
+    ...changes,
+  } as const
 }
 
 function presence(userId: UserId, state: string): OutgoingEdu {
