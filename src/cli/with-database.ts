@@ -12,7 +12,7 @@ export async function withDatabase<T>(
 ): Promise<T> {
   const { loadConfig } = await import('../config/load.js')
   const { config } = await loadConfig(paths)
-  const db = await open(config.database)
+  const db = await openDatabaseOf(config.database)
   try {
     return await work(db, describeDatabase(config.database))
   } finally {
@@ -20,7 +20,8 @@ export async function withDatabase<T>(
   }
 }
 
-async function open(config: DatabaseConfig): Promise<Database> {
+/** Opens it as commands do: without a log. Throws a `CommandFailure` where that cannot be. */
+export async function openDatabaseOf(config: DatabaseConfig): Promise<Database> {
   const [{ openDatabase }, { silentLogger }, { createMetrics }, { systemClock }] = await Promise.all([
     import('../storage/open-database.js'),
     import('../telemetry/logger.js'),

@@ -60,6 +60,12 @@ export class SmtpMailer implements Mailer {
     })
   }
 
+  /** Connects, and logs in where there is somebody to log in as; sends nothing. Rejects where a mail would not go out. */
+  async verify(): Promise<void> {
+    const transport = await (this.#transport ??= this.#connect())
+    await transport.verify()
+  }
+
   async #connect(): Promise<Transporter> {
     const { createTransport } = await import('nodemailer')
     const { host, port, user, password, forceTls, requireTls, enableTls, tlsName } = this.#options
