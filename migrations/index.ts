@@ -18,6 +18,7 @@ import * as clientRemainder from './0015-client-remainder.js'
 import * as delayedEvents from './0016-delayed-events.js'
 import * as takeover from './0017-takeover.js'
 import * as stickyEventsAndAddresses from './0019-sticky-events-and-addresses.js'
+import * as firstMembers from './0025-first-members.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -48,4 +49,5 @@ export const migrations: readonly Migration[] = [
   delayedEvents,
   takeover,
   stickyEventsAndAddresses,
+  firstMembers,
 ]

@@ -56,8 +56,9 @@ export class RoomNames {
 
   async #nameOfMembers(q: Query, userId: UserId, roomNid: number): Promise<string | undefined> {
     const { members, summaries } = this.#deps
-    const wanted = { roomNids: [roomNid], memberships: ['join', 'invite'], limit: MAX_HEROES }
-    const heroes = (await summaries.listHeroes(q, userId, wanted)).get(roomNid) ?? []
+    const memberships = ['join', 'invite']
+    const of = { roomNids: [roomNid], memberships, except: userId, limit: MAX_HEROES }
+    const heroes = (await summaries.listHeroes(q, of)).get(roomNid) ?? []
     if (heroes.length === 0) return undefined
     const records = await members.getMany(q, roomNid, heroes)
     const names = heroes.map((hero) => records.get(hero)?.displayName ?? hero)

@@ -64,17 +64,11 @@ export class RoomSummaries {
   }
 
   async #listHeroes(q: Query, userId: UserId, roomNids: readonly number[]): Promise<Map<number, UserId[]>> {
-    const present = await this.#parts.summaries.listHeroes(q, userId, {
-      roomNids,
-      memberships: PRESENT,
-      limit: MAX_HEROES,
-    })
+    const { summaries } = this.#parts
+    const limits = { except: userId, limit: MAX_HEROES }
+    const present = await summaries.listHeroes(q, { ...limits, roomNids, memberships: PRESENT })
     const empty = roomNids.filter((roomNid) => !present.has(roomNid))
-    const gone = await this.#parts.summaries.listHeroes(q, userId, {
-      roomNids: empty,
-      memberships: GONE,
-      limit: MAX_HEROES,
-    })
+    const gone = await summaries.listHeroes(q, { ...limits, roomNids: empty, memberships: GONE })
     return new Map([...present, ...gone])
   }
 }

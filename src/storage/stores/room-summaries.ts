@@ -1,4 +1,5 @@
 import type { Query } from '../database.js'
+import { readFirstMembers, type FirstMembersOf } from '../first-members.js'
 import type { UserId } from '../../protocol/ids.js'
 
 /** How many people are in a room. */
@@ -22,30 +23,9 @@ export class RoomSummariesStore {
     )
   }
 
-  /**
-   * The first `limit` people of each room with one of these memberships, without the user, in the order of their
-   * member events. Index room_members_membership.
-   */
-  async listHeroes(
-    q: Query,
-    userId: UserId,
-    {
-      roomNids,
-      memberships,
-      limit,
-    }: { roomNids: readonly number[]; memberships: readonly string[]; limit: number },
-  ): Promise<Map<number, UserId[]>> {
-    if (roomNids.length === 0) return new Map()
-    const rows = await q.all<{ room_nid: number; user_id: string }>(
-      `SELECT h.room_nid, h.user_id FROM (
-         SELECT m.room_nid, m.user_id,
-           ROW_NUMBER() OVER (PARTITION BY m.room_nid ORDER BY m.stream_ordering, m.user_id) AS place
-         FROM room_members m
-         WHERE ${q.dialect.anyOf('m.room_nid', 'integer')} AND ${q.dialect.anyOf('m.membership', 'text')}
-           AND m.user_id <> ?) AS h
-       WHERE h.place <= ? ORDER BY h.room_nid, h.place`,
-      [q.dialect.list(roomNids), q.dialect.list(memberships), userId, limit],
-    )
+  /** Of each room, the first in the order of their member events. Rooms with nobody to name are left out. */
+  async listHeroes(q: Query, of: FirstMembersOf): Promise<Map<number, UserId[]>> {
+    const rows = await readFirstMembers<{ room_nid: number; user_id: string }>(q, of, ['user_id'])
     const heroes = new Map<number, UserId[]>()
     for (const row of rows) {
       const room = heroes.get(row.room_nid)

@@ -1,4 +1,5 @@
 import type { Query } from '../database.js'
+import { readFirstMembers, type FirstMembersOf } from '../first-members.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { AccountDataEntry } from './account-data.js'
@@ -182,7 +183,7 @@ export class SlidingSyncRoomsStore {
     }))
   }
 
-  /** The first five others who are in each room, or else are invited to it. Index room_members_membership. */
+  /** The first five others who are in each room, or else are invited to it. */
   async listHeroes(q: Query, userId: UserId, roomNids: readonly number[]): Promise<Map<number, Hero[]>> {
     const heroes = new Map<number, Hero[]>(roomNids.map((roomNid) => [roomNid, []]))
     for (const memberships of [
@@ -191,32 +192,19 @@ export class SlidingSyncRoomsStore {
     ]) {
       const open = roomNids.filter((roomNid) => heroes.get(roomNid)?.length === 0)
       if (open.length === 0) break
-      for (const { roomNid, hero } of await this.#listMembers(q, userId, { roomNids: open, memberships }))
-        heroes.get(roomNid)?.push(hero)
+      const of = { roomNids: open, memberships, except: userId, limit: MAX_HEROES }
+      for (const { roomNid, hero } of await this.#listMembers(q, of)) heroes.get(roomNid)?.push(hero)
     }
     return heroes
   }
 
-  async #listMembers(
-    q: Query,
-    userId: UserId,
-    { roomNids, memberships }: { roomNids: readonly number[]; memberships: readonly string[] },
-  ): Promise<{ roomNid: number; hero: Hero }[]> {
-    const rows = await q.all<{
+  async #listMembers(q: Query, of: FirstMembersOf): Promise<{ roomNid: number; hero: Hero }[]> {
+    const rows = await readFirstMembers<{
       room_nid: number
       user_id: string
       display_name: string | null
       avatar_url: string | null
-    }>(
-      `SELECT h.room_nid, h.user_id, h.display_name, h.avatar_url FROM (
-         SELECT m.room_nid, m.user_id, m.display_name, m.avatar_url,
-           ROW_NUMBER() OVER (PARTITION BY m.room_nid ORDER BY m.stream_ordering, m.user_id) AS place
-         FROM room_members m
-         WHERE ${q.dialect.anyOf('m.room_nid', 'integer')} AND ${q.dialect.anyOf('m.membership', 'text')}
-           AND m.user_id <> ?) AS h
-       WHERE h.place <= ${MAX_HEROES} ORDER BY h.room_nid, h.place`,
-      [q.dialect.list(roomNids), q.dialect.list(memberships), userId],
-    )
+    }>(q, of, ['user_id', 'display_name', 'avatar_url'])
     return rows.map((row) => ({
       roomNid: row.room_nid,
       hero: {
