@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import type { HttpReply } from '../../net/http-client.js'
-import { HttpFailure } from '../../net/http-client.js'
+import { probeUpload } from '../../net/clients/upload-probe.js'
+import { HttpFailure, type HttpReply } from '../../net/http-client.js'
 import { isJsonObject, type JsonValue } from '../../util/json.js'
 import { randomToken } from '../../util/random.js'
 import { withRunningServer } from '../control-client.js'
@@ -9,7 +9,6 @@ import type { DoctorCheck, DoctorContext } from './doctor-check.js'
 import { failure, info, ok, warning, type Finding } from './finding.js'
 import { askPublicly, jsonOf, publicAddress } from './public-address.js'
 
-const UPLOAD_TIMEOUT_MS = 20_000
 const WATCH_TIMEOUT_MS = 5_000
 /** Of a range that nobody has: https://www.rfc-editor.org/rfc/rfc5737 */
 const MADE_UP_ADDRESS = '192.0.2.77'
@@ -70,23 +69,20 @@ async function tryPath(context: DoctorContext): Promise<Finding[]> {
 }
 
 /** The server refuses the upload without looking at it, for want of a token: what is seen is what the proxy does. */
-async function tryBody({ http, config }: DoctorContext): Promise<Finding[]> {
-  const size = config.media.maxUploadSize
-  const shown = formatBytes(size)
+async function tryBody({ config, tls, clock }: DoctorContext): Promise<Finding[]> {
+  const length = config.media.maxUploadSize
+  const shown = formatBytes(length)
   const url = `${config.server.publicBaseUrl.replace(/\/$/, '')}/_matrix/media/v3/upload`
   try {
-    const { status, body } = await http.request({
-      ...{ method: 'POST', url, timeoutMs: UPLOAD_TIMEOUT_MS, body: Buffer.alloc(size) },
-      headers: { 'Content-Type': 'application/octet-stream' },
-    })
-    const isOurs = body.toString('utf8').includes('M_')
-    if (status === 401 && isOurs) return [ok(`bodies of ${shown} pass`)]
-    return [tooLarge(`a body of ${shown} is answered with status ${status}`, size)]
+    const { status, text } = await probeUpload({ url, length, tls, clock })
+    if (status === 401 && text.includes('M_')) return [ok(`bodies of ${shown} pass`)]
+    // The proxy has sent on what it has got, and finds that the server does not want to hear it.
+    if (status === 502) return [ok(`bodies of ${shown} pass the proxy`)]
+    return [tooLarge(`a body of ${shown} is answered with status ${status}`, length)]
   } catch (error) {
     if (!(error instanceof HttpFailure)) throw error
-    // A proxy that will not have the rest may just hang up.
     if (error.kind === 'timeout') return [info(`a body of ${shown} takes too long to send it from here`)]
-    return [tooLarge(`a body of ${shown} does not pass: ${error.message}`, size)]
+    return [tooLarge(`a body of ${shown} does not pass: ${error.message}`, length)]
   }
 }
 
