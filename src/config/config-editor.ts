@@ -1,4 +1,4 @@
-import { parseDocument, type Document } from 'yaml'
+import { isScalar, parseDocument, type Document } from 'yaml'
 import { isJsonObject, type JsonValue } from '../util/json.js'
 import { ConfigError, type KeyPath } from './config-error.js'
 
@@ -32,12 +32,16 @@ export class ConfigEditor {
 
   /** Puts a value there, in the place of what is, with the maps on the way where there are none. */
   set(path: KeyPath, value: JsonValue): void {
-    // Where the key stands without a value, nothing can be put below it.
     for (let length = 1; length < path.length; length++) {
       const parent = path.slice(0, length)
-      if ((this.#document.getIn(parent) ?? null) === null) this.#document.deleteIn(parent)
+      // Also where the key stands without a value.
+      const isThere = (this.#document.getIn(parent) ?? null) !== null
+      if (!isThere) this.#document.setIn(parent, this.#document.createNode({}))
     }
-    this.#document.setIn(path, this.#document.createNode(value))
+    const node: unknown = this.#document.getIn(path, true)
+    // Then quotes and the comment behind it stay.
+    if (isScalar(node) && typeof node.value === 'string' && typeof value === 'string') node.value = value
+    else this.#document.setIn(path, this.#document.createNode(value))
   }
 
   delete(path: KeyPath): void {

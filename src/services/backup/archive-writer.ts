@@ -1,7 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
 import type { Readable, Transform, Writable } from 'node:stream'
-import { constants, createGzip, type Gzip, type ZlibParams } from 'node:zlib'
 import type { Pack } from 'tar-stream'
 import {
   HEADER_MEMBER,
@@ -12,6 +11,7 @@ import {
   type ArchiveSummary,
   type ManifestEntry,
 } from './archive-format.js'
+import { GzipMembers } from './gzip-members.js'
 
 /** A part of the manifest comes after so many members. */
 const MANIFEST_EVERY = 1_000
@@ -37,7 +37,7 @@ export type MemberContent = Buffer | { readonly size: number; readonly stream: R
  */
 export class ArchiveWriter {
   readonly #pack: Pack
-  readonly #gzip: Gzip
+  readonly #gzip: GzipMembers
   readonly #done: Promise<void>
   readonly #options: ArchiveWriterOptions
   readonly #manifest: Hash = createHash('sha256')
@@ -52,7 +52,7 @@ export class ArchiveWriter {
   private constructor(pack: Pack, target: Writable, options: ArchiveWriterOptions) {
     this.#pack = pack
     this.#options = options
-    this.#gzip = createGzip({ level: options.level })
+    this.#gzip = new GzipMembers(options.level)
     const { seal } = options
     this.#done = seal ? pipeline(pack, this.#gzip, seal, target) : pipeline(pack, this.#gzip, target)
     // Whoever adds a member, or ends, is told.
@@ -89,14 +89,8 @@ export class ArchiveWriter {
   }
 
   /** What comes is not made smaller by compression: files, mostly pictures or encrypted. */
-  async stopCompressing(): Promise<void> {
-    if (this.#options.level === 0) return
-    await new Promise<void>((resolve, reject) => {
-      const zlib = this.#gzip as unknown as Pick<ZlibParams, 'params'>
-      // A gzip stream has it as well, and it calls back with errors, whatever the types say.
-      const settle = (error?: Error | null): void => (error ? reject(error) : resolve())
-      zlib.params(constants.Z_NO_COMPRESSION, constants.Z_DEFAULT_STRATEGY, settle)
-    })
+  stopCompressing(): void {
+    if (this.#options.level > 0) this.#gzip.changeLevel(0)
   }
 
   /** Ends the archive; resolves when everything has been taken. */

@@ -140,7 +140,7 @@ export class Backup {
     const lost: string[] = []
     const damaged: string[] = []
     if (scope === 'none') return { counts, lost, damaged }
-    await archive.stopCompressing()
+    archive.stopCompressing()
     progress.start('Files', await media.total(), 'bytes')
     try {
       for await (const { key } of media.list(scope)) {

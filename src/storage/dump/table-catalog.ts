@@ -1,4 +1,5 @@
 import type { Query } from '../database.js'
+import { isOwnTable } from '../porting/table-shape.js'
 import type { ColumnType } from '../sql-value.js'
 
 export interface ColumnShape {
@@ -15,25 +16,15 @@ export interface TableShape {
   readonly key: readonly string[]
 }
 
-/**
- * Tables that say something of the database itself rather than of what is in it: how far its schema is, where its
- * numbers come from, and the index of words, which each engine keeps in its own way and makes anew by itself.
- */
-const OWN_TABLES: ReadonlySet<string> = new Set([
-  'schema_migrations',
-  'schema_migrations_lock',
-  'schema_version',
-  'id_counters',
-  'event_search',
-  'event_search_position',
-])
+/** The index of words, which each engine keeps in its own way, and which is made anew by itself. */
+const SEARCH_TABLES: ReadonlySet<string> = new Set(['event_search', 'event_search_position'])
 
 /** All tables to be carried, sorted by name. Throws for one whose rows nothing tells apart. */
 export async function listTables(q: Query): Promise<TableShape[]> {
   const rows = q.dialect.name === 'sqlite' ? await sqliteColumns(q) : await postgresColumns(q)
   const tables = new Map<string, { columns: ColumnShape[]; key: { name: string; place: number }[] }>()
   for (const { table_name, column_name, type, place } of rows) {
-    if (OWN_TABLES.has(table_name)) continue
+    if (isOwnTable(table_name) || SEARCH_TABLES.has(table_name)) continue
     const table = tables.get(table_name) ?? { columns: [], key: [] }
     tables.set(table_name, table)
     table.columns.push({ name: column_name, type: columnType(table_name, type) })
