@@ -20,10 +20,11 @@ export async function up(knex: Knex): Promise<void> {
     `CREATE INDEX sticky_events_room ON sticky_events (room_nid, stream_ordering)`,
     `CREATE INDEX sticky_events_expiry ON sticky_events (expires_ts)`,
     `ALTER TABLE delayed_events ADD COLUMN sticky_ms BIGINT`,
-    // Addresses that somebody says are theirs. token: what the message to the address says; validated_ts: when it was
+    // Addresses that somebody says are theirs. purpose: what a proof is good for: add, register, reset. token: what the message to the address says; validated_ts: when it was
     // said back.
     `CREATE TABLE threepid_validations (
       session_id TEXT PRIMARY KEY,
+      purpose TEXT NOT NULL,
       medium TEXT NOT NULL,
       address TEXT NOT NULL,
       client_secret TEXT NOT NULL,
@@ -33,7 +34,8 @@ export async function up(knex: Knex): Promise<void> {
       created_ts BIGINT NOT NULL,
       validated_ts BIGINT
     )${clustered}`,
-    `CREATE UNIQUE INDEX threepid_validations_secret ON threepid_validations (medium, address, client_secret)`,
+    `CREATE UNIQUE INDEX threepid_validations_secret ON threepid_validations
+       (purpose, medium, address, client_secret)`,
     `CREATE INDEX threepid_validations_created ON threepid_validations (created_ts)`,
   ]
   for (const statement of statements) await knex.raw(statement)

@@ -15,6 +15,8 @@ const SERVER: KeyTable = {
     'pid_file',
     'control_socket',
     'report_stats',
+    'request_token_inhibit_3pid_errors',
+    'next_link_domain_whitelist',
     'require_auth_for_profile_requests',
     'limit_profile_requests_to_users_who_share_rooms',
     'include_profile_data_on_invite',
@@ -128,8 +130,6 @@ const SERVER: KeyTable = {
     'matrix_authentication_service',
     'mau_limit_alerting',
     'mau_stats_only',
-    'request_token_inhibit_3pid_errors',
-    'next_link_domain_whitelist',
     'federation_metrics_domains',
   ),
 }

@@ -17,6 +17,9 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       allowUnderscorePrefix: registration.allowUnderscorePrefix,
       enabled: registration.enabled,
       requiresToken: registration.requiresToken,
+      requiresEmail: registration.requiresEmail,
+      offersEmail: config.email.mail !== undefined,
+      notifiesByMail: config.email.mail?.notifiesNewUsers === true,
       unavailableStage: registration.unavailableStage,
       guests: registration.allowGuestAccess,
       hideTakenNames: registration.inhibitUserInUseError,
@@ -50,16 +53,14 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
   }
 }
 
-function toDescription(
-  { server, sessions, rooms, experimental }: HomeserverConfig,
-  version: string,
-): AccountOptions['description'] {
+function toDescription(config: HomeserverConfig, version: string): AccountOptions['description'] {
+  const { server, sessions, rooms, experimental } = config
   return {
     serverName: server.serverName,
     version,
     defaultRoomVersion: server.defaultRoomVersion,
     forgetsRoomsOnLeave: rooms.forgetOnLeave,
-    threepidChanges: false,
+    threepidChanges: config.registration.mayChangeThreepids && config.email.mail !== undefined,
     loginTokens: sessions.loginTokens,
     wellKnown: {
       publicBaseUrl: server.servesClientWellKnown ? server.publicBaseUrl : undefined,

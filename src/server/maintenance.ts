@@ -1,3 +1,4 @@
+import type { EmailValidations } from '../services/accounts/email-validations.js'
 import type { UiAuth } from '../services/accounts/ui-auth.js'
 import type { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
 import type { Database } from '../storage/database.js'
@@ -20,12 +21,13 @@ const MAX_WAITING_MESSAGES = 50_000
  * How long the tokens of a session that has expired stay: whoever comes back with one of them is told to log in again
  * and keeps their keys, which is not so with a token that nobody knows.
  */
-const EXPIRED_SESSION_KEPT_MS = 90 * 24 * HOUR_MS
+export const EXPIRED_SESSION_KEPT_MS = 90 * 24 * HOUR_MS
 
 export interface MaintenanceParts {
   readonly db: Database
   readonly clock: Clock
   readonly uiAuth: Pick<UiAuth, 'deleteExpired'>
+  readonly emailValidations: Pick<EmailValidations, 'deleteExpired'>
   readonly loginTokens: LoginTokensStore
   readonly openIdTokens: OpenIdTokensStore
   readonly accessTokens: AccessTokensStore
@@ -47,6 +49,11 @@ export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenancePart
     name: 'expire_ui_auth_sessions',
     intervalMs: 10 * MINUTE_MS,
     run: () => uiAuth.deleteExpired(),
+  })
+  tasks.every({
+    name: 'expire_threepid_validations',
+    intervalMs: HOUR_MS,
+    run: () => parts.emailValidations.deleteExpired(),
   })
   tasks.every({
     name: 'expire_event_transactions',

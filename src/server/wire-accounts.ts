@@ -1,6 +1,7 @@
 import { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountDataRemoval } from '../services/accounts/account-data-removal.js'
 import { AccountData } from '../services/accounts/account-data.js'
+import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { Login, type LoginOptions } from '../services/accounts/login.js'
 import { Logout } from '../services/accounts/logout.js'
@@ -15,7 +16,12 @@ import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-iss
 import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { UiAuth } from '../services/accounts/ui-auth.js'
-import { dummyStage, passwordStage, registrationTokenStage } from '../services/accounts/ui-auth-stages.js'
+import {
+  dummyStage,
+  emailIdentityStage,
+  passwordStage,
+  registrationTokenStage,
+} from '../services/accounts/ui-auth-stages.js'
 import { ClientSightings } from '../services/devices/client-sightings.js'
 import { Devices, type DeviceCleanup } from '../services/devices/devices.js'
 import {
@@ -26,6 +32,7 @@ import {
 import {
   AccountRegistration,
   type AutoJoiner,
+  type MailSubscriber,
   type RegistrationOptions,
 } from '../services/journeys/account-registration.js'
 import { SharedSecretRegistration } from '../services/journeys/shared-secret-registration.js'
@@ -44,6 +51,7 @@ import { PushRulesStore } from '../storage/stores/push-rules.js'
 import { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
 import { RegistrationTokensStore } from '../storage/stores/registration-tokens.js'
 import { SessionsStore } from '../storage/stores/sessions.js'
+import { ThreepidValidationsStore } from '../storage/stores/threepid-validations.js'
 import { ThreepidsStore } from '../storage/stores/threepids.js'
 import { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
@@ -94,6 +102,8 @@ export interface AccountParts {
   readonly deviceCleanups: readonly DeviceCleanup[]
   readonly userCleanups: readonly UserCleanup[]
   readonly autoJoiner: AutoJoiner
+  readonly mailSubscriber?: MailSubscriber
+  readonly emailValidations: Pick<EmailValidations, 'consume'>
   readonly rooms: RoomLeaver
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
@@ -141,6 +151,7 @@ export function createAccountStores(caches: CacheRegistry, options: { cacheSize:
     registrationTokens: new RegistrationTokensStore(),
     sessions: new SessionsStore(),
     threepids: new ThreepidsStore(),
+    threepidValidations: new ThreepidValidationsStore(),
   }
 }
 
@@ -169,6 +180,7 @@ export function createAccountServices(
     clock,
     authenticator: accessTokens,
     autoJoiner: parts.autoJoiner,
+    ...(parts.mailSubscriber && { mailSubscriber: parts.mailSubscriber }),
     ...(parts.registry && { namespaces: parts.registry }),
     options: options.registration,
   })
@@ -243,7 +255,12 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     ...stores,
     db,
     clock,
-    stages: [dummyStage, passwordStage(login), registrationTokenStage(stores.registrationTokens, clock)],
+    stages: [
+      dummyStage,
+      passwordStage(login),
+      registrationTokenStage(stores.registrationTokens, clock),
+      emailIdentityStage(parts.emailValidations),
+    ],
     reuseMs: options.uiAuthReuseMs,
   })
   const logout = new Logout({ db, devices, tokens: accessTokens })

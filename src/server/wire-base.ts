@@ -17,6 +17,7 @@ import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 import { SESSION_CACHE_SIZE } from './homeserver-options.js'
 import { createOutboundHttp } from './outbound-http.js'
+import { createOutboundMail } from './outbound-mail.js'
 import { createAccountStores } from './wire-accounts.js'
 import { createAppserviceLookups } from './wire-appservices.js'
 import { createDeliveryStores } from './wire-delivery.js'
@@ -128,6 +129,7 @@ export function createBase(parts: ServiceParts) {
     events,
     eventPersister,
     http,
+    mail: createOutboundMail(config),
     federating,
     remoteDevices,
     media: createMediaServices({ ...parts, ...remote }),

@@ -2,6 +2,7 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountModeration } from '../services/accounts/account-moderation.js'
 import { OpenIdTokens } from '../services/accounts/openid-tokens.js'
+import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Threepids, type ThreepidCleanup } from '../services/accounts/threepids.js'
 import { TurnCredentials } from '../services/accounts/turn-credentials.js'
 import { UsageLimits } from '../services/accounts/usage-limits.js'
@@ -50,6 +51,7 @@ export interface DiscoveryParts {
   readonly accessTokens: AccessTokens
   readonly sightings: ClientSightings
   readonly threepidCleanup: ThreepidCleanup
+  readonly emailValidations: EmailValidations
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -115,6 +117,7 @@ export function createDiscoveryServices(
     threepids: new Threepids({
       ...shared,
       cleanup: parts.threepidCleanup,
+      validations: parts.emailValidations,
       mayChange: config.registration.mayChangeThreepids,
     }),
     turnCredentials: new TurnCredentials(clock, config.turn),

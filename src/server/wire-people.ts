@@ -1,11 +1,13 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { checkFilter } from '../protocol/event-filter.js'
 import { serverNameOf, type RoomId, type UserId } from '../protocol/ids.js'
+import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
 import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import { BcryptHasher } from '../util/password-hash.js'
 import { toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
+import { createAddressServices } from './wire-addresses.js'
 import { createAccountServices } from './wire-accounts.js'
 import type { Base } from './wire-base.js'
 import { createPushers } from './wire-delivery.js'
@@ -22,7 +24,9 @@ export function createPeople(base: Base) {
   const { streams } = storage
   const pushers = createPushers(parts, stores)
   const connections = createConnections(storage, clock)
-  const { sightings, ...accounts } = createAccounts(base, { pushers, connections })
+  const { db } = storage
+  const addresses = createAddressServices({ ...parts, db, mail: base.mail }, stores)
+  const { sightings, ...accounts } = createAccounts(base, { pushers, connections, ...addresses })
   const { localKeys, ...keys } = createKeyServices(
     {
       ...shared,
@@ -37,7 +41,7 @@ export function createPeople(base: Base) {
   )
   later.provide({ pushRules: accounts.pushRules })
   return {
-    accounts,
+    accounts: { ...accounts, ...addresses },
     keys,
     localKeys,
     ephemeral: createEphemeral(base, accounts),
@@ -52,9 +56,11 @@ function createAccounts(
   {
     pushers,
     connections,
+    emailValidations,
   }: {
     pushers: ReturnType<typeof createPushers>
     connections: ReturnType<typeof createConnections>
+    emailValidations: EmailValidations
   },
 ) {
   const { config, storage, rateLimits, registry, version } = parts
@@ -71,6 +77,8 @@ function createAccounts(
       queries: lookups.queries,
       hasher: createHasher(config),
       checkFilter,
+      emailValidations,
+      mailSubscriber: pushers,
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => later.get('profileUpdates').onProfileChanged(change),
       checkAvatar: (uri) => media.avatarRules.check(uri),

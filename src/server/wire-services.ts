@@ -2,7 +2,6 @@ import type { Authenticator } from '../services/accounts/requester.js'
 import type { Services } from '../services/services.js'
 import type { Notifier } from '../services/streams/notifier.js'
 import type { BackgroundServices, BackgroundWork } from './lifecycle.js'
-import { createOutboundMail } from './outbound-mail.js'
 import { createAdministration } from './wire-administration.js'
 import { createAppserviceServices } from './wire-appservices.js'
 import { createBase, type Base, type ServiceParts, type Stores } from './wire-base.js'
@@ -99,7 +98,7 @@ function createDelivery(base: Base, people: People, { reading, ignored, reads }:
     {
       ...common,
       http,
-      mail: createOutboundMail(parts.config),
+      mail: base.mail,
       pushers,
       ignored,
       hiddenInviters: reads.hiddenInviters,

@@ -93,6 +93,7 @@ export async function createAccountServices(
       onProfileChanged: (change) => profileChanges.push(change),
       deviceCleanups: options.deviceCleanups ?? [],
       userCleanups: options.userCleanups ?? [],
+      emailValidations: { consume: () => Promise.resolve(undefined) },
       autoJoiner: { joinAutoJoinRooms: (userId) => remember(joined, userId) },
       rooms: { leaveAllRooms: (userId) => remember(left, userId) },
       onError: (error) => {
@@ -138,6 +139,9 @@ function withDefaults(options: AccountOptions): WiredOptions {
       allowUnderscorePrefix: false,
       enabled: true,
       requiresToken: false,
+      requiresEmail: false,
+      offersEmail: false,
+      notifiesByMail: false,
       unavailableStage: undefined,
       guests: true,
       hideTakenNames: false,

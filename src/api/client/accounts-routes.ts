@@ -4,6 +4,7 @@ import * as accountDataRemoval from './unstable/account-data-removal.js'
 import * as accountDeactivation from './account-deactivation.js'
 import * as capabilities from './capabilities.js'
 import * as deviceManagement from './device-management.js'
+import * as emailValidation from '../pages/email-validation.js'
 import * as federationWhitelist from './federation-whitelist.js'
 import * as filter from './filter.js'
 import * as loginToken from './login-token.js'
@@ -32,6 +33,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   logout,
   whoami,
   passwordManagement,
+  emailValidation,
   accountDeactivation,
   capabilities,
   deviceManagement,

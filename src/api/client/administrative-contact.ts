@@ -4,7 +4,7 @@ import { route } from '../../http/route.js'
 import { passUiAuthGate } from '../../http/ui-auth-gate.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalString } from './json-object.js'
-import { emailTokenBody, msisdnTokenBody } from './request-token-body.js'
+import { emailTokenBody, msisdnTokenBody, tokenRequestOf } from './request-token-body.js'
 
 const PATH = '/_matrix/client/v3/account/3pid'
 const identifier = z.looseObject({
@@ -42,8 +42,10 @@ export const post3PIDs = route({
   path: PATH,
   auth: 'user',
   body: z.looseObject({ three_pid_creds: z.looseObject({ client_secret: z.string(), sid: z.string() }) }),
-  async handler(_input, { threepids }) {
-    return Promise.reject(threepids.unproven(403))
+  async handler({ requester, body }, { threepids }) {
+    const { sid, client_secret: clientSecret } = body.three_pid_creds
+    await threepids.add(requester.userId, { sid, clientSecret }, { unprovenStatus: 403 })
+    return {}
   },
 })
 
@@ -58,7 +60,9 @@ export const add3PID = route({
   async handler({ requester, request, body }, { threepids, uiAuth }) {
     const challenge = await passUiAuthGate(uiAuth, { requester, request, body: body as JsonObject })
     if (challenge !== undefined) return challenge
-    throw threepids.unproven(400)
+    const { sid, client_secret: clientSecret } = body
+    await threepids.add(requester.userId, { sid, clientSecret }, { unprovenStatus: 400 })
+    return {}
   },
 })
 
@@ -113,9 +117,12 @@ export const requestTokenTo3PIDEmail = route({
   auth: 'none',
   rateLimit: 'threepidValidation',
   body: emailTokenBody,
-  async handler() {
-    const message = 'E-mail addresses cannot be added at this server'
-    return Promise.reject(new MatrixError('M_THREEPID_MEDIUM_NOT_SUPPORTED', message))
+  async handler({ body }, { emailValidations }) {
+    if (!emailValidations.isOffered) {
+      const message = 'E-mail addresses cannot be added at this server'
+      throw new MatrixError('M_THREEPID_MEDIUM_NOT_SUPPORTED', message)
+    }
+    return { sid: await emailValidations.requestToken('add', tokenRequestOf(body)) }
   },
 })
 

@@ -1,26 +1,35 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
-import { passUiAuthGate } from '../../http/ui-auth-gate.js'
+import { HttpResponse } from '../../http/responses.js'
+import { passEmailGate, passUiAuthGate } from '../../http/ui-auth-gate.js'
+import { MatrixError } from '../../protocol/errors.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean } from './json-object.js'
-import { emailTokenBody, msisdnTokenBody, threepidsDenied } from './request-token-body.js'
+import { emailTokenBody, msisdnTokenBody, threepidsDenied, tokenRequestOf } from './request-token-body.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3accountpassword */
 export const changePassword = route({
   operationId: 'changePassword',
   method: 'POST',
   path: '/_matrix/client/v3/account/password',
-  auth: 'user',
+  auth: 'optionalUser',
   body: z.looseObject({ new_password: z.string(), logout_devices: optionalBoolean }),
-  async handler({ requester, request, body }, { passwordChanges, uiAuth }) {
+  async handler({ requester, request, body }, { passwordChanges, uiAuth, emailValidations }) {
     // A password that will not do is refused before anybody types the old one.
     passwordChanges.checkNew(body.new_password)
-    const challenge = await passUiAuthGate(uiAuth, { requester, request, body: body as JsonObject })
+    const gated = { request, body: body as JsonObject }
+    const logoutDevices = body.logout_devices ?? true
+    if (requester === undefined) {
+      const passed = await passEmailGate(uiAuth, gated, emailValidations)
+      if (passed instanceof HttpResponse) return passed
+      await passwordChanges.reset(passed, body.new_password, { logoutDevices })
+      return {}
+    }
+    if (requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do this')
+    const challenge = await passUiAuthGate(uiAuth, { ...gated, requester })
     if (challenge !== undefined) return challenge
-    await passwordChanges.change(requester.userId, body.new_password, {
-      logoutDevices: body.logout_devices ?? true,
-      except: requester,
-    })
+    const options = { logoutDevices, except: requester }
+    await passwordChanges.change(requester.userId, body.new_password, options)
     return {}
   },
 })
@@ -33,8 +42,8 @@ export const requestTokenToResetPasswordEmail = route({
   auth: 'none',
   rateLimit: 'threepidValidation',
   body: emailTokenBody,
-  async handler() {
-    return Promise.reject(threepidsDenied())
+  async handler({ body }, { emailValidations }) {
+    return { sid: await emailValidations.requestToken('reset', tokenRequestOf(body)) }
   },
 })
 

@@ -5,7 +5,7 @@ import { route } from '../../http/route.js'
 import { pathOf } from '../../http/ui-auth-gate.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean, optionalString } from './json-object.js'
-import { emailTokenBody, msisdnTokenBody, threepidsDenied } from './request-token-body.js'
+import { emailTokenBody, msisdnTokenBody, threepidsDenied, tokenRequestOf } from './request-token-body.js'
 import { sessionJson } from './session-response.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3register */
@@ -85,8 +85,8 @@ export const requestTokenToRegisterEmail = route({
   auth: 'none',
   rateLimit: 'threepidValidation',
   body: emailTokenBody,
-  async handler() {
-    return Promise.reject(threepidsDenied())
+  async handler({ body }, { emailValidations }) {
+    return { sid: await emailValidations.requestToken('register', tokenRequestOf(body)) }
   },
 })
 

@@ -1,5 +1,8 @@
+import { z } from 'zod'
 import { section, type SectionContext } from '../section.js'
-import { choice, flag, listOf, optional, text, withDefault } from '../values.js'
+import { choice, flag, jsonObject, listOf, optional, text, withDefault } from '../values.js'
+
+const threepidPattern = z.object({ medium: z.enum(['email', 'msisdn']), pattern: z.string() })
 
 /** Who may make accounts, and what new ones begin with. */
 export const registration = section(
@@ -10,12 +13,17 @@ export const registration = section(
     registration_shared_secret: optional(text),
     enable_registration_captcha: withDefault(flag, false),
     registrations_require_3pid: withDefault(listOf(choice('email', 'msisdn')), []),
+    // Whether there is any mail; what it says is read elsewhere.
+    email: optional(jsonObject),
     allow_guest_access: withDefault(flag, false),
     inhibit_user_in_use_error: withDefault(flag, false),
     allow_underscore_prefixed_registration: withDefault(flag, false),
     enable_set_displayname: withDefault(flag, true),
     enable_set_avatar_url: withDefault(flag, true),
     enable_3pid_changes: withDefault(flag, true),
+    allowed_local_3pids: optional(listOf(threepidPattern, 'a list of {medium, pattern}')),
+    request_token_inhibit_3pid_errors: withDefault(flag, false),
+    next_link_domain_whitelist: optional(listOf(text, 'a list of domains')),
     auto_join_rooms: withDefault(listOf(text, 'a list of room aliases or room IDs'), []),
     autocreate_auto_join_rooms: withDefault(flag, true),
     autocreate_auto_join_rooms_federated: withDefault(flag, true),
@@ -49,6 +57,14 @@ export const registration = section(
       maySetDisplayName: raw.enable_set_displayname,
       maySetAvatarUrl: raw.enable_set_avatar_url,
       mayChangeThreepids: raw.enable_3pid_changes,
+      /** An address has to be proven by who registers. */
+      requiresEmail: raw.registrations_require_3pid.includes('email'),
+      /** Which addresses may be added; undefined: all. */
+      allowedThreepids: raw.allowed_local_3pids && compilePatterns(raw.allowed_local_3pids, context),
+      /** Nobody learns by asking for a mail whether an address has an account. */
+      hidesThreepidOwners: raw.request_token_inhibit_3pid_errors,
+      /** Where links may lead that clients want in mails; undefined: anywhere. */
+      nextLinkDomains: raw.next_link_domain_whitelist && new Set(raw.next_link_domain_whitelist),
       autoJoin: {
         rooms: raw.auto_join_rooms,
         createsRooms: raw.autocreate_auto_join_rooms,
@@ -68,15 +84,33 @@ interface RawRegistration {
   readonly enable_registration_captcha: boolean
   readonly registration_requires_token: boolean
   readonly registrations_require_3pid: readonly ('email' | 'msisdn')[]
+  readonly email: unknown
   readonly auto_join_rooms: readonly string[]
   readonly autocreate_auto_join_room_preset: string
   readonly auto_join_mxid_localpart: string | undefined
 }
 
+/** Patterns match from the start of an address, as in Synapse. */
+function compilePatterns(
+  patterns: readonly z.output<typeof threepidPattern>[],
+  context: SectionContext,
+): { medium: string; matches: (address: string) => boolean }[] {
+  return patterns.flatMap(({ medium, pattern }, index) => {
+    try {
+      const regex = new RegExp(`^(?:${pattern})`)
+      return [{ medium, matches: (address: string) => regex.test(address) }]
+    } catch {
+      context.fail(['allowed_local_3pids', index, 'pattern'], 'expected a regular expression')
+      return []
+    }
+  })
+}
+
 function missingStage(raw: RawRegistration): string | undefined {
   if (raw.enable_registration_captcha) return 'm.login.recaptcha'
-  if (raw.registrations_require_3pid.includes('email')) return 'm.login.email.identity'
   if (raw.registrations_require_3pid.includes('msisdn')) return 'm.login.msisdn'
+  if (raw.registrations_require_3pid.includes('email') && raw.email === undefined)
+    return 'm.login.email.identity'
   return undefined
 }
 

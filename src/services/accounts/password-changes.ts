@@ -1,7 +1,8 @@
-import { forbidden } from '../../protocol/errors.js'
+import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
+import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Devices } from '../devices/devices.js'
 import type { AccessTokens } from './access-tokens.js'
@@ -12,6 +13,7 @@ export interface PasswordChangesDependencies {
   readonly db: Database
   readonly users: UsersStore
   readonly loginTokens: LoginTokensStore
+  readonly threepids: Pick<ThreepidsStore, 'findOwner'>
   readonly devices: Devices
   readonly tokens: Pick<AccessTokens, 'revokeForUser'>
   readonly passwords: Passwords
@@ -36,6 +38,15 @@ export class PasswordChanges {
   checkNew(password: string): void {
     if (!this.#deps.enabled) throw forbidden('Passwords cannot be changed on this server')
     this.#deps.passwords.checkNew(password)
+  }
+
+  /** Gives another password to whoever has proven that an e-mail address is theirs. Throws `M_THREEPID_NOT_FOUND`. */
+  async reset(address: string, password: string, options: { logoutDevices: boolean }): Promise<void> {
+    const { db, threepids } = this.#deps
+    const userId = await threepids.findOwner(db.reader, 'email', address)
+    if (userId === undefined)
+      throw new MatrixError('M_THREEPID_NOT_FOUND', 'No account has this e-mail address')
+    await this.change(userId, password, options)
   }
 
   /**

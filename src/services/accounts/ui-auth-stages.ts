@@ -3,6 +3,7 @@ import type { Tx } from '../../storage/database.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import type { EmailValidations } from './email-validations.js'
 import { parseUserIdentifier, type Login } from './login.js'
 import type { Requester } from './requester.js'
 
@@ -72,6 +73,24 @@ export function registrationTokenStage(tokens: RegistrationTokensStore, clock: C
   }
 }
 
+/** `m.login.email.identity`: an e-mail address that has been proven to be theirs; the proof is good once. */
+export function emailIdentityStage(validations: Pick<EmailValidations, 'consume'>): UiAuthStage {
+  return {
+    type: EMAIL_STAGE,
+    async commit(tx, { auth }) {
+      // As clients wrote it before it was specified.
+      const creds = isJsonObject(auth['threepid_creds']) ? auth['threepid_creds'] : auth['threepidCreds']
+      const { sid, client_secret: clientSecret } = isJsonObject(creds) ? creds : {}
+      if (typeof sid !== 'string' || typeof clientSecret !== 'string') return refuse('Missing threepid_creds')
+      const proof = await validations.consume(tx, { sid, clientSecret }, ['register', 'reset'])
+      return proof === undefined
+        ? refuse('The e-mail address has not been confirmed yet', 'M_UNAUTHORIZED')
+        : { passed: true, value: { ...proof } }
+    },
+  }
+}
+
+export const EMAIL_STAGE = 'm.login.email.identity'
 export const REGISTRATION_TOKEN_STAGE = 'm.login.registration_token'
 
 function refuse(message: string, errcode: 'M_FORBIDDEN' | 'M_UNAUTHORIZED' = 'M_FORBIDDEN'): StageVerdict {

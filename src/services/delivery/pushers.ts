@@ -88,6 +88,27 @@ export class Pushers implements DeviceCleanup, ThreepidCleanup {
     await this.#deps.db.write('delete_pusher', (tx) => this.#deps.pushers.delete(tx, key))
   }
 
+  /** Tells somebody by mail of what they have not read; for as long as the address is theirs. */
+  async subscribeByMail(tx: Tx, userId: UserId, address: string): Promise<void> {
+    if (!this.#deps.sendsMail) return
+    const pusher = {
+      kind: 'email' as const,
+      userId,
+      appId: EMAIL_APP_ID,
+      pushkey: address,
+      appDisplayName: 'Email Notifications',
+      deviceDisplayName: address,
+      profileTag: undefined,
+      lang: 'en',
+      data: {},
+      isEnabled: true,
+      deviceId: undefined,
+      tokenId: undefined,
+      pushkeyTs: this.#deps.clock.now(),
+    }
+    await this.#deps.pushers.upsert(tx, pusher, this.#deps.eventsPosition())
+  }
+
   async deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
     await this.#deps.pushers.deleteForDevices(tx, userId, deviceIds)
   }

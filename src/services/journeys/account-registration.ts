@@ -3,15 +3,16 @@ import { localpartOf, userIdOf, type DeviceId, type UserId } from '../../protoco
 import type { Database, Tx } from '../../storage/database.js'
 import type { ProfilesStore } from '../../storage/stores/profiles.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
+import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
-import type { JsonObject } from '../../util/json.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { DeviceWish } from '../accounts/login.js'
 import type { Passwords } from '../accounts/passwords.js'
 import type { Authenticator, ClientInfo } from '../accounts/requester.js'
 import type { IssuedTokens, TokenIssuer } from '../accounts/token-issuer.js'
 import type { UiAuth } from '../accounts/ui-auth.js'
-import { REGISTRATION_TOKEN_STAGE } from '../accounts/ui-auth-stages.js'
+import { EMAIL_STAGE, REGISTRATION_TOKEN_STAGE } from '../accounts/ui-auth-stages.js'
 import { userIdForUsername, type UsernameRules } from '../accounts/usernames.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { Devices } from '../devices/devices.js'
@@ -22,11 +23,22 @@ export interface AutoJoiner {
   joinAutoJoinRooms(userId: UserId): Promise<void>
 }
 
+/** Sends notifications to an address. */
+export interface MailSubscriber {
+  subscribeByMail(tx: Tx, userId: UserId, address: string): Promise<void>
+}
+
 export interface RegistrationOptions extends UsernameRules {
   /** `enable_registration`. */
   readonly enabled: boolean
   /** `registration_requires_token`. */
   readonly requiresToken: boolean
+  /** `registrations_require_3pid`: an e-mail address has to be proven. */
+  readonly requiresEmail: boolean
+  /** The server sends mail: people may prove an address. */
+  readonly offersEmail: boolean
+  /** `email.notif_for_new_users`: what is unread is told to that address. */
+  readonly notifiesByMail: boolean
   /** Configuration demands a proof that this server has no stage for; then nobody can register. */
   readonly unavailableStage: string | undefined
   /** `allow_guest_access`. */
@@ -42,6 +54,9 @@ export interface RegistrationDependencies {
   readonly clock: Clock
   readonly users: UsersStore
   readonly profiles: ProfilesStore
+  readonly threepids: Pick<ThreepidsStore, 'insert'>
+  /** Who tells people of events by mail. */
+  readonly mailSubscriber?: MailSubscriber
   readonly registrationTokens: RegistrationTokensStore
   readonly devices: Devices
   readonly tokenIssuer: TokenIssuer
@@ -127,7 +142,7 @@ export class AccountRegistration {
       method: request.method,
       path: request.path,
       body: request.body,
-      flows: [[options.requiresToken ? REGISTRATION_TOKEN_STAGE : 'm.login.dummy']],
+      flows: registrationFlows(options),
       mutableBody: true,
       keepSession: true,
     })
@@ -139,6 +154,7 @@ export class AccountRegistration {
       const id = userId ?? (await this.#numericUserId(tx))
       if (guestId === undefined) await this.#insertUser(tx, id, { passwordHash })
       else await this.#upgradeGuest(tx, guestId, passwordHash)
+      await this.#addEmail(tx, id, outcome.completed[EMAIL_STAGE])
       return this.#beginSession(tx, id, request)
     })
     await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
@@ -266,6 +282,18 @@ export class AccountRegistration {
     await this.#deps.profiles.put(tx, userId, { displayName, avatarUrl: undefined, fields: {} })
   }
 
+  /** What the stage has established: an address that is theirs. */
+  async #addEmail(tx: Tx, userId: UserId, proof: JsonValue | undefined): Promise<void> {
+    if (!isJsonObject(proof)) return
+    const { address, validatedTs } = proof
+    if (typeof address !== 'string' || typeof validatedTs !== 'number') return
+    const threepid = { medium: 'email', address, validatedTs, addedTs: this.#deps.clock.now() }
+    if (!(await this.#deps.threepids.insert(tx, userId, threepid)))
+      throw new MatrixError('M_THREEPID_IN_USE', 'The e-mail address is in use already')
+    if (this.#deps.options.notifiesByMail)
+      await this.#deps.mailSubscriber?.subscribeByMail(tx, userId, address)
+  }
+
   async #upgradeGuest(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
     if (!(await this.#deps.users.upgradeGuest(tx, userId, passwordHash))) throw userInUse()
     await this.#deps.authenticator.revokeForUser(tx, userId)
@@ -286,6 +314,17 @@ export class AccountRegistration {
     })
     return { userId, session: { deviceId, ...tokens } }
   }
+}
+
+/** Where an address may be proven but need not, both ways are offered. */
+function registrationFlows({ requiresToken, requiresEmail, offersEmail }: RegistrationOptions): string[][] {
+  const first = requiresToken ? [REGISTRATION_TOKEN_STAGE] : []
+  if (requiresEmail) return [[...first, EMAIL_STAGE]]
+  if (!offersEmail) return [requiresToken ? first : ['m.login.dummy']]
+  return [
+    [...first, 'm.login.dummy'],
+    [...first, EMAIL_STAGE],
+  ]
 }
 
 function userInUse(): MatrixError {

@@ -34,6 +34,20 @@ describe('registration', () => {
     const keys = { ...LISTENERS, enable_registration: true, registrations_require_3pid: ['email'] }
     expect((await loadKeys(keys)).config.registration.unavailableStage).to.equal('m.login.email.identity')
     expect((await warningsOf(keys)).join('\n')).to.contain('nobody can register')
+    const { registration } = (await loadKeys({ ...keys, email: { notif_from: 'noreply@example.org' } }))
+      .config
+    expect(registration).to.include({ unavailableStage: undefined, requiresEmail: true })
+  })
+
+  it('may allow addresses of some kinds alone', async () => {
+    const allowed = [{ medium: 'email', pattern: '[^@]*@example\\.org$' }]
+    const { registration } = (await loadKeys({ allowed_local_3pids: allowed })).config
+    const [pattern] = registration.allowedThreepids ?? []
+    expect(
+      ['a@example.org', 'a@example.org.evil', 'b@c@example.org'].map((a) => pattern?.matches(a)),
+    ).to.deep.equal([true, false, false])
+    const broken = { allowed_local_3pids: [{ medium: 'email', pattern: '(' }] }
+    expect((await errorsOf(broken))[0]).to.contain('allowed_local_3pids[0].pattern')
   })
 
   it('needs somebody who invites to rooms that are not public', async () => {
