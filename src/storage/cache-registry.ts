@@ -292,8 +292,8 @@ export class RowCache<K extends Key, V extends Cacheable> extends BulkCache<K, V
   }
 
   /** The rows of these keys that exist. */
-  async getRows(q: Query, keys: readonly K[], load: BulkLoader<K, V>): Promise<ReadonlyMap<K, V>> {
-    if ('execute' in q) return load(keys)
+  async getRows(q: Query, keys: readonly K[], load: BulkLoader<K, V>): Promise<Map<K, V>> {
+    if ('execute' in q) return new Map(await load(keys))
     const fresh: K[] = []
     const changedSince: K[] = []
     for (const key of keys) {

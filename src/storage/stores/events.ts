@@ -1,4 +1,4 @@
-import type { BulkCache, CacheRegistry } from '../cache-registry.js'
+import type { BulkCache, CacheRegistry, RowCache } from '../cache-registry.js'
 import type { Query } from '../database.js'
 import type { EventId } from '../../protocol/ids.js'
 import type { Event } from '../../protocol/event.js'
@@ -57,12 +57,13 @@ export interface EventRow {
  * those invalidate.
  */
 export class EventsStore {
-  readonly #byNid: BulkCache<number, StoredEvent>
+  /** They change when they are redacted: whoever reads from before that must not put back what was. */
+  readonly #byNid: RowCache<number, StoredEvent>
   readonly #nidsById: BulkCache<EventId, number>
   readonly #rooms: RoomsStore
 
   constructor(caches: CacheRegistry, rooms: RoomsStore, options: { cacheSize: number }) {
-    this.#byNid = caches.create({ name: 'getEvent', max: options.cacheSize })
+    this.#byNid = caches.createMutable({ name: 'getEvent', max: options.cacheSize })
     this.#nidsById = caches.create({ name: 'event_nids', max: options.cacheSize * 2 })
     this.#rooms = rooms
   }
@@ -89,7 +90,7 @@ export class EventsStore {
   }
 
   getByNids(q: Query, nids: readonly number[]): Promise<Map<number, StoredEvent>> {
-    return this.#byNid.getMany(nids, async (missing) => {
+    return this.#byNid.getRows(q, nids, async (missing) => {
       const rows = await q.all<EventRow>(
         `SELECT ${EVENT_COLUMNS} FROM events e WHERE ${q.dialect.anyOf('e.event_nid', 'integer')}`,
         [q.dialect.list(missing)],
