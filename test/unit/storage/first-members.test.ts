@@ -44,7 +44,7 @@ forEachDatabase('first members of rooms', (open, kind) => {
   it('are those of a list that is sorted and cut, whatever the rooms and memberships', async () => {
     const member = fc.record({
       room_nid: fc.integer({ min: 1, max: 3 }),
-      user_id: fc.constantFrom(...'abcdefghm').map((letter) => `@${letter}:hs`),
+      user_id: fc.constantFrom(...Array.from('abcdefghm')).map((letter) => `@${letter}:hs`),
       membership: fc.constantFrom(...MEMBERSHIPS),
       // Members of a room that is taken over as a whole may share a position.
       stream_ordering: fc.integer({ min: 1, max: 4 }),
