@@ -27,13 +27,12 @@ export async function compareConfigs(from: Compared, to: Compared): Promise<Conf
     loadSigningKeys(from.signingKeys),
     loadSigningKeys(to.signingKeys),
   ])
-  const known = new Set([
-    ...ours.current.map(({ keyId }) => keyId),
-    ...ours.old.map(({ keyId }) => keyId),
-  ])
+  const known = new Set([...ours.current.map(({ keyId }) => keyId), ...ours.old.map(({ keyId }) => keyId)])
   for (const { keyId } of theirs.current) {
     if (!known.has(keyId))
-      error(`The signing key ${keyId} is neither in signing_key_path nor in old_signing_keys: other servers could not check old events`)
+      error(
+        `The signing key ${keyId} is neither in signing_key_path nor in old_signing_keys: other servers could not check old events`,
+      )
   }
   for (const { keyId } of theirs.old) {
     if (!known.has(keyId)) warn(`The key ${keyId} of old_signing_keys is missing`)

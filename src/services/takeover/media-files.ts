@@ -40,9 +40,7 @@ export async function copyMediaFiles(options: MediaFilesOptions): Promise<MediaF
       const keys = page.flatMap((row) => {
         const copied = copy.toRow(row, { ...FACTS, serverName: options.serverName })
         const key = copied?.['file_key']
-        return typeof key === 'string' && isSafe(key)
-          ? [{ key, length: numberOf(row['media_length']) }]
-          : []
+        return typeof key === 'string' && isSafe(key) ? [{ key, length: numberOf(row['media_length']) }] : []
       })
       for (let start = 0; start < keys.length; start += PARALLEL) {
         const results = await Promise.all(

@@ -1,0 +1,197 @@
+import { expect } from 'chai'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import ImportSynapse from '../../commands/import/synapse.js'
+import { loadConfig } from '../../src/config/load.js'
+import { createHomeserver, type Homeserver } from '../../src/server/homeserver.js'
+import { createLogger } from '../../src/telemetry/logger.js'
+import type { JsonObject } from '../../src/util/json.js'
+import { runCommand } from '../support/commands.js'
+import {
+  createTestDatabase,
+  startPostgres,
+  type DatabaseKind,
+  type TestDatabase,
+} from '../support/databases.js'
+import { dig, MatrixClient, path } from '../support/matrix-client.js'
+import { fetchBytes, mediaPath } from '../support/media-client.js'
+import { TestAuthority } from '../support/test-authority.js'
+import { observe, type Observed } from './observations.js'
+import { liveOn, ROOM_VERSIONS, type Household } from './synapse-household.js'
+import { findSynapse, SynapseProcess } from './synapse-process.js'
+
+const found = findSynapse()
+
+describe(`import of ${'version' in found ? `Synapse ${found.version}` : 'Synapse'}`, function () {
+  this.timeout(240_000)
+  let synapse: SynapseProcess
+  let household: Household
+  let seen: Observed
+  let sinceToken = ''
+
+  before(async function () {
+    if ('missing' in found) {
+      process.stderr.write(`Skipped: ${found.missing}\n`)
+      this.skip()
+    }
+    synapse = await SynapseProcess.start(new TestAuthority())
+    household = await liveOn(synapse)
+    seen = await observe(household)
+    sinceToken = await household.bob.syncToken()
+    await synapse.pause()
+  })
+
+  after(async () => {
+    if ('missing' in found) return
+    await synapse[Symbol.asyncDispose]()
+  })
+
+  for (const kind of ['sqlite', 'postgres'] as const) {
+    describe(`into ${kind}`, () => {
+      let taken: TakenOver
+      let alice: MatrixClient
+      let bob: MatrixClient
+
+      before(async () => {
+        taken = await takeOver(synapse, kind)
+        alice = at(taken.url, household.alice)
+        bob = at(taken.url, household.bob)
+      })
+
+      after(async () => {
+        await taken[Symbol.asyncDispose]()
+      })
+
+      it('answers old sessions as Synapse did', async () => {
+        const now = await observe({ ...household, alice, bob })
+        for (const key of Object.keys(seen) as (keyof Observed)[])
+          expect(now[key], key).to.deep.equal(seen[key])
+      })
+
+      it('lets people log in with their passwords', async () => {
+        const client = await new MatrixClient(taken.url).login(household.carol.userId, 'correct horse')
+        expect(client.userId).to.equal(household.carol.userId)
+      })
+
+      it('begins anew for clients that come with a position of Synapse', async () => {
+        const sync = await bob.sync({ since: sinceToken })
+        const rooms = Object.keys(dig(sync, 'rooms', 'join') as JsonObject)
+        expect(rooms).to.have.length(ROOM_VERSIONS.length)
+      })
+
+      it('pages on from tokens of Synapse', async () => {
+        for (const [roomId, token] of Object.entries(seen.pageTokens)) {
+          const page = await alice.messages(roomId, { dir: 'b', from: token, limit: 100 })
+          const ids = (page['chunk'] as JsonObject[]).map((event) => event['event_id'])
+          expect(ids, roomId).to.deep.equal(seen.olderPages[roomId])
+        }
+      })
+
+      it('hands out every one-time key once, and messages to devices', async () => {
+        const { userId, deviceId } = household.alice
+        const claim = async (): Promise<string[]> => {
+          const answer = await bob.must('POST', '/_matrix/client/v3/keys/claim', {
+            body: { one_time_keys: { [userId]: { [deviceId]: 'signed_curve25519' } } },
+          })
+          return Object.keys(dig(answer, 'one_time_keys', userId, deviceId) as JsonObject)
+        }
+        const keys = [...(await claim()), ...(await claim()), ...(await claim())]
+        expect(keys.sort()).to.deep.equal([
+          'signed_curve25519:AAAB',
+          'signed_curve25519:AAAC',
+          'signed_curve25519:FALL',
+        ])
+        const sync = await alice.sync()
+        expect(dig(sync, 'to_device', 'events', 0, 'content')).to.deep.equal(household.toDevice)
+      })
+
+      it('serves files', async () => {
+        const url = taken.url + mediaPath('/_matrix/client/v1/media/download', household.file.uri)
+        const answer = await fetchBytes(url, { token: alice.accessToken })
+        expect([answer.status, answer.bytes.toString()]).to.deep.equal([200, household.file.bytes.toString()])
+      })
+
+      for (const version of ROOM_VERSIONS) {
+        it(`goes on in rooms of version ${version}`, async () => {
+          const roomId = household.rooms.get(version)!
+          const since = await bob.syncToken()
+          const eventId = await alice.sendText(roomId, 'On the other side')
+          await alice.sendState(roomId, 'm.room.topic', '', { topic: 'New here' })
+          await alice.invite(roomId, household.carol.userId)
+          await bob.mustSyncUntil(
+            (answer) => {
+              const news = JSON.stringify(answer)
+              return [eventId, 'New here', household.carol.userId].every((part) => news.includes(part))
+            },
+            { since },
+          )
+          const insult = await bob.sendText(roomId, 'Fool again')
+          await alice.redact(roomId, insult)
+          const redacted = await bob.must('GET', path`/_matrix/client/v3/rooms/${roomId}/event/${insult}`)
+          expect(redacted['content']).to.deep.equal({})
+        })
+      }
+    })
+  }
+})
+
+/** A server of ours that runs on what was taken over. */
+interface TakenOver extends AsyncDisposable {
+  readonly url: string
+}
+
+async function takeOver(synapse: SynapseProcess, kind: DatabaseKind): Promise<TakenOver> {
+  if (kind === 'postgres') await startPostgres()
+  const directory = mkdtempSync(join(tmpdir(), 'mxhs-import-'))
+  const database = await createTestDatabase(kind)
+  const config = join(directory, 'new.yaml')
+  writeFileSync(config, JSON.stringify({ ...ofDatabase(database), ...ofPort(directory) }))
+  const source = join(synapse.directory, 'homeserver.yaml')
+  const dry = await runCommand(ImportSynapse, '--from', source, '--dry-run')
+  expect(dry.exitCode, dry.stderr).to.equal(0)
+  const args = ['--from', source, '-c', source, '-c', config]
+  const first = await runCommand(ImportSynapse, ...args, '--while-running')
+  expect(first.exitCode, first.stderr).to.equal(0)
+  const last = await runCommand(ImportSynapse, ...args)
+  expect(last.exitCode, last.stderr + last.stdout).to.equal(0)
+  const loaded = await loadConfig([source, config])
+  const server: Homeserver = await createHomeserver(loaded.config, {
+    log: await createLogger({ level: 'error', destination: { write: (line) => process.stderr.write(line) } }),
+  })
+  await server.start()
+  const address = server.addresses[0]
+  if (address === undefined || !('url' in address)) throw new Error('The server does not listen at a port')
+  return {
+    url: address.url,
+    [Symbol.asyncDispose]: async () => {
+      await server.stop()
+      await database.remove()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function ofPort(directory: string): JsonObject {
+  return {
+    pid_file: join(directory, 'pid'),
+    listeners: [
+      {
+        port: 0,
+        type: 'http',
+        bind_addresses: ['127.0.0.1'],
+        resources: [{ names: ['client', 'media', 'federation'] }],
+      },
+    ],
+  }
+}
+
+function ofDatabase({ config }: TestDatabase): JsonObject {
+  if (config.name === 'sqlite') return { database: { name: 'sqlite3', args: { database: config.path } } }
+  if (!('url' in config.connection)) throw new Error('The database has no URL')
+  return { database: { name: 'psycopg2', args: { dsn: config.connection.url } } }
+}
+
+function at(url: string, { userId, deviceId, accessToken }: MatrixClient): MatrixClient {
+  return new MatrixClient(url, { userId, deviceId, accessToken }, { isForeign: true })
+}
