@@ -1,6 +1,7 @@
 import { invalidParam } from './errors.js'
 import { tryParseSlidingPos } from './sliding-pos.js'
 import { tryParseStreamToken } from './stream-token.js'
+import { tryParseSynapseToken } from './synapse-tokens.js'
 
 /**
  * A place in the history of a room: after the event of this depth and position of the events stream, before the next.
@@ -19,7 +20,10 @@ export function formatPaginationToken({ depth, streamOrdering }: PaginationToken
   return depth === undefined ? `s${streamOrdering}` : `t${depth}-${streamOrdering}`
 }
 
-/** Reads what `formatPaginationToken`, `/sync` or sliding sync gave; undefined for anything else. */
+/**
+ * Reads what `formatPaginationToken`, `/sync` or sliding sync gave, or the Synapse whose place this server has taken;
+ * undefined for anything else.
+ */
 export function tryParsePaginationToken(text: string): PaginationToken | undefined {
   const match = TOPOLOGICAL.exec(text)
   if (match) {
@@ -30,7 +34,7 @@ export function tryParsePaginationToken(text: string): PaginationToken | undefin
       : undefined
   }
   const token = tryParseStreamToken(text) ?? tryParseSlidingPos(text)?.stream
-  return token && { streamOrdering: token.events }
+  return token ? { streamOrdering: token.events } : tryParseSynapseToken(text)
 }
 
 /** Throws 400 `M_INVALID_PARAM` naming the parameter when the text is no token of this server. */

@@ -1,4 +1,5 @@
 import { invalidParam } from './errors.js'
+import { tryParseSynapseToken } from './synapse-tokens.js'
 
 /**
  * A point in everything that a client follows: per stream, the position up to which it has seen all. What `next_batch`
@@ -17,7 +18,7 @@ export interface StreamToken {
 
 export type StreamTokenPart = keyof StreamToken
 
-/** The order of the parts in the text. New parts come at the end, so that older tokens stay readable. */
+/** The order of the parts in the text. */
 export const STREAM_TOKEN_PARTS: readonly StreamTokenPart[] = [
   'events',
   'receipts',
@@ -41,14 +42,15 @@ export const STREAM_START: StreamToken = {
   pushRules: 0,
 }
 
-const TOKEN = /^s\d{1,15}(?:_\d{1,15}){0,31}$/
+/** Those of Synapse have a part more at least, in another order. */
+const TOKEN = /^s\d{1,15}(?:_\d{1,15}){0,7}$/
 
 /** `s`, then the positions with `_` between them. */
 export function formatStreamToken(token: StreamToken): string {
   return `s${STREAM_TOKEN_PARTS.map((part) => token[part]).join('_')}`
 }
 
-/** Undefined when the text is no stream token. Parts that are absent count as 0, further ones are ignored. */
+/** Undefined when the text is no stream token. Parts that are absent count as 0. */
 export function tryParseStreamToken(text: string): StreamToken | undefined {
   if (!TOKEN.test(text)) return undefined
   const positions = text.slice(1).split('_').map(Number)
@@ -62,4 +64,12 @@ export function parseStreamToken(text: string): StreamToken {
   const token = tryParseStreamToken(text)
   if (!token) throw invalidParam('Invalid sync token')
   return token
+}
+
+/**
+ * As `parseStreamToken`, for those who have followed along. Undefined for a position of the Synapse whose place this
+ * server has taken: what came after it is not known, and the client begins anew.
+ */
+export function parseSince(text: string): StreamToken | undefined {
+  return tryParseSynapseToken(text) ? undefined : parseStreamToken(text)
 }

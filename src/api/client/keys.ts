@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
 import { invalidParam } from '../../protocol/errors.js'
-import { parseStreamToken } from '../../protocol/stream-token.js'
+import { parseSince, STREAM_START } from '../../protocol/stream-token.js'
 import { jsonObject, optionalJsonObject } from './json-object.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3keysupload */
@@ -67,8 +67,9 @@ export const getKeysChanges = route({
   // Older clients leave `to` out: they mean now.
   query: z.looseObject({ from: z.string(), to: z.string().optional() }),
   async handler({ requester, query }, { deviceListChanges }) {
-    const from = parseStreamToken(query.from)
-    const to = query.to === undefined || query.to === '' ? undefined : parseStreamToken(query.to)
+    // Who comes from before the beginning is told of everybody.
+    const from = parseSince(query.from) ?? STREAM_START
+    const to = query.to === undefined || query.to === '' ? undefined : parseSince(query.to)
     const { changed, left } = await deviceListChanges.list(requester.userId, from, to)
     return { changed: [...changed], left: [...left] }
   },

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { route } from '../../http/route.js'
 import { invalidParam } from '../../protocol/errors.js'
 import { parseRoomId } from '../../protocol/ids.js'
-import { parseStreamToken } from '../../protocol/stream-token.js'
+import { parseSince } from '../../protocol/stream-token.js'
 import { limitParam } from './pagination-params.js'
 
 const DEFAULT_LIMIT = 10
@@ -28,7 +28,7 @@ export const getEvents = route({
     room_id: z.string().optional(),
   }),
   async handler({ query, requester, request }, { oldSync, roomPeeking }) {
-    const from = query.from === undefined || query.from === '' ? undefined : parseStreamToken(query.from)
+    const from = query.from === undefined || query.from === '' ? undefined : parseSince(query.from)
     const wish = { from, timeoutMs: query.timeout }
     if (query.room_id === undefined) return oldSync.listEvents(requester, wish, request.signal)
     const roomId = parseRoomId(query.room_id)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
 import { NO_STORE, json } from '../../http/responses.js'
-import { parseStreamToken } from '../../protocol/stream-token.js'
+import { parseSince } from '../../protocol/stream-token.js'
 
 const flag = z
   .enum(['true', 'false'])
@@ -35,7 +35,7 @@ export const sync = route({
       {
         viewer: { userId: requester.userId, deviceId: requester.deviceId },
         filter: await syncFilters.resolve(requester, query.filter),
-        since: since === undefined || since === '' ? undefined : parseStreamToken(since),
+        since: since === undefined || since === '' ? undefined : parseSince(since),
         fullState: query.full_state,
         timeoutMs: query.timeout,
         setPresence: query.set_presence,

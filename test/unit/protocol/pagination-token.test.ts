@@ -25,6 +25,19 @@ describe('pagination tokens', () => {
     })
   })
 
+  it('may be tokens of Synapse, whose depths and positions of events are the same', () => {
+    expect(tryParsePaginationToken('t12-345_757_0_1_1_1_1_1_1_0')).to.deep.equal({
+      depth: 12,
+      streamOrdering: 345,
+    })
+    expect(tryParsePaginationToken('t3--17_757_0_1_1_1_1_1_1_0')).to.deep.equal({
+      depth: 3,
+      streamOrdering: -17,
+    })
+    expect(tryParsePaginationToken('s58_757_0_1_1_1_1_1_1_0')?.streamOrdering).to.equal(58)
+    expect(tryParsePaginationToken('m56~2.58~3.59_12_0_m4~1.5_1_1_1_1_0_2_1')?.streamOrdering).to.equal(56)
+  })
+
   for (const text of [
     '',
     't',

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import {
   formatStreamToken,
+  parseSince,
   parseStreamToken,
   STREAM_START,
   STREAM_TOKEN_PARTS,
@@ -37,9 +38,15 @@ describe('stream tokens', () => {
     expect(formatStreamToken(token)).to.equal('s1_2_3_4_1767225600000_6_7_8')
   })
 
-  it('takes absent parts for zero and leaves out what it does not know', () => {
+  it('takes absent parts for zero', () => {
     expect(parseStreamToken('s17_4')).to.deep.equal({ ...STREAM_START, events: 17, receipts: 4 })
-    expect(parseStreamToken('s1_2_3_4_5_6_7_8_9_10').pushRules).to.equal(8)
+  })
+
+  it('begins anew for whoever comes with a position of Synapse', () => {
+    expect(parseSince('s1_2_3_4_5_6_7_8')).to.deep.equal(parseStreamToken('s1_2_3_4_5_6_7_8'))
+    expect(parseSince('s58_757_0_1_1_1_1_1_1')).to.equal(undefined)
+    expect(parseSince('m56~2.58~3.59_12_0_m4~1.5_1_1_1_1_0_2_1')).to.equal(undefined)
+    expect(() => parseSince('s58_x')).to.throw()
   })
 
   for (const text of [
@@ -53,6 +60,7 @@ describe('stream tokens', () => {
     's1.5',
     't3-17',
     's1_2 ',
+    's1_2_3_4_5_6_7_8_9',
     's1_9999999999999999',
   ]) {
     it(`refuses ${JSON.stringify(text)}`, () => {
