@@ -65,8 +65,7 @@ describe(`import of ${'version' in found ? `Synapse ${found.version}` : 'Synapse
 
       it('answers old sessions as Synapse did', async () => {
         const now = await observe({ ...household, alice, bob })
-        for (const key of Object.keys(seen) as (keyof Observed)[])
-          expect(now[key], key).to.deep.equal(seen[key])
+        for (const { key } of compared(seen)) expect(now[key], key).to.deep.equal(seen[key])
       })
 
       it('lets people log in with their passwords', async () => {
@@ -135,6 +134,11 @@ describe(`import of ${'version' in found ? `Synapse ${found.version}` : 'Synapse
     })
   }
 })
+
+/** Tokens are written in another way. */
+function compared(observed: Observed): { readonly key: keyof Observed }[] {
+  return (Object.keys(observed) as (keyof Observed)[]).flatMap((key) => (key === 'pageTokens' ? [] : { key }))
+}
 
 /** A server of ours that runs on what was taken over. */
 interface TakenOver extends AsyncDisposable {

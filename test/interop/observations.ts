@@ -91,8 +91,8 @@ export async function observe(household: Watched): Promise<Observed> {
       }),
     ],
     pushRules: await ownRulesOf(alice),
-    pushers: ((await alice.must('GET', '/_matrix/client/v3/pushers'))['pushers'] as JsonValue[]).map((pusher) =>
-      pick(pusher, ['kind', 'app_id', 'pushkey', 'app_display_name', 'lang', 'data']),
+    pushers: ((await alice.must('GET', '/_matrix/client/v3/pushers'))['pushers'] as JsonValue[]).map(
+      (pusher) => pick(pusher, ['kind', 'app_id', 'pushkey', 'app_display_name', 'lang', 'data']),
     ),
     filter: await alice.must('GET', `${user}/filter/${household.filterId}`),
     alias: pick(await bob.must('GET', path`/_matrix/client/v3/directory/room/${household.alias}`), [
