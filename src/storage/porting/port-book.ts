@@ -1,4 +1,4 @@
-import type { Row, Tx } from '../database.js'
+import type { Tx } from '../database.js'
 import type { IndexDefinition, PortTarget } from './port-side.js'
 import type { RowKey } from './row-text.js'
 
@@ -15,6 +15,9 @@ export interface PortState {
   readonly complete: boolean
 }
 
+/** An index that is still to be made. */
+export type MissingIndex = Pick<IndexDefinition, 'name' | 'table' | 'create'>
+
 const TABLES = [
   `CREATE TABLE port_state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -28,7 +31,7 @@ const TABLES = [
     copied SMALLINT NOT NULL
   )`,
   // Indexes that are made when the rows are there.
-  `CREATE TABLE port_indexes (name TEXT PRIMARY KEY, drop_sql TEXT NOT NULL, create_sql TEXT NOT NULL)`,
+  `CREATE TABLE port_indexes (name TEXT PRIMARY KEY, table_name TEXT NOT NULL, create_sql TEXT NOT NULL)`,
 ]
 
 /** What the target remembers of its being filled, so that it can be interrupted at any point. */
@@ -57,9 +60,9 @@ export class PortBook {
   async begin(tx: Tx, source: string, indexes: readonly IndexDefinition[]): Promise<void> {
     for (const sql of TABLES) await tx.execute(sql)
     await tx.execute('INSERT INTO port_state (one, source, complete) VALUES (1, ?, 0)', [source])
-    const rows = indexes.map(({ name, drop, create }) => ({ name, drop_sql: drop, create_sql: create }))
+    const rows = indexes.map(({ name, table, create }) => ({ name, table_name: table, create_sql: create }))
     await tx.insertMany('port_indexes', rows, {
-      columns: { name: 'text', drop_sql: 'text', create_sql: 'text' },
+      columns: { name: 'text', table_name: 'text', create_sql: 'text' },
     })
     for (const { drop } of indexes) await tx.execute(drop)
   }
@@ -84,24 +87,40 @@ export class PortBook {
     )
   }
 
-  async save(tx: Tx, name: string, { position, copied }: TableProgress): Promise<void> {
-    await tx.execute(
-      `INSERT INTO port_progress (name, position, copied) VALUES (?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET position = excluded.position, copied = excluded.copied`,
-      [name, position === undefined ? null : stringifyKey(position), copied],
-    )
+  async save(tx: Tx, name: string, progress: TableProgress): Promise<void> {
+    await this.saveAll(tx, [name], progress)
+  }
+
+  async saveAll(
+    tx: Tx,
+    names: readonly string[],
+    { position = undefined, copied }: TableProgress,
+  ): Promise<void> {
+    const rows = names.map((name) => ({
+      name,
+      position: position === undefined ? null : stringifyKey(position),
+      copied: Number(copied),
+    }))
+    await tx.insertMany('port_progress', rows, {
+      columns: { name: 'text', position: 'text', copied: 'integer' },
+      conflict: { key: ['name'], update: ['position', 'copied'] },
+    })
   }
 
   /** Indexes that are still to be made. */
-  async missingIndexes(): Promise<{ name: string; create: string }[]> {
-    const rows = await this.#target.all<Row & { name: string; create_sql: string }>(
-      'SELECT name, create_sql FROM port_indexes ORDER BY name',
+  missingIndexes(): Promise<MissingIndex[]> {
+    return this.#target.all<MissingIndex>(
+      'SELECT name, table_name AS "table", create_sql AS "create" FROM port_indexes ORDER BY name',
     )
-    return rows.map(({ name, create_sql: create }) => ({ name, create }))
   }
 
-  async indexMade(tx: Tx, name: string): Promise<void> {
-    await tx.execute('DELETE FROM port_indexes WHERE name = ?', [name])
+  /** Makes them. */
+  async makeIndexes(tx: Tx, indexes: readonly MissingIndex[]): Promise<void> {
+    for (const { create } of indexes) await tx.execute(create)
+    const names = indexes.map(({ name }) => name)
+    await tx.execute(`DELETE FROM port_indexes WHERE ${tx.dialect.anyOf('name', 'text')}`, [
+      tx.dialect.list(names),
+    ])
   }
 }
 

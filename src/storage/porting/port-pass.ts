@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import type { ProgressSink } from '../../util/progress-sink.js'
 import { compareRows, type Comparison } from './compare-rows.js'
-import { PortBook } from './port-book.js'
+import { PortBook, type MissingIndex } from './port-book.js'
 import type { PortSide, PortTarget, RowBatch, UnstorableRow } from './port-side.js'
 import { readAhead } from './read-ahead.js'
 import type { RowKey } from './row-text.js'
@@ -38,6 +39,24 @@ export interface PassResult {
   readonly unstorable: readonly UnstorableRow[]
 }
 
+type Counts = ReadonlyMap<string, number>
+
+/** Indexes of tables with no more rows than this are made together. */
+const FEW_ROWS = 20_000
+
+/** Where a table was left is of no interest once all of it has been copied. */
+const COPIED = { position: undefined, copied: true } as const
+
+const BOTH_EMPTY: { comparison: Comparison; left: UnstorableRow[] } = {
+  comparison: {
+    sourceRows: 0,
+    targetRows: 0,
+    differences: 0,
+    checksum: createHash('sha256').digest('hex'),
+  },
+  left: [],
+}
+
 /** Rounds in which a table must become the same: removing, inserting, and one that finds nothing to do. */
 const MAX_ROUNDS = 4
 
@@ -57,36 +76,34 @@ export class PortPass {
   }
 
   async run(): Promise<PassResult> {
-    const counts = await this.#countRows()
+    const { source, target, tables } = this.#context
+    const counts = await source.counts(tables)
     await this.#copyTables(counts)
     await this.#fillSearchIndex()
-    const result = await this.#makeEqual(counts)
-    await this.#makeIndexes()
+    const result = await this.#makeEqual(counts, await target.counts(tables))
+    await this.#makeIndexes(counts)
     await this.#setNumbers()
     return result
   }
 
-  async #countRows(): Promise<ReadonlyMap<string, number>> {
-    const { source, tables } = this.#context
-    const counts = new Map<string, number>()
-    for (const { name } of tables) counts.set(name, await source.count(name))
-    return counts
-  }
-
-  async #copyTables(counts: ReadonlyMap<string, number>): Promise<void> {
-    const { tables, progress } = this.#context
+  async #copyTables(counts: Counts): Promise<void> {
+    const { target, tables, progress } = this.#context
     const known = await this.#book.progress()
     const open = tables.filter(({ name }) => known.get(name)?.copied !== true)
     if (open.length === 0) return
     progress.start('copying', sum(open.map(({ name }) => counts.get(name) ?? 0)), 'rows')
-    for (const table of open) await this.#copy(table, known.get(table.name)?.position)
+    for (const table of open.filter(({ name }) => counts.get(name) !== 0)) {
+      await this.#copy(table, known.get(table.name)?.position)
+    }
+    // Those of empty tables all together.
+    const names = open.map(({ name }) => name).filter((name) => counts.get(name) === 0)
+    await target.transaction('port_copied', (tx) => this.#book.saveAll(tx, names, COPIED))
     progress.finish()
   }
 
   /** Rows behind a key. Where one cannot be taken, or others are in the way, the comparison brings what is left. */
   async #copy(table: TableShape, after: RowKey | undefined): Promise<void> {
     const { source, target, signal, batchRows, progress } = this.#context
-    let position = after
     const batches = source.read(table, { after, form: target.bulkForm, batchRows })
     for await (const batch of readAhead(batches)) {
       signal.throwIfAborted()
@@ -96,13 +113,10 @@ export class PortPass {
         if (!isInTheWay(error) && !isRefused(error)) throw error
         break
       }
-      position = batch.last
       this.#count(table, batch.rows)
       progress.advance(batch.rows)
     }
-    await target.transaction('port_copied', (tx) =>
-      this.#book.save(tx, table.name, { position, copied: true }),
-    )
+    await target.transaction('port_copied', (tx) => this.#book.save(tx, table.name, COPIED))
   }
 
   async #write(table: TableShape, { data, last }: RowBatch): Promise<void> {
@@ -136,20 +150,23 @@ export class PortPass {
     progress.finish()
   }
 
-  async #makeEqual(counts: ReadonlyMap<string, number>): Promise<PassResult> {
-    const { tables, progress } = this.#context
+  async #makeEqual(inSource: Counts, inTarget: Counts): Promise<PassResult> {
+    const { target, tables, progress } = this.#context
     const results: TableResult[] = []
     const unstorable: UnstorableRow[] = []
-    progress.start('comparing', sum([...counts.values()]), 'rows')
+    progress.start('comparing', sum([...inSource.values()]), 'rows')
     for (const table of tables) {
-      const { comparison, left } = await this.#makeTableEqual(table)
-      const { sourceRows, targetRows, checksum } = comparison
-      await this.#checkCounts(table, { sourceRows: sourceRows + left.length, targetRows })
+      const { name } = table
+      const isEmpty = inSource.get(name) === 0 && inTarget.get(name) === 0
+      const { comparison, left } = isEmpty ? BOTH_EMPTY : await this.#makeTableEqual(table)
+      const { sourceRows, checksum } = comparison
+      expectCount(inSource, { name, rows: sourceRows + left.length, where: 'source' })
       unstorable.push(...left)
-      const carried = this.#carried.get(table.name) ?? 0
-      results.push({ name: table.name, rows: sourceRows, carried, checksum })
+      results.push({ name, rows: sourceRows, carried: this.#carried.get(name) ?? 0, checksum })
     }
     progress.finish()
+    const mended = await target.counts(tables)
+    for (const { name, rows } of results) expectCount(mended, { name, rows, where: 'target' })
     return { tables: results, unstorable }
   }
 
@@ -189,28 +206,17 @@ export class PortPass {
     return { target: this.#context.target, search: this.#search, signal: this.#context.signal }
   }
 
-  /** That no row was passed over on either side. */
-  async #checkCounts(table: TableShape, seen: { sourceRows: number; targetRows: number }): Promise<void> {
-    const { source, target } = this.#context
-    const [inSource, inTarget] = await Promise.all([source.count(table.name), target.count(table.name)])
-    if (inSource !== seen.sourceRows || inTarget !== seen.targetRows) {
-      throw new Error(
-        `${table.name} has ${inSource} rows in the source and ${inTarget} in the target, of which ` +
-          `${seen.sourceRows} and ${seen.targetRows} were compared`,
-      )
-    }
-  }
-
-  async #makeIndexes(): Promise<void> {
+  async #makeIndexes(counts: Counts): Promise<void> {
     const { target, signal, note } = this.#context
     const missing = await this.#book.missingIndexes()
-    if (missing.length > 0) note(`Making ${missing.length} indexes`)
-    for (const { name, create } of missing) {
+    if (missing.length === 0) return
+    note(`Making ${missing.length} indexes`)
+    const takesTime = ({ table }: MissingIndex): boolean =>
+      table === SEARCH_INDEX || (counts.get(table) ?? 0) > FEW_ROWS
+    const quick = missing.filter((index) => !takesTime(index))
+    for (const group of [quick, ...missing.filter(takesTime).map((index) => [index])]) {
       signal.throwIfAborted()
-      await target.transaction('port_index', async (tx) => {
-        await tx.execute(create)
-        await this.#book.indexMade(tx, name)
-      })
+      await target.transaction('port_index', (tx) => this.#book.makeIndexes(tx, group))
     }
   }
 
@@ -223,6 +229,16 @@ export class PortPass {
   #count(table: TableShape, rows: number): void {
     this.#carried.set(table.name, (this.#carried.get(table.name) ?? 0) + rows)
   }
+}
+
+/** That no row was passed over. */
+function expectCount(
+  counts: Counts,
+  { name, rows, where }: { name: string; rows: number; where: 'source' | 'target' },
+): void {
+  const expected = counts.get(name) ?? 0
+  if (rows === expected) return
+  throw new Error(`${name} has ${expected} rows in the ${where}, of which ${rows} were compared`)
 }
 
 function sum(numbers: readonly number[]): number {

@@ -1,4 +1,5 @@
 import type { Row, Tx } from '../database.js'
+import { quoteName } from '../sql-text.js'
 import type { RowKey } from './row-text.js'
 import type { Catalog, TableShape } from './table-shape.js'
 
@@ -49,7 +50,8 @@ export interface PortSide {
   /** Rows by primary key, integers by value and texts byte by byte, in batches of bounded size. */
   read(table: TableShape, options?: ReadOptions): AsyncIterable<RowBatch>
   all<T = Row>(sql: string): Promise<T[]>
-  count(table: string): Promise<number>
+  /** How many rows the tables have, all asked at once. */
+  counts(tables: readonly TableShape[]): Promise<ReadonlyMap<string, number>>
   /** How much room a table takes with its indexes, in bytes, about. */
   sizes(): Promise<ReadonlyMap<string, number>>
   numbers(): Promise<NumberSources>
@@ -80,8 +82,15 @@ export interface TargetTx extends Tx {
 
 export interface IndexDefinition {
   readonly name: string
+  readonly table: string
   readonly drop: string
   readonly create: string
+}
+
+/** The statement of `counts`, the same on both. */
+export function countsSql(tables: readonly TableShape[]): string {
+  const counts = tables.map(({ name }) => `SELECT '${name}' AS name, COUNT(*) AS n FROM ${quoteName(name)}`)
+  return counts.join(' UNION ALL ')
 }
 
 /** Batches carry about this much. */

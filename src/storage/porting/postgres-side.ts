@@ -5,6 +5,7 @@ import { quoteName } from '../sql-text.js'
 import { cutRows } from './cut-rows.js'
 import {
   BATCH_ROWS,
+  countsSql,
   type NumberSources,
   type PortSide,
   type ReadOptions,
@@ -153,9 +154,9 @@ export class PostgresSide implements PortSide {
     return (await this.#client.query<T & Row>(sql)).rows
   }
 
-  async count(table: string): Promise<number> {
-    const [row] = await this.all<{ n: number }>(`SELECT COUNT(*) AS n FROM ${quoteName(table)}`)
-    return row?.n ?? 0
+  async counts(tables: readonly TableShape[]): Promise<ReadonlyMap<string, number>> {
+    const rows = await this.all<{ name: string; n: number }>(countsSql(tables))
+    return new Map(rows.map(({ name, n }) => [name, n]))
   }
 
   async sizes(): Promise<ReadonlyMap<string, number>> {

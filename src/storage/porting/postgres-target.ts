@@ -52,8 +52,8 @@ export class PostgresTarget extends PostgresSide implements PortTarget {
   }
 
   async indexes(): Promise<readonly IndexDefinition[]> {
-    const rows = await this.all<IndexDefinition & { owner: string }>(
-      `SELECT i.relname AS name, t.relname AS owner,
+    const rows = await this.all<IndexDefinition>(
+      `SELECT i.relname AS name, t.relname AS table,
          CASE WHEN c.oid IS NULL THEN format('DROP INDEX %I', i.relname)
            ELSE format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, c.conname) END AS drop,
          CASE WHEN c.oid IS NULL THEN pg_get_indexdef(i.oid)
@@ -63,7 +63,7 @@ export class PostgresTarget extends PostgresSide implements PortTarget {
          LEFT JOIN pg_constraint c ON c.conindid = i.oid AND c.contype = 'u'
        WHERE t.relnamespace = current_schema()::regnamespace AND NOT x.indisprimary ORDER BY 1`,
     )
-    return rows.filter(({ owner }) => !isOwnTable(owner))
+    return rows.filter(({ table }) => !isOwnTable(table))
   }
 
   async setNumbers(tx: TargetTx, { sequences, identities }: NumberSources): Promise<void> {

@@ -7,6 +7,7 @@ import { SqliteConnection } from '../sqlite-connection.js'
 import {
   BATCH_BYTES,
   BATCH_ROWS,
+  countsSql,
   type NumberSources,
   type PortSide,
   type ReadOptions,
@@ -182,9 +183,9 @@ export class SqliteSide implements PortSide {
     return rows as T[]
   }
 
-  async count(table: string): Promise<number> {
-    const [row] = await this.all<{ n: number }>(`SELECT COUNT(*) AS n FROM ${quoteName(table)}`)
-    return row?.n ?? 0
+  async counts(tables: readonly TableShape[]): Promise<ReadonlyMap<string, number>> {
+    const rows = await this.all<{ name: string; n: number }>(countsSql(tables))
+    return new Map(rows.map(({ name, n }) => [name, n]))
   }
 
   async sizes(): Promise<ReadonlyMap<string, number>> {

@@ -54,7 +54,12 @@ export class SqliteTarget extends SqliteSide implements PortTarget {
     )
     return rows
       .filter((row) => !isOwnTable(row.tbl_name))
-      .map(({ name, sql }) => ({ name, drop: `DROP INDEX ${quoteName(name)}`, create: sql }))
+      .map((row) => ({
+        name: row.name,
+        table: row.tbl_name,
+        drop: `DROP INDEX ${quoteName(row.name)}`,
+        create: row.sql,
+      }))
   }
 
   async setNumbers(tx: TargetTx, { sequences, identities }: NumberSources): Promise<void> {
