@@ -17,9 +17,14 @@ export class FakeSmtp implements AsyncDisposable {
   readonly #server: SMTPServer
   #waiting: (() => void)[] = []
 
-  private constructor() {
+  private constructor(users: Readonly<Record<string, string>>) {
     this.#server = new SMTPServer({
       authOptional: true,
+      allowInsecureAuth: true,
+      onAuth: ({ username = '', password }, _session, done) => {
+        if (users[username] === password) done(null, { user: username })
+        else done(new Error('Invalid login'))
+      },
       disabledCommands: ['STARTTLS'],
       onData: (stream, session, done) => {
         const chunks: Buffer[] = []
@@ -38,8 +43,9 @@ export class FakeSmtp implements AsyncDisposable {
     })
   }
 
-  static async start(): Promise<FakeSmtp> {
-    const smtp = new FakeSmtp()
+  /** `users`: who may log in, with their passwords. */
+  static async start({ users = {} }: { users?: Readonly<Record<string, string>> } = {}): Promise<FakeSmtp> {
+    const smtp = new FakeSmtp(users)
     await new Promise<void>((resolve) => smtp.#server.listen(0, '127.0.0.1', () => resolve()))
     return smtp
   }

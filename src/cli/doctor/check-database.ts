@@ -1,6 +1,10 @@
 import { stat } from 'node:fs/promises'
 import type { Database, Query } from '../../storage/database.js'
-import { DatabaseHealthStore, type PostgresHealth } from '../../storage/stores/database-health.js'
+import {
+  DatabaseHealthStore,
+  type PostgresHealth,
+  type SqliteHealth,
+} from '../../storage/stores/database-health.js'
 import { formatBytes } from '../format-bytes.js'
 import { describeDatabase } from '../with-database.js'
 import type { DoctorCheck, DoctorContext } from './doctor-check.js'
@@ -32,13 +36,12 @@ export const checkDatabase: DoctorCheck = {
     const schema = await ofSchema(db, name)
     const store = new DatabaseHealthStore()
     return db.dialect.name === 'postgres'
-      ? [...schema, ...ofPostgres(await store.readPostgres(db.reader), context)]
+      ? [...schema, ...assessPostgres(await store.readPostgres(db.reader), context)]
       : [...schema, ...(await ofSqlite(context, db.reader))]
   },
 }
 
 async function ofSchema(db: Database, name: string): Promise<Finding[]> {
-  const { migrationStatus } = await import('../../storage/migrator.js')
   const { pending } = await migrationStatus(db)
   if (pending.length === 0) return [ok(`${name}: the schema is up to date`)]
   return [
@@ -51,10 +54,20 @@ async function ofSchema(db: Database, name: string): Promise<Finding[]> {
 
 async function ofSqlite({ config }: DoctorContext, reader: Query): Promise<Finding[]> {
   const store = new DatabaseHealthStore()
-  const { version, journalMode, bytes, freeBytes } = await store.readSqlite(reader)
-  const findings = [ok(`SQLite ${version}, ${formatBytes(bytes)}`, { version, bytes, freeBytes })]
+  const health = await store.readSqlite(reader)
   const path = config.database.name === 'sqlite' ? config.database.path : ''
-  if (journalMode !== 'wal' && path !== ':memory:') {
+  const wal = await stat(`${path}-wal`).catch(() => undefined)
+  const damage = health.bytes > MAX_CHECKED_BYTES ? [] : await store.findDamage(reader)
+  return assessSqlite({ ...health, walBytes: wal?.size ?? 0, damage })
+}
+
+/** What the state of a file of SQLite comes to. */
+export function assessSqlite(
+  health: SqliteHealth & { readonly walBytes: number; readonly damage: readonly string[] },
+): Finding[] {
+  const { version, journalMode, bytes, freeBytes, walBytes, damage } = health
+  const findings = [ok(`SQLite ${version}, ${formatBytes(bytes)}`, { version, bytes, freeBytes })]
+  if (journalMode !== 'wal' && journalMode !== 'memory') {
     findings.push(
       warning(`journal_mode is ${journalMode}, not wal`, {
         consequence: 'reading waits for writing',
@@ -70,29 +83,30 @@ async function ofSqlite({ config }: DoctorContext, reader: Query): Promise<Findi
       }),
     )
   }
-  const wal = await stat(`${path}-wal`).catch(() => undefined)
-  if (wal !== undefined && wal.size > MAX_WAL_BYTES) {
+  if (walBytes > MAX_WAL_BYTES) {
     findings.push(
-      warning(`the write-ahead log has ${formatBytes(wal.size)}`, {
+      warning(`the write-ahead log has ${formatBytes(walBytes)}`, {
         consequence: 'something reads without end, and reading becomes slower',
         cure: 'end other programs that have the database open, or restart the server',
       }),
     )
   }
-  if (bytes > MAX_CHECKED_BYTES) return findings
-  const damage = await store.findDamage(reader)
   if (damage.length === 0) return findings
   return [
     failure(`the file is damaged: ${damage[0] ?? ''}`, {
       consequence: 'some of what it holds is lost, and more may follow',
       cure: 'stop the server and restore a backup: mxhs restore',
-      details: { damage },
+      details: { damage: [...damage] },
     }),
     ...findings,
   ]
 }
 
-function ofPostgres(health: PostgresHealth, { config, clock }: DoctorContext): Finding[] {
+/** What the state of a database of PostgreSQL comes to. */
+export function assessPostgres(
+  health: PostgresHealth,
+  { config, clock }: Pick<DoctorContext, 'config' | 'clock'>,
+): Finding[] {
   const { version, bytes, encoding, collation } = health
   const largest = health.tables.slice(0, 3).map(({ table, bytes: size }) => `${table} ${formatBytes(size)}`)
   const details = { version, bytes, encoding, collation }

@@ -9,6 +9,7 @@ import { IpPolicy } from '../../net/ip-policy.js'
 import type { ServerName } from '../../protocol/ids.js'
 import { programVersion } from '../../server/program-version.js'
 import { userAgentOf } from '../../server/wire-remote.js'
+import { migrationStatus } from '../../storage/migrator.js'
 import type { Database } from '../../storage/database.js'
 import { systemClock, type Clock } from '../../util/clock.js'
 import { readCheckedConfig, type CheckedConfig } from '../check-config.js'
@@ -113,7 +114,6 @@ interface OpenedDatabase {
 /** Undefined where there is none: a file is not made only to be looked at. */
 async function openExisting({ database }: HomeserverConfig): Promise<OpenedDatabase | undefined> {
   if (database.name === 'sqlite' && !existsSync(database.path)) return undefined
-  const { migrationStatus } = await import('../../storage/migrator.js')
   const db = await openDatabaseOf(database)
   try {
     return { db, isEmpty: (await migrationStatus(db)).schemaVersion === undefined }

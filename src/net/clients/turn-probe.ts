@@ -43,7 +43,7 @@ const TRANSACTION_ID_BYTES = 12
 const TIMEOUT_MS = 6_000
 /** Datagrams get lost. */
 const REPEAT_MS = 1_000
-const URI = /^(turns?):(\[[0-9a-f:.]+\]|[^:?[\]]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?$/i
+const URI = /^(turns?):(\[[0-9a-f:.]+\]|[^:?[\]\s/]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?$/i
 
 /** Undefined for what is no such URI. */
 export function parseTurnUri(uri: string): TurnUri | undefined {
@@ -112,7 +112,8 @@ async function allocate(link: Link, { username, password }: TurnCredentials): Pr
   const answer = await link.ask(STUN_TYPE.allocateRequest, new Map([...wanted, ...proof]), key)
   if (answer.type === STUN_TYPE.allocateSuccess) {
     const ended = [[STUN_ATTRIBUTE.lifetime, Buffer.alloc(4)], ...proof] as const
-    await link.ask(STUN_TYPE.refreshRequest, new Map(ended), key).catch(() => undefined)
+    // Whether it is heard or not: the address is given back sooner, or when its time is over.
+    void link.ask(STUN_TYPE.refreshRequest, new Map(ended), key).catch(() => undefined)
     return
   }
   const code = errorCodeOf(answer)
