@@ -115,8 +115,11 @@ describe('matrix-js-sdk with sliding sync', () => {
     this.timeout(DEADLINE_MS * 2)
     const roomId = roomIds[2] ?? ''
     const room = await until(() => sdk.getRoom(roomId))
-    for (const text of ['one', 'two', 'three']) await bob.sendText(roomId, text)
-    await until(() => textsIn(room).includes('three'))
+    for (const text of ['one', 'two', 'three']) {
+      await bob.sendText(roomId, text)
+      // One answer for each: of several that come together the list shows the last alone.
+      await until(() => textsIn(room).includes(text))
+    }
     sliding.modifyRoomSubscriptions(new Set([roomId]))
     await until(() =>
       room.getLiveTimeline().getState(Direction.Forward)?.getStateEvents('m.room.power_levels', ''),

@@ -1,4 +1,5 @@
 import type { Database } from '../../../storage/database.js'
+import type { StoredEvent } from '../../../storage/stores/events.js'
 import type { RoomId } from '../../../protocol/ids.js'
 import { STICKY_FIELD } from '../../../protocol/sticky-events.js'
 import type { JsonObject } from '../../../util/json.js'
@@ -23,6 +24,20 @@ export interface RoomExtras {
   readonly accountData: ReadonlyMap<RoomId, JsonObject[]>
 }
 
+/** Rooms, and what was read of them, by nid. */
+interface ReadRooms {
+  readonly rooms: readonly UserRoom[]
+  readonly summaries: ReadonlyMap<number, RoomSummary>
+  readonly contents: ReadonlyMap<number, RoomContent>
+}
+
+/**
+ * Rooms that are read and written together. Where there are more, the database reads for some while others are written,
+ * and whoever else waits for the server gets a turn in between.
+ */
+const ROOMS_AT_ONCE = 125
+type ShownExtras = RoomExtras & { readonly sticky: ReadonlyMap<number, JsonObject[]> | undefined }
+
 const NOTHING_UNREAD: RoomUnreadCounts = { notifications: 0, highlights: 0, threads: new Map() }
 
 /** The rooms that the user is in. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3sync */
@@ -37,23 +52,33 @@ export class JoinedRoomsSection {
 
   /** By room ID; rooms of which there is nothing new to tell are left out. */
   async load(frame: SyncFrame, extras: RoomExtras): Promise<JsonObject> {
-    const { userId } = frame.request.viewer
     const candidates = roomsToRead(frame)
-    const summaries = await this.#summaries(frame, candidates)
-    const specs = candidates.map((room) => specOf(frame, room, summaries.get(room.room.roomNid)))
-    const read =
-      specs.length > 0 ? await this.#parts.contents.load(frame, specs) : new Map<number, RoomContent>()
-    const timelines = new Map([...read].map(([roomNid, { timeline }]) => [roomNid, timeline.events]))
-    const sticky = await this.#parts.sticky?.load(frame, timelines)
-    const shown = new Map<number, RoomContent>()
-    for (const [roomNid, { room }] of frame.joined) {
-      const content = read.get(roomNid)
-      const hasExtras =
-        extras.ephemeral.has(room.roomId) || extras.accountData.has(room.roomId) || sticky?.has(roomNid)
-      if (hasExtras || isWhole(frame, roomNid) || (content && hasNews(content))) {
-        shown.set(roomNid, finish(frame, roomNid, content ?? emptyContent(frame.now.events)))
-      }
-    }
+    const isRead = new Set(candidates.map(({ room }) => room.roomNid))
+    const others = [...frame.joined.values()].filter(({ room }) => !isRead.has(room.roomNid))
+    const parts = inParts(candidates).map((rooms) => this.#read(frame, rooms))
+    const sticky = await this.#parts.sticky?.load(frame, timelinesOf(await Promise.all(parts)))
+    const shown = await Promise.all(
+      [...parts, { rooms: others, summaries: new Map(), contents: new Map() }].map(async (part) =>
+        this.#show(frame, { ...extras, sticky }, await part),
+      ),
+    )
+    return Object.assign({}, ...shown) as JsonObject
+  }
+
+  async #read(frame: SyncFrame, rooms: readonly UserRoom[]): Promise<ReadRooms> {
+    const summaries = await this.#summaries(frame, rooms)
+    const specs = rooms.map((room) => specOf(frame, room, summaries.get(room.room.roomNid)))
+    return { rooms, summaries, contents: await this.#parts.contents.load(frame, specs) }
+  }
+
+  /** Writes those of the rooms of which there is something to tell. */
+  async #show(
+    frame: SyncFrame,
+    extras: ShownExtras,
+    { rooms, summaries, contents }: ReadRooms,
+  ): Promise<JsonObject> {
+    const { userId } = frame.request.viewer
+    const shown = shownOf(frame, extras, { rooms, contents })
     if (shown.size === 0) return {}
     const [written, unread] = await Promise.all([
       this.#parts.contents.serialize(frame, shown),
@@ -61,12 +86,12 @@ export class JoinedRoomsSection {
         this.#parts.unread.forRooms(q, userId, [...shown.keys()], { ignored: frame.ignored }),
       ),
     ])
-    const rooms: JsonObject = {}
+    const json: JsonObject = {}
     for (const roomNid of shown.keys()) {
       const roomId = frame.joined.get(roomNid)!.room.roomId
       const summary = summaries.get(roomNid)
-      const stuck = sticky?.get(roomNid)
-      rooms[roomId] = {
+      const stuck = extras.sticky?.get(roomNid)
+      json[roomId] = {
         ...written.get(roomNid),
         account_data: { events: extras.accountData.get(roomId) ?? [] },
         ephemeral: { events: extras.ephemeral.get(roomId) ?? [] },
@@ -75,7 +100,7 @@ export class JoinedRoomsSection {
         ...(stuck && { [STICKY_FIELD]: { events: stuck } }),
       }
     }
-    return rooms
+    return json
   }
 
   /** Of rooms that are shown as a whole, and of those whose members or name have changed. */
@@ -89,6 +114,40 @@ export class JoinedRoomsSection {
       this.#parts.summaries.load(q, frame.request.viewer.userId, nids),
     )
   }
+}
+
+function inParts(rooms: readonly UserRoom[]): UserRoom[][] {
+  const parts: UserRoom[][] = []
+  for (let start = 0; start < rooms.length; start += ROOMS_AT_ONCE) {
+    parts.push(rooms.slice(start, start + ROOMS_AT_ONCE))
+  }
+  return parts
+}
+
+/** Those of which there is something to tell. */
+function shownOf(
+  frame: SyncFrame,
+  { ephemeral, accountData, sticky }: ShownExtras,
+  { rooms, contents }: Pick<ReadRooms, 'rooms' | 'contents'>,
+): Map<number, RoomContent> {
+  const shown = new Map<number, RoomContent>()
+  for (const { room } of rooms) {
+    const { roomId, roomNid } = room
+    const content = contents.get(roomNid)
+    const hasExtras = ephemeral.has(roomId) || accountData.has(roomId) || sticky?.has(roomNid)
+    if (hasExtras || isWhole(frame, roomNid) || (content && hasNews(content))) {
+      shown.set(roomNid, finish(frame, roomNid, content ?? emptyContent(frame.now.events)))
+    }
+  }
+  return shown
+}
+
+function timelinesOf(parts: readonly ReadRooms[]): Map<number, readonly StoredEvent[]> {
+  return new Map(
+    parts.flatMap(({ contents }) =>
+      [...contents].map(([nid, { timeline }]) => [nid, timeline.events] as const),
+    ),
+  )
 }
 
 /** Where something may have happened: without the end of the stream in memory, that is everywhere. */
