@@ -4,7 +4,8 @@ import {
   type EventServices,
   type EventStores,
 } from '../../src/server/wire-events.js'
-import type { EventReceiver, Reception } from '../../src/services/events/event-receiver.js'
+import type { EventReceiver } from '../../src/services/events/event-receiver.js'
+import type { Reception } from '../../src/services/events/reception.js'
 import type { BatchDraft, EventSender } from '../../src/services/events/event-sender.js'
 import type { OutlierReceiver } from '../../src/services/events/outlier-receiver.js'
 import type { EventPersister } from '../../src/services/events/event-persister.js'

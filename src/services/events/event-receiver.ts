@@ -20,22 +20,18 @@ import { toPending, type EventLookup } from './pending-events.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
 import { redactionTarget, type RedactionRules } from './redaction-rules.js'
 import { detachedHead, type RoomHead, type RoomHeads } from './room-heads.js'
+import { isMissing, settle, type Decision, type Reception } from './reception.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
 import type { StateChangeDescriber } from './state-changes.js'
 import type { StateKeyInterner } from './state-key-interner.js'
 import type { StateResolver } from './state-resolver.js'
 
-/** What became of an event from elsewhere. */
-export type Reception =
-  | { readonly outcome: 'accepted' | 'softFailed'; readonly stored: StoredEvent }
-  | { readonly outcome: 'rejected'; readonly stored: StoredEvent; readonly reason: string }
-  | { readonly outcome: 'known'; readonly stored: StoredEvent }
-  /** Events that must be had first. */
-  | {
-      readonly outcome: 'missing'
-      readonly prevEvents: readonly EventId[]
-      readonly authEvents: readonly EventId[]
-    }
+/** One of several events. */
+export interface OfferedEvent {
+  readonly event: Event
+  /** The room's policy server does not want it. */
+  readonly isUnwanted: boolean
+}
 
 export interface ReceiveOptions {
   /** The room's policy server does not want the event: it fails softly, if not worse. */
@@ -115,21 +111,69 @@ export class EventReceiver {
 
   /** Judges and stores one event of a room that we are in. Nothing is stored while events are missing. */
   async receive(room: RoomRecord, event: Event, options: ReceiveOptions = {}): Promise<Reception> {
-    const decided = await this.#parts.locks.run(String(room.roomNid), async () => {
-      const head = await this.#parts.heads.get(room)
-      const found = await this.#find(head, event, options)
-      if ('outcome' in found) return { reception: found }
-      const composed = await this.#compose(head, found)
-      const stored = this.#persist(head, found, composed)
-      // What is no part of the head can only be found once it is committed.
-      if (found.isHistory || found.missingPrevs.length > 0) await stored
-      return { stored, judgement: composed.judgement }
+    return this.#parts.locks.run(String(room.roomNid), () => this.#decide(room, event, options)).then(settle)
+  }
+
+  /**
+   * As `receive` for several events, each after those of them that it follows, in as few commits as possible. Ends with
+   * the first for which something is missing: those after it have no reception.
+   */
+  async receiveAll(
+    room: RoomRecord,
+    offered: readonly OfferedEvent[],
+    kind: NonNullable<ReceiveOptions['kind']>,
+  ): Promise<Reception[]> {
+    const decisions = await this.#parts.locks.run(String(room.roomNid), async () => {
+      if (kind === 'backfilled') return this.#decideHistory(room, offered)
+      const decided: Decision[] = []
+      for (const { event, isUnwanted } of offered) {
+        const decision = await this.#decide(room, event, { kind, isUnwanted })
+        decided.push(decision)
+        if (isMissing(decision)) break
+      }
+      return decided
     })
-    if (decided.reception) return decided.reception
-    const [stored] = await decided.stored
-    const { rejected, softFailed } = decided.judgement
-    if (rejected !== null) return { outcome: 'rejected', stored: stored!, reason: rejected }
-    return { outcome: softFailed ? 'softFailed' : 'accepted', stored: stored! }
+    return Promise.all(decisions.map(settle))
+  }
+
+  async #decide(room: RoomRecord, event: Event, options: ReceiveOptions): Promise<Decision> {
+    const head = await this.#parts.heads.get(room)
+    const found = await this.#find(head, event, options)
+    if ('outcome' in found) return { reception: found }
+    const composed = await this.#compose(head, found)
+    const stored = this.#persist(head, found, composed)
+    // What is no part of the head can only be found once it is committed.
+    if (found.isHistory || found.missingPrevs.length > 0) await stored
+    return { stored: stored.then(([first]) => first!), judgement: composed.judgement }
+  }
+
+  /** Decides about events of the past one by one, and writes them all at once. */
+  async #decideHistory(room: RoomRecord, offered: readonly OfferedEvent[]): Promise<Decision[]> {
+    const { heads, persister } = this.#parts
+    const head = await heads.get(room)
+    // Each finds those before it among what waits for its commit.
+    const ahead: RoomHead = { ...head, pending: new Map(head.pending) }
+    const decided: ({ readonly reception: Reception } | Composed)[] = []
+    const writes: EventWrite[] = []
+    for (const { event, isUnwanted } of offered) {
+      const found = await this.#find(ahead, event, { kind: 'backfilled', isUnwanted })
+      if ('outcome' in found) {
+        decided.push({ reception: found })
+        if (found.outcome === 'missing') break
+        continue
+      }
+      const composed = await this.#compose(ahead, found)
+      decided.push(composed)
+      writes.push(composed.write)
+      ahead.pending.set(composed.write.eventNid, toPending(composed.write))
+    }
+    const stored = writes.length === 0 ? [] : await persister.persist({ head: detachedHead(room), writes })
+    const byNid = new Map(stored.map((event) => [event.eventNid, event]))
+    return decided.map((decision) =>
+      'write' in decision
+        ? { stored: Promise.resolve(byNid.get(decision.write.eventNid)!), judgement: decision.judgement }
+        : decision,
+    )
   }
 
   #persist(

@@ -3,7 +3,8 @@ import type { EventId, ServerName } from '../../protocol/ids.js'
 import { topologicalSort } from '../../protocol/topological-sort.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
-import type { EventReceiver, ReceiveOptions, Reception } from '../events/event-receiver.js'
+import type { EventReceiver, OfferedEvent, ReceiveOptions } from '../events/event-receiver.js'
+import type { Reception } from '../events/reception.js'
 import type { OutlierFetcher } from './outlier-fetcher.js'
 import { judgeByPolicy, type ReceivedEventPolicy } from './received-event-policy.js'
 import type { RemoteStates } from './remote-states.js'
@@ -24,6 +25,8 @@ interface Parts {
 
 /** How often another server is asked for states in the course of one call: it may take its time with each. */
 const MAX_STATES = 10
+/** Events that are judged and stored together: the room waits meanwhile. */
+const MAX_BATCH = 100
 
 /** Takes in events that this server has asked for, which may themselves follow others that it does not have. */
 export class PulledEvents {
@@ -42,11 +45,18 @@ export class PulledEvents {
     const left = new Set<EventId>()
     const budget = { states: MAX_STATES }
     let received = 0
-    for (const event of inOrder(events)) {
-      const isHopeless = event.prevEventIds.some((id) => left.has(id))
-      const reception = isHopeless ? undefined : await this.#receiveOne(room, event, { ...options, budget })
-      if (reception === undefined || reception.outcome === 'missing') left.add(event.eventId)
-      else if (reception.outcome !== 'known') received++
+    let waiting = await this.#judge(room, inOrder(events), options.kind)
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, MAX_BATCH)
+      const receptions = await this.#parts.receiver.receiveAll(room, batch, options.kind)
+      const stopped = receptions.at(-1)?.outcome === 'missing' ? batch[receptions.length - 1] : undefined
+      if (stopped) {
+        const reception = await this.#receiveAfterMissing(room, stopped, { ...options, budget })
+        if (reception.outcome === 'missing') left.add(stopped.event.eventId)
+        receptions.splice(-1, 1, reception)
+      }
+      received += receptions.filter(({ outcome }) => outcome !== 'known' && outcome !== 'missing').length
+      waiting = withoutHopeless(waiting.slice(receptions.length), left)
     }
     if (left.size > 0) {
       this.#parts.logger.info({ room: room.roomId, events: [...left] }, 'Events could not be judged')
@@ -54,20 +64,34 @@ export class PulledEvents {
     return received
   }
 
-  async #receiveOne(
+  /** Whom the room's policy server wants; what is of the past has been judged by those who were there. */
+  async #judge(
     room: RoomRecord,
-    given: Event,
+    events: readonly Event[],
+    kind: PullOptions['kind'],
+  ): Promise<readonly OfferedEvent[]> {
+    const { policy } = this.#parts
+    if (kind === 'backfilled' || policy === undefined) {
+      return events.map((event) => ({ event, isUnwanted: false }))
+    }
+    const judged: OfferedEvent[] = []
+    for (const event of events) judged.push(await judgeByPolicy(policy, room, event))
+    return judged
+  }
+
+  /** Takes in one event for which something is missing: as it is then, or with what others say. */
+  async #receiveAfterMissing(
+    room: RoomRecord,
+    { event, isUnwanted }: OfferedEvent,
     { kind, servers, budget }: PullOptions & { budget: { states: number } },
-  ): Promise<Reception | undefined> {
-    const { receiver, outliers, policy } = this.#parts
-    // What is of the past has been judged by those who were there.
-    const { event, isUnwanted } = await judgeByPolicy(kind === 'live' ? policy : undefined, room, given)
+  ): Promise<Reception> {
+    const { receiver, outliers } = this.#parts
     let reception = await receiver.receive(room, event, { kind, isUnwanted })
     if (reception.outcome !== 'missing') return reception
     budget.states -= reception.prevEvents.length
-    if (budget.states < 0) return undefined
+    if (budget.states < 0) return reception
     const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, servers)
-    if (statesAfterMissing === undefined) return undefined
+    if (statesAfterMissing === undefined) return reception
     reception = await receiver.receive(room, event, { kind, isUnwanted, statesAfterMissing })
     if (reception.outcome !== 'missing') return reception
     // What authorizes the event is part of the state before it, or in its auth chain: most of it has come by now.
@@ -89,6 +113,15 @@ export class PulledEvents {
     }
     return found
   }
+}
+
+/** Those that follow none of the events which are left out; what follows one of these is left out as well. */
+function withoutHopeless(waiting: readonly OfferedEvent[], left: Set<EventId>): readonly OfferedEvent[] {
+  return waiting.filter(({ event }) => {
+    if (!event.prevEventIds.some((id) => left.has(id))) return true
+    left.add(event.eventId)
+    return false
+  })
 }
 
 /** Each event after those of the others that it follows. */
