@@ -58,7 +58,7 @@ export default class PortDb extends BaseCommand {
   static override enableJsonFlag = true
 
   static override flags = {
-    config: { ...configFlag, description: 'the configuration with the old database (may repeat)' },
+    config: configFlag,
     from: Flags.string({
       helpValue: 'PLACE',
       exclusive: ['config', 'sqlite-database'],
@@ -198,7 +198,7 @@ export default class PortDb extends BaseCommand {
   #showUnstorable(rows: readonly UnstorableRow[]): void {
     if (rows.length === 0) return
     this.log('')
-    this.log(`${rows.length} rows cannot be held by the new database:`)
+    this.log(`${rows.length === 1 ? '1 row' : `${rows.length} rows`} cannot be held by the new database:`)
     for (const { table, key, columns, reason } of rows.slice(0, MAX_SHOWN)) {
       this.log(`  ${table}  ${key}  ${[...columns, reason].join(': ')}`)
     }
