@@ -30,12 +30,20 @@ const TABLE = 'schema_migrations'
  * Brings the schema up to date: takes the steps that are missing, each in a transaction of its own. Several processes
  * may try at once: one does it, the others wait for its lock and find nothing left to do. Throws an
  * `IncompatibleSchemaError` for a database that needs a newer program.
+ * @param onStep called with the name of each step as it begins
  * @returns the names of the steps taken
  */
-export async function migrate(db: Database, list: readonly Migration[] = migrations): Promise<string[]> {
+export async function migrate(
+  db: Database,
+  list: readonly Migration[] = migrations,
+  onStep?: (name: string) => void,
+): Promise<string[]> {
   const knex = migrationKnex(db)
   await checkCompatible(db)
-  const [, taken] = (await knex.migrate.latest(migratorConfig(list))) as [number, string[]]
+  const [, taken] = (await knex.migrate.latest(migratorConfig(list.map((step) => told(step, onStep))))) as [
+    number,
+    string[],
+  ]
   await writeVersion(db, knex)
   return taken
 }
@@ -106,6 +114,17 @@ async function writeVersion(db: Database, knex: Knex): Promise<void> {
       [SCHEMA_VERSION, SCHEMA_COMPAT_VERSION],
     )
   })
+}
+
+function told(migration: Migration, onStep: ((name: string) => void) | undefined): Migration {
+  if (onStep === undefined) return migration
+  return {
+    ...migration,
+    up: (knex) => {
+      onStep(migration.name)
+      return migration.up(knex)
+    },
+  }
 }
 
 function migratorConfig(list: readonly Migration[]): Knex.MigratorConfig {

@@ -1,7 +1,11 @@
 import { expect } from 'chai'
+import DbCompact from '../../../commands/db/compact.js'
 import DbMigrate from '../../../commands/db/migrate.js'
+import DbSize from '../../../commands/db/size.js'
 import DbStatus from '../../../commands/db/status.js'
 import { migrations } from '../../../migrations/index.js'
+import { ControlSocket } from '../../../src/server/control-socket.js'
+import { silentLogger } from '../../../src/telemetry/logger.js'
 import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
 import { useScratch } from '../../support/scratch.js'
@@ -32,6 +36,44 @@ describe('mxhs db', () => {
     const again = await runCommand(DbMigrate, '-c', path, '--json')
     expect(expectCommandJson('db-migrate', again.stdout)).to.deep.include({ taken: [] })
     expect((await runCommand(DbStatus, '-c', path)).stdout).to.contain('Nothing is to be done.')
+  })
+
+  it('migrate says what it would do', async () => {
+    const path = config()
+    const dry = await runCommand(DbMigrate, '-c', path, '--dry-run')
+    expect(dry.stdout).to.equal(names.map((name) => `to do ${name}\n`).join(''))
+    const json = await runCommand(DbMigrate, '-c', path, '-n', '--json')
+    expect(expectCommandJson('db-migrate', json.stdout)).to.deep.include({ taken: [], pending: names })
+    const done = await runCommand(DbMigrate, '-c', path)
+    expect(done.stderr.split('\n')[0]).to.equal(`${names[0]}, step 1 of ${names.length}`)
+    expect((await runCommand(DbMigrate, '-c', path, '-n')).stdout).to.equal('The schema is up to date.\n')
+  })
+
+  it('size shows what takes room', async () => {
+    const path = config()
+    const text = await runCommand(DbSize, '-c', path)
+    expect(text.stdout).to.match(/^SQLite, .*a\.db: \d.* of it unused\n\ntable +rows +indexes\n/)
+    const json = await runCommand(DbSize, '-c', path, '--json')
+    expect(expectCommandJson('db-size', json.stdout)).to.deep.include({ rooms: [] })
+  })
+
+  it('compact gives room back, but not under a server that runs', async () => {
+    const path = config()
+    const dry = await runCommand(DbCompact, '-c', path, '--dry-run', '--json')
+    expect(expectCommandJson('db-compact', dry.stdout)).not.to.have.property('bytesAfter')
+    const text = await runCommand(DbCompact, '-c', path)
+    expect(text.stdout).to.match(/^ +0 states of rooms at no event\n/)
+    expect(text.stdout).to.match(/\nThe database takes \d.*; it was \d.* unused\.\n$/)
+    expectCommandJson('db-compact', (await runCommand(DbCompact, '-c', path, '--json')).stdout)
+    const running = await ControlSocket.open(scratch.path('mxhs.sock'), silentLogger())
+    try {
+      const refused = await runCommand(DbCompact, '-c', path)
+      expect(refused.exitCode).to.equal(1)
+      expect(refused.stderr).to.match(/^error: A server runs on this database/)
+      expect((await runCommand(DbCompact, '-c', path, '--dry-run')).exitCode).to.equal(0)
+    } finally {
+      await running.close()
+    }
   })
 
   it('says why a database cannot be opened', async () => {
