@@ -41,9 +41,9 @@ async function readPostgres(q: Query): Promise<[CounterRow[], CounterRow[]]> {
   ]
 }
 
-/** Those that have handed out something. */
+/** 0 for those that have handed out nothing. */
 function toRecord(rows: readonly CounterRow[]): Record<string, number> {
-  return Object.fromEntries(rows.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])))
+  return Object.fromEntries(rows.map(({ name, value }) => [name, value ?? 0]))
 }
 
 /**
@@ -73,11 +73,12 @@ export async function writeCounters(
     ).map(({ name }) => name),
   )
   for (const [name, value] of Object.entries(sequences)) {
-    if (known.has(name)) await tx.all('SELECT setval(CAST(? AS regclass), ?)', [quoteName(name), value])
+    if (known.has(name) && value > 0)
+      await tx.all('SELECT setval(CAST(? AS regclass), ?)', [quoteName(name), value])
   }
   for (const { name, key } of tables) {
     const value = identities[name]
-    if (value === undefined) continue
+    if (value === undefined || value === 0) continue
     await tx.all('SELECT setval(CAST(pg_get_serial_sequence(?, ?) AS regclass), ?)', [
       quoteName(name),
       key[0]!,
