@@ -62,7 +62,7 @@ export async function portDatabase(options: PortOptions, context: DatabaseContex
       const incompleteBecause =
         (await watch.findDisturbance()) ??
         (options.skipUnstorable ? undefined : describeUnstorable(unstorable))
-      await finish(target, incompleteBecause === undefined)
+      await finish(target, { complete: incompleteBecause === undefined, tables })
       return {
         complete: incompleteBecause === undefined,
         incompleteBecause: incompleteBecause ?? null,
@@ -97,10 +97,13 @@ export async function checkSource(source: PortSide): ReturnType<PortSide['catalo
   return catalog
 }
 
-async function finish(target: PortTarget, complete: boolean): Promise<void> {
+async function finish(
+  target: PortTarget,
+  { complete, tables }: { complete: boolean; tables: readonly TableResult[] },
+): Promise<void> {
   const book = new PortBook(target)
   if (complete) await target.transaction('port_complete', (tx) => book.complete(tx))
-  await target.settle()
+  await target.settle(tables.some(({ rows, carried }) => carried > rows / 10))
 }
 
 function describeUnstorable(rows: readonly UnstorableRow[]): string | undefined {

@@ -70,8 +70,11 @@ export interface PortTarget extends PortSide {
   /** The indexes of tables beside primary keys: how each is dropped, and made again. */
   indexes(): Promise<readonly IndexDefinition[]>
   setNumbers(tx: TargetTx, numbers: NumberSources): Promise<void>
-  /** Makes sure that all that was written outlives a loss of power, and readies the database for its use. */
-  settle(): Promise<void>
+  /**
+   * Makes sure that all that was written outlives a loss of power. `isChanged`: much has been written, which the database
+   * has yet to learn of.
+   */
+  settle(isChanged: boolean): Promise<void>
 }
 
 export interface TargetTx extends Tx {

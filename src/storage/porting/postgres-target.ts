@@ -82,8 +82,8 @@ export class PostgresTarget extends PostgresSide implements PortTarget {
     }
   }
 
-  async settle(): Promise<void> {
-    await this.#writer.query('ANALYZE')
+  async settle(isChanged: boolean): Promise<void> {
+    if (isChanged) await this.#writer.query('ANALYZE')
     // A commit that waits for the disk has all before it there as well.
     await this.#writer.query('SET synchronous_commit = on')
     await this.#writer.query('BEGIN; UPDATE port_state SET one = one; COMMIT')
