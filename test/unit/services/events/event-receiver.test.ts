@@ -309,4 +309,55 @@ forEachDatabase('EventReceiver', (open) => {
     expect((await remote.receive(target)).outcome).to.equal('accepted')
     expect((await stored(target)).event.content).to.deep.equal({ body: 'secret' })
   })
+
+  for (const kind of ['backfilled', 'live'] as const) {
+    it(`takes in several events together, up to one that follows what is missing (${kind})`, async () => {
+      const first = await remote.make([root], topic(CAROL, 'first', 2))
+      const { authEventIds } = first
+      const authEvents = await Promise.all(
+        authEventIds.map(async (id) => (await fixture.stores.events.get(fixture.db.reader, id))!.event),
+      )
+      const after = (event: Event, draft: RemoteDraft): Promise<Event> =>
+        remote.make([event], { ...draft, authEvents })
+      const second = await after(first, topic(CAROL, 'second', 3))
+      const third = await after(second, message(CAROL, 'secret'))
+      const redaction = await after(third, {
+        type: 'm.room.redaction',
+        sender: CAROL,
+        content: { redacts: third.eventId },
+      })
+      const unknown = await after(redaction, message(CAROL, 'never sent'))
+      const last = await after(unknown, message(CAROL))
+      const never = await after(last, message(CAROL))
+      const commits = fixture.positions.length
+      const room = await fixture.roomState.requireRoom(roomId)
+      const receptions = await fixture.receiver.receiveAll(
+        room,
+        [first, second, third, redaction, last, never].map((event) => ({ event, isUnwanted: false })),
+        kind,
+      )
+      expect(receptions.map(({ outcome }) => outcome)).to.deep.equal([
+        ...Array<string>(4).fill('accepted'),
+        'missing',
+      ])
+      // What is live shares commits as it comes.
+      if (kind === 'backfilled') expect(fixture.positions).to.have.length(commits + 1)
+      expect((await stored(third)).event.content).to.deep.equal({})
+      const current = (await fixture.currentState(roomId))['m.room.topic/']
+      expect(current).to.equal(kind === 'live' ? second.eventId : undefined)
+      const positions = await Promise.all([first, second, third, redaction].map(stored))
+      const orderings = positions.map(({ streamOrdering }) => streamOrdering!)
+      expect(orderings.every((ordering) => ordering < 0)).to.equal(kind === 'backfilled')
+      const restarted = await fixture.restart()
+      const states = await Promise.all(
+        positions.map(({ stateBefore }) => restarted.roomState.getStateAt(stateBefore!)),
+      )
+      const topics = states.map(
+        (state) => state.find(({ event }) => event.type === 'm.room.topic')?.event.eventId,
+      )
+      expect(topics).to.deep.equal([undefined, first.eventId, second.eventId, second.eventId])
+      const again = await fixture.receiver.receiveAll(room, [{ event: first, isUnwanted: false }], kind)
+      expect(again.map(({ outcome }) => outcome)).to.deep.equal(['known'])
+    })
+  }
 })
