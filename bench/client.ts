@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { Pool } from 'undici'
 
 type Json = Record<string, unknown>
@@ -7,8 +8,10 @@ type Json = Record<string, unknown>
 export class BenchClient {
   readonly #pool: Pool
   readonly #sharedSecret: string
+  readonly url: string
 
   constructor(baseUrl: string, options: { sharedSecret: string; connections: number }) {
+    this.url = baseUrl
     this.#pool = new Pool(baseUrl, {
       connections: options.connections,
       pipelining: 1,
@@ -35,6 +38,23 @@ export class BenchClient {
     const text = await response.body.text()
     if (response.statusCode >= 300) throw new Error(`${method} ${path}: ${response.statusCode} ${text}`)
     return JSON.parse(text) as T
+  }
+
+  /** Uploads a file of so many bytes, which come as they are taken; gives its `mxc:` address. */
+  async upload(token: string, bytes: number, chunks: Iterable<Uint8Array>): Promise<string> {
+    const response = await this.#pool.request({
+      method: 'POST',
+      path: '/_matrix/media/v3/upload',
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/octet-stream',
+        'content-length': String(bytes),
+      },
+      body: Readable.from(chunks, { objectMode: false }),
+    })
+    const text = await response.body.text()
+    if (response.statusCode >= 300) throw new Error(`Upload: ${response.statusCode} ${text}`)
+    return (JSON.parse(text) as { content_uri: string }).content_uri
   }
 
   /** Registers a user by the shared secret and gives a session. */
@@ -77,6 +97,7 @@ interface SlidingAnswer {
 export interface SyncAnswer {
   readonly next_batch: string
   readonly rooms?: { readonly join?: Record<string, { timeline: { events: { event_id: string }[] } }> }
+  readonly to_device?: { readonly events: readonly unknown[] }
 }
 
 /** A logged-in user. */
@@ -92,29 +113,38 @@ export class Session {
     this.token = token
   }
 
+  /** Any request in this session's name; gives the answer's JSON. */
+  request<T = Json>(method: 'GET' | 'PUT' | 'POST', path: string, body?: Json): Promise<T> {
+    return this.#client.request<T>(method, path, this.token, body)
+  }
+
+  /** The ID of the session's device. */
+  async deviceId(): Promise<string> {
+    const path = '/_matrix/client/v3/account/whoami'
+    return (await this.request<{ device_id: string }>('GET', path)).device_id
+  }
+
   async createRoom(body: Json = { preset: 'public_chat' }): Promise<string> {
-    const answer = await this.#client.request<{ room_id: string }>(
-      'POST',
-      '/_matrix/client/v3/createRoom',
-      this.token,
-      body,
-    )
-    return answer.room_id
+    const path = '/_matrix/client/v3/createRoom'
+    return (await this.request<{ room_id: string }>('POST', path, body)).room_id
+  }
+
+  async sendState(
+    roomId: string,
+    { type, stateKey, content }: { type: string; stateKey: string; content: Json },
+  ): Promise<void> {
+    const key = `${encodeURIComponent(type)}/${encodeURIComponent(stateKey)}`
+    await this.request('PUT', `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${key}`, content)
   }
 
   async join(roomId: string): Promise<void> {
-    await this.#client.request(
-      'POST',
-      `/_matrix/client/v3/join/${encodeURIComponent(roomId)}`,
-      this.token,
-      {},
-    )
+    await this.request('POST', `/_matrix/client/v3/join/${encodeURIComponent(roomId)}`, {})
   }
 
   async send(roomId: string, body: string): Promise<string> {
     const txnId = `bench${process.pid}.${this.#txn++}`
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${txnId}`
-    const answer = await this.#client.request<{ event_id: string }>('PUT', path, this.token, {
+    const answer = await this.request<{ event_id: string }>('PUT', path, {
       msgtype: 'm.text',
       body,
     })
@@ -125,12 +155,12 @@ export class Session {
   async slidingSync(body: Json, pos?: string): Promise<{ pos: string; count: number }> {
     const query = new URLSearchParams({ timeout: '0', ...(pos !== undefined && { pos }) })
     const path = `/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?${query.toString()}`
-    const answer = await this.#client.request<SlidingAnswer>('POST', path, this.token, body)
+    const answer = await this.request<SlidingAnswer>('POST', path, body)
     return { pos: answer.pos, count: answer.lists.all_rooms.count }
   }
 
   sync(since?: string, timeoutMs = 0): Promise<SyncAnswer> {
     const query = new URLSearchParams({ timeout: String(timeoutMs), ...(since && { since }) })
-    return this.#client.request<SyncAnswer>('GET', `/_matrix/client/v3/sync?${query.toString()}`, this.token)
+    return this.request<SyncAnswer>('GET', `/_matrix/client/v3/sync?${query.toString()}`)
   }
 }

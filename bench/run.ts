@@ -8,203 +8,170 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { measureBareHttp } from './baseline.js'
+import { Bench, type Figures, type ServerView, type Sizes } from './bench.js'
 import { BenchClient } from './client.js'
-import { measureCreateRoom, measureLargeRoom, measureLogin } from './scenarios/accounts-and-rooms.js'
-import { measureSending } from './scenarios/sending.js'
-import { measureSlidingSync } from './scenarios/sliding-sync.js'
-import { measureInitialSync, measureWakeUp } from './scenarios/syncing.js'
 import { startPostgres } from './postgres.js'
+import { scenarios } from './scenarios.js'
 import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
 
 const USAGE = `usage: npm run bench -- [options]
   --database sqlite|postgres|both|none  what to start mxhs on (default: both)
-  --url URL                         a server that runs already: measured too, after those started here
-  --shared-secret SECRET            its registration_shared_secret
-  --messages N                      messages per sending scenario (default: 4000)
-  --members N                       members of the large room (default: 10000)
-  --rooms N                         rooms of the account that syncs (default: 500)
-  --only NAME                       sending, waking, accounts, large-room, initial-sync or sliding-sync
-                                    (may repeat); port-db runs when it is named alone
-  --events N                        events of the database that port-db carries (default: 100000)
-  --json FILE                       where to write the figures (default: bench/results/latest.json)
+  --url URL             a server that runs already: measured too, after those started here
+  --shared-secret SECRET  its registration_shared_secret
+  --metrics-url URL     its metrics, of which database reads are counted (default: /_synapse/metrics below its URL)
+  --only NAME           one of the scenarios below (may repeat; default: all)
+  --json FILE           where to write the figures (default: bench/results/latest.json)
+
+Sizes of what is made before it is measured:
+  --messages N          messages of each sending scenario (default: 4000)
+  --members N           members of the large room, of large-room and push (default: 10000)
+  --rooms N             rooms of the account of initial-sync; of sliding-sync twice as many (default: 500)
+  --searched-rooms N    rooms of search, with 20 messages each (default: 100)
+  --space-rooms N       rooms of hierarchy (default: 300)
+  --history N           messages of deep-messages (default: 20000)
+  --devices N           devices of to-device (default: 1000)
+  --pushers N           members with rules and pushers of push (default: 300)
+  --uploads N           parallel uploads of media (default: 100)
+  --upload-mb N         size of each (default: 50)
+
+Scenarios: ${Object.keys(scenarios).join(', ')}
+
+media compares downloads with nginx: the program that MXHS_BENCH_NGINX names, else the one on the PATH.
 `
 
-interface Load {
-  readonly messages: number
-  readonly members: number
-  readonly rooms: number
-  readonly only: ReadonlySet<string>
-}
-
-type Figures = Record<string, number>
-
-const SENDING = [
-  { senders: 1, rooms: 1 },
-  { senders: 10, rooms: 1 },
-  { senders: 10, rooms: 10 },
-  { senders: 20, rooms: 20 },
-  { senders: 50, rooms: 50 },
-]
+const size = (value: string) => ({ type: 'string', default: value }) as const
 
 const { values: options } = parseArgs({
   options: {
     database: { type: 'string', default: 'both' },
     url: { type: 'string' },
-    'shared-secret': { type: 'string' },
-    messages: { type: 'string', default: '4000' },
-    members: { type: 'string', default: '10000' },
-    rooms: { type: 'string', default: '500' },
-    events: { type: 'string', default: '100000' },
-    only: { type: 'string', multiple: true },
+    'shared-secret': { type: 'string', default: SHARED_SECRET },
+    'metrics-url': { type: 'string' },
+    messages: size('4000'),
+    members: size('10000'),
+    rooms: size('500'),
+    'searched-rooms': size('100'),
+    'space-rooms': size('300'),
+    history: size('20000'),
+    devices: size('1000'),
+    pushers: size('300'),
+    uploads: size('100'),
+    'upload-mb': size('50'),
+    only: { type: 'string', multiple: true, default: [] },
     json: { type: 'string', default: 'bench/results/latest.json' },
     help: { type: 'boolean', default: false },
   },
 })
 
+/** What was measured of one server, and what there is to say of it. */
+interface Report {
+  readonly figures: Figures
+  readonly notes: readonly string[]
+}
+
+type Measure = (client: BenchClient, view: ServerView) => Promise<Report>
+
+const notNumbers = Object.values(sizesOf(options)).some((value) => !(value >= 1))
+const unknown = options.only.find((name) => !(name in scenarios))
 if (options.help) {
   process.stdout.write(USAGE)
-} else if (options.only?.join() === 'port-db') {
-  await mainOfPortDb()
+} else if (unknown !== undefined || notNumbers) {
+  const complaint = unknown === undefined ? 'Sizes are numbers' : `There is no scenario ${unknown}`
+  process.stderr.write(`${complaint}\n\n${USAGE}`)
+  process.exitCode = 2
 } else {
   await main()
 }
 
 async function main(): Promise<void> {
-  const load: Load = {
-    messages: Number(options.messages),
-    members: Number(options.members),
-    rooms: Number(options.rooms),
-    only: new Set(options.only ?? []),
-  }
+  const sizes = sizesOf(options)
   progress('bare node:http')
   const bareHttp = await measureBareHttp({ senders: 20, messages: 20_000 })
-  const results: Record<string, Figures> = {}
+  const measure: Measure = (client, view) => measureServer(new Bench({ client, sizes, view, bareHttp }))
+  const results: Record<string, Report> = {}
   if (options.database === 'sqlite' || options.database === 'both') {
-    results['mxhs on SQLite'] = await measureStarted(sqliteDatabase(), { load, bareHttp })
+    results['mxhs on SQLite'] = await measureStarted(sqliteDatabase(), measure)
   }
   if (options.database === 'postgres' || options.database === 'both') {
     await using postgres = await startPostgres()
-    results['mxhs on PostgreSQL'] = await measureStarted(postgres.database, { load, bareHttp })
+    results['mxhs on PostgreSQL'] = await measureStarted(postgres.database, measure)
   }
-  if (options.url) {
-    const client = new BenchClient(options.url, {
-      sharedSecret: options['shared-secret'] ?? SHARED_SECRET,
-      connections: 128,
-    })
-    results[options.url] = await measure(client, { load, bareHttp })
+  if (options.url !== undefined) {
+    const client = benchClient(options.url, options['shared-secret'])
+    const metricsUrl = options['metrics-url'] ?? `${options.url}/_synapse/metrics`
+    results[options.url] = await measure(client, { metrics: () => readMetrics(metricsUrl) })
     await client.close()
   }
-  process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n`)
-  printTable(results)
-  await writeResults({ bareHttp, results })
-}
-
-async function writeResults(results: object): Promise<void> {
+  print(results, bareHttp)
   await mkdir(dirname(options.json), { recursive: true })
-  const all = { cpus: cpus().length, node: process.version, ...results }
+  const figures = Object.fromEntries(Object.entries(results).map(([name, report]) => [name, report.figures]))
+  const notes = Object.fromEntries(Object.entries(results).map(([name, report]) => [name, report.notes]))
+  const all = { cpus: cpus().length, node: process.version, sizes, bareHttp, results: figures, notes }
   await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`)
 }
 
-async function mainOfPortDb(): Promise<void> {
-  const { measurePortDb } = await import('./scenarios/port-database.js')
-  const events = Number(options.events)
-  const results = { [`port-db, ${events} events`]: await measurePortDb({ events }, progress) }
-  printTable(results)
-  await writeResults({ results })
+function sizesOf(flags: typeof options): Sizes {
+  return {
+    messages: Number(flags.messages),
+    members: Number(flags.members),
+    rooms: Number(flags.rooms),
+    searchedRooms: Number(flags['searched-rooms']),
+    spaceRooms: Number(flags['space-rooms']),
+    history: Number(flags.history),
+    devices: Number(flags.devices),
+    pushers: Number(flags.pushers),
+    uploads: Number(flags.uploads),
+    uploadMb: Number(flags['upload-mb']),
+  }
 }
 
-async function measureStarted(database: object, how: { load: Load; bareHttp: number }): Promise<Figures> {
-  await using server = await ServerProcess.start({ database })
-  const idle = await server.residentMb()
-  const client = new BenchClient(server.url, { sharedSecret: SHARED_SECRET, connections: 128 })
-  const figures = await measure(client, how)
+function benchClient(url: string, sharedSecret: string): BenchClient {
+  return new BenchClient(url, { sharedSecret, connections: 128 })
+}
+
+async function measureStarted(database: object, measure: Measure): Promise<Report> {
+  // The push gateway of the bench is on this machine.
+  const config = { ip_range_whitelist: ['127.0.0.1/32'] }
+  await using server = await ServerProcess.start({ database, config })
+  const residentMb = (): Promise<number> => server.residentMb()
+  const idle = await residentMb()
+  const client = benchClient(server.url, SHARED_SECRET)
+  const view = { residentMb, metrics: () => readMetrics(`${server.url}/_synapse/metrics`) }
+  const { figures, notes } = await measure(client, view)
   await client.close()
-  return {
-    'start to first answer, ms': server.startMs,
-    'memory idle, MB': idle,
-    ...figures,
-    'memory after, MB': await server.residentMb(),
-  }
+  const started = { 'start to first answer, ms': server.startMs, 'memory idle, MB': idle }
+  return { figures: { ...started, ...figures, 'memory after, MB': await residentMb() }, notes }
 }
 
-async function measure(
-  client: BenchClient,
-  { load, bareHttp }: { load: Load; bareHttp: number },
-): Promise<Figures> {
+async function measureServer(bench: Bench): Promise<Report> {
   const figures: Figures = {}
-  const wanted = (name: string): boolean => {
-    const runs = load.only.size === 0 || load.only.has(name)
-    if (runs) progress(name)
-    return runs
+  const begun = performance.now()
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    if (options.only.length > 0 && !options.only.includes(name)) continue
+    progress(`${name} (after ${((performance.now() - begun) / 1000).toFixed(0)} s)`)
+    Object.assign(figures, await scenario(bench))
   }
-  // Names of users must be new on servers that have run this before.
-  const run = Date.now().toString(36)
-  if (wanted('sending')) {
-    for (const { senders, rooms } of SENDING) {
-      const messages = senders === 1 ? load.messages / 4 : load.messages
-      const name = `${run}s${senders}r${rooms}u`
-      const result = await measureSending(client, { senders, rooms, messages, name })
-      const title = `${senders} ${senders === 1 ? 'sender' : 'senders'}, ${rooms} ${rooms === 1 ? 'room' : 'rooms'}`
-      figures[`${title}: messages/s`] = result.perSecond
-      figures[`${title}: p50, ms`] = result.p50
-      figures[`${title}: p99, ms`] = result.p99
-      if (senders === 20) figures[`${title}: share of bare node:http`] = result.perSecond / bareHttp
-    }
-  }
-  if (wanted('waking')) {
-    const quiet = await measureWakeUp(client, { messages: 200, senders: 0, name: `${run}w` })
-    figures['sync woken after the send, quiet: p50, ms'] = quiet.p50
-    figures['sync woken after the send, quiet: p99, ms'] = quiet.p99
-    const busy = await measureWakeUp(client, { messages: 200, senders: 10, name: `${run}b` })
-    figures['sync woken after the send, 10 senders: p50, ms'] = busy.p50
-    figures['sync woken after the send, 10 senders: p99, ms'] = busy.p99
-  }
-  if (wanted('accounts')) {
-    const login = await measureLogin(client, { count: 100, name: `${run}l` })
-    figures['login: p50, ms'] = login.p50
-    const createRoom = await measureCreateRoom(client, { count: 100, name: `${run}c` })
-    figures['createRoom: p50, ms'] = createRoom.p50
-    figures['createRoom: p99, ms'] = createRoom.p99
-  }
-  if (wanted('large-room')) {
-    const large = await measureLargeRoom(client, { members: load.members, joins: 50, name: `${run}g` })
-    figures[`room of ${large.members}: registered and joined, per s`] = large.fillPerSecond
-    figures[`room of ${large.members}: join p50, ms`] = large.join.p50
-    figures[`room of ${large.members}: initial sync, ms`] = large.initialSyncMs
-  }
-  if (wanted('initial-sync')) {
-    const sync = await measureInitialSync(client, { rooms: load.rooms, name: `${run}i` })
-    figures[`initial sync of ${sync.rooms} rooms: first, ms`] = sync.firstMs
-    figures[`initial sync of ${sync.rooms} rooms: p50, ms`] = sync.p50
-  }
-  if (wanted('sliding-sync')) {
-    Object.assign(figures, await slidingSyncFigures(client, { rooms: load.rooms * 2, name: `${run}x` }))
-  }
-  return figures
+  return { figures, notes: bench.notes }
 }
 
-async function slidingSyncFigures(
-  client: BenchClient,
-  load: { rooms: number; name: string },
-): Promise<Figures> {
-  const { firstMs, p50, p99, allMs } = await measureSlidingSync(client, { ...load, rounds: 20 })
-  const title = `sliding sync, first window of ${load.rooms} rooms`
-  return {
-    [`${title}: first, ms`]: firstMs,
-    [`${title}: p50, ms`]: p50,
-    [`${title}: p99, ms`]: p99,
-    [`sliding sync, all of ${load.rooms} rooms after it, ms`]: allMs,
-  }
+/** Empty where the server does not show its metrics. */
+async function readMetrics(url: string): Promise<string> {
+  const response = await fetch(url)
+  const text = await response.text()
+  return response.ok ? text : ''
 }
 
-function printTable(results: Readonly<Record<string, Figures>>): void {
+function print(results: Readonly<Record<string, Report>>, bareHttp: number): void {
   const names = Object.keys(results)
   const table = new Table({ head: ['', ...names], style: { head: [], border: [] } })
-  const rows = [...new Set(names.flatMap((name) => Object.keys(results[name]!)))]
+  const rows = [...new Set(names.flatMap((name) => Object.keys(results[name]!.figures)))]
   for (const row of rows) {
-    table.push([row, ...names.map((name) => round(results[name]![row]))])
+    table.push([row, ...names.map((name) => round(results[name]!.figures[row]))])
   }
-  process.stdout.write(`${table.toString()}\n`)
+  process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n${table.toString()}\n`)
+  for (const name of names) {
+    for (const note of results[name]!.notes) process.stdout.write(`${name}: ${note}\n`)
+  }
 }
 
 function round(value: number | undefined): string {

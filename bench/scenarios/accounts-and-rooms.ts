@@ -1,5 +1,6 @@
-import type { BenchClient } from '../client.js'
-import { inParallel, latencies, type Latencies } from '../statistics.js'
+import type { Bench } from '../bench.js'
+import type { BenchClient, Session } from '../client.js'
+import { latencies, type Latencies } from '../statistics.js'
 
 /** Logins one after the other. */
 export async function measureLogin(
@@ -21,23 +22,15 @@ export async function measureCreateRoom(
   )
 }
 
-/** Builds a room with many members, then measures joins of further ones, and the initial sync of a member. */
+/** Joins of further members to the large room, and the initial sync of one of them. */
 export async function measureLargeRoom(
-  client: BenchClient,
-  load: { members: number; joins: number; name: string },
+  bench: Bench,
+  joins: number,
 ): Promise<{ members: number; join: Latencies; fillPerSecond: number; initialSyncMs: number }> {
-  const owner = await client.register(`${load.name}owner`)
-  const roomId = await owner.createRoom()
-  const joinOne = async (index: number): Promise<void> => {
-    const session = await client.register(`${load.name}m${index}`)
-    await session.join(roomId)
-  }
-  const start = performance.now()
-  await inParallel(load.members - 1, 20, joinOne)
-  const fillPerSecond = load.members / ((performance.now() - start) / 1000)
-  const newcomers = []
-  for (let index = 0; index < load.joins; index++) {
-    newcomers.push(await client.register(`${load.name}late${index}`))
+  const { roomId, filledPerSecond } = await bench.largeRoom()
+  const newcomers: Session[] = []
+  for (let index = 0; index < joins; index++) {
+    newcomers.push(await bench.client.register(bench.name(`late${index}`)))
   }
   const times: number[] = []
   for (const newcomer of newcomers) {
@@ -48,9 +41,9 @@ export async function measureLargeRoom(
   const beforeSync = performance.now()
   await newcomers[0]!.sync()
   return {
-    members: load.members,
+    members: bench.sizes.members,
     join: latencies(times),
-    fillPerSecond,
+    fillPerSecond: filledPerSecond,
     initialSyncMs: performance.now() - beforeSync,
   }
 }

@@ -97,7 +97,7 @@ function configuration(directory: string, options: { port: number; database: obj
         port: options.port,
         type: 'http',
         bind_addresses: ['127.0.0.1'],
-        resources: [{ names: ['client', 'federation'] }],
+        resources: [{ names: ['client', 'federation', 'media', 'metrics'] }],
       },
     ],
     database: inDirectory(options.database, directory),
