@@ -3,9 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ImportSynapse from '../../commands/import/synapse.js'
-import { loadConfig } from '../../src/config/load.js'
-import { createHomeserver, type Homeserver } from '../../src/server/homeserver.js'
-import { createLogger } from '../../src/telemetry/logger.js'
 import type { JsonObject } from '../../src/util/json.js'
 import { runCommand } from '../support/commands.js'
 import {
@@ -14,6 +11,7 @@ import {
   type DatabaseKind,
   type TestDatabase,
 } from '../support/databases.js'
+import { databaseSection, ONE_LISTENER, startImported } from '../support/imported-server.js'
 import { dig, MatrixClient, path } from '../support/matrix-client.js'
 import { fetchBytes, mediaPath } from '../support/media-client.js'
 import { TestAuthority } from '../support/test-authority.js'
@@ -150,7 +148,8 @@ async function takeOver(synapse: SynapseProcess, kind: DatabaseKind): Promise<Ta
   const directory = mkdtempSync(join(tmpdir(), 'mxhs-import-'))
   const database = await createTestDatabase(kind)
   const config = join(directory, 'new.yaml')
-  writeFileSync(config, JSON.stringify({ ...ofDatabase(database), ...ofPort(directory) }))
+  const keys = { database: databaseSection(database), pid_file: join(directory, 'pid'), ...ONE_LISTENER }
+  writeFileSync(config, JSON.stringify(keys))
   const source = join(synapse.directory, 'homeserver.yaml')
   const dry = await runCommand(ImportSynapse, '--from', source, '--dry-run')
   expect(dry.exitCode, dry.stderr).to.equal(0)
@@ -159,41 +158,15 @@ async function takeOver(synapse: SynapseProcess, kind: DatabaseKind): Promise<Ta
   expect(first.exitCode, first.stderr).to.equal(0)
   const last = await runCommand(ImportSynapse, ...args)
   expect(last.exitCode, last.stderr + last.stdout).to.equal(0)
-  const loaded = await loadConfig([source, config])
-  const server: Homeserver = await createHomeserver(loaded.config, {
-    log: await createLogger({ level: 'error', destination: { write: (line) => process.stderr.write(line) } }),
-  })
-  await server.start()
-  const address = server.addresses[0]
-  if (address === undefined || !('url' in address)) throw new Error('The server does not listen at a port')
+  const imported = await startImported([source, config])
   return {
-    url: address.url,
+    url: imported.url,
     [Symbol.asyncDispose]: async () => {
-      await server.stop()
+      await imported[Symbol.asyncDispose]()
       await database.remove()
       rmSync(directory, { recursive: true, force: true })
     },
   }
-}
-
-function ofPort(directory: string): JsonObject {
-  return {
-    pid_file: join(directory, 'pid'),
-    listeners: [
-      {
-        port: 0,
-        type: 'http',
-        bind_addresses: ['127.0.0.1'],
-        resources: [{ names: ['client', 'media', 'federation'] }],
-      },
-    ],
-  }
-}
-
-function ofDatabase({ config }: TestDatabase): JsonObject {
-  if (config.name === 'sqlite') return { database: { name: 'sqlite3', args: { database: config.path } } }
-  if (!('url' in config.connection)) throw new Error('The database has no URL')
-  return { database: { name: 'psycopg2', args: { dsn: config.connection.url } } }
 }
 
 function at(url: string, { userId, deviceId, accessToken }: MatrixClient): MatrixClient {
