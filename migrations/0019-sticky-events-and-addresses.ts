@@ -37,11 +37,13 @@ export async function up(knex: Knex): Promise<void> {
     `CREATE UNIQUE INDEX threepid_validations_secret ON threepid_validations
        (purpose, medium, address, client_secret)`,
     `CREATE INDEX threepid_validations_created ON threepid_validations (created_ts)`,
+    `CREATE INDEX users_erased ON users (user_id) WHERE is_erased = 1`,
   ]
   for (const statement of statements) await knex.raw(statement)
 }
 
 export async function down(knex: Knex): Promise<void> {
+  await knex.raw('DROP INDEX users_erased')
   await knex.raw('ALTER TABLE delayed_events DROP COLUMN sticky_ms')
   for (const table of TABLES) await knex.raw(`DROP TABLE ${table}`)
 }

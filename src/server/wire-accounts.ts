@@ -105,6 +105,7 @@ export interface AccountParts {
   readonly mailSubscriber?: MailSubscriber
   readonly emailValidations: Pick<EmailValidations, 'consume'>
   readonly rooms: RoomLeaver
+  readonly onErased?: () => void
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -196,6 +197,7 @@ export function createAccountServices(
       tokens: accessTokens,
       rooms: parts.rooms,
       cleanups: parts.userCleanups,
+      onErased: parts.onErased,
       onError: parts.onError,
     }),
     registrationTokens: new RegistrationTokens({

@@ -1,7 +1,7 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { ServerKeys } from '../config/signing-key-file.js'
 import type { RoomId, UserId } from '../protocol/ids.js'
-import { createSigner } from '../protocol/signing-keys.js'
+import type { JsonSigner } from '../protocol/signed-json.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
@@ -11,6 +11,7 @@ import type { AutoJoin } from '../services/rooms/auto-join.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import type { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
+import { ErasedUsers } from '../services/events/erased-users.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -37,6 +38,7 @@ export interface ServiceParts {
   readonly config: HomeserverConfig
   readonly storage: Storage
   readonly serverKeys: ServerKeys
+  readonly signer: JsonSigner
   readonly network: NetworkParts
   readonly clock: Clock
   readonly logger: Logger
@@ -130,6 +132,7 @@ export function createBase(parts: ServiceParts) {
     eventPersister,
     http,
     mail: createOutboundMail(config),
+    erased: new ErasedUsers(db, stores.users),
     federating,
     remoteDevices,
     media: createMediaServices({ ...parts, ...remote }),
@@ -150,7 +153,7 @@ export function createBase(parts: ServiceParts) {
 
 /** What makes and commits events, with those who count what is unread of them. */
 function createWritePath(
-  { config, storage, clock, serverKeys }: ServiceParts,
+  { config, storage, clock, signer }: ServiceParts,
   shared: {
     stores: Stores
     bus: LocalBus
@@ -173,7 +176,7 @@ function createWritePath(
       client,
       pushAudience,
       positions: bus,
-      signer: createSigner(serverName, serverKeys.signing),
+      signer,
     },
     stores,
     {

@@ -40,7 +40,7 @@ type Membership = ReturnType<typeof createMembership>
 type Rooms = ReturnType<typeof createRoomServices>
 
 function createInbound(
-  { parts, stores, shared, remote, events }: Base,
+  { parts, stores, shared, remote, events, erased }: Base,
   guestAccess: () => Rooms['guestAccess'],
 ) {
   const { storage, config } = parts
@@ -51,6 +51,7 @@ function createInbound(
       ...events,
       db: storage.db,
       serverName: config.server.serverName,
+      erased,
       onAccepted: (room, { type }) => {
         if (type === 'm.room.guest_access') void guestAccess().enforce(room.roomId).catch(shared.onError)
       },

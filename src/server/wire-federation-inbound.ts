@@ -1,6 +1,7 @@
 import type { Event } from '../protocol/event.js'
 import type { ServerName } from '../protocol/ids.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { ErasedUsers } from '../services/events/erased-users.js'
 import type { EventReceiver } from '../services/events/event-receiver.js'
 import type { EventSender } from '../services/events/event-sender.js'
 import type { OutlierReceiver } from '../services/events/outlier-receiver.js'
@@ -56,6 +57,7 @@ export interface FederationInboundParts {
   readonly eventPolicy: ReceivedEventPolicy | undefined
   readonly config: Pick<HomeserverConfig, 'rooms'>
   readonly partialRooms: PartialRooms
+  readonly erased: ErasedUsers
   /** Called with events of others that have become part of their room; what it starts must not fail. */
   readonly onAccepted?: (room: RoomRecord, event: Event) => void
 }
@@ -176,7 +178,7 @@ function createAnswers(parts: FederationInboundParts, stores: InboundStores, acl
     partialRooms,
     clock,
     serverName,
-    visibility: new ServerVisibility(db, { ...stores, points: new StatePoints(stores) }),
+    visibility: new ServerVisibility(db, { ...stores, erased: parts.erased, points: new StatePoints(stores) }),
     walk: new EventWalk(db, stores),
   })
   return { roomAnswers, gate, chains }

@@ -52,7 +52,7 @@ export function createPeople(base: Base) {
 }
 
 function createAccounts(
-  { parts, later, stores, shared, lookups, media, remoteLookups, toDevice }: Base,
+  { parts, later, stores, shared, lookups, media, remoteLookups, toDevice, erased }: Base,
   {
     pushers,
     connections,
@@ -79,6 +79,7 @@ function createAccounts(
       checkFilter,
       emailValidations,
       mailSubscriber: pushers,
+      onErased: () => erased.onErased(),
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
       onProfileChanged: (change) => later.get('profileUpdates').onProfileChanged(change),
       checkAvatar: (uri) => media.avatarRules.check(uri),

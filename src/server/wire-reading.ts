@@ -1,3 +1,4 @@
+import type { ErasedUsers } from '../services/events/erased-users.js'
 import { ClientEvents } from '../services/events/client-events.js'
 import { EventVisibility } from '../services/events/event-visibility.js'
 import type { PartialRooms } from '../services/events/partial-rooms.js'
@@ -42,6 +43,8 @@ export interface ReadingParts {
   readonly roomState: RoomState
   /** How long messages may be read; undefined: for ever. */
   readonly retention?: RetentionPolicies | undefined
+  /** Whose messages are for those alone who were there; without it, nobody's. */
+  readonly erased?: ErasedUsers
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: PartialRooms
   /** Whether an application service has somebody in a room; without it, there are none. */
@@ -108,7 +111,8 @@ export function createReadingServices(
   const { db, clock, roomState, eventsPosition } = parts
   const all = { ...others, ...stores }
   const points = new StatePoints(all)
-  const visibility = new EventVisibility(db, { points, stays: stores.stays, retention: parts.retention })
+  const { retention, erased } = parts
+  const visibility = new EventVisibility(db, { points, stays: stores.stays, retention, erased })
   const access = new RoomAccess(db, { ...all, eventsPosition })
   const aggregations = new EventAggregations(db, { ...all, visibility })
   const clientEvents = new ClientEvents(db, {

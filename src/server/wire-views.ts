@@ -28,6 +28,7 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       history: inbound,
       isServiceInRoom: (id, room) => later.get('audience').isInside(id, room),
       retention: retention.policies,
+      erased: base.erased,
     },
     stores,
     stores,

@@ -1,4 +1,6 @@
 import { createEventServices, createEventStores, type EventServices } from '../../src/server/wire-events.js'
+import { ErasedUsers } from '../../src/services/events/erased-users.js'
+import { UsersStore } from '../../src/storage/stores/users.js'
 import { createFederationInbound, type FederationInbound } from '../../src/server/wire-federation-inbound.js'
 import { FederationError, type FederationRequest } from '../../src/services/remote/federation-client.js'
 import { MatrixError } from '../../src/protocol/errors.js'
@@ -65,6 +67,7 @@ export class SimulatedServer {
         federationClient: client as never,
         keyring: { verifyEvents: () => Promise.resolve(new Map()) } as never,
         config: { rooms: { maxExtremities: 10 } } as never,
+        erased: new ErasedUsers(db, new UsersStore()),
       },
       stores,
     )

@@ -3,7 +3,9 @@ import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomStay, RoomStaysStore } from '../../storage/stores/room-stays.js'
 import { mayReadEvent, parseHistoryVisibility, type ReadingState } from '../../protocol/history-visibility.js'
 import type { UserId } from '../../protocol/ids.js'
+import { redactEvent } from '../../protocol/redaction.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import type { ErasedUsers } from './erased-users.js'
 import type { RetentionPolicies } from './retention-policies.js'
 import { membershipOf, type StateAtPoints, type StatePiece, type StatePoints } from './state-points.js'
 
@@ -19,6 +21,8 @@ interface Parts {
   readonly stays: RoomStaysStore
   /** How long messages may be read; undefined: for ever. */
   readonly retention?: Pick<RetentionPolicies, 'filter'> | undefined
+  /** Whose messages are for those alone who were there; without it, nobody's. */
+  readonly erased?: Pick<ErasedUsers, 'list'> | undefined
 }
 
 /** Events that join the ends of rooms and say nothing: no client sees them. */
@@ -42,7 +46,8 @@ export class EventVisibility {
 
   /**
    * Those of the events, of any rooms, that a user may see, in the same order. Outliers, rejected and soft-failed events
-   * are nobody's to see, nor are messages that have become too old. Takes a constant number of statements.
+   * are nobody's to see, nor are messages that have become too old. What users have sent who are erased comes in its
+   * redacted form to those who were not in the room. Takes a constant number of statements.
    */
   async filter(
     userId: UserId,
@@ -57,19 +62,35 @@ export class EventVisibility {
     const memberKey = stateKeyOf('m.room.member', userId)
     const points = await this.#parts.points.lookUp(q, pointsOf(candidates, memberKey))
     const hidden = candidates.filter((stored) => !mayRead(stored, { points, memberKey }))
-    if (hidden.length === 0) return candidates
+    if (hidden.length === 0) return this.#hideErased(candidates, { points, memberKey })
     const rooms = [...new Set(hidden.map(({ roomNid }) => roomNid))]
     const stays = await this.#parts.stays.listLast(q, userId, rooms)
     const shownLater = new Set(
       hidden.filter((stored) => mayRead(stored, { points, memberKey, stay: stays.get(stored.roomNid) })),
     )
     const stillHidden = new Set(hidden.filter((stored) => !shownLater.has(stored)))
-    return candidates.filter((stored) => !stillHidden.has(stored))
+    const readable = candidates.filter((stored) => !stillHidden.has(stored))
+    return this.#hideErased(readable, { points, memberKey })
   }
 
   /** Whether a user may see one event. */
   async mayRead(userId: UserId, stored: StoredEvent, options: VisibilityOptions = {}): Promise<boolean> {
     return (await this.filter(userId, [stored], options)).length === 1
+  }
+
+  async #hideErased(
+    events: StoredEvent[],
+    { points, memberKey }: { points: StateAtPoints; memberKey: StateKey },
+  ): Promise<StoredEvent[]> {
+    const erased = await this.#parts.erased?.list()
+    if (erased === undefined || erased.size === 0) return events
+    return events.map((stored) => {
+      if (!erased.has(stored.event.sender)) return stored
+      const wasThere = snapshotsOf(stored, memberKey).some(
+        (snapshotNid) => membershipOf(points.get(snapshotNid, memberKey)) === 'join',
+      )
+      return wasThere ? stored : { ...stored, event: redactEvent(stored.event) }
+    })
   }
 }
 

@@ -43,7 +43,8 @@ export class ReadableEvents {
   async requireIn(view: RoomView, userId: UserId, eventId: EventId): Promise<StoredEvent> {
     const stored = await this.#parts.events.get(this.#db.reader, eventId)
     if (stored?.roomNid !== view.room.roomNid) throw notFound('Event not found')
-    if (!(await this.#parts.visibility.mayRead(userId, stored))) throw notFound('Event not found')
-    return stored
+    const [readable] = await this.#parts.visibility.filter(userId, [stored])
+    if (!readable) throw notFound('Event not found')
+    return readable
   }
 }

@@ -9,6 +9,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { ServerMembersStore } from '../../storage/stores/server-members.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
+import type { ErasedUsers } from '../events/erased-users.js'
 import { membershipOf, type StatePoints } from '../events/state-points.js'
 
 interface Parts {
@@ -17,6 +18,8 @@ interface Parts {
   readonly serverMembers: ServerMembersStore
   readonly stateKeys: StateKeysStore
   readonly snapshots: StateSnapshotsStore
+  /** Whose messages other servers are not given any more. */
+  readonly erased: Pick<ErasedUsers, 'list'>
 }
 
 const VISIBILITY_KEY = stateKeyOf('m.room.history_visibility', '')
@@ -58,9 +61,11 @@ export class ServerVisibility {
     )
     const narrow = snapshotNids.filter((nid) => isNarrow(visibilities.get(nid)))
     const present = await this.#presentAt(server, room, narrow, visibilities)
+    const erased = await this.#parts.erased.list()
     const isOpen = (nid: number): boolean => !isNarrow(visibilities.get(nid)) || present.has(nid)
     return new Set(
       events.filter((stored) => {
+        if (erased.has(stored.event.sender)) return false
         const snapshots = snapshotsOf(stored)
         // What has no place in the room is state that others were shown too.
         return snapshots.length === 0 || snapshots.some(isOpen)

@@ -38,6 +38,8 @@ export interface DeactivationDependencies {
   readonly tokens: Pick<AccessTokens, 'revokeForUser'>
   readonly rooms: RoomLeaver
   readonly cleanups: readonly UserCleanup[]
+  /** Called when somebody's messages are to be hidden. */
+  readonly onErased?: (() => void) | undefined
   /** Called when leaving rooms has failed; it is tried again when the server next starts. */
   readonly onError: (error: unknown) => void
 }
@@ -63,6 +65,7 @@ export class AccountDeactivation {
       if (options.erase) {
         await users.setFlag(tx, userId, 'isErased', true)
         await profiles.delete(tx, userId)
+        tx.afterCommit(() => this.#deps.onErased?.())
       }
       if (!(await users.deactivate(tx, userId))) return false
       await users.insertPendingDeactivation(tx, userId)

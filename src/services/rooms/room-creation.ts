@@ -97,7 +97,8 @@ export class RoomCreation {
 
   /**
    * Makes a room with its first state and invitations, all at once or not at all; users of other servers are invited once
-   * it is there, which it is also where one of those servers refuses. Throws `M_UNSUPPORTED_ROOM_VERSION`,
+   * it is there, which it is also where one of those servers refuses. Those whose server cannot be reached are not
+   * invited; the room is given all the same: whoever asked again would have it twice. Throws `M_UNSUPPORTED_ROOM_VERSION`,
    * `M_ROOM_IN_USE` for a taken alias, `M_INVALID_ROOM_STATE` where the room's own rules refuse its first events,
    * `M_INVALID_PARAM`, `M_INVITE_BLOCKED`, `M_THREEPID_DENIED`, `M_FORBIDDEN`, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED`.
    */
@@ -156,7 +157,8 @@ export class RoomCreation {
     const outcomes = await Promise.allSettled(
       [...contents].map(([userId, content]) => remote.invite(room, { sender, userId, content })),
     )
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected' && !isUnreachable(outcome.reason)) throw outcome.reason
   }
 
   #isRemote(userId: UserId): boolean {
@@ -274,6 +276,11 @@ export function createRoomContent(
   if (!Array.isArray(listed)) throw badJson('additional_creators must be a list of user IDs')
   const additional = new Set([...listed, ...trusted.filter((userId) => userId !== creator)])
   return { ...base, additional_creators: [...additional] }
+}
+
+function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof MatrixError)) return false
+  return error.errcode === 'M_CONNECTION_FAILED' || error.errcode === 'M_CONNECTION_TIMEOUT'
 }
 
 function parseInvited(invite: readonly string[]): UserId[] {

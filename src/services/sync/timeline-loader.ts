@@ -95,17 +95,16 @@ export class TimelineLoader {
       const count = round === 0 ? limit + 1 : Math.max(MIN_BATCH, limit * 2 ** round)
       const batches = await this.#fetch(open, count, tail)
       const candidates = [...batches.values()].flat().filter((stored) => passes(stored, view.filter))
-      const visible = new Set(
-        await this.#parts.visibility.filter(view.userId, candidates, { ignored: view.ignored }),
-      )
-      const shown = new Set(
-        candidates.filter((stored) => visible.has(stored) || isOwnMember(stored, view.userId)),
+      const { userId, ignored } = view
+      const visible = await this.#parts.visibility.filter(userId, candidates, { ignored })
+      const shown = new Map(
+        [...candidates.filter((stored) => isOwnMember(stored, userId)), ...visible].map(byNid),
       )
       for (const progress of open) {
         const batch = batches.get(progress) ?? []
         progress.exhausted = batch.length < count
         progress.last = batch.at(-1)
-        progress.taken.push(...batch.filter((stored) => shown.has(stored)))
+        progress.taken.push(...batch.flatMap(({ eventNid }) => shown.get(eventNid) ?? []))
       }
     }
   }
@@ -248,4 +247,8 @@ function toTimeline(progress: Progress, limit: number, afterGaps: ReadonlySet<nu
 function before({ event, streamOrdering }: StoredEvent, { after }: TimelineRequest): PaginationToken {
   const position = (streamOrdering ?? 0) - 1
   return after === undefined ? { depth: event.depth, streamOrdering: position } : { streamOrdering: position }
+}
+
+function byNid(stored: StoredEvent): [number, StoredEvent] {
+  return [stored.eventNid, stored]
 }

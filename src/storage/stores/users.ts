@@ -69,14 +69,10 @@ export class UsersStore {
     return (await q.first('SELECT 1 AS found FROM users WHERE user_id = ?', [userId])) !== undefined
   }
 
-  /** Which of these have asked for their messages to be hidden from people who join later. */
-  async filterErased(q: Query, userIds: readonly UserId[]): Promise<Set<UserId>> {
-    if (userIds.length === 0) return new Set()
-    const rows = await q.all<{ user_id: string }>(
-      `SELECT user_id FROM users WHERE ${q.dialect.anyOf('user_id', 'text')} AND is_erased = 1`,
-      [q.dialect.list(userIds)],
-    )
-    return new Set(rows.map((row) => row.user_id as UserId))
+  /** Who has asked for their messages to be hidden from people who were not there. Index users_erased. */
+  async listErased(q: Query): Promise<UserId[]> {
+    const rows = await q.all<{ user_id: string }>('SELECT user_id FROM users WHERE is_erased = 1')
+    return rows.map((row) => row.user_id as UserId)
   }
 
   /** False when the user ID is taken. */

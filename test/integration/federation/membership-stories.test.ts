@@ -92,6 +92,14 @@ describe('memberships between servers', function () {
     expect(await carol.join(roomId, { via: ['nowhere.test', 'b.test'] })).to.equal(roomId)
   })
 
+  it('makes a room though the server of somebody invited cannot be reached', async () => {
+    const roomId = await alice.createRoom({ preset: 'private_chat', invite: ['@x:nowhere.test', bob.userId] })
+    await bob.mustSyncUntil(syncInvitedTo(roomId))
+    expect(await statusOf(alice.state(roomId, 'm.room.member', '@x:nowhere.test'))).to.include({
+      status: 404,
+    })
+  })
+
   it('lets a second user in without asking anybody, and rejoins when all have left', async () => {
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '10' })
     await bob.join(roomId, { via: ['a.test'] })
