@@ -8,12 +8,12 @@ import {
   type UserId,
 } from '../protocol/ids.js'
 import type { AdministrationMethod } from '../server/administration-methods.js'
-import type { createAdministrationTools } from '../server/wire-administration.js'
+import type { AdministrationTools } from '../server/wire-administration.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
 import { CommandFailure, UsageError } from './base-command.js'
 import { withDatabase } from './with-database.js'
 
-export type AdministrationTools = ReturnType<typeof createAdministrationTools>
+export type { AdministrationTools } from '../server/wire-administration.js'
 
 /** The configuration in these files. Throws a `ConfigError`. */
 export async function loadForAdministration(paths: readonly string[]): Promise<HomeserverConfig> {

@@ -4,20 +4,29 @@ import {
   AccountAdministration,
   type AccountAdministrationDependencies,
 } from '../services/administration/account-administration.js'
+import { AccountExport } from '../services/administration/account-export.js'
 import { AccountOverviews } from '../services/administration/account-overviews.js'
 import { EventExplanations } from '../services/administration/event-explanations.js'
 import { RoomOverviews } from '../services/administration/room-overviews.js'
 import { StateExplanations } from '../services/administration/state-explanations.js'
 import { AuthCover } from '../services/events/auth-cover.js'
 import { ConflictResolver } from '../services/events/conflict-resolver.js'
+import { ErasedUsers } from '../services/events/erased-users.js'
+import { EventVisibility } from '../services/events/event-visibility.js'
 import { EventLookup } from '../services/events/pending-events.js'
+import { StatePoints } from '../services/events/state-points.js'
 import type { Services } from '../services/services.js'
 import { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
+import { AccountBelongingsStore } from '../storage/stores/account-belongings.js'
 import { AccountListingStore } from '../storage/stores/account-listing.js'
 import { RoomExplanationStore } from '../storage/stores/room-explanation.js'
 import { RoomListingStore } from '../storage/stores/room-listing.js'
+import { RoomStaysStore } from '../storage/stores/room-stays.js'
+import { silentLogger } from '../telemetry/logger.js'
 import { createMetrics } from '../telemetry/metrics.js'
+import { systemClock } from '../util/clock.js'
+import { createMediaShelf } from './media-shelf.js'
 import { createStores, type Stores } from './wire-base.js'
 
 export type AdministrationReaders = Pick<
@@ -43,16 +52,34 @@ export function createAdministration(
   }
 }
 
-/** What administrators read, without a server: a database is all that it takes. */
+export type AdministrationTools = AdministrationReaders & { readonly accountExport: AccountExport }
+
+/** What administrators read, without a server: a database, and for exports the files, is all that it takes. */
 export function createAdministrationTools(
   db: Database,
-  config: Pick<HomeserverConfig, 'caches' | 'server'>,
-): AdministrationReaders {
+  config: Pick<HomeserverConfig, 'caches' | 'media' | 'server'>,
+): AdministrationTools {
   const caches = new CacheRegistry(createMetrics())
-  return createReaders(
-    { db, serverName: config.server.serverName },
-    createStores({ config, storage: { caches } }),
-  )
+  const stores = createStores({ config, storage: { caches } })
+  const readers = createReaders({ db, serverName: config.server.serverName }, stores)
+  const shelf = createMediaShelf({ config, db, clock: systemClock, logger: silentLogger() })
+  const visibility = new EventVisibility(db, {
+    points: new StatePoints(stores),
+    stays: new RoomStaysStore(),
+    erased: new ErasedUsers(db, stores.users),
+  })
+  return {
+    ...readers,
+    accountExport: new AccountExport({
+      ...stores,
+      db,
+      visibility,
+      overviews: readers.accountOverviews,
+      belongings: new AccountBelongingsStore(stores.events),
+      media: shelf.administration,
+      files: shelf.files,
+    }),
+  }
 }
 
 function createReaders({ db, serverName }: ReaderParts, stores: Stores): AdministrationReaders {
