@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { checkEventAuth } from '../../src/protocol/event-auth.js'
+import { checkAuthEvents, checkEventAuth } from '../../src/protocol/event-auth.js'
 import type { Event } from '../../src/protocol/event.js'
 import type { EventId } from '../../src/protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../src/protocol/power-levels.js'
 import type { RoomVersionRules } from '../../src/protocol/room-versions.js'
 import { splitStateKey, stateKeyOf, type StateKey, type StateMap } from '../../src/protocol/state-map.js'
+import { topologicalSort } from '../../src/protocol/topological-sort.js'
 
 type Events = ReadonlyMap<EventId, Event>
 
@@ -19,6 +20,53 @@ export function resolveNaively(
 ): StateMap {
   if (rules.stateResolution === 'v1') return resolveNaivelyV1(rules, states, events)
   return resolveNaivelyV2(rules, states, events)
+}
+
+/** The state before an event, as the specification has it and as slow as that is. */
+export function naiveStateBefore(target: Event, all: Events): StateMap {
+  const after = new Map<EventId, StateMap>()
+  const rejected = new Set<EventId>()
+  const before = (event: Event): StateMap => {
+    const states = event.prevEventIds.flatMap((id) => after.get(id) ?? [])
+    return states.length === 1
+      ? states[0]!
+      : states.length === 0
+        ? new Map()
+        : resolveNaively(event.rules, states, all)
+  }
+  const order = topologicalSort(
+    all.keys(),
+    (id) => [...all.get(id)!.prevEventIds, ...all.get(id)!.authEventIds],
+    (x, y) => (x < y ? -1 : 1),
+  )
+  for (const id of order) {
+    const event = all.get(id)!
+    if (id === target.eventId) continue
+    const state = before(event)
+    const of = (map: StateMap) => ({
+      get: (type: string, key: string) => {
+        const held = map.get(stateKeyOf(type, key))
+        return held === undefined ? undefined : all.get(held)
+      },
+    })
+    const create = [...all.values()].find(({ type }) => type === 'm.room.create')!
+    const listed = event.authEventIds.map((other) => all.get(other)!)
+    const byAuth = new Map<StateKey, EventId>(
+      [create, ...listed].map((other) => [stateKeyOf(other.type, other.stateKey!), other.eventId]),
+    )
+    const isAllowed =
+      checkAuthEvents(
+        event.rules,
+        event,
+        listed.map((entry) => ({ event: entry, rejected: rejected.has(entry.eventId) })),
+      ).allowed &&
+      checkEventAuth(event.rules, event, of(byAuth)).allowed &&
+      checkEventAuth(event.rules, event, of(state)).allowed
+    if (!isAllowed) rejected.add(id)
+    const isApplied = isAllowed && event.isState()
+    after.set(id, isApplied ? new Map(state).set(stateKeyOf(event.type, event.stateKey!), id) : state)
+  }
+  return before(target)
 }
 
 /** All that can be reached from an event by its auth events. */

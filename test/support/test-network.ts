@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
 import type { Dns, ResolvedAddress, SrvRecord } from '../../src/net/dns.js'
 
 /** `refused`: nobody listens; `silent`: connections are taken and nothing comes of them. */
@@ -50,6 +51,16 @@ export class TestNetwork implements AsyncDisposable {
     if (link !== undefined) (await link).set(state)
   }
 
+  /** Ends the connections from one to the other; the next come about as before. */
+  async reset(from: string, to: string): Promise<void> {
+    ;(await this.#link(from, to)).reset()
+  }
+
+  /** From now on everything takes so long from one to the other, in milliseconds. */
+  async setDelay(from: string, to: string, delayMs: number): Promise<void> {
+    ;(await this.#link(from, to)).delayMs = delayMs
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const link of this.#links.values()) await (await link).close()
   }
@@ -81,6 +92,7 @@ class Link {
   readonly port: number
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  delayMs = 0
   #state: LinkState
 
   private constructor(server: Server, state: LinkState) {
@@ -99,7 +111,11 @@ class Link {
 
   set(state: LinkState): void {
     this.#state = state
-    if (state !== 'open') for (const socket of this.#sockets) socket.destroy()
+    if (state !== 'open') this.reset()
+  }
+
+  reset(): void {
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   async close(): Promise<void> {
@@ -117,9 +133,19 @@ class Link {
     }
     const other = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
     this.#keep(other)
-    socket.pipe(other).pipe(socket)
+    socket.pipe(this.#delayed()).pipe(other).pipe(socket)
     socket.once('close', () => other.destroy())
     other.once('close', () => socket.destroy())
+  }
+
+  /** Passes on what comes, late. */
+  #delayed(): Transform {
+    return new Transform({
+      transform: (chunk, _encoding, callback) => {
+        if (this.delayMs === 0) callback(null, chunk)
+        else setTimeout(() => callback(null, chunk), this.delayMs)
+      },
+    })
   }
 
   #keep(socket: Socket): void {

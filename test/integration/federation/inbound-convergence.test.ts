@@ -1,16 +1,13 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { MatrixError } from '../../../src/protocol/errors.js'
-import { checkAuthEvents, checkEventAuth } from '../../../src/protocol/event-auth.js'
 import type { Event } from '../../../src/protocol/event.js'
 import type { EventId, RoomId, ServerName, UserId } from '../../../src/protocol/ids.js'
-import { stateKeyOf, type StateKey, type StateMap } from '../../../src/protocol/state-map.js'
-import { topologicalSort } from '../../../src/protocol/topological-sort.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import { openDatabase } from '../../../src/storage/open-database.js'
 import { createTestDatabase, quietContext } from '../../support/databases.js'
 import { ManualClock } from '../../support/manual-clock.js'
-import { resolveNaively } from '../../support/naive-state-resolution.js'
+import { naiveStateBefore } from '../../support/naive-state-resolution.js'
 import { SimulatedServer } from '../../support/simulated-servers.js'
 
 const NAMES = ['a.test', 'b.test', 'c.test'] as const
@@ -138,53 +135,6 @@ function draftOf(
     default:
       return { event: { type: 'm.room.message', content: { body: 'Hello' } } }
   }
-}
-
-/** The state before an event, as the specification has it and as slow as that is. */
-function naiveStateBefore(target: Event, all: ReadonlyMap<EventId, Event>): StateMap {
-  const after = new Map<EventId, StateMap>()
-  const rejected = new Set<EventId>()
-  const before = (event: Event): StateMap => {
-    const states = event.prevEventIds.flatMap((id) => after.get(id) ?? [])
-    return states.length === 1
-      ? states[0]!
-      : states.length === 0
-        ? new Map()
-        : resolveNaively(event.rules, states, all)
-  }
-  const order = topologicalSort(
-    all.keys(),
-    (id) => [...all.get(id)!.prevEventIds, ...all.get(id)!.authEventIds],
-    (x, y) => (x < y ? -1 : 1),
-  )
-  for (const id of order) {
-    const event = all.get(id)!
-    if (id === target.eventId) continue
-    const state = before(event)
-    const of = (map: StateMap) => ({
-      get: (type: string, key: string) => {
-        const held = map.get(stateKeyOf(type, key))
-        return held === undefined ? undefined : all.get(held)
-      },
-    })
-    const create = [...all.values()].find(({ type }) => type === 'm.room.create')!
-    const listed = event.authEventIds.map((other) => all.get(other)!)
-    const byAuth = new Map<StateKey, EventId>(
-      [create, ...listed].map((other) => [stateKeyOf(other.type, other.stateKey!), other.eventId]),
-    )
-    const isAllowed =
-      checkAuthEvents(
-        event.rules,
-        event,
-        listed.map((entry) => ({ event: entry, rejected: rejected.has(entry.eventId) })),
-      ).allowed &&
-      checkEventAuth(event.rules, event, of(byAuth)).allowed &&
-      checkEventAuth(event.rules, event, of(state)).allowed
-    if (!isAllowed) rejected.add(id)
-    const isApplied = isAllowed && event.isState()
-    after.set(id, isApplied ? new Map(state).set(stateKeyOf(event.type, event.stateKey!), id) : state)
-  }
-  return before(target)
 }
 
 describe('Servers that were apart', function () {
