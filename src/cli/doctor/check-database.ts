@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import type { Database, Query } from '../../storage/database.js'
+import { migrationStatus } from '../../storage/migrator.js'
 import {
   DatabaseHealthStore,
   type PostgresHealth,

@@ -26,7 +26,10 @@ forEachDatabase('checks of the database', (open) => {
 
   it('database: has nothing to complain of a new one', async () => {
     const found = await findings(checkDatabase, await context())
-    expect(found.every((finding) => finding.startsWith('ok'))).to.equal(true)
+    // A PostgreSQL for tests may be set to be quick rather than safe.
+    expect(
+      found.filter((finding) => !/^ok|(?:fsync|full_page_writes|autovacuum) is off$/.test(finding)),
+    ).to.deep.equal([])
     expect(found.join()).to.match(/schema is up to date.*(?:SQLite|PostgreSQL) \d/)
   })
 
@@ -38,8 +41,7 @@ forEachDatabase('checks of the database', (open) => {
       )
       const rows = Array.from({ length: 21 }, (_value, index) => ({ room_nid: 7, event_nid: index }))
       await tx.insertMany('forward_extremities', rows, {
-        conflict: 'fail',
-        types: { room_nid: 'integer', event_nid: 'integer' },
+        columns: { room_nid: 'integer', event_nid: 'integer' },
       })
     })
     const [found] = await checkRooms.run(await context())
