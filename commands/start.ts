@@ -7,7 +7,7 @@ export default class Start extends BaseCommand {
   static override summary = 'Start the homeserver.'
   static override description =
     'Runs in the foreground until SIGTERM or Ctrl-C, then finishes what it is doing and ends. SIGHUP opens the log anew ' +
-    'and takes on new certificates, rate limits and application services.'
+    'and takes on new certificates, rate limits, signing keys and application services.'
 
   static override examples = [
     '<%= config.bin %> <%= command.id %>',

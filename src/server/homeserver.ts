@@ -6,6 +6,7 @@ import { loadSigningKeys } from '../config/signing-key-file.js'
 import type { Pipeline } from '../http/pipeline.js'
 import { createSystemDns, type Dns } from '../net/dns.js'
 import type { ServerName } from '../protocol/ids.js'
+import { RotatingSigner } from '../protocol/rotating-signer.js'
 import { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
@@ -50,6 +51,7 @@ interface HomeserverParts {
   readonly storage: Storage
   readonly wired: WiredServices
   readonly rateLimits: RateLimits
+  readonly signer: RotatingSigner
   readonly registry: AppserviceRegistry
   readonly pipeline: Pipeline
   readonly stopping: AbortController
@@ -74,6 +76,7 @@ export async function createHomeserver(
   // Every request that waits for something listens.
   setMaxListeners(0, stopping.signal)
   const serverKeys = await loadSigningKeys(config.signingKeys)
+  const signer = new RotatingSigner(config.server.serverName, serverKeys.signing)
   const { authorityPaths } = config.federation
   const authorities = authorityPaths && (await loadAuthorities(authorityPaths))
   const network = { dns: overrides.dns ?? createSystemDns(), authorities }
@@ -89,7 +92,18 @@ export async function createHomeserver(
     storage = await openStorage(config, { logger, metrics, clock })
     await refuseUnfinishedTakeover(storage.db.reader)
     registry.replace(await loadAppservices(config, { db: storage.db, logger }))
-    const shared = { config, registry, storage, serverKeys, network, clock, logger, metrics, rateLimits }
+    const shared = {
+      config,
+      registry,
+      storage,
+      serverKeys,
+      signer,
+      network,
+      clock,
+      logger,
+      metrics,
+      rateLimits,
+    }
     const wired = createServices({ ...shared, version: programVersion() })
     const { services, authenticator } = wired
     const pipeline = createPipeline({ ...shared, services, authenticator, stopping: stopping.signal })
@@ -166,13 +180,14 @@ export class Homeserver implements AsyncDisposable {
 
   /**
    * Takes on what can change while running: a new log file, certificates, and of a `config` that has been read anew rate
-   * limits and application services. Rejects when one of them cannot be used; the others have been taken on.
+   * limits, signing keys and application services. Rejects when one of them cannot be used; the others have been taken on.
    */
   async reload(config?: HomeserverConfig): Promise<void> {
     if (config !== undefined) this.#parts.rateLimits.update(config.rateLimits)
     const reopened = this.#parts.log.reopen()
     try {
       this.#listeners.reloadTls()
+      if (config !== undefined) await this.#reloadKeys(config)
       if (config !== undefined) await this.#reloadAppservices(config)
     } finally {
       await reopened
@@ -181,6 +196,13 @@ export class Homeserver implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  /** What is signed from now on is signed with the new key, which others find together with the old ones. */
+  async #reloadKeys({ signingKeys }: HomeserverConfig): Promise<void> {
+    const keys = await loadSigningKeys(signingKeys)
+    this.services.ownKeys.replace(keys)
+    this.#parts.signer.replace(keys.signing)
   }
 
   async #reloadAppservices(config: HomeserverConfig): Promise<void> {

@@ -11,7 +11,6 @@ import { createProxyChooser } from '../net/proxy.js'
 import { parseVerifyKey } from '../protocol/ed25519.js'
 import type { ServerName } from '../protocol/ids.js'
 import type { JsonSigner } from '../protocol/signed-json.js'
-import { createSigner } from '../protocol/signing-keys.js'
 import { Destinations } from '../services/remote/destinations.js'
 import { FederationClient } from '../services/remote/federation-client.js'
 import { FederationGate } from '../services/remote/federation-gate.js'
@@ -41,6 +40,8 @@ export interface RemoteParts {
   readonly config: HomeserverConfig
   readonly storage: { readonly db: Database }
   readonly serverKeys: ServerKeys
+  /** Signs with the first of them, and later with what takes its place. */
+  readonly signer: JsonSigner
   readonly network: NetworkParts
   readonly clock: Clock
   /** The program's name and version. */
@@ -73,11 +74,10 @@ export interface RemoteServices {
 
 /** Constructs everything that reaches other servers. */
 export function createRemote(parts: RemoteParts): RemoteServices {
-  const { config, clock } = parts
+  const { config, clock, signer } = parts
   const logger = parts.logger.child({ component: 'federation' })
   const { serverName } = config.server
   const { allowedDomains } = config.federation
-  const signer = createSigner(serverName, parts.serverKeys.signing)
   const connections = createConnections(parts)
   const { transport, http } = connections
   const destinations = createDestinations(parts)
@@ -183,7 +183,7 @@ function createKeyServices(
   const ownKeys = new OwnKeys({ serverName, current, old, validityMs }, clock)
   const notaries = trustedServers.filter((server) => server.serverName !== serverName).flatMap(toNotaries)
   const fetcher = new KeyFetcher({ client, trustedServers: notaries })
-  const keys = new KeyCache({ db, store, fetcher, clock, serverName, ownKeys: ownKeys.verifyKeys() })
+  const keys = new KeyCache({ db, store, fetcher, clock, serverName, ownKeys })
   const mayTalkTo = (name: ServerName): boolean => client.mayTalkTo(name)
   return {
     keyring: new Keyring({ keys, clock }),

@@ -41,14 +41,19 @@ export function writeServerConfig(scratch: Scratch, server: TestHomeserver, more
   )
 }
 
-/** Starts a server of a configuration on the disk, as it is. */
+/** Starts a server of a configuration on the disk, as it is; it reads that again when it is told to. */
 export async function startConfigured(...paths: string[]): Promise<Homeserver> {
   const { config } = await loadConfig(paths)
   const log = await createLogger({
     level: 'error',
     destination: { write: (line) => process.stderr.write(line) },
   })
-  const server = await createHomeserver(config, { log })
+  const rereadConfig = async (): Promise<readonly string[]> => {
+    const reread = await loadConfig(paths)
+    await server.reload(reread.config)
+    return []
+  }
+  const server = await createHomeserver(config, { log, rereadConfig })
   try {
     await server.start()
   } catch (error) {

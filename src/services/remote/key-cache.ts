@@ -11,6 +11,7 @@ import { SingleFlight } from '../../util/single-flight.js'
 import { FederationError } from './federation-error.js'
 import type { KeyFetcher, KeyWish } from './key-fetcher.js'
 import type { KeySource, TrustedKey } from './keyring.js'
+import type { OwnKeys } from './own-keys.js'
 
 type ServerKeys = ReadonlyMap<string, TrustedKey>
 
@@ -20,8 +21,7 @@ export interface KeyCacheDependencies {
   readonly fetcher: Pick<KeyFetcher, 'fromOrigin' | 'fromNotaries' | 'hasNotaries'>
   readonly clock: Pick<Clock, 'now'>
   readonly serverName: ServerName
-  /** This server's keys, old ones too, by key ID. */
-  readonly ownKeys: ReadonlyMap<string, TrustedKey>
+  readonly ownKeys: Pick<OwnKeys, 'verifyKeys'>
 }
 
 const MAX_SERVERS = 10_000
@@ -61,7 +61,9 @@ export class KeyCache implements KeySource {
   }
 
   #keysOf(serverName: ServerName): ServerKeys {
-    return serverName === this.#deps.serverName ? this.#deps.ownKeys : (this.#known.get(serverName) ?? NONE)
+    return serverName === this.#deps.serverName
+      ? this.#deps.ownKeys.verifyKeys()
+      : (this.#known.get(serverName) ?? NONE)
   }
 
   async #load(serverNames: readonly ServerName[]): Promise<void> {

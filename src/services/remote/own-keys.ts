@@ -14,11 +14,12 @@ export interface OwnKeysOptions {
   readonly validityMs: number
 }
 
-/** What this server publishes of its keys. */
+/** What this server publishes of its keys, which may be replaced while it runs. */
 export class OwnKeys {
-  readonly #options: OwnKeysOptions
+  #options: OwnKeysOptions
   readonly #clock: Pick<Clock, 'now'>
   #published: { readonly document: JsonObject; readonly renewTs: number } | undefined
+  #verifyKeys: ReadonlyMap<string, TrustedKey> | undefined
 
   constructor(options: OwnKeysOptions, clock: Pick<Clock, 'now'>) {
     this.#options = options
@@ -41,12 +42,21 @@ export class OwnKeys {
     return this.#published.document
   }
 
+  /** Publishes these from now on. */
+  replace(keys: Pick<OwnKeysOptions, 'current' | 'old'>): void {
+    const { current, old } = keys
+    this.#options = { ...this.#options, current, old }
+    this.#published = undefined
+    this.#verifyKeys = undefined
+  }
+
   /** Those that this server's own signatures are verified with, by key ID. */
   verifyKeys(): ReadonlyMap<string, TrustedKey> {
     const { current, old } = this.#options
-    return new Map([
+    this.#verifyKeys ??= new Map([
       ...old.map(({ keyId, key, expiredTs }) => [keyId, { key, validUntilTs: expiredTs }] as const),
       ...current.map(({ keyId, key }) => [keyId, { key: key.verifyKey, validUntilTs: Infinity }] as const),
     ])
+    return this.#verifyKeys
   }
 }

@@ -39,7 +39,9 @@ forEachDatabase('KeyCache', (open) => {
       store,
       clock,
       serverName: OWN,
-      ownKeys: new Map([[key.keyId, { key: key.key.verifyKey, validUntilTs: Infinity }]]),
+      ownKeys: {
+        verifyKeys: () => new Map([[key.keyId, { key: key.key.verifyKey, validUntilTs: Infinity }]]),
+      },
       fetcher: {
         get hasNotaries() {
           return hasNotaries
