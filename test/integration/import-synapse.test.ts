@@ -306,8 +306,8 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
   })
 
   it('shows invitations to rooms that the server is not in', async () => {
-    const fake = await itself()
-    const elsewhere = new LinearRoom({ ...fake, serverName: 'far.test' } as unknown as FakeHomeserver, '10')
+    const { signer } = await itself()
+    const elsewhere = new LinearRoom({ serverName: 'far.test', signer } as unknown as FakeHomeserver, '10')
     const invite = elsewhere.build({
       type: 'm.room.member',
       stateKey: ALICE,

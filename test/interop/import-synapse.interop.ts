@@ -5,12 +5,7 @@ import { join } from 'node:path'
 import ImportSynapse from '../../commands/import/synapse.js'
 import type { JsonObject } from '../../src/util/json.js'
 import { runCommand } from '../support/commands.js'
-import {
-  createTestDatabase,
-  startPostgres,
-  type DatabaseKind,
-  type TestDatabase,
-} from '../support/databases.js'
+import { createTestDatabase, startPostgres, type DatabaseKind } from '../support/databases.js'
 import { databaseSection, ONE_LISTENER, startImported } from '../support/imported-server.js'
 import { dig, MatrixClient, path } from '../support/matrix-client.js'
 import { fetchBytes, mediaPath } from '../support/media-client.js'

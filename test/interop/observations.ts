@@ -134,7 +134,7 @@ async function historyOf(client: MatrixClient, roomId: string): Promise<JsonValu
 /** A token five events from the end, and what comes before it. */
 async function pageOf(client: MatrixClient, roomId: string): Promise<{ token: string; older: JsonValue[] }> {
   const first = await client.messages(roomId, { dir: 'b', limit: 5 })
-  const token = String(first['end'])
+  const token = textOf(first['end'])
   const { chunk } = await client.messages(roomId, { dir: 'b', limit: 100, from: token })
   return { token, older: (chunk as JsonObject[]).map((event) => event['event_id'] ?? null) }
 }
@@ -180,4 +180,9 @@ function withoutUnsigned(value: JsonValue): JsonValue {
 /** Servers count changes of backups in their own ways. */
 function withoutEtag({ etag: _etag, ...rest }: JsonObject): JsonObject {
   return rest
+}
+
+function textOf(value: JsonValue | undefined): string {
+  if (typeof value !== 'string') throw new Error('No text')
+  return value
 }

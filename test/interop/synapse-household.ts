@@ -1,4 +1,4 @@
-import { type JsonObject } from '../../src/util/json.js'
+import type { JsonObject, JsonValue } from '../../src/util/json.js'
 import { CrossSigningIdentity, EncryptingDevice } from '../support/encryption.js'
 import { path, type MatrixClient } from '../support/matrix-client.js'
 import { uploadFile } from '../support/media-client.js'
@@ -131,10 +131,10 @@ async function publishKeys(
     body: { algorithm: 'm.megolm_backup.v1.curve25519-aes-sha2', auth_data: { public_key: 'abc' } },
   })
   await alice.must('PUT', path`/_matrix/client/v3/room_keys/keys/${'!room:hs'}/${'session'}`, {
-    query: { version: String(version) },
+    query: { version: textOf(version) },
     body: { first_message_index: 1, forwarded_count: 0, is_verified: true, session_data: { secret: 'x' } },
   })
-  return { device, identity, backupVersion: String(version) }
+  return { device, identity, backupVersion: textOf(version) }
 }
 
 function withoutSignatures({ signatures: _signatures, ...rest }: JsonObject): JsonObject {
@@ -225,5 +225,10 @@ async function keepSettings(alice: MatrixClient, roomId: string): Promise<Pick<H
   const { filter_id: filterId } = await alice.must('POST', `${user}/filter`, {
     body: { room: { timeline: { limit: 7 } } },
   })
-  return { filterId: String(filterId) }
+  return { filterId: textOf(filterId) }
+}
+
+function textOf(value: JsonValue | undefined): string {
+  if (typeof value !== 'string') throw new Error('No text')
+  return value
 }

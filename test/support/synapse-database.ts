@@ -194,7 +194,7 @@ export class SynapseDatabase implements AsyncDisposable {
           room_id: roomId,
           user_id: event.stateKey,
           event_id: event.eventId,
-          membership: String(membership),
+          membership: typeof membership === 'string' ? membership : '',
         })
       }
     }
@@ -221,7 +221,7 @@ export class SynapseDatabase implements AsyncDisposable {
       user_id: event.stateKey ?? '',
       sender: event.sender,
       room_id: event.roomId,
-      membership: String(membership),
+      membership: typeof membership === 'string' ? membership : '',
       display_name: typeof displayname === 'string' ? displayname : null,
       avatar_url: null,
     })

@@ -173,34 +173,23 @@ export class RoomCopier {
   ): PlacedEventWrite {
     const pair = given.states.get(eventNid)
     const hasPlace = !source.isOutlier && pair !== undefined
-    const { prevNids, missingPrevs } = hasPlace
-      ? this.#previous(event, given.references)
-      : { prevNids: [], missingPrevs: [] }
-    const isAccepted = hasPlace && source.rejected === undefined && !source.isSoftFailed
     return {
+      ...NOTHING_BESIDE,
+      ...(hasPlace ? this.#previous(event, given.references) : { prevNids: [], missingPrevs: [] }),
       event,
       eventNid,
       room: this.#room,
       receivedTs: source.receivedTs ?? event.originServerTs,
-      kind: !hasPlace ? 'outlier' : source.streamOrdering < 0 ? 'backfilled' : 'live',
+      kind: kindOf(source, hasPlace),
       wasOutlier: given.again,
       streamOrdering: hasPlace ? source.streamOrdering : null,
-      prevNids,
-      missingPrevs,
       closesGap: hasPlace && this.#missing.has(event.eventId),
       stateBefore: pair?.before ?? null,
       stateAfter: pair?.after ?? null,
-      snapshots: [],
       rejected: source.rejected ?? null,
       softFailed: source.isSoftFailed,
-      authPosition: undefined,
-      stateChanges: [],
-      extremities: { becomesOne: false, removed: [] },
       relation: relationOf(event),
-      notifies: isAccepted && source.streamOrdering > 0 && notifiesByType(event),
-      highlights: [],
-      txn: undefined,
-      redaction: undefined,
+      notifies: hasPlace && isNews(source) && notifiesByType(event),
     }
   }
 
@@ -222,6 +211,27 @@ export class RoomCopier {
     }
     return { prevNids, missingPrevs }
   }
+}
+
+/** What is written otherwise than with the event: places in the chains, the present of the room, highlights. */
+const NOTHING_BESIDE = {
+  snapshots: [],
+  authPosition: undefined,
+  stateChanges: [],
+  extremities: { becomesOne: false, removed: [] },
+  highlights: [],
+  txn: undefined,
+  redaction: undefined,
+} as const
+
+function kindOf({ streamOrdering }: SourceEvent, hasPlace: boolean): PlacedEventWrite['kind'] {
+  if (!hasPlace) return 'outlier'
+  return streamOrdering < 0 ? 'backfilled' : 'live'
+}
+
+/** Somebody may have to be told of it. */
+function isNews({ streamOrdering, rejected, isSoftFailed }: SourceEvent): boolean {
+  return streamOrdering > 0 && rejected === undefined && !isSoftFailed
 }
 
 function after(progress: RoomProgress, events: readonly SourceEvent[]): RoomProgress {

@@ -10,7 +10,7 @@ import { isJsonObject, type JsonObject } from '../../util/json.js'
 
 /** What other servers have sent along with invitations and knocks: all that is known of such rooms. */
 const KEPT_UNSIGNED = ['invite_room_state', 'knock_room_state']
-const REFERENCES_KEPT = 300_000
+const REFERENCES_KEPT = 100_000
 const IDS_AT_ONCE = 5_000
 
 /**

@@ -104,7 +104,7 @@ export class TakeoverVerification {
       // Rooms that nobody here is in any more have no current state there.
       if (expected) this.#compareStates(room.roomId, expected, held)
       const end = ends.get(nid) ?? []
-      if (expected && end.length === 1) await this.#compareEnd(room.roomId, end[0]!, held)
+      if (expected && end.length === 1) await this.#compareEnd(room.roomId, end[0], held)
     }
     await this.#checkHashes(roomNids)
   }

@@ -15,7 +15,7 @@ export class TakeoverChecksStore {
     const states = new Map<number, Map<string, string>>()
     for (const row of rows) {
       let state = states.get(row.room_nid)
-      if (!state) states.set(row.room_nid, (state = new Map()))
+      if (!state) states.set(row.room_nid, (state = new Map<string, string>()))
       state.set(stateKeyOf(row.type, row.state_key), row.event_id)
     }
     return states

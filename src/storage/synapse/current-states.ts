@@ -14,7 +14,7 @@ export async function readCurrentStates(
   const states = new Map<string, Map<string, string>>()
   for (const row of rows) {
     let state = states.get(row.room_id)
-    if (!state) states.set(row.room_id, (state = new Map()))
+    if (!state) states.set(row.room_id, (state = new Map<string, string>()))
     state.set(stateKeyOf(row.type, row.state_key), row.event_id)
   }
   return states

@@ -65,7 +65,8 @@ async function firstUntold(q: SynapseSource['q']): Promise<Map<string, number>> 
        WHERE ${q.dialect.anyOf('event_id', 'text')} AND stream_ordering > 0`,
       [q.dialect.list(ids.filter((id): id is string => typeof id === 'string'))],
     )
-    if (found?.position != null) first.set(row.as_id, found.position)
+    const position = found?.position ?? undefined
+    if (position !== undefined) first.set(row.as_id, position)
   }
   return first
 }

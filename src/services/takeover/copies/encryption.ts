@@ -5,14 +5,14 @@ import { ofLocalUsers, type TableCopy } from '../table-copy.js'
 
 /** Keys of end-to-end encryption, and messages that wait for devices. */
 export function encryptionCopies(serverName: string): readonly TableCopy[] {
-  return [...deviceKeys(), ...userKeys(serverName), ...backups(), ...messages()]
+  return [...keysOfDevices(), ...dehydratedDevices(), ...userKeys(serverName), ...backups(), ...messages()]
 }
 
-function deviceKeys(): TableCopy[] {
-  const device = (row: Record<string, unknown>) => ({
-    user_id: textOf(row['user_id']) ?? '',
-    device_id: textOf(row['device_id']) ?? '',
-  })
+function device(row: Record<string, unknown>): { user_id: string; device_id: string } {
+  return { user_id: textOf(row['user_id']) ?? '', device_id: textOf(row['device_id']) ?? '' }
+}
+
+function keysOfDevices(): TableCopy[] {
   return [
     {
       what: 'keys of devices',
@@ -82,6 +82,11 @@ function deviceKeys(): TableCopy[] {
         used: isTrue(row['used']) ? 1 : 0,
       }),
     },
+  ]
+}
+
+function dehydratedDevices(): TableCopy[] {
+  return [
     {
       what: 'dehydrated devices',
       from: {

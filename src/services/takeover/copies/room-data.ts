@@ -222,10 +222,11 @@ export const ROOM_DATA_COPIES: readonly TableCopy[] = [
       }
     },
   },
-  ...reports(),
+  ...eventReports(),
+  ...otherReports(),
 ]
 
-function reports(): TableCopy[] {
+function eventReports(): TableCopy[] {
   return [
     {
       what: 'reports of events',
@@ -256,6 +257,11 @@ function reports(): TableCopy[] {
         score: numberOf(objectOf(row['content'])?.['score']) ?? null,
       }),
     },
+  ]
+}
+
+function otherReports(): TableCopy[] {
+  return [
     {
       what: 'reports of rooms',
       from: {

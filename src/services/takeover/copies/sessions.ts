@@ -209,16 +209,12 @@ export const SESSION_COPIES: readonly TableCopy[] = [
       conflict: 'ignore',
     },
     toRow: (row, { newestPosition }) => ({
+      ...describePusher(row),
       pusher_id: numberOf(row['id']) ?? 0,
       user_id: textOf(row['user_name']) ?? '',
       app_id: textOf(row['app_id']) ?? '',
       pushkey: textOf(row['pushkey']) ?? '',
       kind: textOf(row['kind']) ?? '',
-      app_display_name: textOf(row['app_display_name']) ?? '',
-      device_display_name: textOf(row['device_display_name']) ?? '',
-      profile_tag: textOf(row['profile_tag']) ?? null,
-      lang: textOf(row['lang']) ?? '',
-      data: textOf(row['data']) ?? '{}',
       // Absent: of a time when all were.
       is_enabled: row['enabled'] === null || isTrue(row['enabled']) ? 1 : 0,
       device_id: textOf(row['device_id']) ?? textOf(row['token_device']) ?? null,
@@ -229,3 +225,14 @@ export const SESSION_COPIES: readonly TableCopy[] = [
     }),
   },
 ]
+
+/** What a client has said of its pusher. */
+function describePusher(row: Record<string, unknown>): Record<string, string | null> {
+  return {
+    app_display_name: textOf(row['app_display_name']) ?? '',
+    device_display_name: textOf(row['device_display_name']) ?? '',
+    profile_tag: textOf(row['profile_tag']) ?? null,
+    lang: textOf(row['lang']) ?? '',
+    data: textOf(row['data']) ?? '{}',
+  }
+}
