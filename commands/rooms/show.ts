@@ -32,31 +32,9 @@ export default class RoomsShow extends BaseCommand {
   }
 
   #print(room: Room): void {
-    const { eventCounts: events, snapshots } = room
-    const lines: [string, string][] = [
-      ['room', room.roomId],
-      ['name', room.name ?? '-'],
-      ['topic', room.topic?.split('\n')[0] ?? '-'],
-      ['alias', room.canonicalAlias ?? '-'],
-      ['our aliases', listed(room.aliases)],
-      ['version', room.version],
-      ['kind', room.roomType ?? '-'],
-      ['creator', room.creator],
-      ['directory', room.isPublic ? 'listed' : 'not listed'],
-      ['joining', room.joinRule ?? 'invite'],
-      ['history', room.historyVisibility ?? 'shared'],
-      ['guests', room.guestAccess ?? 'forbidden'],
-      ['encryption', room.encryption ?? '-'],
-      ['federated', room.isFederated ? 'yes' : 'no'],
-      ['replaced by', room.replacement ?? '-'],
-      ['members', `${counts(room.members)}; ${room.localMembers} of ours are in it`],
-      ['events', eventsLine(room)],
-      ['', `${formatBytes(events.bytes)}, ${formatTime(events.oldestTs)} to ${formatTime(events.newestTs)}`],
-      ['missing', `${room.missingEvents} events that others refer to`],
-      ['snapshots', `${snapshots.snapshots}, ${formatBytes(snapshots.bytes)}`],
-      ['state', counts(room.stateTypes)],
-    ]
-    for (const [name, value] of lines) this.log(`${name.padEnd(14)}${value}`)
+    for (const [name, value] of [...settingsOf(room), ...amountsOf(room)]) {
+      this.log(`${name.padEnd(14)}${value}`)
+    }
     const rows = room.ends.map((end) => [
       end.eventId,
       end.type,
@@ -67,6 +45,38 @@ export default class RoomsShow extends BaseCommand {
     if (rows.length > 0) this.log(`\n${formatTable(['end', 'type', 'sender', 'depth', 'time'], rows)}`)
     if (room.extremities > rows.length) this.note(`${room.extremities - rows.length} more ends`)
   }
+}
+
+function settingsOf(room: Room): [string, string][] {
+  return [
+    ['room', room.roomId],
+    ['name', room.name ?? '-'],
+    ['topic', room.topic?.split('\n')[0] ?? '-'],
+    ['alias', room.canonicalAlias ?? '-'],
+    ['our aliases', listed(room.aliases)],
+    ['version', room.version],
+    ['kind', room.roomType ?? '-'],
+    ['creator', room.creator],
+    ['directory', room.isPublic ? 'listed' : 'not listed'],
+    ['joining', room.joinRule ?? 'invite'],
+    ['history', room.historyVisibility ?? 'shared'],
+    ['guests', room.guestAccess ?? 'forbidden'],
+    ['encryption', room.encryption ?? '-'],
+    ['federated', room.isFederated ? 'yes' : 'no'],
+    ['replaced by', room.replacement ?? '-'],
+  ]
+}
+
+function amountsOf(room: Room): [string, string][] {
+  const { eventCounts: events, snapshots } = room
+  return [
+    ['members', `${counts(room.members)}; ${room.localMembers} of ours are in it`],
+    ['events', eventsLine(room)],
+    ['', `${formatBytes(events.bytes)}, ${formatTime(events.oldestTs)} to ${formatTime(events.newestTs)}`],
+    ['missing', `${room.missingEvents} events that others refer to`],
+    ['snapshots', `${snapshots.snapshots}, ${formatBytes(snapshots.bytes)}`],
+    ['state', counts(room.stateTypes)],
+  ]
 }
 
 function eventsLine({ eventCounts: events }: Room): string {

@@ -116,34 +116,27 @@ export class RoomListingStore {
   async countEvents(q: Query, roomNid: number): Promise<RoomEventCounts> {
     const row = await q.first<{
       total: number
-      outliers: number | null
-      backfilled: number | null
-      rejected: number | null
-      soft_failed: number | null
-      bytes: number | null
+      outliers: number
+      backfilled: number
+      rejected: number
+      soft_failed: number
+      bytes: number
       oldest: number | null
       newest: number | null
     }>(
       `SELECT COUNT(*) AS total,
-         CAST(SUM(CASE WHEN stream_ordering IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS outliers,
-         CAST(SUM(CASE WHEN stream_ordering < 0 THEN 1 ELSE 0 END) AS BIGINT) AS backfilled,
-         CAST(SUM(CASE WHEN rejected IS NULL THEN 0 ELSE 1 END) AS BIGINT) AS rejected,
-         CAST(SUM(soft_failed) AS BIGINT) AS soft_failed,
-         CAST(SUM(OCTET_LENGTH(json)) AS BIGINT) AS bytes,
+         COUNT(CASE WHEN stream_ordering IS NULL THEN 1 END) AS outliers,
+         COUNT(CASE WHEN stream_ordering < 0 THEN 1 END) AS backfilled,
+         COUNT(rejected) AS rejected,
+         COUNT(CASE WHEN soft_failed = 1 THEN 1 END) AS soft_failed,
+         CAST(COALESCE(SUM(OCTET_LENGTH(json)), 0) AS BIGINT) AS bytes,
          MIN(received_ts) AS oldest, MAX(received_ts) AS newest
        FROM events WHERE room_nid = ?`,
       [roomNid],
     )
-    return {
-      total: row?.total ?? 0,
-      outliers: row?.outliers ?? 0,
-      backfilled: row?.backfilled ?? 0,
-      rejected: row?.rejected ?? 0,
-      softFailed: row?.soft_failed ?? 0,
-      bytes: row?.bytes ?? 0,
-      oldestTs: row?.oldest ?? undefined,
-      newestTs: row?.newest ?? undefined,
-    }
+    if (row === undefined) throw new Error('A count gave no row')
+    const { soft_failed: softFailed, oldest, newest, ...counts } = row
+    return { ...counts, softFailed, oldestTs: oldest ?? undefined, newestTs: newest ?? undefined }
   }
 
   /** How many snapshots of its state are kept, and the room they take. By unique index prefix. */
