@@ -23,15 +23,15 @@ export async function runCommand(command: CommandClass, ...argv: string[]): Prom
   return { stdout, stderr, exitCode: error === undefined ? 0 : (oclif?.exit ?? 1) }
 }
 
-/** Runs `mxhs` as a process of its own, as it is installed; `input` goes to its standard input. */
+/** Runs `mxhs` as a process of its own, as it is installed; `input` goes to its standard input, `env` to its environment. */
 export function runProgram(
   argv: readonly string[],
-  options: { input?: string } = {},
+  options: { input?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [builtProgram(), ...argv], {
     stdio: ['pipe', 'pipe', 'pipe'],
     // Neither the runner's colours nor its marks that npm started it.
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...options.env },
   })
   let stdout = ''
   let stderr = ''
