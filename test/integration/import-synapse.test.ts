@@ -246,6 +246,56 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
   // What is read and written otherwise is the same on both.
   if (kind === 'postgres') return
 
+  it('finds the state before events, also where the source writes it as a whole', async () => {
+    const room = rooms.find(({ rules }) => rules.version === '11')!
+    const topic = (name: string): Event =>
+      room.build({ type: 'm.room.topic', stateKey: '', content: { topic: name } })
+    const whole = room.take(topic('Whole'))
+    await source.addEvent(whole, { isWholeState: true })
+    // Two at once, and one that follows both.
+    const [left, right] = [topic('Left'), topic('Right')]
+    await source.addEvent(left)
+    await source.addEvent(right)
+    room.take(right)
+    const last = room.take(topic('Last'))
+    await source.addEvent(last, { isWholeState: true })
+    await source.settle(room.roomId)
+    await succeed()
+    await using server = await start()
+    const alice = session(server, ALICE, 'syt_alice', 'PHONE')
+    const replaced = async ({ eventId }: Event): Promise<unknown> => {
+      const event = await alice.must('GET', path`/_matrix/client/v3/rooms/${room.roomId}/event/${eventId}`)
+      return dig(event, 'unsigned', 'prev_content', 'topic')
+    }
+    expect(await replaced(whole)).to.equal('Version 11')
+    expect(await replaced(last)).to.equal('Right')
+  })
+
+  it('keeps what was forgotten or is not let in', async () => {
+    const [room] = rooms as [LinearRoom]
+    const leave = room.add({
+      type: 'm.room.member',
+      sender: 'alice',
+      stateKey: ALICE,
+      content: { membership: 'leave' },
+    })
+    await source.addEvent(leave)
+    await source.settle(room.roomId)
+    await succeed('--while-running')
+    await source.run('UPDATE room_memberships SET forgotten = 1 WHERE event_id = ?', [leave.eventId])
+    await source.run('UPDATE rooms SET is_public = 1 WHERE room_id = ?', [room.roomId])
+    await succeed()
+    const db = await openDatabase(database.config, quietContext())
+    try {
+      const members = await db.reader.all('SELECT user_id FROM room_members WHERE forgotten = 1')
+      expect(members).to.deep.equal([{ user_id: ALICE }])
+      const published = await db.reader.all('SELECT room_id FROM rooms WHERE is_public = 1')
+      expect(published).to.deep.equal([{ room_id: room.roomId }])
+    } finally {
+      await db.close()
+    }
+  })
+
   it('takes keys, messages for devices, tags and push rules along', async () => {
     const of = { user_id: ALICE, device_id: 'PHONE' }
     const key = { ...of, algorithm: 'signed_curve25519', ts_added_ms: 1 }

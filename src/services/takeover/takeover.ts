@@ -1,11 +1,13 @@
 import type { StreamPositionsStore } from '../../storage/stores/stream-starts.js'
 import type { TakeoverRecord } from '../../storage/stores/takeover.js'
+import { TakeoverCleaner } from '../../storage/stores/takeover-cleaner.js'
 import { newestPosition } from '../../storage/synapse/rooms.js'
 import type { SynapseSource } from '../../storage/synapse/source.js'
 import { readStreamEnds } from '../../storage/synapse/streams.js'
 import type { Clock } from '../../util/clock.js'
 import { MissingNids } from './missing-nids.js'
 import { RoomCopying, type RoomCopyingParts, type RoomsReport } from './room-copying.js'
+import { refreshRooms } from './room-flags.js'
 import { copySmallTables, type TableReport } from './small-tables.js'
 import { checkSchema } from './inspection.js'
 import { SourceReferences } from './source-events.js'
@@ -87,12 +89,14 @@ export class Takeover {
     const ends = await readStreamEnds(source)
     await db.write('takeover_streams', (tx) => streamStarts.raise(tx, ends))
     await db.write('takeover_derived', (tx) => streamStarts.beginDerived(tx))
+    await refreshRooms({ db, source })
     const verification = await new TakeoverVerification(this.#parts, source).run()
     const agrees = verification.differences.length === 0
     if (agrees) {
-      await db.write('takeover_finished', (tx) =>
-        takeover.put(tx, { ...record, stage: 'finished', finishedTs: clock.now() }),
-      )
+      await db.write('takeover_finished', async (tx) => {
+        await takeover.put(tx, { ...record, stage: 'finished', finishedTs: clock.now() })
+        await new TakeoverCleaner().emptyTables(tx, ['takeover_rooms', 'takeover_state_groups'])
+      })
     }
     return { outcome: agrees ? 'finished' : 'differs', rooms, tables, verification }
   }

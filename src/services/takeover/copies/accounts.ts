@@ -20,7 +20,7 @@ export const ACCOUNT_COPIES: readonly TableCopy[] = [
         'deactivated',
         'shadow_banned',
       ],
-      optional: ['locked', 'suspended'],
+      optional: ['locked', 'suspended', 'approved'],
       extra: {
         erased: 'CASE WHEN EXISTS (SELECT 1 FROM erased_users x WHERE x.user_id = t.name) THEN 1 ELSE 0 END',
       },
@@ -52,7 +52,8 @@ export const ACCOUNT_COPIES: readonly TableCopy[] = [
       is_guest: flag(row['is_guest']),
       is_deactivated: flag(row['deactivated']),
       is_erased: flag(row['erased']),
-      is_locked: flag(row['locked']),
+      // Whoever has not been let in yet stays outside.
+      is_locked: isTrue(row['locked']) || row['approved'] === 0 ? 1 : 0,
       is_suspended: flag(row['suspended']),
       is_shadow_banned: flag(row['shadow_banned']),
       user_type: textOf(row['user_type']) ?? null,

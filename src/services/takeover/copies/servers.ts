@@ -3,7 +3,42 @@ import { ofLocalUsers, type TableCopy } from '../table-copy.js'
 
 /** What is known of other servers, and what they have yet to be told. */
 export function serverCopies(serverName: string): readonly TableCopy[] {
-  return [...destinations(), ...deviceLists(serverName), ...keys()]
+  return [...destinations(), ...deviceLists(serverName), ...keys(), RECEIVED_EVENTS]
+}
+
+/** Events that have been taken from other servers, checked, and not worked off yet: nobody sends them again. */
+const RECEIVED_EVENTS: TableCopy = {
+  what: 'events of other servers that have yet to be judged',
+  from: {
+    table: 'federation_inbound_events_staging',
+    columns: ['origin', 'room_id', 'event_id', 'received_ts', 'event_json'],
+    key: ['received_ts', 'event_id', 'origin'],
+  },
+  into: 'federation_inbox',
+  options: {
+    columns: {
+      room_nid: 'integer',
+      event_id: 'text',
+      origin: 'text',
+      received_ts: 'integer',
+      place: 'integer',
+      json: 'text',
+    },
+    conflict: 'ignore',
+  },
+  toRow: (row, { roomNid }) => {
+    const nid = roomNid(textOf(row['room_id']) ?? '')
+    const json = textOf(row['event_json'])
+    if (nid === undefined || json === undefined) return undefined
+    return {
+      room_nid: nid,
+      event_id: textOf(row['event_id']) ?? '',
+      origin: textOf(row['origin']) ?? '',
+      received_ts: numberOf(row['received_ts']) ?? 0,
+      place: 0,
+      json,
+    }
+  },
 }
 
 function destinations(): TableCopy[] {
