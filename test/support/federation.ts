@@ -72,9 +72,7 @@ export class TestFederation implements AsyncDisposable {
   /** Starts another real server. */
   async add(name: string): Promise<TestHomeserver> {
     const { config, configOf, ...overrides } = this.#options
-    const { certificate, privateKey } = this.authority.issue([name])
-    const certificatePath = this.#write(`${name}.crt`, certificate)
-    const privateKeyPath = this.#write(`${name}.key`, privateKey)
+    const { certificatePath, privateKeyPath } = this.issueCertificate(name)
     const server = await startHomeserver({
       ...overrides,
       dns: this.network.dnsOf(name),
@@ -93,6 +91,16 @@ export class TestFederation implements AsyncDisposable {
     this.#servers.set(name, server)
     this.network.add(name, () => federationPortOf(server))
     return server
+  }
+
+  /** Puts a new certificate where the server finds it when it is told to read it. */
+  issueCertificate(name: string): { certificate: string; certificatePath: string; privateKeyPath: string } {
+    const { certificate, privateKey } = this.authority.issue([name])
+    return {
+      certificate,
+      certificatePath: this.#write(`${name}.crt`, certificate),
+      privateKeyPath: this.#write(`${name}.key`, privateKey),
+    }
   }
 
   /** Starts a server that does what the test says. */
