@@ -102,7 +102,8 @@ export class EmailValidations {
     limiter.consume(`email:${address}`)
     const wanted = { purpose, medium: 'email', address, clientSecret: request.clientSecret }
     const known = await store.find(db.reader, wanted)
-    if (known !== undefined && known.sendAttempt >= request.sendAttempt) return known.sessionId
+    const isRepeated = (known?.sendAttempt ?? -Infinity) >= request.sendAttempt
+    if (known && isRepeated) return known.sessionId
     const owner = await threepids.findOwner(db.reader, 'email', address)
     if ((purpose === 'reset') !== (owner !== undefined)) {
       if (!options.hidesAccounts) throw purpose === 'reset' ? notFound() : inUse()
