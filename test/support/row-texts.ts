@@ -6,9 +6,11 @@ export function rowOf(fields: readonly (string | null)[]): Buffer {
   return Buffer.from(`${fields.map(fieldOf).join('\u0002')}\n`)
 }
 
+const SPECIAL = ['\u0001', '\u0002', '\n', '\r'] as const
+
 function fieldOf(field: string | null): string {
   if (field === null) return '\u0003'
-  const isQuoted = /[\u0001\u0002\n\r]/.test(field) || field === '\u0003'
+  const isQuoted = SPECIAL.some((special) => field.includes(special)) || field === '\u0003'
   return isQuoted ? `\u0001${field.replaceAll('\u0001', '\u0001\u0001')}\u0001` : field
 }
 

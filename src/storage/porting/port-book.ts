@@ -34,26 +34,28 @@ const TABLES = [
   `CREATE TABLE port_indexes (name TEXT PRIMARY KEY, table_name TEXT NOT NULL, create_sql TEXT NOT NULL)`,
 ]
 
+/** How far a database has been filled by porting; undefined when it has not, or belongs to a server by now. */
+export async function findPortState(
+  side: Pick<PortTarget, 'engine' | 'all'>,
+): Promise<PortState | undefined> {
+  const sql =
+    side.engine === 'sqlite'
+      ? "SELECT COUNT(*) AS found FROM sqlite_schema WHERE name = 'port_state'"
+      : "SELECT COUNT(to_regclass('port_state')) AS found"
+  const [table] = await side.all<{ found: number }>(sql)
+  if (table?.found !== 1) return undefined
+  const [row] = await side.all<{ source: string; complete: number }>(
+    'SELECT source, complete FROM port_state',
+  )
+  return row && { source: row.source, complete: row.complete === 1 }
+}
+
 /** What the target remembers of its being filled, so that it can be interrupted at any point. */
 export class PortBook {
   readonly #target: PortTarget
 
   constructor(target: PortTarget) {
     this.#target = target
-  }
-
-  /** Undefined for a database that porting has not begun to fill. */
-  async state(): Promise<PortState | undefined> {
-    const sql =
-      this.#target.engine === 'sqlite'
-        ? "SELECT name FROM sqlite_schema WHERE name = 'port_state'"
-        : "SELECT to_regclass('port_state')::text AS name"
-    const [found] = await this.#target.all<{ name: string | null }>(sql)
-    if (found?.name == null) return undefined
-    const [row] = await this.#target.all<{ source: string; complete: number }>(
-      'SELECT source, complete FROM port_state',
-    )
-    return row && { source: row.source, complete: row.complete === 1 }
   }
 
   /** Takes an empty database for porting, and its indexes away until the rows are there. */
@@ -91,11 +93,7 @@ export class PortBook {
     await this.saveAll(tx, [name], progress)
   }
 
-  async saveAll(
-    tx: Tx,
-    names: readonly string[],
-    { position = undefined, copied }: TableProgress,
-  ): Promise<void> {
+  async saveAll(tx: Tx, names: readonly string[], { position, copied }: TableProgress): Promise<void> {
     const rows = names.map((name) => ({
       name,
       position: position === undefined ? null : stringifyKey(position),

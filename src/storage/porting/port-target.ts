@@ -7,7 +7,7 @@ import { migrate } from '../migrator.js'
 import { openDatabase, type DatabaseConfig } from '../open-database.js'
 import type { DatabaseContext } from '../sql-database.js'
 import { quoteName } from '../sql-text.js'
-import { PortBook } from './port-book.js'
+import { PortBook, findPortState } from './port-book.js'
 import { PortRefusal } from './port-refusal.js'
 import type { PortSide, PortTarget } from './port-side.js'
 import { PostgresSide } from './postgres-side.js'
@@ -56,7 +56,7 @@ export async function inspectTarget(
         'The target has the schema of another version than the source: begin with a new, empty database',
       )
     }
-    if (await isBegun(side)) return 'begun'
+    if ((await findPortState(side)) !== undefined) return 'begun'
     const others = await differsFromNew(side, tables, context)
     if (others.length === 0) return 'empty'
     throw new PortRefusal(
@@ -106,16 +106,6 @@ async function prepare(target: PortTarget, state: TargetState, source: string): 
     for (const { name } of tables) await tx.execute(`DELETE FROM ${quoteName(name)}`)
     await book.begin(tx, source, indexes)
   })
-}
-
-/** Cheaper than a book, which needs a target. */
-async function isBegun(side: PortSide): Promise<boolean> {
-  const sql =
-    side.engine === 'sqlite'
-      ? "SELECT name FROM sqlite_schema WHERE name = 'port_state'"
-      : "SELECT to_regclass('port_state')::text AS name"
-  const [row] = await side.all<{ name: string | null }>(sql)
-  return row?.name != null
 }
 
 /** The tables that hold anything else than those of a database that has just been made. */

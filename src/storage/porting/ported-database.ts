@@ -1,4 +1,5 @@
 import type { Database } from '../database.js'
+import { findPortState } from './port-book.js'
 
 /** A database that is being filled by porting and does not hold everything yet. */
 export class UnfinishedPortError extends Error {
@@ -10,16 +11,10 @@ export class UnfinishedPortError extends Error {
  * One that is complete is the server's from here on, and no porting may write to it any more.
  */
 export async function takeOverPorted(db: Database): Promise<void> {
-  const sql =
-    db.dialect.name === 'sqlite'
-      ? "SELECT name FROM sqlite_schema WHERE name = 'port_state'"
-      : "SELECT CAST(to_regclass('port_state') AS text) AS name"
-  const found = await db.reader.first<{ name: string | null }>(sql)
-  if (found?.name == null) return
-  const state = await db.reader.first<{ source: string; complete: number }>(
-    'SELECT source, complete FROM port_state',
-  )
-  if (state !== undefined && state.complete === 0) {
+  const { reader, dialect } = db
+  const state = await findPortState({ engine: dialect.name, all: (sql) => reader.all(sql) })
+  if (state === undefined) return
+  if (!state.complete) {
     throw new UnfinishedPortError(
       `The database is being filled from ${state.source} and is not complete: run mxhs port-db once more, with no ` +
         'server running',

@@ -75,10 +75,10 @@ export class PostgresSide implements PortSide {
   }
 
   async migrations(): Promise<readonly string[] | undefined> {
-    const [found] = await this.all<{ found: string | null }>(
-      "SELECT to_regclass('schema_migrations')::text AS found",
+    const [table] = await this.all<{ found: number }>(
+      "SELECT COUNT(to_regclass('schema_migrations')) AS found",
     )
-    if (found?.found == null) return undefined
+    if (table?.found !== 1) return undefined
     const rows = await this.all<{ name: string }>('SELECT name FROM schema_migrations ORDER BY id')
     return rows.map(({ name }) => name)
   }

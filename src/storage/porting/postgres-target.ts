@@ -1,5 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import type { Client } from 'pg'
+import type * as copyStreams from 'pg-copy-streams'
 import { postgresDialect } from '../dialect-postgres.js'
 import { PostgresConnection, PostgresStatements } from '../postgres-connection.js'
 import { quoteName } from '../sql-text.js'
@@ -18,7 +19,7 @@ const SESSION = [
 
 const KEY_TYPES: Readonly<Record<PortedType, string>> = { text: 'text', integer: 'bigint', bytes: 'bytea' }
 
-type CopyFrom = typeof import('pg-copy-streams').from
+type CopyFrom = typeof copyStreams.from
 
 /** A PostgreSQL database that is filled. */
 export class PostgresTarget extends PostgresSide implements PortTarget {

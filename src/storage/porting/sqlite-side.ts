@@ -2,7 +2,6 @@ import { isUtf8 } from 'node:buffer'
 import { stat, readFile } from 'node:fs/promises'
 import type { Database as Driver } from 'sqlite3'
 import type { Row, SqlValue } from '../database.js'
-import { quoteName } from '../sql-text.js'
 import { SqliteConnection } from '../sqlite-connection.js'
 import {
   BATCH_BYTES,
@@ -24,7 +23,6 @@ import {
   fieldsOf,
   hasOneText,
   keyOf,
-  type RowKey,
 } from './row-text.js'
 import { rowSql, type RowSql } from './sqlite-row-sql.js'
 import {
@@ -149,7 +147,7 @@ export class SqliteSide implements PortSide {
     { sql, params, options }: { sql: RowSql; params: readonly SqlValue[]; options: ReadOptions },
   ): Promise<RowBatch | undefined> {
     const [plain] = await this.run<PlainRows>(sql.plain, params)
-    if (plain?.data == null) return undefined
+    if (plain === undefined || plain.data === null) return undefined
     if (isPlain(plain, table)) {
       return { data: plain.data, rows: plain.rows, last: keyOf(lastRow(plain.data), table) }
     }
@@ -273,7 +271,7 @@ export function closeDriver(driver: Driver): Promise<void> {
 function isPlain({ data, rows, misfits, nulls }: PlainRows, table: TableShape): boolean {
   if (data === null || misfits !== 0 || !isUtf8(data)) return false
   const counts = new Uint32Array(256)
-  for (let index = 0; index < data.length; index++) counts[data[index]!]!++
+  for (let left = data.length; left > 0; left--) counts[data[left - 1]!]!++
   return (
     counts[0] === 0 &&
     counts[CARRIAGE_RETURN] === 0 &&

@@ -201,9 +201,11 @@ describe('mxhs port-db', function () {
   }
 
   function configuration(controlSocket?: string): string {
-    const socket = controlSocket === undefined ? 'false' : controlSocket
     const database = `database: {name: sqlite3, args: {database: ${pathOf(source.config)}}}`
-    return scratch.write('homeserver.yaml', `server_name: a.org\ncontrol_socket: ${socket}\n${database}\n`)
+    return scratch.write(
+      'homeserver.yaml',
+      `server_name: a.org\ncontrol_socket: ${controlSocket ?? 'false'}\n${database}\n`,
+    )
   }
 
   function postgresFile(name?: string): string {

@@ -1,5 +1,4 @@
 import { expect } from 'chai'
-import { openDatabase, type DatabaseConfig } from '../../../../src/storage/open-database.js'
 import { PortPass, type PassResult } from '../../../../src/storage/porting/port-pass.js'
 import type { PortTarget } from '../../../../src/storage/porting/port-side.js'
 import { inspectTarget, openSource, openTarget } from '../../../../src/storage/porting/port-target.js'
