@@ -13,6 +13,8 @@ import type { ProgressSink } from '../util/progress-sink.js'
 import { createEventStores } from './wire-events.js'
 import { openStorage } from './wire-storage.js'
 
+const BATCH_SIZE = 1_000
+
 export type { MediaFilesReport, SourceReport, TakeoverReport }
 
 export interface TakenOver extends TakeoverReport {
@@ -24,6 +26,8 @@ export interface TakeoverOptions {
   readonly from: Pick<HomeserverConfig, 'database' | 'server' | 'media'>
   readonly to: HomeserverConfig
   readonly progress: ProgressSink
+  /** Events of one commit; a thousand by default. */
+  readonly batchSize?: number
 }
 
 /** Looks a Synapse's database over: what would come over, and what not. Nothing is written anywhere. */
@@ -53,6 +57,7 @@ export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean
       serverName: to.server.serverName,
       clock: systemClock,
       progress,
+      batchSize: options.batchSize ?? BATCH_SIZE,
     })
     await takeover.check()
     return await withSource(from, async (source) => {

@@ -3,9 +3,12 @@ import ImportSynapse from '../../commands/import/synapse.js'
 import type { Event } from '../../src/protocol/event.js'
 import { createSigner, parseSigningKeys } from '../../src/protocol/signing-keys.js'
 import type { ServerName } from '../../src/protocol/ids.js'
+import { loadConfig } from '../../src/config/load.js'
+import { takeOverSynapse } from '../../src/server/wire-takeover.js'
 import { decodeReach } from '../../src/storage/auth-reach.js'
 import { openDatabase } from '../../src/storage/open-database.js'
 import { isJsonObject, type JsonObject } from '../../src/util/json.js'
+import { noProgress } from '../../src/util/progress-sink.js'
 import { expectCommandJson } from '../support/command-schemas.js'
 import { runCommand, type CommandResult } from '../support/commands.js'
 import {
@@ -199,28 +202,6 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
     }
   })
 
-  it('covers auth chains, so that nothing has to be walked', async () => {
-    await succeed()
-    const db = await openDatabase(database.config, quietContext())
-    try {
-      const rows = await db.reader.all<{ event_id: string; chain_nid: number; seq: number; reach: Buffer }>(
-        'SELECT e.event_id, a.chain_nid, a.seq, a.reach FROM auth_chains a JOIN events e ON e.event_nid = a.event_nid',
-      )
-      for (const room of rooms) {
-        for (const event of room.events.filter((one) => one.isState())) {
-          const own = rows.find((row) => row.event_id === event.eventId)!
-          const reach = decodeReach(own.reach)
-          const covered = rows.filter((row) => (reach.get(row.chain_nid) ?? 0) >= row.seq)
-          expect(covered.map((row) => row.event_id)).to.have.members(
-            room.authChain([event]).map(({ eventId }) => eventId),
-          )
-        }
-      }
-    } finally {
-      await db.close()
-    }
-  })
-
   it('copies what has come since, whatever it is', async () => {
     await succeed('--while-running')
     const [first, second] = rooms as [LinearRoom, LinearRoom]
@@ -245,6 +226,61 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
 
   // What is read and written otherwise is the same on both.
   if (kind === 'postgres') return
+
+  it('covers auth chains, so that nothing has to be walked', async () => {
+    await succeed()
+    const db = await openDatabase(database.config, quietContext())
+    try {
+      const rows = await db.reader.all<{ event_id: string; chain_nid: number; seq: number; reach: Buffer }>(
+        'SELECT e.event_id, a.chain_nid, a.seq, a.reach FROM auth_chains a JOIN events e ON e.event_nid = a.event_nid',
+      )
+      for (const room of rooms) {
+        for (const event of room.events.filter((one) => one.isState())) {
+          const own = rows.find((row) => row.event_id === event.eventId)!
+          const reach = decodeReach(own.reach)
+          const covered = rows.filter((row) => (reach.get(row.chain_nid) ?? 0) >= row.seq)
+          expect(covered.map((row) => row.event_id)).to.have.members(
+            room.authChain([event]).map(({ eventId }) => eventId),
+          )
+        }
+      }
+    } finally {
+      await db.close()
+    }
+  })
+
+  it('goes on where it was interrupted', async () => {
+    const [from = '', to = ''] = configs()
+    const places = { from: (await loadConfig([from])).config, to: (await loadConfig([from, to])).config }
+    let interruptions = 0
+    for (let left = 1; ; left += 3) {
+      let batches = left
+      const progress = {
+        ...noProgress,
+        advance: () => {
+          if (batches-- === 0) throw new Error('Interrupted')
+        },
+      }
+      const report = await takeOverSynapse({ ...places, progress, batchSize: 5 }, true).catch(
+        (error: unknown) => error as Error,
+      )
+      if (report instanceof Error) {
+        expect(report.message).to.equal('Interrupted')
+        interruptions += 1
+        continue
+      }
+      expect(report.verification?.differences).to.deep.equal([])
+      expect(report.outcome).to.equal('finished')
+      break
+    }
+    expect(interruptions).to.be.greaterThan(2)
+    await using server = await start()
+    const alice = session(server, ALICE, 'syt_alice', 'PHONE')
+    for (const room of rooms) {
+      const { chunk } = await alice.messages(room.roomId, { dir: 'b', limit: 100 })
+      expect(chunk).to.have.length(room.events.length)
+    }
+  })
 
   it('finds the state before events, also where the source writes it as a whole', async () => {
     const room = rooms.find(({ rules }) => rules.version === '11')!

@@ -26,6 +26,8 @@ export interface RoomCopierParts extends RoomStatesParts, AuthChainsParts {
   /** Told of events that are left out, and why. */
   readonly onUnreadable: (eventId: string, reason: string) => void
   readonly onCopied: (events: number) => void
+  /** Events of one commit. */
+  readonly batchSize: number
 }
 
 /** An event of the source, read. */
@@ -34,8 +36,6 @@ export interface ReadEvent {
   readonly event: Event
   readonly eventNid: number
 }
-
-const BATCH = 1_000
 
 /**
  * Copies the events of one room with their states, their places in the auth chains and the gaps between them, some at a
@@ -68,17 +68,17 @@ export class RoomCopier {
   /** Copies what has not been copied yet. */
   async copy(): Promise<void> {
     if (this.#progress.newest > 0 || this.#progress.oldest < 0) await this.#resume()
-    const { source } = this.#parts
+    const { source, batchSize } = this.#parts
     const { roomId } = this.#room
     for (;;) {
-      const events = await readNewerEvents(source, { roomId, after: this.#progress.newest }, BATCH)
+      const events = await readNewerEvents(source, { roomId, after: this.#progress.newest }, batchSize)
       if (events.length > 0) await this.#take(events)
-      if (events.length < BATCH) break
+      if (events.length < batchSize) break
     }
     for (;;) {
-      const events = await readOlderEvents(source, { roomId, before: this.#progress.oldest }, BATCH)
+      const events = await readOlderEvents(source, { roomId, before: this.#progress.oldest }, batchSize)
       if (events.length > 0) await this.#take(events)
-      if (events.length < BATCH) break
+      if (events.length < batchSize) break
     }
     const rest = await this.#chains.placeRest()
     if (rest.size === 0) return
