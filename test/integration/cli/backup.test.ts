@@ -87,7 +87,7 @@ async function expectRestored(
   expect((await bobThere!.request('GET', path)).text).to.equal('the content of a file')
 
   const eventId = await aliceThere!.sendText(roomId, 'after')
-  const next = await bobThere!.sync({ since: String(synced['next_batch']) })
+  const next = await bobThere!.sync({ since: synced['next_batch'] as string })
   expect(
     eventsAt(next, 'rooms', 'join', roomId, 'timeline', 'events').map((event) => event['event_id']),
   ).to.deep.equal([eventId])

@@ -8,6 +8,7 @@ import KeysVerify from '../../../commands/keys/verify.js'
 import Reload from '../../../commands/reload.js'
 import { loadConfig } from '../../../src/config/load.js'
 import type { Homeserver } from '../../../src/server/homeserver.js'
+import type { JsonObject } from '../../../src/util/json.js'
 import { openDatabase } from '../../../src/storage/open-database.js'
 import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
@@ -96,7 +97,7 @@ describe('mxhs keys rotate', function () {
       const row = await db.reader.first<{ json: string }>('SELECT json FROM events WHERE event_id = ?', [
         eventId,
       ])
-      return Object.keys(dig(JSON.parse(row?.json ?? '{}'), 'signatures', 'rotate.test') as object)
+      return Object.keys(dig(JSON.parse(row?.json ?? '{}') as JsonObject, 'signatures', 'rotate.test') as object)
     } finally {
       await db.close()
     }
@@ -172,7 +173,9 @@ describe('mxhs keys rotate', function () {
     // The server has not been told.
     scratch.write('signing.key', `ed25519 a_third ${SEED}\n`)
     const after = await runCommand(KeysVerify, '-c', config, '--no-notaries')
-    expect(after.stdout).to.contain(`wrong  ${name}  ed25519:a_third, which the server signs with, is not seen\n`)
+    expect(after.stdout).to.contain(
+      `wrong  ${name}  ed25519:a_third, which the server signs with, is not seen\n`,
+    )
   })
 
   async function freePort(): Promise<number> {

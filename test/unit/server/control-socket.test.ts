@@ -116,8 +116,8 @@ describe('ControlSocket', () => {
     const socket = await open()
     const caller = await client()
     expect(await failure(caller.call('echo'))).to.include({ code: 'starting' })
-    const begun = createDeferred<void>()
-    const work = createDeferred<void>()
+    const begun = createDeferred()
+    const work = createDeferred()
     socket.serve({
       work: async () => {
         begun.resolve()

@@ -17,7 +17,7 @@ const PIECE = 64 * 1024
 async function through(stream: Transform, bytes: Buffer, chunk = 10_000): Promise<Buffer> {
   const chunks: Buffer[] = []
   for (let start = 0; start < bytes.length; start += chunk) chunks.push(bytes.subarray(start, start + chunk))
-  return buffer(Readable.from(chunks).compose(stream))
+  return buffer(Readable.from(chunks).pipe(stream))
 }
 
 async function seal(bytes: Buffer, ...keys: BackupKeyPair[]): Promise<Buffer> {
