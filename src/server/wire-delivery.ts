@@ -11,6 +11,8 @@ import { NotifiedEvents } from '../services/delivery/notified-events.js'
 import { PusherPool } from '../services/delivery/pusher-pool.js'
 import { Pushers } from '../services/delivery/pushers.js'
 import { RoomNames } from '../services/delivery/room-names.js'
+import { RoomPushFacts } from '../services/delivery/room-push-facts.js'
+import { SenderNames } from '../services/delivery/sender-names.js'
 import { UnsubscribeLinks } from '../services/delivery/unsubscribe-links.js'
 import { UserPushes } from '../services/delivery/user-pushes.js'
 import type { ClientEvents } from '../services/events/client-events.js'
@@ -95,6 +97,7 @@ export function createDeliveryServices(
   const notified = new NotifiedEvents({
     ...all,
     db: parts.storage.db,
+    roomFacts: new RoomPushFacts({ ...all, db: parts.storage.db }),
     pushRules: parts.pushRules,
     ignored: parts.ignored,
     hiddenInviters: parts.hiddenInviters,
@@ -144,9 +147,8 @@ function createPusherPool(
     badges: new Badges({ ...parts, db, members: stores.members, countsRooms: config.push.countsRooms }),
     deliveries: {
       http: new HttpPusher({
-        db,
         roomNames,
-        members: stores.members,
+        senderNames: new SenderNames({ db, members: stores.members }),
         gateway: new PushGatewayClient(parts.http.toStrangers),
         includesContent: config.push.includeContent,
       }),

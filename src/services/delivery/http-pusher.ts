@@ -1,16 +1,14 @@
 import type { PushGatewayClient } from '../../net/clients/push-gateway-client.js'
-import type { Database } from '../../storage/database.js'
 import type { PusherRecord } from '../../storage/stores/pushers.js'
-import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { UserNotification } from './notified-events.js'
 import type { PusherDelivery, PusherNews, PusherOutcome } from './pusher-delivery.js'
 import type { RoomNames } from './room-names.js'
+import type { SenderNames } from './sender-names.js'
 
 export interface HttpPusherDependencies {
-  readonly db: Database
   readonly gateway: Pick<PushGatewayClient, 'notify'>
-  readonly members: Pick<RoomMembersStore, 'get'>
+  readonly senderNames: Pick<SenderNames, 'get'>
   readonly roomNames: Pick<RoomNames, 'get'>
   /** `push.include_content`. */
   readonly includesContent: boolean
@@ -71,14 +69,14 @@ export class HttpPusher implements PusherDelivery {
     if (pusher.data['format'] === 'event_id_only') {
       return { ...common, devices: [deviceOf(pusher, {})] }
     }
-    const sender = await this.#deps.members.get(this.#deps.db.reader, room.roomNid, event.sender)
+    const senderName = await this.#deps.senderNames.get(room.roomNid, event.sender)
     const { name, alias } = await this.#deps.roomNames.get(pusher.userId, room.roomNid)
     return {
       ...common,
       id: event.eventId,
       type: event.type,
       sender: event.sender,
-      ...(sender?.displayName !== undefined && { sender_display_name: sender.displayName }),
+      ...(senderName !== undefined && { sender_display_name: senderName }),
       ...(name !== undefined && { room_name: name }),
       ...(alias !== undefined && { room_alias: alias }),
       ...(event.type === 'm.room.member' &&

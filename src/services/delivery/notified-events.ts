@@ -1,9 +1,7 @@
 import type { Event } from '../../protocol/event.js'
 import type { UserId } from '../../protocol/ids.js'
-import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import type { PushEvaluator, PushOutcome } from '../../protocol/push-evaluator.js'
 import type { Database, Query } from '../../storage/database.js'
-import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventPushActionsStore } from '../../storage/stores/event-push-actions.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { MembershipChangesStore } from '../../storage/stores/membership-changes.js'
@@ -11,12 +9,12 @@ import type { NotificationsStore } from '../../storage/stores/notifications.js'
 import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
-import type { RoomSummariesStore } from '../../storage/stores/room-summaries.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from '../events/quiet-rooms.js'
 import { MAIN_TIMELINE } from '../events/unread-counts.js'
 import type { HiddenInviters } from '../sync/hidden-inviters.js'
 import type { IgnoredUsers } from '../sync/ignored-users.js'
+import { mayNotifyRoom, type RoomPushFacts } from './room-push-facts.js'
 
 /** An event that notifies a user, and how. */
 export interface UserNotification {
@@ -48,8 +46,7 @@ export interface NotifiedEventsDependencies {
   readonly changes: MembershipChangesStore
   readonly members: RoomMembersStore
   readonly rooms: RoomsStore
-  readonly summaries: RoomSummariesStore
-  readonly currentState: CurrentStateStore
+  readonly roomFacts: Pick<RoomPushFacts, 'get'>
   readonly events: EventsStore
   readonly receipts: Pick<ReceiptsStore, 'getReadPositions'>
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged' | 'defaultEvaluator'>
@@ -57,10 +54,6 @@ export interface NotifiedEventsDependencies {
   readonly hiddenInviters: Pick<HiddenInviters, 'of'>
 }
 
-const POWER_KEYS = [
-  ['m.room.create', ''],
-  ['m.room.power_levels', ''],
-] as const
 /** For what notified once, though the rules have changed since. */
 const PLAIN: PushOutcome = { notify: true, highlight: false, actions: ['notify'] }
 const HIGHLIGHT: PushOutcome = {
@@ -196,27 +189,13 @@ export class NotifiedEvents {
   ): Promise<(event: Event, room: RoomRecord) => PushOutcome> {
     const evaluator = given.evaluator ?? this.#deps.pushRules.defaultEvaluator(userId)
     const nids = [...new Set(given.rooms.map(({ roomNid }) => roomNid))]
-    const counts = await this.#deps.summaries.getCounts(q, nids)
-    const entries = nids.length === 0 ? [] : await this.#deps.currentState.getForRooms(q, nids, POWER_KEYS)
-    const state = await this.#deps.events.getByNids(
-      q,
-      entries.map(({ eventNid }) => eventNid),
-    )
+    const facts = await this.#deps.roomFacts.get(nids)
     const names = await this.#deps.notifications.getDisplayNames(q, userId, nids)
-    const stateOf = (roomNid: number, type: string): Event | undefined => {
-      const entry = entries.find((candidate) => candidate.roomNid === roomNid && candidate.type === type)
-      return entry && state.get(entry.eventNid)?.event
-    }
     return (event, room) =>
       evaluator.evaluate(event, {
-        memberCount: counts.get(room.roomNid)?.joined ?? 0,
+        memberCount: facts.get(room.roomNid)?.memberCount ?? 0,
         displayName: names.get(room.roomNid),
-        mayNotify: (key) => {
-          const create = stateOf(room.roomNid, 'm.room.create')
-          if (create === undefined || key !== 'room') return false
-          const levels = parsePowerLevels(room.rules, stateOf(room.roomNid, 'm.room.power_levels'))
-          return userPowerLevel(room.rules, levels, create, event.sender) >= levels.notifications.room
-        },
+        mayNotify: (key) => key === 'room' && mayNotifyRoom(facts.get(room.roomNid), room, event.sender),
       })
   }
 }

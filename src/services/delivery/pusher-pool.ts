@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
@@ -73,6 +74,8 @@ export class PusherPool implements PositionSink {
 
   constructor(deps: PusherPoolDependencies) {
     this.#deps = deps
+    // Every request that is on its way listens.
+    setMaxListeners(0, this.#stopping.signal)
   }
 
   /** Takes up what came since the last stop. */

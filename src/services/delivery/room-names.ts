@@ -3,7 +3,8 @@ import type { Database, Query } from '../../storage/database.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
-import type { RoomSummariesStore } from '../../storage/stores/room-summaries.js'
+import type { MemberCounts, RoomSummariesStore } from '../../storage/stores/room-summaries.js'
+import { BatchedLookup } from '../../util/batched-lookup.js'
 
 export interface RoomNamesDependencies {
   readonly db: Database
@@ -27,31 +28,63 @@ const NAME_KEYS = [
   ['m.room.canonical_alias', ''],
 ] as const
 const MAX_HEROES = 3
+const MAX_BATCH = 200
 
-/** What rooms are called, for people who cannot see them just now. */
+/** What a room calls itself. */
+interface OwnName {
+  readonly name: string | undefined
+  readonly alias: string | undefined
+}
+
+/**
+ * What rooms are called, for people who cannot see them just now. Many are told of the same event at the same time: what
+ * is the same for all of them is read once.
+ */
 export class RoomNames {
   readonly #deps: RoomNamesDependencies
+  readonly #ownNames: BatchedLookup<number, OwnName>
+  readonly #counts: BatchedLookup<number, MemberCounts>
 
   constructor(deps: RoomNamesDependencies) {
     this.#deps = deps
+    this.#ownNames = new BatchedLookup((roomNids) => this.#readOwnNames(roomNids), { maxItems: MAX_BATCH })
+    this.#counts = new BatchedLookup((roomNids) => deps.summaries.getCounts(deps.db.reader, roomNids), {
+      maxItems: MAX_BATCH,
+    })
   }
 
   /** https://spec.matrix.org/latest/client-server-api/#calculating-the-display-name-for-a-room */
   async get(userId: UserId, roomNid: number): Promise<RoomName> {
+    const own = await this.#ownNames.get(roomNid)
+    const name = own?.name ?? own?.alias
+    return {
+      name: name ?? (await this.#nameOfMembers(this.#deps.db.reader, userId, roomNid)),
+      alias: own?.alias,
+      isOwn: name !== undefined,
+    }
+  }
+
+  async #readOwnNames(roomNids: readonly number[]): Promise<Map<number, OwnName>> {
     const q = this.#deps.db.reader
-    const entries = await this.#deps.currentState.getForRooms(q, [roomNid], NAME_KEYS)
+    const entries = await this.#deps.currentState.getForRooms(q, roomNids, NAME_KEYS)
     const events = await this.#deps.events.getByNids(
       q,
       entries.map(({ eventNid }) => eventNid),
     )
-    const text = (type: string, key: string): string | undefined => {
-      const stored = [...events.values()].find(({ event }) => event.type === type)
-      const value = stored?.event.content[key]
+    const text = (roomNid: number, type: string, key: string): string | undefined => {
+      const entry = entries.find((candidate) => candidate.roomNid === roomNid && candidate.type === type)
+      const value = entry && events.get(entry.eventNid)?.event.content[key]
       return typeof value === 'string' && value !== '' ? value : undefined
     }
-    const alias = text('m.room.canonical_alias', 'alias')
-    const own = text('m.room.name', 'name') ?? alias
-    return { name: own ?? (await this.#nameOfMembers(q, userId, roomNid)), alias, isOwn: own !== undefined }
+    return new Map(
+      roomNids.map((roomNid) => [
+        roomNid,
+        {
+          name: text(roomNid, 'm.room.name', 'name'),
+          alias: text(roomNid, 'm.room.canonical_alias', 'alias'),
+        },
+      ]),
+    )
   }
 
   async #nameOfMembers(q: Query, userId: UserId, roomNid: number): Promise<string | undefined> {
@@ -62,7 +95,7 @@ export class RoomNames {
     if (heroes.length === 0) return undefined
     const records = await members.getMany(q, roomNid, heroes)
     const names = heroes.map((hero) => records.get(hero)?.displayName ?? hero)
-    const counts = (await summaries.getCounts(q, [roomNid])).get(roomNid)
+    const counts = await this.#counts.get(roomNid)
     const others = (counts?.joined ?? 0) + (counts?.invited ?? 0) - 1 - names.length
     if (others > 0) return `${names.join(', ')} and ${others} ${others === 1 ? 'other' : 'others'}`
     const last = names.at(-1) ?? ''

@@ -3,6 +3,7 @@ import type { Database } from '../../storage/database.js'
 import type { PusherKind, PusherProgress, PusherRecord, PushersStore } from '../../storage/stores/pushers.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { backoffMs } from '../../util/backoff.js'
+import { BatchedLookup } from '../../util/batched-lookup.js'
 import { Batcher } from '../../util/batcher.js'
 import type { Clock } from '../../util/clock.js'
 import type { Badges } from './badges.js'
@@ -38,6 +39,7 @@ const MAX_BATCH = 500
 export class UserPushes {
   readonly #deps: UserPushesDependencies
   readonly #progress: Batcher<PusherProgress & { readonly pusherId: number }>
+  readonly #pushers: BatchedLookup<UserId, PusherRecord[]>
 
   constructor(deps: UserPushesDependencies) {
     this.#deps = deps
@@ -45,6 +47,7 @@ export class UserPushes {
       (pushers) => deps.db.write('save_pushers', (tx) => deps.pushers.saveProgress(tx, pushers)),
       { maxItems: MAX_BATCH },
     )
+    this.#pushers = new BatchedLookup((userIds) => this.#listPushers(userIds), { maxItems: MAX_BATCH })
   }
 
   /**
@@ -52,8 +55,8 @@ export class UserPushes {
    * true.
    */
   async run(userId: UserId, work: PushWork, signal: AbortSignal): Promise<boolean> {
-    const { db, pushers, badges, clock } = this.#deps
-    const all = await pushers.listForUser(db.reader, userId)
+    const { badges, clock } = this.#deps
+    const all = (await this.#pushers.get(userId)) ?? []
     const now = clock.now()
     const ready = all.filter(
       ({ isEnabled, kind, retryTs, failures }) =>
@@ -72,6 +75,14 @@ export class UserPushes {
       }),
     )
     return putOff.includes(true)
+  }
+
+  async #listPushers(userIds: readonly UserId[]): Promise<Map<UserId, PusherRecord[]>> {
+    const byUser = new Map<UserId, PusherRecord[]>(userIds.map((userId) => [userId, []]))
+    for (const pusher of await this.#deps.pushers.listForUsers(this.#deps.db.reader, userIds)) {
+      byUser.get(pusher.userId)?.push(pusher)
+    }
+    return byUser
   }
 
   /** Unread, the oldest first. */
