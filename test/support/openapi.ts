@@ -66,6 +66,40 @@ export function listOperations(): OperationEntry[] {
     }))
 }
 
+/** An error that the specification says an operation may answer with. */
+export interface ListedError {
+  readonly operationId: string
+  readonly status: number
+  /** Undefined where none is named. */
+  readonly errcode: string | undefined
+}
+
+/** Every error that is listed for an operation: one for each errcode that the text or an example names. */
+export function listErrors(): ListedError[] {
+  const files = readdirSync(CLIENT_SERVER).filter((name) => name.endsWith('.yaml'))
+  return files.flatMap((name) => {
+    const file = join(CLIENT_SERVER, name)
+    const document = readYaml(file)
+    const paths = Object.values((document['paths'] ?? {}) as Record<string, Node>)
+    return paths
+      .flatMap((methods) => Object.values(methods))
+      .flatMap((operation) => errorsOf(operation, { file, document, depth: -DEEPER }))
+  })
+}
+
+function errorsOf(operation: unknown, place: Place): ListedError[] {
+  if (!isNode(operation) || typeof operation['operationId'] !== 'string') return []
+  const { operationId } = operation
+  const responses = resolved(operation['responses'] ?? {}, place) as Node
+  return Object.entries(responses).flatMap(([name, response]) => {
+    const status = Number(name)
+    if (!(status >= 400)) return []
+    const errcodes = new Set(JSON.stringify(response).match(/\bM_[A-Z_]+\b/g))
+    if (errcodes.size === 0) return [{ operationId, status, errcode: undefined }]
+    return [...errcodes].map((errcode) => ({ operationId, status, errcode }))
+  })
+}
+
 interface IndexEntry {
   readonly api: string
   readonly file: string

@@ -1,5 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ValidateFunction } from 'ajv'
+import { AnswerLog } from './answer-log.js'
 import { listOperations, specificationIsHere, type OperationEntry, type Schema } from './openapi.js'
 
 export interface CheckedResponse {
@@ -44,6 +45,7 @@ export class ResponseSchemas {
     unicodeRegExp: false,
     allErrors: false,
   })
+  readonly #log = new AnswerLog()
   readonly #candidates: ReadonlyMap<string, readonly Candidate[]>
   readonly #schemas = new Map<string, ReadonlyMap<number, Schema>>()
   readonly #validators = new Map<Schema, ValidateFunction>()
@@ -64,6 +66,7 @@ export class ResponseSchemas {
   check(response: CheckedResponse): void {
     const { method, path, status, contentType, text } = response
     const entry = this.#candidates.get(method)?.find(({ pattern }) => pattern.test(path))?.entry
+    if (entry !== undefined) this.#log.note(entry.operationId, status, text)
     if (entry === undefined || EXCEPTIONS.has(`${entry.operationId} ${status}`)) return
     if (DELAYED.test(text)) return
     const schema = this.#schemasOf(entry).get(status)
