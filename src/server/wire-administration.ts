@@ -15,6 +15,10 @@ import { ErasedUsers } from '../services/events/erased-users.js'
 import { EventVisibility } from '../services/events/event-visibility.js'
 import { EventLookup } from '../services/events/pending-events.js'
 import { StatePoints } from '../services/events/state-points.js'
+import {
+  AccountUpserts,
+  type AccountUpsertsDependencies,
+} from '../services/administration/account-upserts.js'
 import type { Services } from '../services/services.js'
 import { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
@@ -34,7 +38,8 @@ export type AdministrationReaders = Pick<
   'accountOverviews' | 'eventExplanations' | 'roomOverviews' | 'stateExplanations'
 >
 
-export type AdministrationServices = Pick<Services, 'accountAdministration'> & AdministrationReaders
+export type AdministrationServices = Pick<Services, 'accountAdministration' | 'accountUpserts'> &
+  AdministrationReaders
 
 interface ReaderParts {
   readonly db: Database
@@ -43,12 +48,24 @@ interface ReaderParts {
 
 /** Constructs what administrators do. */
 export function createAdministration(
-  parts: ReaderParts & Omit<AccountAdministrationDependencies, 'users' | 'loginTokens'>,
+  parts: ReaderParts &
+    Omit<AccountAdministrationDependencies, 'users' | 'loginTokens'> &
+    Omit<AccountUpsertsDependencies, 'users' | 'threepids' | 'profiles' | 'administration'> & {
+      readonly profileFields: AccountUpsertsDependencies['profiles']
+    },
   stores: Stores,
 ): AdministrationServices {
+  const administration = new AccountAdministration({ ...stores, ...parts })
   return {
     ...createReaders(parts, stores),
-    accountAdministration: new AccountAdministration({ ...stores, ...parts }),
+    accountAdministration: administration,
+    accountUpserts: new AccountUpserts({
+      ...parts,
+      administration,
+      users: stores.users,
+      threepids: stores.threepids,
+      profiles: parts.profileFields,
+    }),
   }
 }
 

@@ -50,6 +50,7 @@ import type { RoomRepair } from './events/room-repair.js'
 import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
+import type { AccountUpserts } from './administration/account-upserts.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
 import type { EventExplanations } from './administration/event-explanations.js'
 import type { StateExplanations } from './administration/state-explanations.js'
@@ -111,6 +112,7 @@ export interface Services {
   readonly accountDeactivation: AccountDeactivation
   readonly accountModeration: AccountModeration
   readonly accountOverviews: AccountOverviews
+  readonly accountUpserts: AccountUpserts
   readonly accountRegistration: AccountRegistration
   readonly aliases: Aliases
   readonly appserviceAccounts: AppserviceAccounts

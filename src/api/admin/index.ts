@@ -1,7 +1,29 @@
 import type { Route } from '../../http/route.js'
 import { getRegistrationNonce, registerWithSharedSecret } from './register.js'
+import { getRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
 import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
 import { getServerVersion } from './server-version.js'
+import {
+  deactivateUser,
+  isUserAdmin,
+  isUsernameAvailable,
+  liftShadowBan,
+  resetPassword,
+  setUserAdmin,
+  shadowBanUser,
+  suspendUser,
+  whoIsUser,
+} from './user-actions.js'
+import {
+  deleteDeviceOfUser,
+  deleteDevicesOfUser,
+  getDeviceOfUser,
+  listDevicesOfUser,
+  listMembershipsOfUser,
+  listRoomsOfUser,
+  renameDeviceOfUser,
+} from './user-belongings.js'
+import { getUser, listUsers, listUsersOfAllKinds, putUser } from './users.js'
 
 /** The administration API, at the paths of Synapse's. */
 export const adminRoutes: readonly Route[] = [
@@ -10,4 +32,28 @@ export const adminRoutes: readonly Route[] = [
   getServerVersion,
   sendServerNotice,
   sendServerNoticeOnce,
+  listUsers,
+  listUsersOfAllKinds,
+  getUser,
+  putUser,
+  deactivateUser,
+  resetPassword,
+  isUserAdmin,
+  setUserAdmin,
+  suspendUser,
+  shadowBanUser,
+  liftShadowBan,
+  whoIsUser,
+  isUsernameAvailable,
+  listRoomsOfUser,
+  listMembershipsOfUser,
+  listDevicesOfUser,
+  getDeviceOfUser,
+  renameDeviceOfUser,
+  deleteDeviceOfUser,
+  deleteDevicesOfUser,
+  listRooms,
+  getRoom,
+  listMembersOfRoom,
+  listStateOfRoom,
 ]

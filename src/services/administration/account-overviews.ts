@@ -11,9 +11,9 @@ import type { CrossSigningStore } from '../../storage/stores/cross-signing.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { DevicesStore } from '../../storage/stores/devices.js'
 import type { ProfilesStore } from '../../storage/stores/profiles.js'
-import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
-import type { ThreepidsStore } from '../../storage/stores/threepids.js'
+import type { ThreepidRecord, ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { JsonObject } from '../../util/json.js'
 
@@ -37,11 +37,9 @@ export type AccountEntry = Omit<ListedAccount, 'passwordHash'> & { readonly hasP
 /** Everything about one account that administrators ask for first. */
 export interface AccountOverview extends AccountEntry {
   readonly profile: Readonly<JsonObject>
-  readonly threepids: readonly {
-    readonly medium: string
-    readonly address: string
-    readonly addedTs: number
-  }[]
+  readonly threepids: readonly ThreepidRecord[]
+  /** As whom the user is known to services by which people log in. */
+  readonly externalIds: readonly { readonly authProvider: string; readonly externalId: string }[]
   readonly devices: readonly {
     readonly deviceId: string
     readonly displayName: string | undefined
@@ -69,6 +67,8 @@ export interface SignUp {
   readonly publicRooms: number
   readonly privateRooms: number
 }
+
+const ALL_MEMBERSHIPS: readonly Membership[] = ['join', 'invite', 'knock', 'leave', 'ban']
 
 /** What administrators see of accounts. Only reads. */
 export class AccountOverviews {
@@ -103,6 +103,24 @@ export class AccountOverviews {
         held.map(({ roomNid }) => roomNid),
       )
       return [...found.values()].map(({ roomId }) => roomId).sort()
+    })
+  }
+
+  /** In which rooms a user has which membership. Rooms of unknown versions are left out. */
+  async listMemberships(userId: UserId): Promise<Map<RoomId, Membership>> {
+    const { db, members, rooms } = this.#deps
+    return db.read('list_memberships_of_account', async (q) => {
+      const held = await members.listForUser(q, userId, ALL_MEMBERSHIPS)
+      const found = await rooms.getByNids(
+        q,
+        held.map(({ roomNid }) => roomNid),
+      )
+      return new Map(
+        held.flatMap(({ roomNid, membership }) => {
+          const room = found.get(roomNid)
+          return room ? [[room.roomId, membership] as const] : []
+        }),
+      )
     })
   }
 
@@ -154,11 +172,8 @@ export class AccountOverviews {
         lastSeenTs: seen.length === 0 ? undefined : Math.max(...seen),
       }),
       profile: profile?.fields ?? {},
-      threepids: (await threepids.listForUser(q, userId)).map(({ medium, address, addedTs }) => ({
-        medium,
-        address,
-        addedTs,
-      })),
+      threepids: await threepids.listForUser(q, userId),
+      externalIds: await listing.listExternalIds(q, userId),
       devices: sessions.map(({ userId: _, ...device }) => device),
       devicelessTokens: belongings.deviceless,
       rooms: sumByMembership(await listing.countMemberships(q, [userId])),

@@ -1,6 +1,9 @@
 import { notFound } from '../../protocol/errors.js'
-import type { RoomAlias, RoomId } from '../../protocol/ids.js'
+import type { Event } from '../../protocol/event.js'
+import type { RoomAlias, RoomId, UserId } from '../../protocol/ids.js'
 import type { Database, Query } from '../../storage/database.js'
+import type { CurrentStateStore } from '../../storage/stores/current-state.js'
+import type { EventsStore } from '../../storage/stores/events.js'
 import type {
   RoomCount,
   RoomEnd,
@@ -8,11 +11,15 @@ import type {
   RoomListingStore,
   RoomRow,
 } from '../../storage/stores/room-listing.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 
 export interface RoomOverviewsDependencies {
   readonly db: Database
   readonly listing: RoomListingStore
+  readonly currentState: CurrentStateStore
+  readonly events: EventsStore
+  readonly members: RoomMembersStore
 }
 
 /** What lists of rooms may be sorted by. */
@@ -70,6 +77,10 @@ export type RoomEntry = Omit<RoomRow, 'roomNid'> & Facets & Readonly<Record<Room
 /** Everything about one room that administrators ask for first. */
 export interface RoomOverview extends RoomEntry {
   readonly aliases: readonly string[]
+  /** Of those of ours who are in the room. */
+  readonly localDevices: number
+  /** All of ours who ever were there have forgotten it. */
+  readonly isForgotten: boolean
   /** By membership. */
   readonly members: Readonly<Record<string, number>>
   /** How much of the current state there is, by type. */
@@ -153,9 +164,12 @@ export class RoomOverviews {
       const [entry] = await this.#describe(q, [row])
       const stateTypes = await listing.countStateTypes(q, roomNid)
       const members = await listing.countMembers(q, roomNid)
+      const ours = await listing.countOurs(q, roomNid)
       return {
         ...entry!,
         aliases: await listing.listAliases(q, roomNid),
+        localDevices: ours.devices,
+        isForgotten: ours.isForgotten,
         members: Object.fromEntries(members.map(({ membership, n }) => [membership, n])),
         stateTypes: Object.fromEntries(stateTypes.map(({ type, n }) => [type, n])),
         ends: await listing.listEnds(q, roomNid, MAX_ENDS),
@@ -164,6 +178,33 @@ export class RoomOverviews {
         missingEvents: await listing.countMissing(q, roomNid),
       }
     })
+  }
+
+  /** Who is in the room, in the order of their IDs. Throws `M_NOT_FOUND`. */
+  async listMembers(roomId: RoomId): Promise<UserId[]> {
+    const { db, members } = this.#deps
+    return db.read('list_members_of_room', async (q) => {
+      const joined = await members.listForRoom(q, await this.#requireNid(q, roomId), ['join'])
+      return joined.map(({ userId }) => userId)
+    })
+  }
+
+  /** The current state, or that of one type. Throws `M_NOT_FOUND`. */
+  async listState(roomId: RoomId, type: string | undefined): Promise<Event[]> {
+    const { db, currentState, events } = this.#deps
+    return db.read('list_state_of_room', async (q) => {
+      const roomNid = await this.#requireNid(q, roomId)
+      const entries = await currentState.list(q, roomNid, type === undefined ? undefined : [type])
+      const nids = entries.map(({ eventNid }) => eventNid)
+      const found = await events.getByNids(q, nids)
+      return nids.flatMap((nid) => found.get(nid)?.event ?? [])
+    })
+  }
+
+  async #requireNid(q: Query, roomId: RoomId): Promise<number> {
+    const row = await this.#deps.listing.get(q, roomId)
+    if (row === undefined) throw notFound(`There is no room ${roomId}`)
+    return row.roomNid
   }
 
   /** The room of an alias of this server. */

@@ -130,6 +130,13 @@ export class AccountRegistration {
     if (!this.#deps.options.hideTakenNames) await this.#checkNotTaken(userId)
   }
 
+  /** Whether an account of this name can be made at all. Throws `M_INVALID_USERNAME`, `M_EXCLUSIVE` or `M_USER_IN_USE`. */
+  async checkFree(username: string): Promise<void> {
+    const userId = userIdForUsername(username, this.#deps.options)
+    this.#checkNotReserved(userId, undefined)
+    await this.#checkNotTaken(userId)
+  }
+
   /** A person registers. What is wrong with the name or the password is said before any authentication. */
   async register(request: RegistrationRequest): Promise<RegistrationOutcome> {
     this.#checkOpen()

@@ -137,6 +137,16 @@ export class AccountListingStore {
     )
   }
 
+  /** As whom a user is known to services by which people log in. Index user_external_ids_user. */
+  async listExternalIds(q: Query, userId: UserId): Promise<{ authProvider: string; externalId: string }[]> {
+    const rows = await q.all<{ auth_provider: string; external_id: string }>(
+      `SELECT auth_provider, external_id FROM user_external_ids WHERE user_id = ?
+       ORDER BY auth_provider, external_id`,
+      [userId],
+    )
+    return rows.map((row) => ({ authProvider: row.auth_provider, externalId: row.external_id }))
+  }
+
   /** The addresses from which these users came, each once, at most the 100 newest of each user. */
   async listAddresses(q: Query, userIds: readonly UserId[]): Promise<Map<UserId, string[]>> {
     return this.#textsByUser(

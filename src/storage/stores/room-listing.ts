@@ -166,6 +166,19 @@ export class RoomListingStore {
     )
   }
 
+  /** The devices of those of ours who are in the room, and whether all of ours who were there have forgotten it. */
+  async countOurs(q: Query, roomNid: number): Promise<{ devices: number; isForgotten: boolean }> {
+    const row = await q.first<{ devices: number; remembering: number }>(
+      `SELECT
+         (SELECT COUNT(*) FROM room_members m JOIN devices d ON d.user_id = m.user_id
+          WHERE m.room_nid = ? AND m.membership = 'join' AND m.is_local = 1) AS devices,
+         (SELECT COUNT(*) FROM room_members m
+          WHERE m.room_nid = ? AND m.is_local = 1 AND m.forgotten = 0) AS remembering`,
+      [roomNid, roomNid],
+    )
+    return { devices: row?.devices ?? 0, isForgotten: row?.remembering === 0 }
+  }
+
   /** How many events are referred to that are not held. Index missing_events_room. */
   async countMissing(q: Query, roomNid: number): Promise<number> {
     const row = await q.first<{ n: number }>('SELECT COUNT(*) AS n FROM missing_events WHERE room_nid = ?', [

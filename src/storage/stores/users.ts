@@ -121,6 +121,19 @@ export class UsersStore {
     return changed === 1
   }
 
+  /** Begins an account again that was deactivated, with a password or without one. */
+  async reactivate(tx: Tx, userId: UserId, passwordHash: string | undefined): Promise<void> {
+    await tx.execute(
+      'UPDATE users SET is_deactivated = 0, is_erased = 0, password_hash = ? WHERE user_id = ? AND is_deactivated = 1',
+      [passwordHash ?? null, userId],
+    )
+  }
+
+  /** `undefined`: of no kind. */
+  async setUserType(tx: Tx, userId: UserId, userType: string | undefined): Promise<void> {
+    await tx.execute('UPDATE users SET user_type = ? WHERE user_id = ?', [userType ?? null, userId])
+  }
+
   /** A number that was never handed out before, for a localpart. */
   async allocateNumericLocalpart(tx: Tx): Promise<number> {
     const row = await tx.first<{ id: number }>(

@@ -1,0 +1,28 @@
+import { z } from 'zod'
+
+/** A number of entries to pass over, or to give. */
+const count = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number)
+
+/** `true` and `false` as queries have them. */
+export const flagParam = z
+  .enum(['true', 'false'])
+  .optional()
+  .transform((value) => (value === undefined ? undefined : value === 'true'))
+
+/** Pages of lists: `from` entries are passed over, at most `limit` are given. */
+export const pageParams = {
+  from: count.default(0),
+  limit: count.pipe(z.number().min(1).max(10_000)).default(100),
+}
+
+/** `f`orwards or `b`ackwards. */
+export const directionParam = z.enum(['f', 'b']).optional()
+
+/** Where the next page begins, for as long as there is one. */
+export function nextOf(page: { from: number; limit: number }, total: number): number | undefined {
+  const next = page.from + page.limit
+  return next < total ? next : undefined
+}
