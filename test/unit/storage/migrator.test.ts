@@ -85,6 +85,11 @@ forEachDatabase('migrator', (open) => {
     await db.write('future', (tx) =>
       tx.execute('UPDATE schema_version SET schema_version = ?', [SCHEMA_VERSION + 1]),
     )
+    await db.write('future', (tx) =>
+      tx.execute(
+        `INSERT INTO schema_migrations (name, batch, migration_time) VALUES ('9999-future', 1, CURRENT_TIMESTAMP)`,
+      ),
+    )
     expect(await migrate(db)).to.deep.equal([])
     expect((await migrationStatus(db)).schemaVersion).to.equal(SCHEMA_VERSION + 1)
   })
