@@ -14,6 +14,9 @@ import { startPostgres } from './postgres.js'
 import { scenarios } from './scenarios.js'
 import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
 
+/** Carries a database from SQLite to PostgreSQL and back. */
+const PORT_DB = 'port-db'
+
 const USAGE = `usage: npm run bench -- [options]
   --database sqlite|postgres|both|none  what to start mxhs on (default: both)
   --url URL             a server that runs already: measured too, after those started here
@@ -33,8 +36,11 @@ Sizes of what is made before it is measured:
   --pushers N           members with rules and pushers of push (default: 300)
   --uploads N           parallel uploads of media (default: 100)
   --upload-mb N         size of each (default: 50)
+  --events N            events of the database of port-db (default: 100000)
+  --kills N             processes of port-db that are killed, each way (default: 0)
 
 Scenarios: ${Object.keys(scenarios).join(', ')}
+Without a server, and only when it is named alone: ${PORT_DB}
 
 media compares downloads with nginx: the program that MXHS_BENCH_NGINX names, else the one on the PATH.
 `
@@ -57,6 +63,8 @@ const { values: options } = parseArgs({
     pushers: size('300'),
     uploads: size('100'),
     'upload-mb': size('50'),
+    events: size('100000'),
+    kills: size('0'),
     only: { type: 'string', multiple: true, default: [] },
     json: { type: 'string', default: 'bench/results/latest.json' },
     help: { type: 'boolean', default: false },
@@ -75,6 +83,8 @@ const notNumbers = Object.values(sizesOf(options)).some((value) => !(value >= 1)
 const unknown = options.only.find((name) => !(name in scenarios))
 if (options.help) {
   process.stdout.write(USAGE)
+} else if (options.only.join() === PORT_DB) {
+  await mainOfPortDb()
 } else if (unknown !== undefined || notNumbers) {
   const complaint = unknown === undefined ? 'Sizes are numbers' : `There is no scenario ${unknown}`
   process.stderr.write(`${complaint}\n\n${USAGE}`)
@@ -102,11 +112,24 @@ async function main(): Promise<void> {
     results[options.url] = await measure(client, { metrics: () => readMetrics(metricsUrl) })
     await client.close()
   }
-  print(results, bareHttp)
-  await mkdir(dirname(options.json), { recursive: true })
+  process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n`)
+  print(results)
+  await writeResults({ sizes, bareHttp }, results)
+}
+
+async function mainOfPortDb(): Promise<void> {
+  const { measurePortDb } = await import('./scenarios/port-database.js')
+  const [events, kills] = [Number(options.events), Number(options.kills)]
+  const results = { [PORT_DB]: { figures: await measurePortDb({ events, kills }, progress), notes: [] } }
+  print(results)
+  await writeResults({ events, kills }, results)
+}
+
+async function writeResults(how: object, results: Readonly<Record<string, Report>>): Promise<void> {
   const figures = Object.fromEntries(Object.entries(results).map(([name, report]) => [name, report.figures]))
   const notes = Object.fromEntries(Object.entries(results).map(([name, report]) => [name, report.notes]))
-  const all = { cpus: cpus().length, node: process.version, sizes, bareHttp, results: figures, notes }
+  const all = { cpus: cpus().length, node: process.version, ...how, results: figures, notes }
+  await mkdir(dirname(options.json), { recursive: true })
   await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`)
 }
 
@@ -161,14 +184,14 @@ async function readMetrics(url: string): Promise<string> {
   return response.ok ? text : ''
 }
 
-function print(results: Readonly<Record<string, Report>>, bareHttp: number): void {
+function print(results: Readonly<Record<string, Report>>): void {
   const names = Object.keys(results)
   const table = new Table({ head: ['', ...names], style: { head: [], border: [] } })
   const rows = [...new Set(names.flatMap((name) => Object.keys(results[name]!.figures)))]
   for (const row of rows) {
     table.push([row, ...names.map((name) => round(results[name]!.figures[row]))])
   }
-  process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n${table.toString()}\n`)
+  process.stdout.write(`${table.toString()}\n`)
   for (const name of names) {
     for (const note of results[name]!.notes) process.stdout.write(`${name}: ${note}\n`)
   }

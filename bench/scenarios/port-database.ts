@@ -19,10 +19,11 @@ interface PortRun {
 
 /**
  * Carries a database with so many events from SQLite to PostgreSQL, once more without any change, and back to another
- * SQLite file, each time in a process of its own.
+ * SQLite file, each time in a process of its own. With `kills`, as many processes are killed before, each way, at random
+ * points.
  */
 export async function measurePortDb(
-  { events }: { events: number },
+  { events, kills }: { events: number; kills: number },
   say: (what: string) => void,
 ): Promise<Record<string, number>> {
   const directory = await mkdtemp(join(tmpdir(), 'mxhs-bench-port-'))
@@ -34,10 +35,14 @@ export async function measurePortDb(
     say(`making a database of ${events} events`)
     await generateDatabase(first, events)
     const size = (await stat(first)).size
+    if (kills > 0) say(`killed ${kills} times on the way to PostgreSQL`)
+    for (let kill = 0; kill < kills; kill++) await killPortDb(first, config, events)
     say(`${Math.round(size / 2 ** 20)} MB; SQLite to PostgreSQL`)
     const there = await runPortDb(first, config)
     say('the same again')
     const again = await runPortDb(first, config)
+    if (kills > 0) say(`killed ${kills} times on the way to SQLite`)
+    for (let kill = 0; kill < kills; kill++) await killPortDb(config, second, events)
     say('PostgreSQL to SQLite')
     const back = await runPortDb(config, second)
     if (there.checksums !== back.checksums) throw new Error('The rows that came back are others')
@@ -57,6 +62,16 @@ function figures(title: string, { seconds, rows, peakMb }: PortRun): Record<stri
     [`${title}: rows/s`]: rows / seconds,
     [`${title}: peak memory, MB`]: peakMb,
   }
+}
+
+/** Starts it, and kills it within about the time that the whole takes. */
+async function killPortDb(from: string, to: string, events: number): Promise<void> {
+  const argv = [builtProgram(), 'port-db', '--from', from, '--to', to]
+  const child = spawn(process.execPath, argv, { stdio: 'ignore' })
+  const ended = once(child, 'close')
+  await Promise.race([ended, sleep(500 + Math.random() * (events / 10))])
+  child.kill('SIGKILL')
+  await ended
 }
 
 async function runPortDb(from: string, to: string): Promise<PortRun> {
