@@ -69,7 +69,10 @@ export class RoomPushFacts {
   }
 }
 
-/** Whether the sender may notify the whole room (`notifications.room` of https://spec.matrix.org/latest/client-server-api/#mroompower_levels). */
+/**
+ * Whether the sender may notify the whole room: `notifications.room` of
+ * https://spec.matrix.org/latest/client-server-api/#mroompower_levels
+ */
 export function mayNotifyRoom(facts: RoomFacts | undefined, room: RoomRecord, sender: UserId): boolean {
   if (facts?.create === undefined) return false
   const levels = parsePowerLevels(room.rules, facts.powerLevels)

@@ -22,8 +22,8 @@ describe('BatchedLookup', () => {
 
   it('never answers with what was looked up before the question', async () => {
     let value = 'old'
-    const running = createDeferred<void>()
-    const begun = createDeferred<void>()
+    const running = createDeferred()
+    const begun = createDeferred()
     const lookup = new BatchedLookup<string, string>(
       async (keys) => {
         const seen = value
@@ -51,6 +51,6 @@ describe('BatchedLookup', () => {
     )
     const bad = rejection(lookup.get('bad'))
     expect(await lookup.get('good')).to.equal(1)
-    expect((await bad) as Error).to.have.property('message', 'bad')
+    expect(await bad).to.have.property('message', 'bad')
   })
 })
