@@ -5,6 +5,7 @@ import { copyMediaFiles, type MediaFilesReport } from '../services/takeover/medi
 import { Takeover, type TakeoverReport } from '../services/takeover/takeover.js'
 import { StreamPositionsStore } from '../storage/stores/stream-starts.js'
 import { TakeoverStore } from '../storage/stores/takeover.js'
+import { readStreamEnds } from '../storage/synapse/streams.js'
 import { withSynapseSource, type SynapseSource } from '../storage/synapse/source.js'
 import { silentLogger } from '../telemetry/logger.js'
 import { createMetrics } from '../telemetry/metrics.js'
@@ -56,6 +57,7 @@ export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean
       chainIds: ids.authChains,
       serverName: to.server.serverName,
       clock: systemClock,
+      readEndsNow: () => withSource(from, readStreamEnds),
       progress,
       batchSize: options.batchSize ?? BATCH_SIZE,
     })

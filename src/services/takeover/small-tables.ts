@@ -53,19 +53,20 @@ export async function copySmallTables(
     cleaner.emptyTables(tx, [...tables, 'push_rules', 'redactions', 'appservice_state', 'profile_changes']),
   )
   const reports: TableReport[] = []
+  let total = 0
+  for (const { from } of copies) total += await countRows(source, from)
+  progress.start('users and all else', total, 'rows')
   const onRows = (n: number): void => progress.advance(n)
   for (const copy of copies) {
-    progress.start(copy.what, await countRows(source, copy.from), 'rows')
     const count = await db.write('takeover_table', (tx) => copyTable(tx, source, { copy, facts, onRows }))
     reports.push({ what: copy.what, ...count })
   }
   const whole = async (what: string, work: (tx: Tx) => Promise<number>): Promise<void> => {
-    progress.start(what, undefined, 'rows')
     const count = await db.write('takeover_table', work)
     reports.push({ what, read: count, written: count })
   }
-  await whole('push rules', (tx) => copyPushRules(tx, source, onRows))
-  await whole('redactions', (tx) => copyRedactions(tx, source, onRows))
+  await whole('push rules', (tx) => copyPushRules(tx, source))
+  await whole('redactions', (tx) => copyRedactions(tx, source))
   await whole('application services', (tx) => copyAppservices(tx, source, facts))
   progress.finish()
   return reports

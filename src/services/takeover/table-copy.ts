@@ -25,7 +25,7 @@ export interface TableCopy {
   readonly toRow: (row: Row, facts: CopyFacts) => Record<string, SqlValue> | undefined
 }
 
-/** How many rows were read and how many of them written. */
+/** How many rows were read, and how many there are now that were not before. */
 export interface CopyCount {
   readonly read: number
   readonly written: number
@@ -37,8 +37,8 @@ export async function copyTable(
   source: SynapseSource,
   { copy, facts, onRows }: { copy: TableCopy; facts: CopyFacts; onRows: (n: number) => void },
 ): Promise<CopyCount> {
+  const before = await countOwn(tx, copy.into)
   let read = 0
-  let written = 0
   for await (const page of readPages(source, copy.from)) {
     const rows: Record<string, SqlValue>[] = []
     for (const row of page) {
@@ -47,10 +47,13 @@ export async function copyTable(
     }
     await tx.insertMany(copy.into, rows, copy.options)
     read += page.length
-    written += rows.length
     onRows(page.length)
   }
-  return { read, written }
+  return { read, written: (await countOwn(tx, copy.into)) - before }
+}
+
+async function countOwn(tx: Tx, table: string): Promise<number> {
+  return (await tx.first<{ n: number }>(`SELECT COUNT(*) AS n FROM ${table}`))?.n ?? 0
 }
 
 /** Rows whose user is one of this server. */

@@ -3,7 +3,7 @@ import type { TakeoverRecord } from '../../storage/stores/takeover.js'
 import { TakeoverCleaner } from '../../storage/stores/takeover-cleaner.js'
 import { newestPosition } from '../../storage/synapse/rooms.js'
 import type { SynapseSource } from '../../storage/synapse/source.js'
-import { readStreamEnds } from '../../storage/synapse/streams.js'
+import { readStreamEnds, type StreamEnds } from '../../storage/synapse/streams.js'
 import type { Clock } from '../../util/clock.js'
 import { MissingNids } from './missing-nids.js'
 import { RoomCopying, type RoomCopyingParts, type RoomsReport } from './room-copying.js'
@@ -19,6 +19,8 @@ type OfOneRun = 'source' | 'references' | 'missingNids'
 export interface TakeoverParts extends Omit<RoomCopyingParts, OfOneRun> {
   readonly clock: Clock
   readonly streamStarts: StreamPositionsStore
+  /** How far the streams of the source are now, not when it was opened. */
+  readonly readEndsNow: () => Promise<StreamEnds>
 }
 
 /** What a takeover has done. */
@@ -73,7 +75,10 @@ export class Takeover {
     return { outcome: 'copied', rooms }
   }
 
-  /** Copies all that is left of a server that has been stopped, and holds the copy against it. */
+  /**
+   * Copies all that is left of a server that has been stopped, and holds the copy against it. Throws a `TakeoverRefusal`
+   * where it has not been stopped.
+   */
   async finish(source: SynapseSource): Promise<TakeoverReport> {
     const { db, takeover, serverName, clock, progress, streamStarts } = this.#parts
     const record = await this.#begin(source)
@@ -93,12 +98,22 @@ export class Takeover {
     const verification = await new TakeoverVerification(this.#parts, source).run()
     const agrees = verification.differences.length === 0
     if (agrees) {
+      await this.#checkStopped(ends)
       await db.write('takeover_finished', async (tx) => {
         await takeover.put(tx, { ...record, stage: 'finished', finishedTs: clock.now() })
         await new TakeoverCleaner().emptyTables(tx, ['takeover_rooms', 'takeover_state_groups'])
       })
     }
     return { outcome: agrees ? 'finished' : 'differs', rooms, tables, verification }
+  }
+
+  /** Throws a `TakeoverRefusal` when the source has gone on since it was opened. */
+  async #checkStopped(ends: StreamEnds): Promise<void> {
+    const now = await this.#parts.readEndsNow()
+    if (JSON.stringify(now) === JSON.stringify(ends)) return
+    throw new TakeoverRefusal(
+      'Synapse has gone on meanwhile: stop it with all its workers, and run this again',
+    )
   }
 
   async #begin(source: SynapseSource): Promise<TakeoverRecord> {

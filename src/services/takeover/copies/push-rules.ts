@@ -18,11 +18,7 @@ interface UserRules {
  * Copies push rules: there a row for each rule and each rule that is switched on or off, here a document for each user.
  * Returns how many users have one.
  */
-export async function copyPushRules(
-  tx: Tx,
-  source: SynapseSource,
-  onUsers: (n: number) => void,
-): Promise<number> {
+export async function copyPushRules(tx: Tx, source: SynapseSource): Promise<number> {
   let users = 0
   const readUsers = (table: string) =>
     readPages(source, { table, columns: ['user_name', 'rule_id'], key: ['user_name', 'rule_id'] })
@@ -45,7 +41,6 @@ export async function copyPushRules(
       { columns: { user_id: 'text', stream_id: 'integer', changes: 'text' } },
     )
     users += documents.size
-    onUsers(some.length)
   }
   return users
 }

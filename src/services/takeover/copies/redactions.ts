@@ -8,11 +8,7 @@ import { eventNidOf } from '../source-events.js'
  * Copies which events redact which, and marks those that are redacted: by the rule of the source, which decides it again
  * each time that an event is read. Returns how many redactions there are.
  */
-export async function copyRedactions(
-  tx: Tx,
-  source: SynapseSource,
-  onRows: (n: number) => void,
-): Promise<number> {
+export async function copyRedactions(tx: Tx, source: SynapseSource): Promise<number> {
   let copied = 0
   const pages = readPages(source, {
     table: 'redactions',
@@ -47,7 +43,6 @@ export async function copyRedactions(
       rows.filter((row) => row.applied === 1),
     )
     copied += page.length
-    onRows(page.length)
   }
   return copied
 }
