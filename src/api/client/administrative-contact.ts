@@ -55,7 +55,6 @@ export const add3PID = route({
   method: 'POST',
   path: `${PATH}/add`,
   auth: 'user',
-  rateLimit: 'threepidValidation',
   body: z.looseObject({ client_secret: z.string(), sid: z.string() }),
   async handler({ requester, request, body }, { threepids, uiAuth }) {
     const challenge = await passUiAuthGate(uiAuth, { requester, request, body: body as JsonObject })
