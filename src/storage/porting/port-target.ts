@@ -44,7 +44,8 @@ export async function inspectTarget(
   try {
     const applied = await side.migrations()
     const { tables, foreign, searchIndexes } = await side.catalog()
-    if (applied === undefined) {
+    // Migrations are one transaction: a process that was killed before its end leaves only the table that lists them.
+    if (applied === undefined || applied.length === 0) {
       const found = [...tables, ...foreign].map(({ name }) => name)
       if (found.length + searchIndexes.length === 0) return 'new'
       throw new PortRefusal(

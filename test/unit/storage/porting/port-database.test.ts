@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { Row } from '../../../../src/storage/database.js'
 import { openDatabase } from '../../../../src/storage/open-database.js'
 import type { PortReport } from '../../../../src/storage/porting/port-database.js'
+import { inspectTarget } from '../../../../src/storage/porting/port-target.js'
 import { takeOverPorted } from '../../../../src/storage/porting/ported-database.js'
 import { EventSearchStore } from '../../../../src/storage/stores/event-search.js'
 import {
@@ -197,6 +198,23 @@ describe('porting a database', function () {
       expect(error).to.have.property('name', 'PortRefusal')
       expect(error.message).to.match(/^The target holds data already \(access_tokens, .* and \d+ more\)/)
     })
+  })
+
+  it('goes on where the schema was being made', async () => {
+    const target = await createTestDatabase('sqlite')
+    await target.remove()
+    await change(
+      target.config,
+      'CREATE TABLE schema_migrations (id INTEGER PRIMARY KEY, name TEXT)',
+      'CREATE TABLE schema_migrations_lock (id INTEGER PRIMARY KEY, is_locked INTEGER)',
+    )
+    expect(await inspectTarget(target.config, ['0000-streams'], quietContext())).to.equal('new')
+    await change(target.config, 'CREATE TABLE mine (id INTEGER PRIMARY KEY)')
+    const error = (await rejection(inspectTarget(target.config, ['0000-streams'], quietContext()))) as Error
+    expect(error.message).to.equal(
+      'The target holds tables of something else (mine): give it a database of its own',
+    )
+    await target.remove()
   })
 
   function checksums({ tables }: PortReport): [string, string][] {
