@@ -6,6 +6,7 @@ import {
 } from '../services/administration/account-administration.js'
 import { AccountExport } from '../services/administration/account-export.js'
 import { AccountOverviews } from '../services/administration/account-overviews.js'
+import { RegistrationTokenAdministration } from '../services/administration/registration-token-administration.js'
 import { EventExplanations } from '../services/administration/event-explanations.js'
 import { RoomOverviews } from '../services/administration/room-overviews.js'
 import { StateExplanations } from '../services/administration/state-explanations.js'
@@ -38,7 +39,10 @@ export type AdministrationReaders = Pick<
   'accountOverviews' | 'eventExplanations' | 'roomOverviews' | 'stateExplanations'
 >
 
-export type AdministrationServices = Pick<Services, 'accountAdministration' | 'accountUpserts'> &
+export type AdministrationServices = Pick<
+  Services,
+  'accountAdministration' | 'accountUpserts' | 'registrationTokenAdministration'
+> &
   AdministrationReaders
 
 interface ReaderParts {
@@ -59,6 +63,11 @@ export function createAdministration(
   return {
     ...createReaders(parts, stores),
     accountAdministration: administration,
+    registrationTokenAdministration: new RegistrationTokenAdministration({
+      db: parts.db,
+      clock: parts.clock,
+      registrationTokens: stores.registrationTokens,
+    }),
     accountUpserts: new AccountUpserts({
       ...parts,
       administration,

@@ -50,6 +50,7 @@ import type { RoomRepair } from './events/room-repair.js'
 import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
+import type { RegistrationTokenAdministration } from './administration/registration-token-administration.js'
 import type { AccountUpserts } from './administration/account-upserts.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
 import type { EventExplanations } from './administration/event-explanations.js'
@@ -164,6 +165,7 @@ export interface Services {
   readonly pushRules: PushRules
   readonly readMarkers: ReadMarkers
   readonly receipts: Receipts
+  readonly registrationTokenAdministration: RegistrationTokenAdministration
   readonly registrationTokens: RegistrationTokens
   readonly relatedEvents: RelatedEvents
   readonly rendezvous: Rendezvous

@@ -1,5 +1,23 @@
 import type { Route } from '../../http/route.js'
+import {
+  deleteMedia,
+  deleteMediaByDate,
+  deleteMediaOfUser,
+  listMediaOfRoom,
+  purgeMediaCache,
+  quarantineMedia,
+  quarantineMediaOfRoom,
+  quarantineMediaOfUser,
+  unquarantineMedia,
+} from './media.js'
 import { getRegistrationNonce, registerWithSharedSecret } from './register.js'
+import {
+  createRegistrationToken,
+  deleteRegistrationToken,
+  getRegistrationToken,
+  listRegistrationTokens,
+  updateRegistrationToken,
+} from './registration-tokens.js'
 import { getRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
 import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
 import { getServerVersion } from './server-version.js'
@@ -56,4 +74,18 @@ export const adminRoutes: readonly Route[] = [
   getRoom,
   listMembersOfRoom,
   listStateOfRoom,
+  listRegistrationTokens,
+  createRegistrationToken,
+  getRegistrationToken,
+  updateRegistrationToken,
+  deleteRegistrationToken,
+  deleteMedia,
+  deleteMediaByDate,
+  deleteMediaOfUser,
+  purgeMediaCache,
+  quarantineMedia,
+  unquarantineMedia,
+  quarantineMediaOfRoom,
+  quarantineMediaOfUser,
+  listMediaOfRoom,
 ]

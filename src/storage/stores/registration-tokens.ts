@@ -38,6 +38,42 @@ export class RegistrationTokensStore {
     return changed === 1
   }
 
+  /** All tokens, in their order. */
+  async list(q: Query): Promise<RegistrationTokenRecord[]> {
+    return (await q.all<Row>('SELECT * FROM registration_tokens ORDER BY token')).map(toRecord)
+  }
+
+  /** Changes what is given; false when there is no such token. Null: no limit. */
+  async update(
+    tx: Tx,
+    token: string,
+    change: {
+      readonly usesAllowed?: number | null | undefined
+      readonly expiryTs?: number | null | undefined
+    },
+  ): Promise<boolean> {
+    const { usesAllowed, expiryTs } = change
+    const changed = await tx.execute(
+      `UPDATE registration_tokens SET
+         uses_allowed = CASE WHEN ? = 1 THEN ? ELSE uses_allowed END,
+         expiry_ts = CASE WHEN ? = 1 THEN ? ELSE expiry_ts END
+       WHERE token = ?`,
+      [
+        Number(usesAllowed !== undefined),
+        usesAllowed ?? null,
+        Number(expiryTs !== undefined),
+        expiryTs ?? null,
+        token,
+      ],
+    )
+    return changed === 1
+  }
+
+  /** False when there is no such token. */
+  async delete(tx: Tx, token: string): Promise<boolean> {
+    return (await tx.execute('DELETE FROM registration_tokens WHERE token = ?', [token])) === 1
+  }
+
   /** Reserves one use; false when the token is unknown, expired or used up. */
   async reserve(tx: Tx, token: string, now: number): Promise<boolean> {
     const changed = await tx.execute(

@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { invalidParam } from '../../protocol/errors.js'
+import { formatMxcUri } from '../../protocol/mxc-uri.js'
+import { route } from '../../http/route.js'
+import { flagParam } from './paging.js'
+
+/** A time in milliseconds, or a number of bytes. */
+const number = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number)
+
+export const deleteMedia = route({
+  operationId: 'adminDeleteMedia',
+  method: 'DELETE',
+  path: '/_synapse/admin/v1/media/:serverName/:mediaId',
+  auth: 'admin',
+  async handler({ params: { serverName, mediaId } }, { mediaDeletion, serverDescription }) {
+    if (serverName !== serverDescription.serverName) throw invalidParam('Can only delete local media')
+    await mediaDeletion.delete([{ serverName, mediaId }])
+    return { deleted_media: [mediaId], total: 1 }
+  },
+})
+
+/** Deletes files of this server by when somebody last asked for them, and by their size. */
+export const deleteMediaByDate = route({
+  operationId: 'adminDeleteMediaByDate',
+  method: 'POST',
+  path: '/_synapse/admin/v1/media/delete',
+  auth: 'admin',
+  query: z.looseObject({ before_ts: number, size_gt: number.default(0), keep_profiles: flagParam }),
+  async handler({ query, request }, { mediaDeletion }) {
+    const deleted = await mediaDeletion.deleteLocal({
+      accessedBefore: query.before_ts,
+      largerThan: query.size_gt,
+      sparesProfiles: query.keep_profiles ?? true,
+      signal: request.signal,
+    })
+    return { deleted_media: deleted.map(mediaIdOf), total: deleted.length }
+  },
+})
+
+/** Deletes what is kept of other servers and was not asked for since then. */
+export const purgeMediaCache = route({
+  operationId: 'adminPurgeMediaCache',
+  method: 'POST',
+  path: '/_synapse/admin/v1/purge_media_cache',
+  auth: 'admin',
+  query: z.looseObject({ before_ts: number }),
+  async handler({ query, request }, { mediaDeletion }) {
+    return { deleted: (await mediaDeletion.deleteRemote(query.before_ts, request.signal)).length }
+  },
+})
+
+export const deleteMediaOfUser = route({
+  operationId: 'adminDeleteMediaOfUser',
+  method: 'DELETE',
+  path: '/_synapse/admin/v1/users/:userId/media',
+  auth: 'admin',
+  async handler({ params }, { mediaDeletion, accountOverviews }) {
+    await accountOverviews.show(params.userId)
+    const deleted = await mediaDeletion.deleteOfUser(params.userId)
+    return { deleted_media: deleted.map(mediaIdOf), total: deleted.length }
+  },
+})
+
+export const quarantineMedia = route({
+  operationId: 'adminQuarantineMedia',
+  method: 'POST',
+  path: '/_synapse/admin/v1/media/quarantine/:serverName/:mediaId',
+  auth: 'admin',
+  async handler({ params, requester }, { mediaQuarantine }) {
+    await mediaQuarantine.quarantine([params], requester.userId)
+    return {}
+  },
+})
+
+export const unquarantineMedia = route({
+  operationId: 'adminUnquarantineMedia',
+  method: 'POST',
+  path: '/_synapse/admin/v1/media/unquarantine/:serverName/:mediaId',
+  auth: 'admin',
+  async handler({ params }, { mediaQuarantine }) {
+    await mediaQuarantine.release([params])
+    return {}
+  },
+})
+
+export const quarantineMediaOfRoom = route({
+  operationId: 'adminQuarantineMediaOfRoom',
+  method: 'POST',
+  path: '/_synapse/admin/v1/room/:roomId/media/quarantine',
+  auth: 'admin',
+  async handler({ params, requester }, { mediaQuarantine }) {
+    return { num_quarantined: await mediaQuarantine.quarantineRoom(params.roomId, requester.userId) }
+  },
+})
+
+export const quarantineMediaOfUser = route({
+  operationId: 'adminQuarantineMediaOfUser',
+  method: 'POST',
+  path: '/_synapse/admin/v1/user/:userId/media/quarantine',
+  auth: 'admin',
+  async handler({ params, requester }, { mediaQuarantine }) {
+    return { num_quarantined: await mediaQuarantine.quarantineUser(params.userId, requester.userId) }
+  },
+})
+
+export const listMediaOfRoom = route({
+  operationId: 'adminListMediaOfRoom',
+  method: 'GET',
+  path: '/_synapse/admin/v1/room/:roomId/media',
+  auth: 'admin',
+  async handler({ params }, { mediaQuarantine, serverDescription }) {
+    const files = await mediaQuarantine.listOfRoom(params.roomId)
+    const isLocal = ({ serverName }: { serverName: string }): boolean =>
+      serverName === serverDescription.serverName
+    return {
+      local: files.filter(isLocal).map(formatMxcUri),
+      remote: files.filter((file) => !isLocal(file)).map(formatMxcUri),
+    }
+  },
+})
+
+function mediaIdOf(uri: string): string {
+  return uri.slice(uri.lastIndexOf('/') + 1)
+}
