@@ -178,7 +178,11 @@ function createAnswers(parts: FederationInboundParts, stores: InboundStores, acl
     partialRooms,
     clock,
     serverName,
-    visibility: new ServerVisibility(db, { ...stores, erased: parts.erased, points: new StatePoints(stores) }),
+    visibility: new ServerVisibility(db, {
+      ...stores,
+      erased: parts.erased,
+      points: new StatePoints(stores),
+    }),
     walk: new EventWalk(db, stores),
   })
   return { roomAnswers, gate, chains }
@@ -194,7 +198,8 @@ function createGetting(parts: FederationInboundParts, stores: EventStores, intak
     fetcher,
     outliers,
     states,
-    pulled: new PulledEvents({
+    pulled: new PulledEvents(db, {
+      ...stores,
       receiver: parts.eventReceiver,
       policy: parts.eventPolicy,
       outliers,

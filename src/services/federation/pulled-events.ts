@@ -1,6 +1,9 @@
 import type { Event } from '../../protocol/event.js'
 import type { EventId, ServerName } from '../../protocol/ids.js'
 import { topologicalSort } from '../../protocol/topological-sort.js'
+import type { Database } from '../../storage/database.js'
+import type { EventGraphStore } from '../../storage/stores/event-graph.js'
+import type { MissingEventsStore } from '../../storage/stores/missing-events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { EventReceiver, OfferedEvent, ReceiveOptions } from '../events/event-receiver.js'
@@ -15,7 +18,14 @@ export interface PullOptions {
   readonly servers: readonly ServerName[]
 }
 
+/** An event that is to be taken in. */
+interface WaitingEvent extends OfferedEvent {
+  readonly kind: PullOptions['kind']
+}
+
 interface Parts {
+  readonly graph: EventGraphStore
+  readonly missingEvents: MissingEventsStore
   readonly receiver: EventReceiver
   readonly outliers: OutlierFetcher
   readonly states: RemoteStates
@@ -30,9 +40,11 @@ const MAX_BATCH = 100
 
 /** Takes in events that this server has asked for, which may themselves follow others that it does not have. */
 export class PulledEvents {
+  readonly #db: Database
   readonly #parts: Parts
 
-  constructor(parts: Parts) {
+  constructor(db: Database, parts: Parts) {
+    this.#db = db
     this.#parts = parts
   }
 
@@ -47,11 +59,12 @@ export class PulledEvents {
     let received = 0
     let waiting = await this.#judge(room, inOrder(events), options.kind)
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, MAX_BATCH)
-      const receptions = await this.#parts.receiver.receiveAll(room, batch, options.kind)
+      const { kind } = waiting[0]!
+      const batch = beginning(waiting, kind)
+      const receptions = await this.#parts.receiver.receiveAll(room, batch, kind)
       const stopped = receptions.at(-1)?.outcome === 'missing' ? batch[receptions.length - 1] : undefined
       if (stopped) {
-        const reception = await this.#receiveAfterMissing(room, stopped, { ...options, budget })
+        const reception = await this.#receiveAfterMissing(room, stopped, { ...options, kind, budget })
         if (reception.outcome === 'missing') left.add(stopped.event.eventId)
         receptions.splice(-1, 1, reception)
       }
@@ -64,19 +77,52 @@ export class PulledEvents {
     return received
   }
 
-  /** Whom the room's policy server wants; what is of the past has been judged by those who were there. */
+  /** Which of the events are of the past, and which of the others the room's policy server wants. */
   async #judge(
     room: RoomRecord,
     events: readonly Event[],
     kind: PullOptions['kind'],
-  ): Promise<readonly OfferedEvent[]> {
-    const { policy } = this.#parts
-    if (kind === 'backfilled' || policy === undefined) {
-      return events.map((event) => ({ event, isUnwanted: false }))
+  ): Promise<readonly WaitingEvent[]> {
+    // What is of the past has been judged by those who were there.
+    const asPast = (event: Event): WaitingEvent => ({ event, isUnwanted: false, kind: 'backfilled' })
+    if (kind === 'backfilled') return events.map(asPast)
+    const past = await this.#pastAmong(room, events)
+    const waiting: WaitingEvent[] = []
+    for (const event of events) {
+      if (past.has(event)) waiting.push(asPast(event))
+      else waiting.push({ ...(await judgeByPolicy(this.#parts.policy, room, event)), kind })
     }
-    const judged: OfferedEvent[] = []
-    for (const event of events) judged.push(await judgeByPolicy(policy, room, event))
-    return judged
+    return waiting
+  }
+
+  /**
+   * Those of the events, each after those that it follows, which came before what is held: whoever answers does not know
+   * where our history begins. They lead the room nowhere; as ends of it they would bring back the state of that time.
+   */
+  async #pastAmong(room: RoomRecord, events: readonly Event[]): Promise<Set<Event>> {
+    const { graph, missingEvents } = this.#parts
+    const q = this.#db.reader
+    const gaps = await missingEvents.getNids(
+      q,
+      events.map(({ eventId }) => eventId),
+    )
+    if (gaps.size === 0) return new Set()
+    const followed = await graph.listReferenced(q, [...gaps.values()])
+    const before = new Set<EventId>()
+    for (const { eventId, prevEventIds } of [...events].reverse()) {
+      if (!before.has(eventId) && !followed.has(gaps.get(eventId) ?? 0)) continue
+      for (const id of [eventId, ...prevEventIds]) before.add(id)
+    }
+    // What follows an end of the room takes its place, whatever follows it in turn.
+    const ends = await graph.listForwardExtremities(q, room.roomNid)
+    const live = new Set(ends.map(({ eventId }) => eventId))
+    return new Set(
+      events.filter(({ eventId, prevEventIds }) => {
+        if (before.has(eventId) && !prevEventIds.some((id) => live.has(id))) return true
+        live.add(eventId)
+        return false
+      }),
+    )
   }
 
   /** Takes in one event for which something is missing: as it is then, or with what others say. */
@@ -115,8 +161,14 @@ export class PulledEvents {
   }
 }
 
+/** Those at the beginning that are of one kind, as many as are taken in together. */
+function beginning(waiting: readonly WaitingEvent[], kind: PullOptions['kind']): readonly WaitingEvent[] {
+  const end = waiting.findIndex((other) => other.kind !== kind)
+  return waiting.slice(0, Math.min(MAX_BATCH, end === -1 ? waiting.length : end))
+}
+
 /** Those that follow none of the events which are left out; what follows one of these is left out as well. */
-function withoutHopeless(waiting: readonly OfferedEvent[], left: Set<EventId>): readonly OfferedEvent[] {
+function withoutHopeless(waiting: readonly WaitingEvent[], left: Set<EventId>): readonly WaitingEvent[] {
   return waiting.filter(({ event }) => {
     if (!event.prevEventIds.some((id) => left.has(id))) return true
     left.add(event.eventId)
