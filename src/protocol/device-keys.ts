@@ -83,20 +83,38 @@ export function isSameKey(a: string | JsonObject, b: string | JsonObject): boole
   return signableText(a) === signableText(b)
 }
 
-/**
- * What a signature by a key of a user's is worth: `absent` where the object has none by a key of that name. `key` is the
- * public key in Base64.
- */
-export async function checkSignature(
-  json: JsonObject,
-  signer: { readonly userId: string; readonly keyId: string; readonly key: string },
-): Promise<'absent' | 'valid' | 'invalid'> {
-  const signature = signaturesOf(json, signer.userId).get(signer.keyId)
-  if (signature === undefined) return 'absent'
-  const verifyKey = parseVerifyKey(signer.key)
-  if (verifyKey === undefined) return 'invalid'
-  const valid = await verifySignatureInBackground(verifyKey, signableText(json), signature)
-  return valid ? 'valid' : 'invalid'
+/** A key of a user's with which objects may be signed; `key` is the public key in Base64. */
+export interface KeySigner {
+  readonly userId: string
+  readonly keyId: string
+  readonly key: string
+}
+
+/** `absent`: the object has no signature by a key of that name. */
+export type SignatureVerdict = 'absent' | 'valid' | 'invalid'
+
+/** What a signature by a key of a user's is worth. */
+export async function checkSignature(json: JsonObject, signer: KeySigner): Promise<SignatureVerdict> {
+  const [verdict] = await checkSignatures([json], signer)
+  return verdict ?? 'absent'
+}
+
+/** As `checkSignature`, for each of several objects, in order. */
+export async function checkSignatures(
+  objects: readonly JsonObject[],
+  { userId, keyId, key }: KeySigner,
+): Promise<SignatureVerdict[]> {
+  // Made once for all: that costs more than a signature.
+  const verifyKey = parseVerifyKey(key)
+  return Promise.all(
+    objects.map(async (json) => {
+      const signature = signaturesOf(json, userId).get(keyId)
+      if (signature === undefined) return 'absent'
+      if (verifyKey === undefined) return 'invalid'
+      const valid = await verifySignatureInBackground(verifyKey, signableText(json), signature)
+      return valid ? 'valid' : 'invalid'
+    }),
+  )
 }
 
 function isOneTimeKey(key: JsonValue): key is string | JsonObject {

@@ -4,7 +4,7 @@ import {
   type CrossSigningKey,
   type CrossSigningUsage,
 } from '../../protocol/cross-signing-keys.js'
-import { checkSignature, isSameKey } from '../../protocol/device-keys.js'
+import { checkSignatures, isSameKey } from '../../protocol/device-keys.js'
 import { forbidden, invalidSignature, missingParam } from '../../protocol/errors.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database, Query, Tx } from '../../storage/database.js'
@@ -121,8 +121,8 @@ async function checkSigned(
   userId: UserId,
 ): Promise<void> {
   const signer = { userId, keyId: `ed25519:${master.publicKey}`, key: master.publicKey }
-  const others = keys.filter(({ usage }) => usage !== 'master')
-  const verdicts = await Promise.all(others.map(({ json }) => checkSignature(json, signer)))
+  const others = keys.filter(({ usage }) => usage !== 'master').map(({ json }) => json)
+  const verdicts = await checkSignatures(others, signer)
   if (verdicts.some((verdict) => verdict !== 'valid')) {
     throw invalidSignature('The master key has not signed the other keys')
   }

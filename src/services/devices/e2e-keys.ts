@@ -1,6 +1,6 @@
 import { canonicalJson } from '../../protocol/canonical-json.js'
 import {
-  checkSignature,
+  checkSignatures,
   identityKeyOf,
   isSameKey,
   parseDeviceKeys,
@@ -110,7 +110,7 @@ export class E2eKeys {
     if (key === undefined) return
     const signer = { userId: address.userId, keyId: `ed25519:${address.deviceId}`, key }
     const objects = deviceKeys === undefined ? signed : [deviceKeys, ...signed]
-    const verdicts = await Promise.all(objects.map((object) => checkSignature(object, signer)))
+    const verdicts = await checkSignatures(objects, signer)
     if (verdicts.includes('invalid')) throw invalidSignature('A signature of the device is wrong')
   }
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import {
   checkSignature,
+  checkSignatures,
   identityKeyOf,
   isSameKey,
   parseDeviceKeys,
@@ -46,6 +47,9 @@ describe('device keys', () => {
     expect(await checkSignature(others.deviceKeys, signer)).to.equal('invalid')
     expect(await checkSignature({ ...device.deviceKeys, signatures: {} }, signer)).to.equal('absent')
     expect(await checkSignature(device.deviceKeys, { ...signer, key: 'AAAA' })).to.equal('invalid')
+    const several = [device.deviceKeys, { ...device.deviceKeys, signatures: {} }, others.deviceKeys]
+    expect(await checkSignatures(several, signer)).to.deep.equal(['valid', 'absent', 'invalid'])
+    expect(await checkSignatures([], signer)).to.deep.equal([])
   })
 })
 
