@@ -6,6 +6,7 @@ import {
 } from '../services/administration/account-administration.js'
 import { AccountExport } from '../services/administration/account-export.js'
 import { AccountOverviews } from '../services/administration/account-overviews.js'
+import { ReportAdministration } from '../services/administration/report-administration.js'
 import { RegistrationTokenAdministration } from '../services/administration/registration-token-administration.js'
 import { EventExplanations } from '../services/administration/event-explanations.js'
 import { RoomOverviews } from '../services/administration/room-overviews.js'
@@ -25,6 +26,7 @@ import { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { AccountBelongingsStore } from '../storage/stores/account-belongings.js'
 import { AccountListingStore } from '../storage/stores/account-listing.js'
+import { ReportListingStore } from '../storage/stores/report-listing.js'
 import { RoomExplanationStore } from '../storage/stores/room-explanation.js'
 import { RoomListingStore } from '../storage/stores/room-listing.js'
 import { RoomStaysStore } from '../storage/stores/room-stays.js'
@@ -41,7 +43,7 @@ export type AdministrationReaders = Pick<
 
 export type AdministrationServices = Pick<
   Services,
-  'accountAdministration' | 'accountUpserts' | 'registrationTokenAdministration'
+  'accountAdministration' | 'accountUpserts' | 'registrationTokenAdministration' | 'reportAdministration'
 > &
   AdministrationReaders
 
@@ -60,8 +62,15 @@ export function createAdministration(
   stores: Stores,
 ): AdministrationServices {
   const administration = new AccountAdministration({ ...stores, ...parts })
+  const readers = createReaders(parts, stores)
   return {
-    ...createReaders(parts, stores),
+    ...readers,
+    reportAdministration: new ReportAdministration({
+      db: parts.db,
+      reports: new ReportListingStore(),
+      events: stores.events,
+      rooms: readers.roomOverviews,
+    }),
     accountAdministration: administration,
     registrationTokenAdministration: new RegistrationTokenAdministration({
       db: parts.db,

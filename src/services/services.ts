@@ -51,6 +51,7 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
 import type { RegistrationTokenAdministration } from './administration/registration-token-administration.js'
+import type { ReportAdministration } from './administration/report-administration.js'
 import type { AccountUpserts } from './administration/account-upserts.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
 import type { EventExplanations } from './administration/event-explanations.js'
@@ -169,6 +170,7 @@ export interface Services {
   readonly registrationTokens: RegistrationTokens
   readonly relatedEvents: RelatedEvents
   readonly rendezvous: Rendezvous
+  readonly reportAdministration: ReportAdministration
   readonly reports: Reports
   readonly roomAnswers: RoomAnswers
   readonly roomComplexity: RoomComplexity

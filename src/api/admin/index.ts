@@ -1,4 +1,5 @@
 import type { Route } from '../../http/route.js'
+import { deleteEventReport, getEventReport, listEventReports } from './event-reports.js'
 import {
   deleteMedia,
   deleteMediaByDate,
@@ -88,4 +89,7 @@ export const adminRoutes: readonly Route[] = [
   quarantineMediaOfRoom,
   quarantineMediaOfUser,
   listMediaOfRoom,
+  listEventReports,
+  getEventReport,
+  deleteEventReport,
 ]

@@ -201,6 +201,16 @@ export class RoomOverviews {
     })
   }
 
+  /** What rooms are called; rooms that are not there are absent. */
+  async listNames(
+    q: Query,
+    roomIds: readonly RoomId[],
+  ): Promise<Map<RoomId, Pick<Facets, 'name' | 'canonicalAlias'>>> {
+    const rows = await this.#deps.listing.getMany(q, roomIds)
+    const facets = await this.#facets(q, rows)
+    return new Map(rows.map(({ roomId, roomNid }) => [roomId, facets.get(roomNid)!]))
+  }
+
   async #requireNid(q: Query, roomId: RoomId): Promise<number> {
     const row = await this.#deps.listing.get(q, roomId)
     if (row === undefined) throw notFound(`There is no room ${roomId}`)

@@ -76,6 +76,16 @@ export class RoomListingStore {
     return row && toRow(row)
   }
 
+  /** Those that are there. By unique index. */
+  async getMany(q: Query, roomIds: readonly RoomId[]): Promise<RoomRow[]> {
+    if (roomIds.length === 0) return []
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM rooms WHERE ${q.dialect.anyOf('room_id', 'text')}`,
+      [q.dialect.list(roomIds)],
+    )
+    return rows.map(toRow)
+  }
+
   /** How many there are in each of these rooms, or in each of all; rooms without any are absent. */
   async count(q: Query, what: RoomCount, roomNids?: readonly number[]): Promise<Map<number, number>> {
     const { table, where } = COUNTS[what]
