@@ -36,13 +36,15 @@ export async function measurePortDb(
     await generateDatabase(first, events)
     const size = (await stat(first)).size
     if (kills > 0) say(`killed ${kills} times on the way to PostgreSQL`)
-    for (let kill = 0; kill < kills; kill++) await killPortDb(first, config, events)
+    for (let kill = 0; kill < kills; kill++)
+      await killPortDb(first, config, (kill + 1) * (1_000 + events / 50))
     say(`${Math.round(size / 2 ** 20)} MB; SQLite to PostgreSQL`)
     const there = await runPortDb(first, config)
     say('the same again')
     const again = await runPortDb(first, config)
     if (kills > 0) say(`killed ${kills} times on the way to SQLite`)
-    for (let kill = 0; kill < kills; kill++) await killPortDb(config, second, events)
+    for (let kill = 0; kill < kills; kill++)
+      await killPortDb(config, second, (kill + 1) * (1_000 + events / 50))
     say('PostgreSQL to SQLite')
     const back = await runPortDb(config, second)
     if (there.checksums !== back.checksums) throw new Error('The rows that came back are others')
@@ -64,12 +66,12 @@ function figures(title: string, { seconds, rows, peakMb }: PortRun): Record<stri
   }
 }
 
-/** Starts it, and kills it within about the time that the whole takes. */
-async function killPortDb(from: string, to: string, events: number): Promise<void> {
+/** Starts it, and kills it within some time: one after the other comes further. */
+async function killPortDb(from: string, to: string, withinMs: number): Promise<void> {
   const argv = [builtProgram(), 'port-db', '--from', from, '--to', to]
   const child = spawn(process.execPath, argv, { stdio: 'ignore' })
   const ended = once(child, 'close')
-  await Promise.race([ended, sleep(500 + Math.random() * (events / 10))])
+  await Promise.race([ended, sleep(500 + Math.random() * withinMs)])
   child.kill('SIGKILL')
   await ended
 }

@@ -15,10 +15,10 @@ const BAR_OPTIONS = {
   barIncompleteChar: ' ',
   barsize: 24,
   fps: 5,
-  // Leaves signals and the cursor to whoever they belong to, and cuts lines that are too long.
+  // Leaves signals and the cursor to whoever they belong to, and cuts lines that are too long (which `true` means).
   gracefulExit: false,
   hideCursor: null,
-  linewrap: null,
+  linewrap: true,
 } as const
 
 export interface ProgressOptions {

@@ -71,6 +71,8 @@ describe('progress', () => {
     expect(out.text()).to.match(/events {2}\[ +\] 0% {2}0 of 400 rows/)
     expect(out.text()).to.match(/events {2}\[=+ +\] 50% {2}200 rows in 2 s, 100 rows\/s/)
     expect(out.text().endsWith('\n')).to.equal(true)
+    // Nobody has to put the terminal right when the process is killed.
+    expect(out.text()).to.not.match(/\[\?(?:7|25)l/)
   })
 
   it('ends what was before, and can be ended twice', () => {
