@@ -319,6 +319,7 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
     await source.settle(room.roomId)
     await succeed('--while-running')
     await source.run('UPDATE room_memberships SET forgotten = 1 WHERE event_id = ?', [leave.eventId])
+    await source.addUser('dora', { approved: 0 })
     await source.run('UPDATE rooms SET is_public = 1 WHERE room_id = ?', [room.roomId])
     await succeed()
     const db = await openDatabase(database.config, quietContext())
@@ -327,6 +328,8 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
       expect(members).to.deep.equal([{ user_id: ALICE }])
       const published = await db.reader.all('SELECT room_id FROM rooms WHERE is_public = 1')
       expect(published).to.deep.equal([{ room_id: room.roomId }])
+      const locked = await db.reader.all('SELECT user_id FROM users WHERE is_locked = 1')
+      expect(locked).to.deep.equal([{ user_id: `@dora:${SERVER_NAME}` }])
     } finally {
       await db.close()
     }

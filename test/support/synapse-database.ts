@@ -8,7 +8,7 @@ const TABLES: Readonly<Record<string, string>> = {
   schema_compat_version: 'compat_version INTEGER',
   users:
     'name TEXT PRIMARY KEY, password_hash TEXT, creation_ts BIGINT, admin INT DEFAULT 0, is_guest INT DEFAULT 0, ' +
-    'appservice_id TEXT, user_type TEXT, deactivated INT DEFAULT 0, shadow_banned INT DEFAULT 0, consent_version TEXT',
+    'appservice_id TEXT, user_type TEXT, deactivated INT DEFAULT 0, shadow_banned INT DEFAULT 0, consent_version TEXT, approved INT',
   erased_users: 'user_id TEXT',
   profiles: 'user_id TEXT UNIQUE, displayname TEXT, avatar_url TEXT',
   user_external_ids: 'auth_provider TEXT, external_id TEXT, user_id TEXT',

@@ -46,37 +46,42 @@ export class RoomAuthChains {
   async place(events: readonly UnplacedEvent[]): Promise<Map<number, AuthChainPosition>> {
     await this.#learn(events)
     const result = new Map<number, AuthChainPosition>()
-    for (const event of events) this.#waiting.set(event.eventNid, event)
-    for (const event of events) await this.#placeIfReady(event.eventNid, result)
-    for (const { eventNid, authNids } of events) {
-      if (!this.#waiting.has(eventNid)) continue
-      for (const nid of authNids) {
+    for (const event of events) {
+      this.#waiting.set(event.eventNid, event)
+      for (const nid of event.authNids) {
         if (this.#placed.has(nid)) continue
         const dependents = this.#dependents.get(nid)
-        if (dependents) dependents.push(eventNid)
-        else this.#dependents.set(nid, [eventNid])
+        if (dependents) dependents.push(event.eventNid)
+        else this.#dependents.set(nid, [event.eventNid])
       }
     }
+    const isReady = ({ authNids }: UnplacedEvent): boolean => authNids.every((nid) => this.#placed.has(nid))
+    for (const { eventNid } of events) await this.#placeFrom(eventNid, isReady, result)
     return result
   }
 
-  /** Those that wait for auth events which will not come, in the order of their nids: as if they named only others. */
+  /** Those that wait for auth events which will not come: as if they named only others. */
   async placeRest(): Promise<Map<number, AuthChainPosition>> {
     const result = new Map<number, AuthChainPosition>()
-    for (const eventNid of [...this.#waiting.keys()].sort((a, b) => a - b)) {
-      const event = this.#waiting.get(eventNid)
-      if (event) await this.#place(event, result)
-    }
+    const isReady = ({ authNids }: UnplacedEvent): boolean => !authNids.some((nid) => this.#waiting.has(nid))
+    for (const eventNid of [...this.#waiting.keys()]) await this.#placeFrom(eventNid, isReady, result)
+    // What authorizes itself in a circle, nobody can have accepted.
+    for (const event of [...this.#waiting.values()]) await this.#place(event, result)
     return result
   }
 
-  async #placeIfReady(first: number, result: Map<number, AuthChainPosition>): Promise<void> {
-    const ready = [first]
-    for (let nid = ready.pop(); nid !== undefined; nid = ready.pop()) {
+  /** Places an event that is ready, and then those that become ready by it. */
+  async #placeFrom(
+    first: number,
+    isReady: (event: UnplacedEvent) => boolean,
+    result: Map<number, AuthChainPosition>,
+  ): Promise<void> {
+    const candidates = [first]
+    for (let nid = candidates.pop(); nid !== undefined; nid = candidates.pop()) {
       const event = this.#waiting.get(nid)
-      if (event?.authNids.every((auth) => this.#placed.has(auth)) !== true) continue
+      if (!event || !isReady(event)) continue
       await this.#place(event, result)
-      ready.push(...(this.#dependents.get(nid) ?? []))
+      candidates.push(...(this.#dependents.get(nid) ?? []))
       this.#dependents.delete(nid)
     }
   }
