@@ -95,6 +95,8 @@ function errorsOf(operation: unknown, place: Place): ListedError[] {
     const status = Number(name)
     if (!(status >= 400)) return []
     const errcodes = new Set(JSON.stringify(response).match(/\bM_[A-Z_]+\b/g))
+    // The example of what any error looks like.
+    errcodes.delete('M_UNKNOWN')
     if (errcodes.size === 0) return [{ operationId, status, errcode: undefined }]
     return [...errcodes].map((errcode) => ({ operationId, status, errcode }))
   })
