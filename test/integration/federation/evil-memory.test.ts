@@ -1,0 +1,120 @@
+import type { RequestListener } from 'node:http'
+import { expect } from 'chai'
+import { createLogger } from '../../../src/telemetry/logger.js'
+import { toTemplate } from '../../../src/protocol/pdu.js'
+import type { FakeAnswer, FakeHomeserver } from '../../support/fake-homeserver.js'
+import { startFederation, type TestFederation } from '../../support/federation.js'
+import { MISBEHAVIOUR } from '../../support/http-servers.js'
+import { LinearRoom } from '../../support/linear-room.js'
+import { path, type MatrixClient } from '../../support/matrix-client.js'
+
+const MIB = 1024 * 1024
+/** Requests that are under way together. */
+const CROWD = 5
+/**
+ * What this process may grow by, the evil server's own share and what waits for the garbage collector included: far less
+ * than the answers would take.
+ */
+const BOUND = 400 * MIB
+
+describe('the memory that a server of ill will takes', function () {
+  this.timeout(180_000)
+  let federation: TestFederation
+  let fake: FakeHomeserver
+  let alice: MatrixClient
+
+  before(async () => {
+    const log = await createLogger({ level: 'silent', destination: { write: () => undefined } })
+    federation = await startFederation(['a.test'], {
+      log,
+      config: { federation: { client_timeout: 1_000, max_short_retries: 0 }, max_upload_size: '1M' },
+    })
+    fake = await federation.fake('fake.test')
+    alice = await federation.get('a.test').register('alice')
+  })
+  after(() => federation[Symbol.asyncDispose]())
+
+  const raw =
+    (handler: RequestListener): (() => FakeAnswer) =>
+    () => ({ raw: (response) => handler(response.req, response) })
+
+  /** By how much the memory in use has grown at its highest while something went on. */
+  async function growthWhile(work: () => Promise<unknown>): Promise<number> {
+    const before = inUse()
+    let highest = before
+    const timer = setInterval(() => (highest = Math.max(highest, inUse())), 5)
+    try {
+      await work()
+    } finally {
+      clearInterval(timer)
+    }
+    return highest - before
+  }
+
+  const statusesOf = (requests: readonly Promise<{ status: number }>[]): Promise<Set<number>> =>
+    Promise.all(requests).then((answers) => new Set(answers.map(({ status }) => status)))
+
+  it('is bounded when its answers never end', async () => {
+    fake.on('GET', '/_matrix/federation/v1/query/profile', raw(MISBEHAVIOUR.endless))
+    let statuses = new Set<number>()
+    const growth = await growthWhile(async () => {
+      statuses = await statusesOf(
+        Array.from({ length: CROWD }, (_, n) =>
+          alice.request('GET', path`/_matrix/client/v3/profile/${`@u${n}:fake.test`}`),
+        ),
+      )
+    })
+    expect([...statuses].every((status) => status >= 400)).to.equal(true)
+    expect(growth).to.be.below(BOUND)
+  })
+
+  it('is bounded when a room has a state without end', async () => {
+    const room = new LinearRoom(fake, '10')
+    room.serve()
+    fake.on('GET', '/_matrix/federation/v1/make_join/:roomId/:userId', ({ params }) => ({
+      json: {
+        room_version: '10',
+        event: toTemplate(
+          room.build({
+            type: 'm.room.member',
+            sender: params['userId']!,
+            stateKey: params['userId']!,
+            content: { membership: 'join' },
+          }),
+        ),
+      },
+    }))
+    fake.on('PUT', '/_matrix/federation/v2/send_join/:roomId/:eventId', raw(MISBEHAVIOUR.endless))
+    let status = 0
+    const growth = await growthWhile(async () => {
+      const answer = await alice.request('POST', path`/_matrix/client/v3/join/${room.roomId}`, {
+        query: { via: 'fake.test' },
+        body: {},
+      })
+      status = answer.status
+    })
+    expect(status).to.equal(502)
+    expect(growth).to.be.below(BOUND)
+    const members = await alice.request('GET', path`/_matrix/client/v3/rooms/${room.roomId}/joined_members`)
+    expect(members.status).to.equal(403)
+  })
+
+  it('is bounded when what it sends is huge', async () => {
+    // The body is not what is signed.
+    const rawBody = `{"pdus":[],"edus":[${'"x",'.repeat(12 * MIB)}"x"]}`
+    const request = { method: 'PUT', path: '/_matrix/federation/v1/send/huge', rawBody, body: {} } as const
+    let answer: number | undefined
+    const growth = await growthWhile(async () => {
+      // The connection may break before all of it has been written.
+      answer = (await fake.send('a.test', request).catch(() => undefined))?.status
+    })
+    expect(answer ?? 413).to.equal(413)
+    expect(growth).to.be.below(BOUND)
+    expect((await fake.sendTransaction('a.test', {})).status).to.equal(200)
+  })
+})
+
+function inUse(): number {
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
