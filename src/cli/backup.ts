@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { readConfigBundle } from '../config/config-bundle.js'
+import type { DatabaseConfig } from '../config/sections/database.js'
 import { loadSettings } from '../config/load.js'
 import {
   ArchiveWriter,
@@ -47,6 +48,7 @@ export interface WrittenBackup {
 export async function writeBackup(request: BackupRequest): Promise<WrittenBackup> {
   const { paths, publicKeys, mediaSince } = request
   const { config, given } = await loadSettings(paths)
+  checkThere(config.database)
   const files = await readConfigBundle(paths, { given, config })
   const seal = publicKeys.length === 0 ? undefined : await createSealingStream(publicKeys)
   const earlier =
@@ -54,9 +56,10 @@ export async function writeBackup(request: BackupRequest): Promise<WrittenBackup
       ? undefined
       : await readEarlierMedia(mediaSince, await readSecretKeys(request.keyFiles))
   const path = request.output ?? defaultName(config.server.serverName, seal !== undefined)
-  const output = path === '-' ? undefined : new UnfinishedFile(path)
-  const manifest = request.manifest === undefined ? undefined : new UnfinishedFile(request.manifest)
+  const output = path === '-' ? undefined : await UnfinishedFile.create(path)
+  let manifest: UnfinishedFile | undefined
   try {
+    if (request.manifest !== undefined) manifest = await UnfinishedFile.create(request.manifest)
     const id = randomUUID()
     manifest?.stream.write(manifestFirstLine(id))
     const report = await withDatabase(paths, async (db) => {
@@ -71,7 +74,8 @@ export async function writeBackup(request: BackupRequest): Promise<WrittenBackup
       })
       return backup.write(archive)
     })
-    if (manifest !== undefined) await finishManifest(manifest)
+    manifest?.stream.end()
+    await manifest?.finish()
     await output?.finish()
     return { path: output?.path, bytes: output?.stream.bytesWritten, report }
   } catch (error) {
@@ -81,10 +85,10 @@ export async function writeBackup(request: BackupRequest): Promise<WrittenBackup
   }
 }
 
-async function finishManifest(manifest: UnfinishedFile): Promise<void> {
-  manifest.stream.end()
-  await once(manifest.stream, 'close')
-  await manifest.finish()
+/** Opening a file of SQLite that is not there would make one. */
+function checkThere(database: DatabaseConfig): void {
+  if (database.name !== 'sqlite' || existsSync(database.path)) return
+  throw new CommandFailure(`There is no database at ${database.path}`)
 }
 
 /** `example.org-20260131T235959Z.tar.gz`, with `.sealed` where only the owner of a key can read it. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createWriteStream, existsSync, type WriteStream } from 'node:fs'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -13,17 +14,36 @@ export class UnfinishedFile {
   readonly stream: WriteStream
   readonly #unfinished: string
 
-  /** Only its owner can read it. Throws a `CommandFailure` when there is a file with this name. */
-  constructor(path: string) {
-    if (existsSync(path)) throw new CommandFailure(`${path} exists already and has been left as it is`)
+  private constructor(path: string, { unfinished, stream }: { unfinished: string; stream: WriteStream }) {
     this.path = path
-    this.#unfinished = `${path}.${randomToken(8)}.part`
-    // Written through to the disk before it is closed.
-    this.stream = createWriteStream(this.#unfinished, { flags: 'wx', mode: 0o600, flush: true })
+    this.#unfinished = unfinished
+    this.stream = stream
   }
 
-  /** To be called when the stream has been closed. Rejects with a `CommandFailure` when the name has been taken. */
+  /**
+   * Only its owner can read it. Rejects with a `CommandFailure` when there is a file with this name, or none can be made.
+   */
+  static async create(path: string): Promise<UnfinishedFile> {
+    if (existsSync(path)) throw new CommandFailure(`${path} exists already and has been left as it is`)
+    const unfinished = `${path}.${randomToken(8)}.part`
+    // Written through to the disk before it is closed.
+    const stream = createWriteStream(unfinished, { flags: 'wx', mode: 0o600, flush: true })
+    try {
+      await once(stream, 'open')
+    } catch (error) {
+      throw new CommandFailure(`Cannot write ${path}: ${(error as Error).message}`, { cause: error })
+    }
+    // Whoever writes hears of it when they write.
+    stream.on('error', () => undefined)
+    return new UnfinishedFile(path, { unfinished, stream })
+  }
+
+  /**
+   * To be called when the stream has been ended; resolves when the file is on the disk. Rejects with a `CommandFailure`
+   * when the name has been taken.
+   */
   async finish(): Promise<void> {
+    if (!this.stream.closed) await once(this.stream, 'close')
     try {
       await link(this.#unfinished, this.path)
       await rm(this.#unfinished)

@@ -107,7 +107,8 @@ class Names {
   readonly #taken = new Set<string>()
   readonly #directories = new Map<string, string>()
 
-  take(name: string): string {
+  take(wanted: string): string {
+    const name = /^\.{0,2}$/.test(wanted) ? 'file' : wanted
     const extension = extname(name)
     const stem = name.slice(0, name.length - extension.length)
     let free = name

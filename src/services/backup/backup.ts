@@ -1,13 +1,14 @@
 import { basename } from 'node:path'
 import type { BundledFile } from '../../config/config-bundle.js'
 import type { Database, Query } from '../../storage/database.js'
-import { listMigrations } from '../../storage/dump/dump-schema.js'
+import { isEmptyDatabase, listMigrations } from '../../storage/dump/dump-schema.js'
 import { listTables } from '../../storage/dump/table-catalog.js'
 import type { Clock } from '../../util/clock.js'
 import type { ProgressSink } from '../../util/progress-sink.js'
 import { CONTENT_DIRECTORY } from '../media/file-keys.js'
 import {
   ARCHIVE_FORMAT,
+  ArchiveError,
   CONFIG_PREFIX,
   MEDIA_PREFIX,
   type ArchiveHeader,
@@ -113,6 +114,7 @@ export class Backup {
     const { media, progress } = this.#options
     // Before the first statement, with which the moment begins whose rows are read.
     const createdTs = clock.now()
+    if (await isEmptyDatabase(q)) throw new ArchiveError('There is nothing in the database yet')
     const tables = (await listTables(q)).filter(({ name }) => !DERIVED_TABLES.has(name))
     const members = config.map(toMember)
     const header: ArchiveHeader = {

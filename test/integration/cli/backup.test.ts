@@ -4,11 +4,13 @@ import { once } from 'node:events'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { captureOutput } from '@oclif/test'
 import { expect } from 'chai'
 import BackupCommand from '../../../commands/backup/index.js'
 import BackupKeygen from '../../../commands/backup/keygen.js'
 import BackupVerify from '../../../commands/backup/verify.js'
 import RestoreCommand from '../../../commands/restore.js'
+import { writeBackup } from '../../../src/cli/backup.js'
 import { createDeferred } from '../../../src/util/deferred.js'
 import { builtProgram } from '../../support/built-program.js'
 import { runCommand } from '../../support/commands.js'
@@ -284,6 +286,28 @@ describe('mxhs restore', () => {
     } finally {
       await restored.stop()
     }
+  })
+
+  it('finds no half archive of a backup that was interrupted', async () => {
+    const interrupted = new AbortController()
+    const request = {
+      paths: [writeServerConfig(scratch, server)],
+      output: scratch.path('b.tar.gz'),
+      manifest: scratch.path('b.manifest'),
+      publicKeys: [],
+      media: 'all' as const,
+      mediaSince: undefined,
+      keyFiles: [],
+      level: 0,
+      signal: interrupted.signal,
+    }
+    const { error } = await captureOutput(() => {
+      const work = writeBackup(request)
+      interrupted.abort(new Error('Enough'))
+      return work
+    })
+    expect(error).to.have.property('message', 'Enough')
+    expect(readdirSync(scratch.directory).filter((name) => name.startsWith('b'))).to.deep.equal([])
   })
 
   it('is called in one way alone', async () => {

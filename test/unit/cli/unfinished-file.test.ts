@@ -15,7 +15,7 @@ describe('UnfinishedFile', () => {
 
   it('has its name when it is whole, and is for its owner alone', async () => {
     const path = scratch.path('a')
-    const file = new UnfinishedFile(path)
+    const file = await UnfinishedFile.create(path)
     await write(file, 'text')
     expect(existsSync(path)).to.equal(false)
     await file.finish()
@@ -25,21 +25,30 @@ describe('UnfinishedFile', () => {
   })
 
   it('leaves nothing when it is given up', async () => {
-    const file = new UnfinishedFile(scratch.path('a'))
-    await once(file.stream, 'open')
+    const file = await UnfinishedFile.create(scratch.path('a'))
     await file.discard()
     expect(readdirSync(scratch.directory)).to.deep.equal([])
   })
 
   it('takes the place of no other, whenever that came', async () => {
     const path = scratch.write('a', 'theirs')
-    expect(() => new UnfinishedFile(path)).to.throw(`${path} exists already and has been left as it is`)
-    const file = new UnfinishedFile(scratch.path('b'))
+    expect((await rejection(UnfinishedFile.create(path))) as Error).to.have.property(
+      'message',
+      `${path} exists already and has been left as it is`,
+    )
+    const file = await UnfinishedFile.create(scratch.path('b'))
     await write(file, 'ours')
     scratch.write('b', 'theirs')
     expect(((await rejection(file.finish())) as Error).message).to.contain('has been left as it is')
     await file.discard()
     expect(readFileSync(scratch.path('b'), 'utf8')).to.equal('theirs')
     expect(readdirSync(scratch.directory).sort()).to.deep.equal(['a', 'b'])
+  })
+
+  it('says where no file can be made', async () => {
+    const path = scratch.path('none/a')
+    expect(((await rejection(UnfinishedFile.create(path))) as Error).message).to.contain(
+      `Cannot write ${path}: ENOENT`,
+    )
   })
 })
