@@ -91,10 +91,10 @@ function errorsOf(operation: unknown, place: Place): ListedError[] {
   if (!isNode(operation) || typeof operation['operationId'] !== 'string') return []
   const { operationId } = operation
   const responses = resolved(operation['responses'] ?? {}, place) as Node
-  return Object.entries(responses).flatMap(([name, response]) => {
+  return Object.entries(responses).flatMap(([name, response]): ListedError[] => {
     const status = Number(name)
     if (!(status >= 400)) return []
-    const errcodes = new Set(JSON.stringify(response).match(/\bM_[A-Z_]+\b/g))
+    const errcodes = new Set<string>(JSON.stringify(response).match(/\bM_[A-Z_]+\b/g))
     // The example of what any error looks like.
     errcodes.delete('M_UNKNOWN')
     if (errcodes.size === 0) return [{ operationId, status, errcode: undefined }]
