@@ -32,7 +32,7 @@ describe('UnfinishedFile', () => {
 
   it('takes the place of no other, whenever that came', async () => {
     const path = scratch.write('a', 'theirs')
-    expect((await rejection(UnfinishedFile.create(path))) as Error).to.have.property(
+    expect(await rejection(UnfinishedFile.create(path))).to.have.property(
       'message',
       `${path} exists already and has been left as it is`,
     )
