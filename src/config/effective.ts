@@ -51,7 +51,7 @@ function remove(values: JsonObject, path: KeyPath): void {
     if (Array.isArray(value)) return value[Number(key)]
     return isJsonObject(value) ? value[key] : undefined
   }, values)
-  if (isJsonObject(map)) delete map[String(path.at(-1))]
+  if (isJsonObject(map)) Reflect.deleteProperty(map, String(path.at(-1)))
 }
 
 function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {

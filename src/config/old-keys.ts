@@ -11,7 +11,7 @@ export interface OldKeys {
    */
   readonly besideNew: 'ignored' | 'merged' | 'by hand'
   /** The keys that say the same; none: they said nothing. */
-  translate(values: Values): Readonly<JsonObject>
+  readonly translate: (values: Values) => Readonly<JsonObject>
 }
 
 /** Everything that Synapse reads by an old name, and that has a newer one. */

@@ -21,7 +21,7 @@ const MADE_SECRET = 'registration_shared_secret'
  * `$CREDENTIALS_DIRECTORY`. Of several sources of one secret only one may be used: anything else is a mistake.
  */
 export async function withSecrets(files: ConfigFiles, sources: SecretSources): Promise<JsonObject> {
-  const values = structuredClone(files.values) as JsonObject
+  const values = structuredClone(files.values)
   for (const key of SECRET_KEYS) {
     await takeFromFile(values, key, { ...sources, files })
     await takeFromCredentials(values, key, { ...sources, files })
@@ -74,7 +74,10 @@ async function takeFromCredentials(
     if (code !== 'ENOENT') findings.add('error', undefined, { path: key, message })
     return
   }
-  if (valueAt(values, key) === undefined) return setAt(values, key, secret)
+  if (valueAt(values, key) === undefined) {
+    setAt(values, key, secret)
+    return
+  }
   const message = `there is a credential ${name} too: only one of them can be`
   findings.add('error', files.locateKey(key), { path: key, message })
 }

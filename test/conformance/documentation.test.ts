@@ -73,7 +73,7 @@ describe('the documentation', () => {
     )
     if (command === undefined) return words === first && isTopic ? [] : [call]
     const known = Object.values(command.flags).flatMap((flag) => {
-      const allowsNo = flag.type === 'boolean' && flag.allowNo === true
+      const allowsNo = flag.type === 'boolean' && flag.allowNo
       return [
         `--${flag.name}`,
         ...(flag.char ? [`-${flag.char}`] : []),

@@ -72,7 +72,7 @@ async function ofDirectory(what: string, directory: string): Promise<Finding> {
 
 async function ofFileSystem(directory: string): Promise<Finding[]> {
   const { type } = await statfs(directory)
-  const name = REMOTE.get(Number(type))
+  const name = REMOTE.get(type)
   if (name === undefined) return []
   return [
     warning(`the SQLite database is on ${name}`, {

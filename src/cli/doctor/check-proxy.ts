@@ -59,7 +59,7 @@ async function tryPath(context: DoctorContext): Promise<Finding[]> {
   if (errcode === 'M_NOT_FOUND' || reply.status === 200) return [ok('encoded slashes in paths are kept')]
   return [
     failure(
-      `a path with %2F in it arrives as another one (status ${reply.status}, ${String(errcode ?? 'no errcode')})`,
+      `a path with %2F in it arrives as another one (status ${reply.status}, ${typeof errcode === 'string' ? errcode : 'no errcode'})`,
       {
         consequence: 'some rooms, events and users cannot be reached',
         cure: 'nginx: proxy_pass http://127.0.0.1:8008; without a path; Apache: AllowEncodedSlashes NoDecode and nocanon',

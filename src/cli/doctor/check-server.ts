@@ -15,10 +15,11 @@ export const checkServer: DoctorCheck = {
     const pong = await withRunningServer(config, (client) => client.call('ping'))
     const findings: Finding[] = []
     if (isJsonObject(pong)) {
-      findings.push(ok(`${String(pong['version'])} runs as process ${String(pong['pid'])}`))
-      if (pong['version'] !== version) {
+      const { version: running, pid } = pong as { version: string; pid: number }
+      findings.push(ok(`${running} runs as process ${pid}`))
+      if (running !== version) {
         findings.push(
-          warning(`${String(pong['version'])} runs, and ${version} is installed`, {
+          warning(`${running} runs, and ${version} is installed`, {
             consequence: 'what was changed by the update does not count yet',
             cure: 'systemctl restart mxhs',
           }),

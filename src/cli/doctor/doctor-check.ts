@@ -28,7 +28,7 @@ export interface DoctorContext {
    * Opened when it is first asked for, and not changed; undefined where there is none yet, or nothing in it. Rejects where
    * it cannot be opened.
    */
-  database(): Promise<Database | undefined>
+  readonly database: () => Promise<Database | undefined>
   /** Another server to try. */
   readonly server: ServerName | undefined
 }

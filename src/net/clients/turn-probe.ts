@@ -135,8 +135,8 @@ interface Place extends TurnUri {
 }
 
 async function openLink(uri: TurnUri, options: TurnProbeOptions): Promise<Link> {
-  const [found] = await options.dns.lookup(uri.host).catch((error: Error) => {
-    throw new TurnFailure('reach', error.message)
+  const [found] = await options.dns.lookup(uri.host).catch((error: unknown) => {
+    throw new TurnFailure('reach', (error as Error).message)
   })
   if (found === undefined) throw new TurnFailure('reach', `${uri.host} has no address`)
   const place = { ...uri, ...found }

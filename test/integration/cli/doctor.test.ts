@@ -1,6 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { request } from 'node:http'
+import { request, type IncomingMessage, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -259,7 +258,8 @@ function startProxy(port: number, faults: ProxyFaults): Promise<HttpServer> {
     }
     const headers = { ...incoming.headers }
     if (forwarded === 'set') headers['x-forwarded-for'] = '127.0.0.1'
-    else if (forwarded === 'added') headers['x-forwarded-for'] += ', 127.0.0.1'
+    else if (forwarded === 'added')
+      headers['x-forwarded-for'] = `${String(headers['x-forwarded-for'])}, 127.0.0.1`
     else delete headers['x-forwarded-for']
     const path = decodes ? (incoming.url ?? '').replaceAll(/%2F/gi, '/') : incoming.url
     const outgoing = request(
