@@ -29,9 +29,9 @@ export interface EstimateOptions {
 }
 
 /** What a target takes of the room of the source, indexes included. */
-const SIZE_RATIO = { sqlite: 1, postgres: 1.3 } as const
+const SIZE_RATIO = { sqlite: 1, postgres: 1.6 } as const
 /** Writing, making indexes and comparing, by how long reading takes. */
-const TIME_RATIO = { sqlite: 6, postgres: 6 } as const
+const TIME_RATIO = { sqlite: 8, postgres: 12 } as const
 
 /**
  * Reads the whole source, and changes nothing: how many rows there are, which of them the target cannot hold, and about
