@@ -73,7 +73,10 @@ describe('a server that moves to another database', function () {
   }
 
   async function start(config: HomeserverConfig): Promise<Homeserver> {
-    const log = await createLogger({ level: 'error', destination: { write: (line) => process.stderr.write(line) } })
+    const log = await createLogger({
+      level: 'error',
+      destination: { write: (line) => process.stderr.write(line) },
+    })
     const server = await createHomeserver(config, { log })
     await server.start()
     return server
