@@ -58,15 +58,15 @@ async function watchRequests(
   if (typeof mark !== 'string' || mark.length < MIN_MARK_LENGTH) {
     throw new ControlError('bad_request', `mark must be a text of at least ${MIN_MARK_LENGTH} characters`)
   }
-  const { promise, resolve, reject } = createDeferred<JsonObject>()
+  const found = createDeferred<JsonObject>()
   const end = requests.watch(({ url, ip, userAgent }) => {
-    if (url.includes(mark)) resolve({ ip, userAgent: userAgent ?? null })
+    if (url.includes(mark)) found.resolve({ ip, userAgent: userAgent ?? null })
   })
-  const give = (): void => reject(signal.reason as Error)
+  const give = (): void => found.reject(signal.reason as Error)
   signal.addEventListener('abort', give, { once: true })
   if (signal.aborted) give()
   try {
-    return await promise
+    return await found.promise
   } finally {
     end()
     signal.removeEventListener('abort', give)

@@ -126,7 +126,7 @@ export class EmailValidations {
     const now = clock.now()
     return db.write('confirm_threepid', async (tx) => {
       const session = await this.#find(tx, { sid, clientSecret })
-      if (session === undefined || session.token !== token) throw badLink('This link is not valid')
+      if (session?.token !== token) throw badLink('This link is not valid')
       if (session.createdTs + options.tokenLifetimeMs <= now) throw badLink('This link is too old')
       await store.setValidated(tx, sid, now)
       return session.nextLink

@@ -42,7 +42,7 @@ export class CurrentStateStore {
     const row = await q.first<{ n: number }>('SELECT COUNT(*) AS n FROM current_state WHERE room_nid = ?', [
       roomNid,
     ])
-    return Number(row?.n ?? 0)
+    return row?.n ?? 0
   }
 
   /** The whole state of many rooms. */

@@ -54,7 +54,7 @@ forEachServerDatabase('the administration API of event reports', (database) => {
       canonical_alias: null,
       user_id: '@bob:hs.test',
       sender: '@alice:hs.test',
-      reason: `About ${String(report?.['event_id'])}`,
+      reason: `About ${report?.['event_id'] as string}`,
       score: -50,
     })
     const shown = await list(`/${id}`)

@@ -97,7 +97,9 @@ describe('mxhs keys rotate', function () {
       const row = await db.reader.first<{ json: string }>('SELECT json FROM events WHERE event_id = ?', [
         eventId,
       ])
-      return Object.keys(dig(JSON.parse(row?.json ?? '{}') as JsonObject, 'signatures', 'rotate.test') as object)
+      return Object.keys(
+        dig(JSON.parse(row?.json ?? '{}') as JsonObject, 'signatures', 'rotate.test') as object,
+      )
     } finally {
       await db.close()
     }

@@ -9,7 +9,7 @@ import type { Database } from '../../../src/storage/database.js'
 import { openDatabase } from '../../../src/storage/open-database.js'
 import { createLogger } from '../../../src/telemetry/logger.js'
 import { createMetrics } from '../../../src/telemetry/metrics.js'
-import type { JsonObject } from '../../../src/util/json.js'
+import type { JsonObject, JsonValue } from '../../../src/util/json.js'
 import { quietContext } from '../../support/databases.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import {
@@ -220,7 +220,7 @@ describe('Three servers, whatever happens between them', function () {
 
   async function stateOf(witness: MatrixClient, roomId: string): Promise<string[]> {
     const { text } = await witness.request('GET', path`/_matrix/client/v3/rooms/${roomId}/state`)
-    const state = eventsAt(JSON.parse(text) as JsonObject[] as never)
+    const state = eventsAt(JSON.parse(text) as JsonValue)
     return state.map((event) => event['event_id'] as string).sort()
   }
 

@@ -154,15 +154,17 @@ export class RequiredState {
     return new RequiredState({ everything, types, anyType, lazyMembers })
   }
 
+  /** Whether a key is asked for of every type: of everything, the types that are named there may lack it. */
+  #hasOfEveryType(key: string): boolean {
+    if (this.anyType.has(key)) return true
+    return this.everything && [...this.types.keys()].every((type) => this.matches(type, key))
+  }
+
   /** Whether this asks for anything that `known` does not cover. */
   exceeds(known: RequiredState): boolean {
     if (this === known || this.toJson() === known.toJson()) return false
     if (this.everything && !known.everything) return true
-    for (const key of this.anyType) {
-      if (known.anyType.has(key)) continue
-      // Of everything, the types that are named there may lack the key.
-      if (!known.everything || [...known.types.keys()].some((type) => !known.matches(type, key))) return true
-    }
+    if ([...this.anyType].some((key) => !known.#hasOfEveryType(key))) return true
     const types = this.everything ? new Set([...this.types.keys(), ...known.types.keys()]) : this.types.keys()
     for (const type of types) {
       if (known.wantsAllOf(type)) continue
