@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs'
 import { Args, Flags } from '@oclif/core'
 import { toUserId, withAdministrationTools, type AdministrationTools } from '../../src/cli/administration.js'
 import { BaseCommand, configFlag, UsageError } from '../../src/cli/base-command.js'
@@ -6,6 +5,7 @@ import { configPaths } from '../../src/cli/config-paths.js'
 import { writeAsArchive, writeToDirectory, type Written } from '../../src/cli/exported-files.js'
 import { formatBytes } from '../../src/cli/format-bytes.js'
 import { Progress } from '../../src/cli/progress.js'
+import { UnfinishedFile } from '../../src/cli/unfinished-file.js'
 import type { UserId } from '../../src/protocol/ids.js'
 import { systemClock } from '../../src/util/clock.js'
 
@@ -70,7 +70,16 @@ export default class UsersExport extends BaseCommand {
     const progress = new Progress()
     const files = tools.accountExport.files(userId)
     if (output !== '-' && !output.endsWith('.tar')) return writeToDirectory(files, output, progress)
-    const target = output === '-' ? process.stdout : createWriteStream(output, { flags: 'wx', mode: 0o600 })
-    return writeAsArchive(files, target, { progress, mtime: new Date(systemClock.now()) })
+    const options = { progress, mtime: new Date(systemClock.now()) }
+    if (output === '-') return writeAsArchive(files, process.stdout, options)
+    const file = await UnfinishedFile.create(output)
+    try {
+      const written = await writeAsArchive(files, file.stream, options)
+      await file.finish()
+      return written
+    } catch (error) {
+      await file.discard()
+      throw error
+    }
   }
 }

@@ -103,7 +103,7 @@ describe('mxhs users export', function () {
     expect(contents.get(`media/${mediaId}`)).to.equal('meow')
     expect(JSON.parse(contents.get('account.json') ?? '')).to.have.property('userId', alice.userId)
     expect((await runCommand(UsersExport, 'alice', '-o', output, '-c', config)).stderr).to.match(
-      /error: Cannot write: .*exists/,
+      /error: .*alice\.tar exists already/,
     )
   })
 
