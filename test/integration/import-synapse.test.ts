@@ -253,7 +253,7 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
     const [from = '', to = ''] = configs()
     const places = { from: (await loadConfig([from])).config, to: (await loadConfig([from, to])).config }
     let interruptions = 0
-    for (let left = 1; ; left += 5) {
+    for (let left = 1; ; left += 2) {
       let batches = left
       const progress = {
         ...noProgress,
