@@ -38,7 +38,7 @@ describe('rate limits', () => {
 
   it('tell where the old names have gone', async () => {
     expect(await errorsOf({ rc_messages_per_second: 1 })).to.deep.equal([
-      'rc_messages_per_second: it is out of date: use rc_message',
+      'rc_messages_per_second: it is out of date: use rc_message (mxhs check-config --migrate puts it in its place)',
     ])
   })
 })
