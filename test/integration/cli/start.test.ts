@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { expect } from 'chai'
-import { packageRoot } from '../../../src/util/package-root.js'
+import { builtProgram } from '../../support/built-program.js'
 import { useScratch } from '../../support/scratch.js'
 
 const START_MS = 60_000
@@ -15,9 +15,7 @@ class Daemon {
   stdout = ''
 
   constructor(config: string) {
-    const root = packageRoot()
-    this.process = spawn(process.execPath, ['--import', 'tsx', `${root}/bin/dev.js`, 'start', '-c', config], {
-      cwd: root,
+    this.process = spawn(process.execPath, [builtProgram(), 'start', '-c', config], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'] },
     })
