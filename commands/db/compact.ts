@@ -4,7 +4,7 @@ import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { formatBytes } from '../../src/cli/format-bytes.js'
 import { Progress } from '../../src/cli/progress.js'
-import { withDatabase } from '../../src/cli/with-database.js'
+import { requireSchema, withDatabase } from '../../src/cli/with-database.js'
 import { withoutServer } from '../../src/cli/without-server.js'
 import type { CompactionReport } from '../../src/storage/compaction.js'
 import { systemClock } from '../../src/util/clock.js'
@@ -57,12 +57,11 @@ export default class DbCompact extends BaseCommand {
     options: { dryRun: boolean; rewrites: boolean },
   ): Promise<CompactionReport> {
     return withDatabase(paths, async (db) => {
-      const [{ compact }, { migrate }, { EXPIRED_SESSION_KEPT_MS }] = await Promise.all([
+      const [{ compact }, { EXPIRED_SESSION_KEPT_MS }] = await Promise.all([
         import('../../src/storage/compaction.js'),
-        import('../../src/storage/migrator.js'),
         import('../../src/server/maintenance.js'),
       ])
-      await migrate(db)
+      await requireSchema(db)
       const now = systemClock.now()
       const sessionsExpiredBefore = now - EXPIRED_SESSION_KEPT_MS
       return compact(db, { ...options, now, sessionsExpiredBefore, progress: new Progress() })

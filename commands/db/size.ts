@@ -3,7 +3,7 @@ import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { formatBytes } from '../../src/cli/format-bytes.js'
 import { formatTable } from '../../src/cli/tables.js'
-import { withDatabase } from '../../src/cli/with-database.js'
+import { requireSchema, withDatabase } from '../../src/cli/with-database.js'
 import type { RoomSize, TableSize } from '../../src/storage/stores/database-size.js'
 
 interface Sizes {
@@ -35,11 +35,8 @@ export default class DbSize extends BaseCommand {
   async run(): Promise<Sizes> {
     const { flags } = await this.parse(DbSize)
     const sizes = await withDatabase(configPaths(flags.config), async (db, database): Promise<Sizes> => {
-      const [{ DatabaseSizeStore }, { migrate }] = await Promise.all([
-        import('../../src/storage/stores/database-size.js'),
-        import('../../src/storage/migrator.js'),
-      ])
-      await migrate(db)
+      const { DatabaseSizeStore } = await import('../../src/storage/stores/database-size.js')
+      await requireSchema(db)
       const store = new DatabaseSizeStore()
       const { bytes, freeBytes } = await store.total(db.reader)
       const tables = await store.byTable(db.reader)

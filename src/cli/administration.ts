@@ -11,7 +11,7 @@ import type { AdministrationMethod } from '../server/administration-methods.js'
 import type { AdministrationTools } from '../server/wire-administration.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
 import { CommandFailure, UsageError } from './base-command.js'
-import { withDatabase } from './with-database.js'
+import { requireSchema, withDatabase } from './with-database.js'
 
 export type { AdministrationTools } from '../server/wire-administration.js'
 
@@ -57,13 +57,10 @@ export async function withAdministrationTools<T>(
   paths: readonly string[],
   work: (tools: AdministrationTools, config: HomeserverConfig) => Promise<T>,
 ): Promise<T> {
-  const [{ createAdministrationTools }, { migrate }] = await Promise.all([
-    import('../server/wire-administration.js'),
-    import('../storage/migrator.js'),
-  ])
+  const { createAdministrationTools } = await import('../server/wire-administration.js')
   const config = await loadForAdministration(paths)
   return withDatabase(paths, async (db) => {
-    await migrate(db)
+    await requireSchema(db)
     return expected(() => work(createAdministrationTools(db, config), config))
   })
 }

@@ -39,6 +39,27 @@ export async function openDatabaseOf(config: DatabaseConfig): Promise<Database> 
   }
 }
 
+/**
+ * Makes sure that a database has the tables that this program reads: those of an empty one are made. Throws a
+ * `CommandFailure` for one of an older program, which is not brought up to date in passing: its server may be running.
+ */
+export async function requireSchema(db: Database): Promise<void> {
+  const { checkCompatible, migrate, migrationStatus } = await import('../storage/migrator.js')
+  try {
+    await checkCompatible(db)
+  } catch (error) {
+    throw new CommandFailure((error as Error).message, { cause: error })
+  }
+  const { applied, pending } = await migrationStatus(db)
+  if (applied.length === 0) {
+    await migrate(db)
+  } else if (pending.length > 0) {
+    throw new CommandFailure(
+      `The database is that of an older mxhs (${pending.length} steps of its schema are missing): stop the server, and run mxhs db migrate or start the new one`,
+    )
+  }
+}
+
 /** Where the database is, without its password. */
 export function describeDatabase(config: DatabaseConfig): string {
   if (config.name === 'sqlite') return `SQLite, ${config.path}`

@@ -1,5 +1,5 @@
 import type { createMediaTools } from '../server/media-shelf.js'
-import { withDatabase } from './with-database.js'
+import { requireSchema, withDatabase } from './with-database.js'
 
 export type MediaTools = ReturnType<typeof createMediaTools>
 
@@ -11,17 +11,15 @@ export async function withMedia<T>(
   paths: readonly string[],
   work: (tools: MediaTools) => Promise<T>,
 ): Promise<T> {
-  const [{ loadConfig }, { createMediaTools }, { migrate }, { silentLogger }, { systemClock }] =
-    await Promise.all([
-      import('../config/load.js'),
-      import('../server/media-shelf.js'),
-      import('../storage/migrator.js'),
-      import('../telemetry/logger.js'),
-      import('../util/clock.js'),
-    ])
+  const [{ loadConfig }, { createMediaTools }, { silentLogger }, { systemClock }] = await Promise.all([
+    import('../config/load.js'),
+    import('../server/media-shelf.js'),
+    import('../telemetry/logger.js'),
+    import('../util/clock.js'),
+  ])
   const { config } = await loadConfig(paths)
   return withDatabase(paths, async (db) => {
-    await migrate(db)
+    await requireSchema(db)
     return work(createMediaTools({ config, db, clock: systemClock, logger: silentLogger() }))
   })
 }

@@ -3,11 +3,16 @@ import DbCompact from '../../../commands/db/compact.js'
 import DbMigrate from '../../../commands/db/migrate.js'
 import DbSize from '../../../commands/db/size.js'
 import DbStatus from '../../../commands/db/status.js'
+import MediaUsage from '../../../commands/media/usage.js'
+import UsersList from '../../../commands/users/list.js'
 import { migrations } from '../../../migrations/index.js'
 import { ControlSocket } from '../../../src/server/control-socket.js'
+import { rollback } from '../../../src/storage/migrator.js'
+import { openDatabase } from '../../../src/storage/open-database.js'
 import { silentLogger } from '../../../src/telemetry/logger.js'
 import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand } from '../../support/commands.js'
+import { quietContext } from '../../support/databases.js'
 import { useScratch } from '../../support/scratch.js'
 
 describe('mxhs db', () => {
@@ -47,6 +52,22 @@ describe('mxhs db', () => {
     const done = await runCommand(DbMigrate, '-c', path)
     expect(done.stderr.split('\n')[0]).to.equal(`${names[0]}, step 1 of ${names.length}`)
     expect((await runCommand(DbMigrate, '-c', path, '-n')).stdout).to.equal('The schema is up to date.\n')
+  })
+
+  it('leaves the database of an older program to those who are asked to bring it up to date', async () => {
+    const path = config()
+    await runCommand(DbMigrate, '-c', path)
+    const db = await openDatabase({ name: 'sqlite', path: scratch.path('a.db') }, quietContext())
+    await rollback(db, 1)
+    await db.close()
+    for (const command of [DbSize, UsersList, MediaUsage]) {
+      const { exitCode, stderr } = await runCommand(command, '-c', path)
+      expect([exitCode, stderr]).to.deep.equal([
+        1,
+        'error: The database is that of an older mxhs (1 steps of its schema are missing): stop the server, and run mxhs db migrate or start the new one\n',
+      ])
+    }
+    expect((await runCommand(DbMigrate, '-c', path)).stdout).to.equal(`done  ${names.at(-1)}\n`)
   })
 
   it('size shows what takes room', async () => {
