@@ -40,6 +40,27 @@ const COMMONJS = [
   'const __dirname = import.meta.dirname',
 ].join('\n')
 
+/** Of packages that come as a whole, what is used: reading the rest would make every start longer. */
+const PARTS = {
+  undici: `
+    import api from 'undici/lib/api/index.js'
+    import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
+    // As its own index does.
+    Object.assign(Dispatcher.prototype, api)
+    export { default as Agent } from 'undici/lib/dispatcher/agent.js'
+    export { default as Pool } from 'undici/lib/dispatcher/pool.js'
+    export { default as buildConnector } from 'undici/lib/core/connect.js'`,
+  // Messages of errors in languages that nobody chooses.
+  '../locales/index.js': `export { default as en } from 'zod/v4/locales/en.js'`,
+}
+const onlyParts = {
+  name: 'only-parts',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^undici$|^\.\.\/locales\/index\.js$/ }, ({ path }) => ({ path, namespace: 'parts' }))
+    onLoad({ filter: /.*/, namespace: 'parts' }, ({ path }) => ({ contents: PARTS[path], resolveDir: root }))
+  },
+}
+
 rmSync(join(target, 'dist'), { recursive: true, force: true })
 await build({
   absWorkingDir: root,
@@ -55,6 +76,11 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
+  plugins: [onlyParts],
+  // Names stay, for the traces of errors; so do lines, more or less.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 160,
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning',
