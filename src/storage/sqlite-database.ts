@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { closeSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import createKnex, { type Knex } from 'knex'
@@ -43,6 +43,15 @@ const WRITER_PRAGMAS = [
 
 const READER_PRAGMAS = ['PRAGMA query_only = ON', 'PRAGMA cache_size = -16384']
 
+/** What is said and who says it is nobody else's to read, whatever the process' mask: the log beside it follows suit. */
+function makePrivateFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch {
+    // It is there already, or cannot be made: of that SQLite will tell.
+  }
+}
+
 /**
  * Opens a SQLite database: one connection that writes, some that read. Readers see what was committed when they began,
  * and never wait for the writer.
@@ -50,6 +59,7 @@ const READER_PRAGMAS = ['PRAGMA query_only = ON', 'PRAGMA cache_size = -16384']
 export async function openSqliteEngine(config: SqliteConfig, logger: Logger): Promise<SqlEngine> {
   const temporary = config.path === ':memory:'
   const path = temporary ? join(tmpdir(), `mxhs-${randomUUID()}.db`) : config.path
+  makePrivateFile(path)
   const synchronous = `PRAGMA synchronous = ${config.synchronous === 'full' ? 'FULL' : 'NORMAL'}`
   const writer = createPool(path, 1, [...COMMON_PRAGMAS, ...WRITER_PRAGMAS, synchronous], logger)
   const count = Math.max(2, config.readers ?? 4)

@@ -1,12 +1,11 @@
 import { expect } from 'chai'
-import { readdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, statSync } from 'node:fs'
 import { openDatabase } from '../../../src/storage/open-database.js'
 import { createTestDatabase, quietContext } from '../../support/databases.js'
+import { useScratch } from '../../support/scratch.js'
 
 describe('SQLite database', () => {
-  const temporaryFiles = (): string[] =>
-    readdirSync(tmpdir()).filter((name) => /^mxhs-[0-9a-f-]{36}\.db/.test(name))
+  const scratch = useScratch()
 
   it('sets up its connections', async () => {
     const db = await openDatabase({ name: 'sqlite', path: ':memory:' }, quietContext())
@@ -24,13 +23,31 @@ describe('SQLite database', () => {
   })
 
   it('removes a temporary database', async () => {
-    const before = temporaryFiles()
-    const db = await openDatabase({ name: 'sqlite', path: ':memory:' }, quietContext())
-    expect(temporaryFiles().length).to.be.greaterThan(before.length)
+    // Others have theirs in the usual place.
+    const { TMPDIR } = process.env
+    process.env['TMPDIR'] = scratch.path('')
+    const temporaryFiles = (): string[] => readdirSync(scratch.path(''))
+    try {
+      const db = await openDatabase({ name: 'sqlite', path: ':memory:' }, quietContext())
+      expect(temporaryFiles()).to.not.deep.equal([])
+      await db.write('work', (tx) => tx.execute('CREATE TABLE a (b INTEGER)'))
+      expect(await db.reader.all('SELECT * FROM a')).to.deep.equal([])
+      await db.close()
+      expect(temporaryFiles()).to.deep.equal([])
+    } finally {
+      if (TMPDIR === undefined) delete process.env['TMPDIR']
+      else process.env['TMPDIR'] = TMPDIR
+    }
+  })
+
+  it('makes files that only their owner can read', async () => {
+    const path = scratch.path('private.db')
+    const db = await openDatabase({ name: 'sqlite', path }, quietContext())
     await db.write('work', (tx) => tx.execute('CREATE TABLE a (b INTEGER)'))
-    expect(await db.reader.all('SELECT * FROM a')).to.deep.equal([])
+    const modes = readdirSync(scratch.path('')).map((name) => statSync(scratch.path(name)).mode & 0o777)
+    expect(new Set(modes)).to.deep.equal(new Set([0o600]))
+    expect(modes).to.have.length(3)
     await db.close()
-    expect(temporaryFiles()).to.deep.equal(before)
   })
 
   it('keeps what was written', async () => {
