@@ -153,7 +153,8 @@ class SourceWatch {
     if ((await this.#side.changeMark()) !== this.#markBefore) {
       return 'the source has been changed while it was read'
     }
-    return undefined
+    // Not every user can be seen: who says that there may be one has the last word.
+    return this.#options.whileRunning ? 'a server may be using the source' : undefined
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect } from 'chai'
+import pg from 'pg'
 import PortDb from '../../../commands/port-db.js'
 import { ControlSocket } from '../../../src/server/control-socket.js'
 import type { DatabaseConfig } from '../../../src/storage/open-database.js'
@@ -190,14 +191,21 @@ describe('mxhs port-db', function () {
   async function killedWhileCopying(flags: readonly string[], config: DatabaseConfig): Promise<void> {
     const child = spawn(process.execPath, [builtProgram(), 'port-db', ...flags], { stdio: 'ignore' })
     const ended = once(child, 'exit')
+    // Not as a server would connect: the target would be in use.
+    const client = new pg.Client({ connectionString: urlOf(config) })
+    await client.connect()
     const copied = async (): Promise<number> => {
-      const [row] = await ask<{ n: number }>(config, COUNT)
-      return row!.n
+      const { rows } = await client.query<{ n: string }>(COUNT)
+      return Number(rows[0]!.n)
     }
-    while ((await copied()) === 0 && child.exitCode === null) continue
-    child.kill('SIGKILL')
-    await ended
-    expect(await copied()).to.be.within(1, 10_000)
+    try {
+      while ((await copied()) === 0 && child.exitCode === null) continue
+      child.kill('SIGKILL')
+      await ended
+      expect(await copied()).to.be.within(1, 10_000)
+    } finally {
+      await client.end()
+    }
   }
 
   function configuration(controlSocket?: string): string {
