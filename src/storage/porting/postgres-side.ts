@@ -48,6 +48,9 @@ const APPLICATION_NAME = 'mxhs port-db'
 /** Where a PostgreSQL database is, and how a server that uses it would be called. */
 export type PostgresPlace = Pick<PostgresConfig, 'connection' | 'applicationName'>
 
+const LOOKS_FOR_SERVERS = 6
+const LOOK_AGAIN_S = 0.25
+
 /** A PostgreSQL database that is read. */
 export class PostgresSide implements PortSide {
   readonly engine = 'postgres'
@@ -188,14 +191,24 @@ export class PostgresSide implements PortSide {
 
   /** Servers, by the name with which they connect: others may look on. */
   async otherUsers(): Promise<string | undefined> {
+    let backend = await this.#serverBackend()
+    // A server that has just stopped is seen for a moment after its last connection is closed.
+    for (let look = 1; backend !== undefined && look < LOOKS_FOR_SERVERS; look++) {
+      await this.all(`SELECT pg_sleep(${LOOK_AGAIN_S})`)
+      backend = await this.#serverBackend()
+    }
+    return backend === undefined
+      ? undefined
+      : `a server is connected to the database (application_name ${this.#serverName}, backend ${backend})`
+  }
+
+  async #serverBackend(): Promise<number | undefined> {
     await this.all('SELECT pg_stat_clear_snapshot()')
     const [row] = await this.all<{ pid: number }>(
       `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
          AND application_name = ${this.#client.escapeLiteral(this.#serverName)} LIMIT 1`,
     )
-    return row === undefined
-      ? undefined
-      : `a server is connected to the database (application_name ${this.#serverName}, backend ${row.pid})`
+    return row?.pid
   }
 
   async changeMark(): Promise<string> {
