@@ -24,6 +24,12 @@ export interface Sizes {
   readonly pushers: number
   readonly uploads: number
   readonly uploadMb: number
+  /** Events of the room of another server that is joined, which `members` are in. */
+  readonly remoteEvents: number
+  /** Transactions that other servers send. */
+  readonly transactions: number
+  /** Servers that send them. */
+  readonly origins: number
 }
 
 /** What can be seen of a server from outside its API; absent where it cannot. */
@@ -32,6 +38,8 @@ export interface ServerView {
   metrics?(): Promise<string>
   /** Resident memory in MB. */
   residentMb?(): Promise<number>
+  /** The `database` section of a fresh database of the same kind, for further servers. */
+  createDatabase?(): Promise<object>
 }
 
 /** A room with many local members. */

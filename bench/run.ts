@@ -10,7 +10,7 @@ import Table from 'cli-table3'
 import { measureBareHttp } from './baseline.js'
 import { Bench, type Figures, type ServerView, type Sizes } from './bench.js'
 import { BenchClient } from './client.js'
-import { startPostgres } from './postgres.js'
+import { startPostgres, type BenchPostgres } from './postgres.js'
 import { scenarios } from './scenarios.js'
 import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
 
@@ -27,7 +27,7 @@ const USAGE = `usage: npm run bench -- [options]
 
 Sizes of what is made before it is measured:
   --messages N          messages of each sending scenario (default: 4000)
-  --members N           members of the large room, of large-room and push (default: 10000)
+  --members N           members of the large rooms: of large-room, push, federation-join (default: 10000)
   --rooms N             rooms of the account of initial-sync; of sliding-sync twice as many (default: 500)
   --searched-rooms N    rooms of search, with 20 messages each (default: 100)
   --space-rooms N       rooms of hierarchy (default: 300)
@@ -36,6 +36,9 @@ Sizes of what is made before it is measured:
   --pushers N           members with rules and pushers of push (default: 300)
   --uploads N           parallel uploads of media (default: 100)
   --upload-mb N         size of each (default: 50)
+  --remote-events N     events of the room that federation-join joins, with --members members (default: 30000)
+  --transactions N      transactions of federation-inbound (default: 1000)
+  --origins N           servers that send them (default: 100)
   --events N            events of the database of port-db (default: 100000)
   --kills N             processes of port-db that are killed, each way (default: 0)
 
@@ -63,6 +66,9 @@ const { values: options } = parseArgs({
     pushers: size('300'),
     uploads: size('100'),
     'upload-mb': size('50'),
+    'remote-events': size('30000'),
+    transactions: size('1000'),
+    origins: size('100'),
     events: size('100000'),
     kills: size('0'),
     only: { type: 'string', multiple: true, default: [] },
@@ -100,11 +106,14 @@ async function main(): Promise<void> {
   const measure: Measure = (client, view) => measureServer(new Bench({ client, sizes, view, bareHttp }))
   const results: Record<string, Report> = {}
   if (options.database === 'sqlite' || options.database === 'both') {
-    results['mxhs on SQLite'] = await measureStarted(sqliteDatabase(), measure)
+    results['mxhs on SQLite'] = await measureStarted(
+      { database: sqliteDatabase(), create: () => Promise.resolve(sqliteDatabase()) },
+      measure,
+    )
   }
   if (options.database === 'postgres' || options.database === 'both') {
     await using postgres = await startPostgres()
-    results['mxhs on PostgreSQL'] = await measureStarted(postgres.database, measure)
+    results['mxhs on PostgreSQL'] = await measureStarted(postgres, measure)
   }
   if (options.url !== undefined) {
     const client = benchClient(options.url, options['shared-secret'])
@@ -145,6 +154,9 @@ function sizesOf(flags: typeof options): Sizes {
     pushers: Number(flags.pushers),
     uploads: Number(flags.uploads),
     uploadMb: Number(flags['upload-mb']),
+    remoteEvents: Number(flags['remote-events']),
+    transactions: Number(flags.transactions),
+    origins: Number(flags.origins),
   }
 }
 
@@ -152,14 +164,18 @@ function benchClient(url: string, sharedSecret: string): BenchClient {
   return new BenchClient(url, { sharedSecret, connections: 128 })
 }
 
-async function measureStarted(database: object, measure: Measure): Promise<Report> {
+async function measureStarted(
+  { database, create }: Pick<BenchPostgres, 'database' | 'create'>,
+  measure: Measure,
+): Promise<Report> {
   // The push gateway of the bench is on this machine.
   const config = { ip_range_whitelist: ['127.0.0.1/32'] }
   await using server = await ServerProcess.start({ database, config })
   const residentMb = (): Promise<number> => server.residentMb()
   const idle = await residentMb()
   const client = benchClient(server.url, SHARED_SECRET)
-  const view = { residentMb, metrics: () => readMetrics(`${server.url}/_synapse/metrics`) }
+  const metrics = (): Promise<string> => readMetrics(`${server.url}/_synapse/metrics`)
+  const view = { residentMb, metrics, createDatabase: create }
   const { figures, notes } = await measure(client, view)
   await client.close()
   const started = { 'start to first answer, ms': server.startMs, 'memory idle, MB': idle }

@@ -17,6 +17,8 @@ export interface ServerProcessOptions {
   readonly database: object
   /** Sections that replace those of the configuration. */
   readonly config?: object
+  /** Listeners beside the one for clients. */
+  readonly listeners?: readonly object[]
 }
 
 /** `mxhs start` in a process of its own, with a configuration and a directory of its own. Can be killed and restarted. */
@@ -38,7 +40,8 @@ export class ServerProcess implements AsyncDisposable {
     const directory = await mkdtemp(join(tmpdir(), 'mxhs-process-'))
     const port = await freePort()
     const config = join(directory, 'homeserver.yaml')
-    const sections = { ...configuration(directory, { port, database: options.database }), ...options.config }
+    const { database, listeners = [] } = options
+    const sections = { ...configuration(directory, { port, database, listeners }), ...options.config }
     await writeFile(config, stringify(sections))
     const server = new ServerProcess({ directory, config, url: `http://127.0.0.1:${port}` })
     await server.restart()
@@ -72,9 +75,18 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Resident memory in MB, as the kernel counts it. */
-  async residentMb(): Promise<number> {
+  residentMb(): Promise<number> {
+    return this.#memoryMb(/VmRSS:\s+(\d+)/)
+  }
+
+  /** The most that was resident since the start, in MB. */
+  peakMb(): Promise<number> {
+    return this.#memoryMb(/VmHWM:\s+(\d+)/)
+  }
+
+  async #memoryMb(field: RegExp): Promise<number> {
     const status = await readFile(`/proc/${this.#process?.pid ?? 0}/status`, 'utf8')
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+    return Number(field.exec(status)?.[1]) / 1024
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,7 +100,10 @@ export function sqliteDatabase(): object {
   return { name: 'sqlite3', args: { database: 'homeserver.db' } }
 }
 
-function configuration(directory: string, options: { port: number; database: object }): object {
+function configuration(
+  directory: string,
+  options: { port: number; database: object; listeners: readonly object[] },
+): object {
   return {
     server_name: 'process.test',
     report_stats: false,
@@ -99,6 +114,7 @@ function configuration(directory: string, options: { port: number; database: obj
         bind_addresses: ['127.0.0.1'],
         resources: [{ names: ['client', 'federation', 'media', 'metrics'] }],
       },
+      ...options.listeners,
     ],
     database: inDirectory(options.database, directory),
     signing_key: 'ed25519 a_test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
@@ -125,7 +141,8 @@ function inDirectory(database: object, directory: string): object {
   return { name, args: { ...args, database: join(directory, args['database']) } }
 }
 
-function freePort(): Promise<number> {
+/** A port of this machine at which nobody listens. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once('error', reject)
     server.listen(0, '127.0.0.1', () => {
