@@ -27,6 +27,7 @@ import { InvitedRooms } from '../services/sync/sliding-sync/invited-rooms.js'
 import { RoomActivity } from '../services/sync/sliding-sync/room-activity.js'
 import { RoomDetails } from '../services/sync/sliding-sync/room-details.js'
 import { RoomFacts } from '../services/sync/sliding-sync/room-facts.js'
+import { RoomNames } from '../services/sync/sliding-sync/room-names.js'
 import { RoomLists } from '../services/sync/sliding-sync/room-lists.js'
 import { RoomPlanner } from '../services/sync/sliding-sync/room-plan.js'
 import { RoomResults } from '../services/sync/sliding-sync/room-results.js'
@@ -132,7 +133,12 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
     accountData: reads.accountData,
     ignored,
     visibleRooms: new VisibleRooms(db, { ...reads, store, activity }),
-    lists: new RoomLists(db, { ...reads, store, facts }),
+    lists: new RoomLists(db, {
+      ...reads,
+      store,
+      facts,
+      names: new RoomNames(db, { ...reads, points: reading.points, store }),
+    }),
     planner: new RoomPlanner(db, reads.changes),
     results: new RoomResults(db, {
       details,

@@ -140,6 +140,25 @@ describe('Lists of sliding sync', () => {
     expect(roomIn(answer, roomId)).to.include({ initial: true })
   })
 
+  it('are looked through by what rooms are called', async () => {
+    const named = await alice.createRoom({ name: 'Café Zürich', room_alias_name: 'elsewhere' })
+    const aliased = await alice.createRoom({ room_alias_name: 'cafeteria' })
+    const direct = await alice.createRoom({ preset: 'public_chat' })
+    await bob.join(direct)
+    const invited = await bob.createRoom({ name: 'The cafe', invite: [alice.userId] })
+    const left = await bob.createRoom({ name: 'Another CAFE', preset: 'public_chat' })
+    await alice.join(left)
+    await bob.kick(left, alice.userId)
+    await bob.sendState(left, 'm.room.name', '', { name: 'What those who have gone do not see' })
+    expect(await filtered({ room_name_like: ' cafe' })).to.have.members([named, aliased, invited, left])
+    expect(await filtered({ room_name_like: 'elsewhere' })).to.deep.equal([])
+    expect(await filtered({ room_name_like: 'those who have gone' })).to.deep.equal([])
+    expect(await filtered({ room_name_like: bob.userId.slice(1, 4).toUpperCase() })).to.deep.equal([direct])
+    expect(await filtered({ room_name_like: 'cafe', is_invite: true })).to.deep.equal([invited])
+    expect(await filtered({ room_name_like: '%' })).to.deep.equal([])
+    expect(await filtered({ room_name_like: '' })).to.have.length(5)
+  })
+
   it('have invitations and knocks with their stripped state alone', async () => {
     const roomId = await bob.createRoom({ name: 'Tea', invite: [alice.userId] })
     await bob.sendText(roomId, 'not for outsiders')
@@ -263,6 +282,7 @@ describe('Lists of sliding sync', () => {
     expect(await status(list({ timeline_limit: 1001 }))).to.deep.equal([400, 'M_INVALID_PARAM'])
     expect(await status(list({ required_state: [['a']] }))).to.deep.equal([400, 'M_BAD_JSON'])
     expect(await status(list({ filters: { is_dm: 'x' } }))).to.deep.equal([400, 'M_BAD_JSON'])
+    expect(await status(list({ filters: { room_name_like: 5 } }))).to.deep.equal([400, 'M_BAD_JSON'])
     expect(await status({ lists: { ['x'.repeat(65)]: {} } })).to.deep.equal([400, 'M_INVALID_PARAM'])
     const many = Object.fromEntries(Array.from({ length: 101 }, (_, index) => [String(index), {}]))
     expect(await status({ lists: many })).to.deep.equal([400, 'M_INVALID_PARAM'])

@@ -1,5 +1,6 @@
 import { badJson } from '../../../protocol/errors.js'
 import type { JsonObject, JsonValue } from '../../../util/json.js'
+import { foldText } from '../../../util/words.js'
 
 /** Which rooms a list has; what is undefined does not matter. All that is there has to be met. */
 export interface RoomFilters {
@@ -13,6 +14,8 @@ export interface RoomFilters {
   readonly notRoomTypes: ReadonlySet<string | null>
   readonly tags: ReadonlySet<string> | undefined
   readonly notTags: ReadonlySet<string>
+  /** Folded: what the room is called has this somewhere. */
+  readonly nameLike: string | undefined
 }
 
 /** What of a room filters look at. */
@@ -21,6 +24,8 @@ export interface FilteredRoom {
   readonly isInvite: boolean
   /** Undefined: this server does not know the room's state. */
   readonly known: { readonly isEncrypted: boolean; readonly roomType: string | undefined } | undefined
+  /** What the room is called, folded; undefined: nothing, or nobody has looked. */
+  readonly name?: string | undefined
 }
 
 /** What of the user filters look at. */
@@ -45,12 +50,18 @@ export function parseRoomFilters(json: JsonObject): RoomFilters {
     notRoomTypes: new Set(types(json, 'not_room_types')),
     tags: asSet(strings(json, 'tags')),
     notTags: new Set(strings(json, 'not_tags')),
+    nameLike: folded(json, 'room_name_like'),
   }
 }
 
 /** Whether judging needs to know rooms' tags. */
 export function looksAtTags({ tags, notTags }: RoomFilters): boolean {
   return tags !== undefined || notTags.size > 0
+}
+
+/** Whether judging needs to know what rooms are called. */
+export function looksAtNames({ nameLike }: RoomFilters): boolean {
+  return nameLike !== undefined
 }
 
 /** Whether judging needs to know rooms' state. */
@@ -60,9 +71,10 @@ export function looksAtState({ isEncrypted, roomTypes, notRoomTypes }: RoomFilte
 
 /** Rooms whose state is not known match no filter that looks at it. */
 export function matchesFilters(filters: RoomFilters, room: FilteredRoom, context: FilterContext): boolean {
-  const { isDm, isInvite, spaces, tags, notTags } = filters
+  const { isDm, isInvite, spaces, tags, notTags, nameLike } = filters
   if (isDm !== undefined && context.dmRooms.has(room.roomId) !== isDm) return false
   if (isInvite !== undefined && room.isInvite !== isInvite) return false
+  if (nameLike !== undefined && room.name?.includes(nameLike) !== true) return false
   if (looksAtState(filters) && !matchesState(filters, room)) return false
   if (spaces && !spaces.some((space) => context.spaces.get(space)?.has(room.roomId))) return false
   if (!looksAtTags(filters)) return true
@@ -85,6 +97,15 @@ function flag(json: JsonObject, name: string): boolean | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value !== 'boolean') throw badJson(`filters: ${name} must be a boolean`)
   return value
+}
+
+/** An empty text asks for nothing. */
+function folded(json: JsonObject, name: string): string | undefined {
+  const value = json[name]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'string') throw badJson(`filters: ${name} must be a string`)
+  const text = foldText(value.trim())
+  return text === '' ? undefined : text
 }
 
 function list(json: JsonObject, name: string): JsonValue[] | undefined {

@@ -5,13 +5,16 @@ import type { RoomsStore } from '../../../storage/stores/rooms.js'
 import type { SlidingSyncRoomsStore } from '../../../storage/stores/sliding-sync-rooms.js'
 import type { RoomId, UserId } from '../../../protocol/ids.js'
 import {
+  looksAtNames,
   looksAtState,
   looksAtTags,
   matchesFilters,
   type FilterContext,
   type FilteredRoom,
+  type RoomFilters,
 } from './room-filters.js'
 import type { RoomFacts } from './room-facts.js'
+import type { RoomNames } from './room-names.js'
 import { combineConfigs, type ListRequest, type Range, type RoomConfig } from './sliding-request.js'
 import type { VisibleRoom } from './visible-rooms.js'
 
@@ -47,6 +50,7 @@ interface Parts {
   readonly currentState: CurrentStateStore
   readonly events: EventsStore
   readonly facts: RoomFacts
+  readonly names: RoomNames
 }
 
 const SPACE_CHILD = 'm.space.child'
@@ -69,21 +73,40 @@ export class RoomLists {
   async load(request: RoomListsRequest): Promise<RoomListsResult> {
     if (request.lists.size === 0) return { lists: new Map(), configs: new Map() }
     const sorted = [...request.rooms.values()].sort(byActivity)
-    const context = await this.#context(request)
-    const needsState = [...request.lists.values()].some(({ filters }) => looksAtState(filters))
-    const known = needsState ? await this.#parts.facts.load(sorted, request.upTo) : NO_FACTS
+    const judge = await this.#judge(request, sorted)
     const configs = new Map<number, RoomConfig>()
     const lists = new Map<string, ListResult>()
     for (const [name, list] of request.lists) {
-      const rooms = sorted.filter((room) =>
-        matchesFilters(list.filters, toFiltered(room, known.get(room.room.roomNid)), context),
-      )
+      const rooms = sorted.filter((room) => judge(list.filters, room))
       const windows = windowsOf(rooms, list.ranges)
       for (const { room } of windows.flatMap((window) => window.rooms))
         configs.set(room.roomNid, combineConfigs(configs.get(room.roomNid), list))
       lists.set(name, { count: rooms.length, windows })
     }
     return { lists, configs }
+  }
+
+  /** Reads no more than the filters look at. */
+  async #judge(
+    request: RoomListsRequest,
+    rooms: readonly VisibleRoom[],
+  ): Promise<(filters: RoomFilters, room: VisibleRoom) => boolean> {
+    const { facts, names } = this.#parts
+    const filters = [...request.lists.values()].map((list) => list.filters)
+    const context = await this.#context(request)
+    const known = filters.some(looksAtState) ? await facts.load(rooms, request.upTo) : NO_FACTS
+    const called = filters.some(looksAtNames) ? await names.load(request.userId, rooms) : NO_NAMES
+    return (filter, { room, membership }) =>
+      matchesFilters(
+        filter,
+        {
+          roomId: room.roomId,
+          isInvite: membership === 'invite',
+          known: known.get(room.roomNid),
+          name: called.get(room.roomNid),
+        },
+        context,
+      )
   }
 
   async #context({ userId, lists, rooms, dmRooms }: RoomListsRequest): Promise<FilterContext> {
@@ -122,10 +145,7 @@ export class RoomLists {
 }
 
 const NO_FACTS: ReadonlyMap<number, FilteredRoom['known']> = new Map()
-
-function toFiltered({ room, membership }: VisibleRoom, known: FilteredRoom['known']): FilteredRoom {
-  return { roomId: room.roomId, isInvite: membership === 'invite', known }
-}
+const NO_NAMES: ReadonlyMap<number, string> = new Map()
 
 /** The newest first; no two rooms are at the same place. */
 function byActivity(a: VisibleRoom, b: VisibleRoom): number {
