@@ -137,8 +137,10 @@ export class Session {
     await this.request('PUT', `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${key}`, content)
   }
 
-  async join(roomId: string): Promise<void> {
-    await this.request('POST', `/_matrix/client/v3/join/${encodeURIComponent(roomId)}`, {})
+  /** @param via the server through which a room is joined that the own one is not in */
+  async join(roomId: string, via?: string): Promise<void> {
+    const query = via === undefined ? '' : `?${new URLSearchParams({ via, server_name: via }).toString()}`
+    await this.request('POST', `/_matrix/client/v3/join/${encodeURIComponent(roomId)}${query}`, {})
   }
 
   async send(roomId: string, body: string): Promise<string> {
@@ -159,8 +161,12 @@ export class Session {
     return { pos: answer.pos, count: answer.lists.all_rooms.count }
   }
 
-  sync(since?: string, timeoutMs = 0): Promise<SyncAnswer> {
-    const query = new URLSearchParams({ timeout: String(timeoutMs), ...(since && { since }) })
+  sync(since?: string, timeoutMs = 0, filter?: Json): Promise<SyncAnswer> {
+    const query = new URLSearchParams({
+      timeout: String(timeoutMs),
+      ...(since && { since }),
+      ...(filter && { filter: JSON.stringify(filter) }),
+    })
     return this.request<SyncAnswer>('GET', `/_matrix/client/v3/sync?${query.toString()}`)
   }
 }

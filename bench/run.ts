@@ -27,7 +27,7 @@ const USAGE = `usage: npm run bench -- [options]
 
 Sizes of what is made before it is measured:
   --messages N          messages of each sending scenario (default: 4000)
-  --members N           members of the large rooms: of large-room, push, federation-join (default: 10000)
+  --members N           members of the large rooms: of large-room, push, federation-joins (default: 10000)
   --rooms N             rooms of the account of initial-sync; of sliding-sync twice as many (default: 500)
   --searched-rooms N    rooms of search, with 20 messages each (default: 100)
   --space-rooms N       rooms of hierarchy (default: 300)
@@ -36,7 +36,7 @@ Sizes of what is made before it is measured:
   --pushers N           members with rules and pushers of push (default: 300)
   --uploads N           parallel uploads of media (default: 100)
   --upload-mb N         size of each (default: 50)
-  --remote-events N     events of the room that federation-join joins, with --members members (default: 30000)
+  --remote-events N     events of the room that federation-joins joins, with --members members (default: 30000)
   --transactions N      transactions of federation-inbound (default: 1000)
   --origins N           servers that send them (default: 100)
   --events N            events of the database of port-db (default: 100000)

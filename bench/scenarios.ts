@@ -2,6 +2,7 @@ import type { Bench, Figures } from './bench.js'
 import { measureCreateRoom, measureLargeRoom, measureLogin } from './scenarios/accounts-and-rooms.js'
 import { measureDeepMessages } from './scenarios/deep-messages.js'
 import { measureDeviceKeys } from './scenarios/device-keys.js'
+import { federationScenarios } from './scenarios/federation.js'
 import { measureMedia } from './scenarios/media.js'
 import { measurePushing } from './scenarios/pushing.js'
 import { measureSearching } from './scenarios/searching.js'
@@ -35,6 +36,7 @@ export const scenarios: Readonly<Record<string, (bench: Bench) => Promise<Figure
   keys: measureDeviceKeys,
   'to-device': measureToDevice,
   push: measurePushing,
+  ...federationScenarios,
 }
 
 async function sending(bench: Bench): Promise<Figures> {
