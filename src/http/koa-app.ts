@@ -1,19 +1,28 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import Koa from 'koa'
+import type { ByteSource } from '../util/byte-source.js'
 import { CORS_HEADERS } from './cors.js'
 import type { ListenerView, Pipeline } from './pipeline.js'
 import type { HttpResponse } from './responses.js'
+import { SourceSender } from './source-sender.js'
 
 /** The application of one listener: one function for all routes, which hands the request to the pipeline. */
 export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
   const app = new Koa()
+  const sender = new SourceSender(pipeline.monotonicMs)
   app.use(async (ctx) => {
     const response = await pipeline.answer(ctx, view)
-    if (ctx.res.destroyed) abandon(ctx, response)
-    else write(ctx, response)
+    if (ctx.res.destroyed) {
+      abandon(ctx, response)
+      return
+    }
+    write(ctx, response)
     if (view.compresses) await compress(ctx, response)
     if (pipeline.isStopping) ctx.set('Connection', 'close')
+    if (response.body !== undefined && 'source' in response.body) {
+      await sendSource(ctx, response.body.source, sender)
+    }
   })
   // Only connections that break while an answer is sent end here: everything else has become an answer.
   app.on('error', () => undefined)
@@ -29,7 +38,11 @@ function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void 
     ctx.body = encode(JSON.stringify(body.json))
   } else if ('text' in body) ctx.body = body.text
   else if ('bytes' in body) ctx.body = body.bytes
-  else ctx.body = body.stream
+  else if ('stream' in body) ctx.body = body.stream
+  else {
+    ctx.body = ''
+    ctx.length = body.source.length
+  }
   // After the body, whose setter guesses a type and a length.
   ctx.set(headers)
 }
@@ -58,8 +71,20 @@ async function compress(ctx: Koa.Context, response: HttpResponse): Promise<void>
   ctx.set('Content-Encoding', 'gzip')
 }
 
+/** Koa sends the head of what only the head is wanted of. */
+async function sendSource(ctx: Koa.Context, source: ByteSource, sender: SourceSender): Promise<void> {
+  if (ctx.method === 'HEAD') {
+    await source.close()
+    return
+  }
+  ctx.respond = false
+  await sender.send(source, ctx.res)
+}
+
 /** There is nobody to answer any more. */
 function abandon(ctx: Koa.Context, { body }: HttpResponse): void {
   ctx.respond = false
-  if (body !== undefined && 'stream' in body) body.stream.destroy()
+  if (body === undefined) return
+  if ('stream' in body) body.stream.destroy()
+  else if ('source' in body) void body.source.close().catch(() => undefined)
 }

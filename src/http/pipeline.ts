@@ -10,6 +10,7 @@ import { withRequestContext } from '../telemetry/request-context.js'
 import type { JsonValue } from '../util/json.js'
 import type { AccessLog } from './access-log.js'
 import { authenticate } from './auth.js'
+import { BodyBudget, type BodyLease } from './body-budget.js'
 import { DEFAULT_MAX_BODY_BYTES, parseJsonBody, readBody } from './body.js'
 import { PREFLIGHT_HEADERS } from './cors.js'
 import { toErrorOutcome } from './errors.js'
@@ -62,11 +63,17 @@ interface Progress {
   /** The server that has signed the request. */
   origin?: ServerName
   refund?: Refund
+  /** What the body of another server's request takes. */
+  bodyLease?: BodyLease
 }
+
+/** What signed bodies take together: of the usual size, hundreds; of the greatest, one at a time. */
+const SERVER_BODIES_BYTES = 256 * 1024 * 1024
 
 /** Answers requests: everything between the bytes of HTTP and the handlers of routes. */
 export class Pipeline {
   readonly #deps: PipelineDependencies
+  readonly #serverBodies = new BodyBudget(SERVER_BODIES_BYTES)
   #requests = 0
   #running = 0
   #idle: (() => void)[] = []
@@ -78,6 +85,11 @@ export class Pipeline {
   /** What has been answered. */
   get accessLog(): AccessLog {
     return this.#deps.accessLog
+  }
+
+  /** Milliseconds from any moment on; only differences count. */
+  get monotonicMs(): () => number {
+    return this.#deps.monotonicMs
   }
 
   /** How many requests are being answered. */
@@ -121,6 +133,7 @@ export class Pipeline {
     const progress: Progress = {}
     const response = await this.#respondOrFail(exchange, { request, view, progress })
     if (response.status >= 300) progress.refund?.()
+    progress.bodyLease?.giveBack()
     this.#deps.accessLog.record({
       requestId: request.requestId,
       method: request.method,
@@ -188,7 +201,9 @@ export class Pipeline {
     { request, progress, route, params, rawQuery }: ServerWork,
   ): Promise<HttpResponse> {
     const { services, federationGate } = this.#deps
-    const { origin, text, value } = await authenticateServer(federationGate, exchange, route)
+    const lease = this.#serverBodies.lease()
+    progress.bodyLease = lease
+    const { origin, text, value } = await authenticateServer(federationGate, exchange, route, lease)
     progress.origin = origin
     request.rawBody = text
     const query: unknown = route.query === undefined ? undefined : applySchema(route.query, rawQuery, 'query')
@@ -203,6 +218,7 @@ export class Pipeline {
     const { text, value } = parseJsonBody(bytes, {
       emptyBody: route.emptyBody ?? false,
       allowNul: route.allowNul ?? false,
+      maxParts: route.maxBodyParts,
     })
     request.rawBody = text
     return applySchema(route.body, value, 'body')

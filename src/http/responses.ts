@@ -1,15 +1,17 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
+import type { ByteSource } from '../util/byte-source.js'
 import type { JsonValue } from '../util/json.js'
 import { matchesTag, parseRange, type ByteRange } from './byte-range.js'
 
 export type ResponseHeaders = Readonly<Record<string, string>>
 
-/** `stream` is destroyed when the client goes away. */
+/** A stream is destroyed, and a source closed, when the client goes away. */
 export type ResponseBody =
   | { readonly json: JsonValue }
   | { readonly text: string }
   | { readonly bytes: Buffer }
   | { readonly stream: Readable }
+  | { readonly source: ByteSource }
 
 /** An answer that is more than a JSON value with status 200. */
 export class HttpResponse {
@@ -75,10 +77,10 @@ export interface FileMeta {
   readonly status?: number
 }
 
-export function file(stream: Readable, meta: FileMeta): HttpResponse {
+export function file(content: Readable | ByteSource, meta: FileMeta): HttpResponse {
   return new HttpResponse(
     meta.status ?? 200,
-    { stream },
+    content instanceof Readable ? { stream: content } : { source: content },
     {
       'Content-Type': meta.contentType,
       ...(meta.length === undefined ? {} : { 'Content-Length': String(meta.length) }),
@@ -96,7 +98,7 @@ export interface ServedFile {
   readonly tag: string
   readonly headers?: ResponseHeaders
   /** The content, or a part of it. */
-  readonly open: (range?: ByteRange) => Promise<Readable>
+  readonly open: (range?: ByteRange) => Promise<Readable | ByteSource>
 }
 
 /**

@@ -3,6 +3,7 @@ import { create } from 'content-disposition'
 import { z } from 'zod'
 import { file, type HttpResponse } from '../../http/responses.js'
 import { route, type RequestInfo } from '../../http/route.js'
+import { JoinedSource, MemorySource } from '../../util/byte-source.js'
 import { randomToken } from '../../util/random.js'
 import type { Download } from '../../services/media/media-downloads.js'
 import type { MediaAccess } from '../../services/media/media-finder.js'
@@ -60,7 +61,11 @@ async function multipart(download: Download, disposition: string): Promise<HttpR
   )
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
   const content = await download.open()
-  return file(Readable.from(inTurn(head, content, tail)), {
+  const body =
+    content instanceof Readable
+      ? Readable.from(inTurn(head, content, tail))
+      : new JoinedSource([new MemorySource(head), content, new MemorySource(tail)])
+  return file(body, {
     contentType: `multipart/mixed; boundary=${boundary}`,
     length: head.length + download.length + tail.length,
   })

@@ -1,7 +1,8 @@
 import { createReadStream } from 'node:fs'
-import { copyFile, mkdir, opendir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { copyFile, mkdir, open, opendir, rename, rm, rmdir, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
+import type { ByteSource } from '../../util/byte-source.js'
 import { randomToken } from '../../util/random.js'
 
 /** A part of a file, both ends included, in bytes from 0. */
@@ -33,9 +34,6 @@ export interface FileStore {
   /** All files whose keys begin with a directory. */
   list(directory: string): AsyncIterable<StoredFile>
 }
-
-/** Downloads are read in pieces of this size: fewer, larger ones are quicker. */
-const READ_BYTES = 256 * 1024
 
 /** A directory of the machine. It is made when the first file comes. */
 export class DirectoryStore implements FileStore {
@@ -76,7 +74,7 @@ export class DirectoryStore implements FileStore {
 
   async open(key: string, range?: ByteRange): Promise<Readable | undefined> {
     const path = this.pathOf(key)
-    const stream = createReadStream(path, { highWaterMark: READ_BYTES, ...range })
+    const stream = createReadStream(path, range)
     return new Promise((fulfil, reject) => {
       stream.once('open', () => fulfil(stream))
       stream.once('error', (error) => {
@@ -84,6 +82,21 @@ export class DirectoryStore implements FileStore {
         else reject(error)
       })
     })
+  }
+
+  /** As `open`, for who sends it on: to be closed. */
+  async openSource(key: string, range?: ByteRange): Promise<ByteSource | undefined> {
+    const handle = await openToRead(this.pathOf(key))
+    if (handle === undefined) return undefined
+    try {
+      const stats = await handle.stat()
+      if (stats.isFile()) return new FileSource(handle, range ?? { start: 0, end: stats.size - 1 })
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+    await handle.close()
+    return undefined
   }
 
   async stat(key: string): Promise<StoredFile | undefined> {
@@ -124,6 +137,38 @@ export class DirectoryStore implements FileStore {
     } catch {
       // Something is in it, or somebody else was quicker.
     }
+  }
+}
+
+/** A file on the disk, or a part of it. */
+class FileSource implements ByteSource {
+  readonly length: number
+  readonly #handle: FileHandle
+  #position: number
+
+  constructor(handle: FileHandle, { start, end }: ByteRange) {
+    this.length = end - start + 1
+    this.#handle = handle
+    this.#position = start
+  }
+
+  async read(buffer: Buffer): Promise<number> {
+    const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, this.#position)
+    this.#position += bytesRead
+    return bytesRead
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close()
+  }
+}
+
+async function openToRead(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
   }
 }
 

@@ -1,8 +1,7 @@
-import type { Readable } from 'node:stream'
 import type { ServerName } from '../../protocol/ids.js'
 import type { MediaId } from '../../storage/stores/media.js'
 import type { ByteRange } from './file-store.js'
-import type { MediaFiles } from './media-files.js'
+import type { FileContent, MediaFiles } from './media-files.js'
 import { noSuchMedia, type MediaAccess, type MediaFinder } from './media-finder.js'
 import { UNKNOWN_TYPE } from './media-names.js'
 
@@ -16,7 +15,7 @@ export interface Download {
   /** The same for the same content, and for no other. */
   readonly tag: string
   /** The content, or a part of it. Throws `M_NOT_FOUND` when no store has it. */
-  readonly open: (range?: ByteRange) => Promise<Readable>
+  readonly open: (range?: ByteRange) => Promise<FileContent>
 }
 
 /** Gives out files. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1mediadownloadservernamemediaid */
@@ -55,8 +54,8 @@ export class MediaDownloads {
 }
 
 /** Throws `M_NOT_FOUND` when no store has the file. */
-export async function openFile(files: MediaFiles, key: string, range?: ByteRange): Promise<Readable> {
-  const stream = await files.open(key, range)
-  if (stream === undefined) throw noSuchMedia()
-  return stream
+export async function openFile(files: MediaFiles, key: string, range?: ByteRange): Promise<FileContent> {
+  const content = await files.open(key, range)
+  if (content === undefined) throw noSuchMedia()
+  return content
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Logger } from '../../telemetry/logger.js'
+import type { ByteSource } from '../../util/byte-source.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import type { ByteRange, DirectoryStore, FileStore } from './file-store.js'
 import type { IncomingFile, IncomingFiles } from './incoming-files.js'
@@ -21,6 +22,9 @@ export interface MediaFilesDependencies {
   readonly keepsLocal: boolean
   readonly logger: Logger
 }
+
+/** From the disk, or from elsewhere. */
+export type FileContent = ByteSource | Readable
 
 /** Where a file came from: a user of this server, or another server. */
 export type FileOrigin = 'local' | 'remote'
@@ -56,11 +60,12 @@ export class MediaFiles {
     this.#copies.add(copy)
   }
 
-  /** The content, or a part of it; undefined where no store has it. */
-  async open(key: string, range?: ByteRange): Promise<Readable | undefined> {
-    const local = await this.#deps.disk.open(key, range)
+  /** The content, or a part of it, which is to be closed or destroyed; undefined where no store has it. */
+  async open(key: string, range?: ByteRange): Promise<FileContent | undefined> {
+    const { disk, keepsLocal } = this.#deps
+    const local = await disk.openSource(key, range)
     if (local !== undefined) return local
-    if (this.#deps.keepsLocal && (await this.#fetch(key))) return this.#deps.disk.open(key, range)
+    if (keepsLocal && (await this.#fetch(key))) return disk.openSource(key, range)
     return this.#openElsewhere(key, range)
   }
 
