@@ -8,6 +8,7 @@ import { MailSubscriptions } from '../services/delivery/mail-subscriptions.js'
 import { NotificationList } from '../services/delivery/notification-list.js'
 import { NotificationMail } from '../services/delivery/notification-mail.js'
 import { NotifiedEvents } from '../services/delivery/notified-events.js'
+import { PusherAudience } from '../services/delivery/pusher-audience.js'
 import { PusherPool } from '../services/delivery/pusher-pool.js'
 import { Pushers } from '../services/delivery/pushers.js'
 import { RoomNames } from '../services/delivery/room-names.js'
@@ -148,7 +149,7 @@ function createPusherPool(
     deliveries: {
       http: new HttpPusher({
         roomNames,
-        senderNames: new SenderNames({ db, members: stores.members }),
+        senderNames: new SenderNames({ db, notifications: stores.notifications }),
         gateway: new PushGatewayClient(parts.http.toStrangers),
         includesContent: config.push.includeContent,
       }),
@@ -158,6 +159,7 @@ function createPusherPool(
   const pool = new PusherPool({
     ...stores,
     db,
+    audience: new PusherAudience({ ...stores, db, caches: storage.caches }),
     clock,
     tail: parts.tail,
     userPushes,

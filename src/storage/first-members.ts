@@ -5,7 +5,7 @@ import type { UserId } from '../protocol/ids.js'
 export interface FirstMembersOf {
   readonly roomNids: readonly number[]
   readonly memberships: readonly string[]
-  readonly except: UserId
+  readonly except: UserId | undefined
   /** How many of each room at most. */
   readonly limit: number
 }
@@ -24,7 +24,7 @@ export async function readFirstMembers<T>(
   const groups = roomNids.flatMap((roomNid) =>
     memberships.map((membership) => ({ room_nid: roomNid, membership })),
   )
-  const params: SqlValue[] = [q.dialect.rows(groups), except, limit, limit]
+  const params: SqlValue[] = [q.dialect.rows(groups), except ?? '', limit, limit]
   return q.all<T>(
     `SELECT h.room_nid, ${columns.map((column) => `h.${column}`).join(', ')} FROM (
        SELECT m.*, ROW_NUMBER() OVER (PARTITION BY m.room_nid ORDER BY m.stream_ordering, m.user_id) AS place

@@ -3,19 +3,25 @@ import type { UserId } from '../../protocol/ids.js'
 import { INVITE_PERMISSION_TYPES, InvitePermission } from '../../protocol/invite-permission.js'
 import type { Database } from '../../storage/database.js'
 import type { AccountDataStore } from '../../storage/stores/account-data.js'
+import { BatchedLookup } from '../../util/batched-lookup.js'
+
+/** Users who are looked up together. */
+const MAX_BATCH = 500
 
 /** Whose invitations the users of this server take, as their account data say. */
 export class InvitePermissions {
   readonly #db: Database
   readonly #accountData: AccountDataStore
+  readonly #stored: BatchedLookup<UserId, InvitePermission>
 
   constructor(db: Database, accountData: AccountDataStore) {
     this.#db = db
     this.#accountData = accountData
+    this.#stored = new BatchedLookup((userIds) => this.#load(userIds), { maxItems: MAX_BATCH })
   }
 
   async of(userId: UserId): Promise<InvitePermission> {
-    return (await this.#load([userId])).get(userId) ?? new InvitePermission(new Map())
+    return (await this.#stored.get(userId)) ?? new InvitePermission(new Map())
   }
 
   /** Throws `M_INVITE_BLOCKED` where one of these users of this server refuses the inviter's invitations. */

@@ -1,41 +1,69 @@
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
-import { totalUnread, type UnreadCounts } from '../events/unread-counts.js'
+import { BatchedLookup } from '../../util/batched-lookup.js'
+import { totalUnread, type RoomUnreadCounts, type UnreadCounts } from '../events/unread-counts.js'
 import type { HiddenInviters } from '../sync/hidden-inviters.js'
 import type { IgnoredUsers } from '../sync/ignored-users.js'
 
 export interface BadgesDependencies {
   readonly db: Database
-  readonly members: Pick<RoomMembersStore, 'listForUser'>
-  readonly unreadCounts: Pick<UnreadCounts, 'forRooms'>
+  readonly members: Pick<RoomMembersStore, 'listForUsers'>
+  readonly unreadCounts: Pick<UnreadCounts, 'forUsers'>
   readonly ignored: Pick<IgnoredUsers, 'of'>
   readonly hiddenInviters: Pick<HiddenInviters, 'of'>
   /** `push.group_unread_count_by_room`: rooms are counted, not messages. */
   readonly countsRooms: boolean
 }
 
+/** Users who are counted for together: one of them may be in thousands of rooms. */
+const MAX_BATCH = 100
+
 /** The numbers on the icons of apps. */
 export class Badges {
   readonly #deps: BadgesDependencies
+  readonly #badges: BatchedLookup<UserId, number>
 
   constructor(deps: BadgesDependencies) {
     this.#deps = deps
+    this.#badges = new BatchedLookup((userIds) => this.#countAll(userIds), { maxItems: MAX_BATCH })
   }
 
-  /** Rooms with unread notifications (or all those), threads included, and open invitations. */
+  /**
+   * Rooms with unread notifications (or all those), threads included, and open invitations. Those who are asked about at
+   * the same time are counted for together.
+   */
   async count(userId: UserId): Promise<number> {
-    const { db, members, unreadCounts, ignored, hiddenInviters, countsRooms } = this.#deps
-    const [hidden, inviters] = await Promise.all([ignored.of(userId), hiddenInviters.of(userId)])
-    const rooms = await members.listForUser(db.reader, userId, ['join', 'invite'])
-    const joined = rooms.filter(({ membership }) => membership === 'join').map(({ roomNid }) => roomNid)
-    const invites = rooms.filter(({ membership, sender }) => membership === 'invite' && !inviters.has(sender))
-    const counts = await unreadCounts.forRooms(db.reader, userId, joined, { ignored: hidden })
-    let badge = invites.length
-    for (const room of counts.values()) {
+    return (await this.#badges.get(userId)) ?? 0
+  }
+
+  async #countAll(userIds: readonly UserId[]): Promise<Map<UserId, number>> {
+    const { db, members, unreadCounts, ignored, hiddenInviters } = this.#deps
+    const rooms = await members.listForUsers(db.reader, userIds, ['join', 'invite'])
+    const users = await Promise.all(
+      userIds.map(async (userId) => {
+        const [hidden, inviters] = await Promise.all([ignored.of(userId), hiddenInviters.of(userId)])
+        const own = rooms.get(userId) ?? []
+        const joined = own.filter(({ membership }) => membership === 'join')
+        const invites = own.filter(
+          ({ membership, sender }) => membership === 'invite' && !inviters.has(sender),
+        )
+        const roomNids = joined.map(({ roomNid }) => roomNid)
+        return { userId, roomNids, ignored: hidden, invites: invites.length }
+      }),
+    )
+    const counts = await unreadCounts.forUsers(db.reader, users)
+    return new Map(
+      users.map(({ userId, invites }) => [userId, invites + this.#sum(counts.get(userId)?.values() ?? [])]),
+    )
+  }
+
+  #sum(rooms: Iterable<RoomUnreadCounts>): number {
+    let sum = 0
+    for (const room of rooms) {
       const { notifications } = totalUnread(room)
-      badge += countsRooms ? Math.min(notifications, 1) : notifications
+      sum += this.#deps.countsRooms ? Math.min(notifications, 1) : notifications
     }
-    return badge
+    return sum
   }
 }

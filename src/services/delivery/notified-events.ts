@@ -1,14 +1,14 @@
-import type { Event } from '../../protocol/event.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { PushEvaluator, PushOutcome } from '../../protocol/push-evaluator.js'
-import type { Database, Query } from '../../storage/database.js'
+import type { Database } from '../../storage/database.js'
 import type { EventPushActionsStore } from '../../storage/stores/event-push-actions.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { MembershipChangesStore } from '../../storage/stores/membership-changes.js'
-import type { NotificationsStore } from '../../storage/stores/notifications.js'
+import type { NotificationsStore, NotifiedEvent, NotifiedRoom } from '../../storage/stores/notifications.js'
 import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
+import { BatchedLookup } from '../../util/batched-lookup.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from '../events/quiet-rooms.js'
 import { MAIN_TIMELINE } from '../events/unread-counts.js'
@@ -39,6 +39,14 @@ export interface NotificationRange {
   readonly roomNids?: ReadonlySet<number>
 }
 
+/** A part of what notified a user. */
+export interface NotificationPage {
+  /** The newest first. */
+  readonly notifications: UserNotification[]
+  /** The position that was looked at down to where there may be more: undefined where there is not. */
+  readonly reached: number | undefined
+}
+
 export interface NotifiedEventsDependencies {
   readonly db: Database
   readonly notifications: NotificationsStore
@@ -48,7 +56,7 @@ export interface NotifiedEventsDependencies {
   readonly rooms: RoomsStore
   readonly roomFacts: Pick<RoomPushFacts, 'get'>
   readonly events: EventsStore
-  readonly receipts: Pick<ReceiptsStore, 'getReadPositions'>
+  readonly receipts: Pick<ReceiptsStore, 'getReadPositionsOf'>
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged' | 'defaultEvaluator'>
   readonly ignored: Pick<IgnoredUsers, 'of'>
   readonly hiddenInviters: Pick<HiddenInviters, 'of'>
@@ -61,13 +69,44 @@ const HIGHLIGHT: PushOutcome = {
   highlight: true,
   actions: ['notify', { set_tweak: 'highlight' }],
 }
+/** Questions that are answered together. */
+const MAX_BATCH = 100
 
-/** The events that notify users, with what their push rules say to do about them. */
+interface PageRequest {
+  readonly userId: UserId
+  readonly range: NotificationRange
+}
+
+interface InvitationsRequest {
+  readonly userId: UserId
+  readonly after: number
+  readonly upTo: number
+}
+
+/** An event that may notify a user. */
+interface Candidate {
+  readonly userId: UserId
+  readonly stored: StoredEvent
+  readonly room: RoomRecord
+  readonly position: number
+}
+
+type Evaluators = ReadonlyMap<UserId, PushEvaluator>
+
+/**
+ * The events that notify users, with what their push rules say to do about them. A message may concern thousands who
+ * are asked for at the same time: they are answered together, with as many statements as one alone.
+ */
 export class NotifiedEvents {
   readonly #deps: NotifiedEventsDependencies
+  readonly #pages: BatchedLookup<PageRequest, NotificationPage>
+  readonly #invitations: BatchedLookup<InvitationsRequest, UserNotification[]>
 
   constructor(deps: NotifiedEventsDependencies) {
     this.#deps = deps
+    const options = { maxItems: MAX_BATCH }
+    this.#pages = new BatchedLookup((requests) => this.#readPages(requests), options)
+    this.#invitations = new BatchedLookup((requests) => this.#readInvitations(requests), options)
   }
 
   /**
@@ -78,126 +117,199 @@ export class NotifiedEvents {
     return (await this.page(userId, range)).notifications
   }
 
-  /**
-   * As `list`, with the position that it has looked at down to where there may be more: undefined where there is not.
-   */
-  async page(
-    userId: UserId,
-    range: NotificationRange,
-  ): Promise<{ notifications: UserNotification[]; reached: number | undefined }> {
-    const q = this.#deps.db.reader
-    const joined = await this.#joinedRooms(q, userId, range.roomNids)
-    if (joined.length === 0) return { notifications: [], reached: undefined }
-    const evaluators = await this.#deps.pushRules.evaluatorsOfChanged([userId], q)
-    const own = evaluators.get(userId)
-    const rooms = await this.#deps.rooms.getByNids(
-      q,
-      joined.map(({ roomNid }) => roomNid),
-    )
-    const found = await this.#deps.notifications.list(q, {
-      userId,
-      upTo: range.upTo,
-      limit: range.limit,
-      onlyHighlights: range.onlyHighlights ?? false,
-      rooms: joined.map(({ roomNid, position }) => {
-        const room = rooms.get(roomNid)
-        const isQuiet = own !== undefined && room !== undefined && isQuietRoom(own, room)
-        return { roomNid, position: Math.max(position, range.after), isQuiet }
-      }),
-    })
-    const events = await this.#deps.events.getByNids(
-      q,
-      found.map(({ eventNid }) => eventNid),
-    )
-    const isWanted = await this.#filterFor(userId)
-    const notified = found.flatMap(({ eventNid, position, isHighlight }) => {
-      const stored = events.get(eventNid)
-      const room = stored && rooms.get(stored.roomNid)
-      return stored && room && isWanted(stored) ? [{ stored, room, position, isHighlight }] : []
-    })
-    const evaluate = await this.#evaluatorFor(q, userId, {
-      evaluator: own,
-      rooms: notified.map(({ room }) => room),
-    })
-    const reads = await this.#deps.receipts.getReadPositions(q, userId, [
-      ...new Set(notified.map(({ room }) => room.roomNid)),
-    ])
-    const notifications = notified.map(({ stored, room, position, isHighlight }) => {
-      const outcome = evaluate(stored.event, room)
-      return {
-        stored,
-        room,
-        position,
-        outcome: outcome.notify ? outcome : isHighlight ? HIGHLIGHT : PLAIN,
-        isRead: isRead(stored, position, reads.get(room.roomNid)),
-      }
-    })
-    return { notifications, reached: found.length === range.limit ? found.at(-1)?.position : undefined }
+  /** As `list`, with how far it has looked. */
+  async page(userId: UserId, range: NotificationRange): Promise<NotificationPage> {
+    return (await this.#pages.get({ userId, range })) ?? { notifications: [], reached: undefined }
   }
 
   /** The invitations of a range of positions that notify the user, the oldest first. */
   async listInvitations(userId: UserId, range: { after: number; upTo: number }): Promise<UserNotification[]> {
+    return (await this.#invitations.get({ userId, after: range.after, upTo: range.upTo })) ?? []
+  }
+
+  async #readPages(requests: readonly PageRequest[]): Promise<Map<PageRequest, NotificationPage>> {
+    const evaluators = await this.#evaluators(requests)
+    const joined = await this.#joinedRooms(requests)
+    const nids = [...new Set([...joined.values()].flatMap((rooms) => [...rooms.keys()]))]
+    const rooms = await this.#deps.rooms.getByNids(this.#deps.db.reader, nids)
+    const roomsOf = ({ userId, range }: PageRequest): NotifiedRoom[] => {
+      const own = evaluators.get(userId)
+      const wanted = [...(joined.get(userId) ?? [])].filter(([nid]) => range.roomNids?.has(nid) ?? true)
+      return wanted.map(([roomNid, position]) => {
+        const room = rooms.get(roomNid)
+        const isQuiet = own !== undefined && room !== undefined && isQuietRoom(own, room)
+        return { roomNid, position: Math.max(position, range.after), isQuiet }
+      })
+    }
+    const found = await this.#listNotified(requests, roomsOf)
+    const events = await this.#deps.events.getByNids(this.#deps.db.reader, [
+      ...new Set([...found.values()].flatMap((own) => own.map(({ eventNid }) => eventNid))),
+    ])
+    const isWanted = await this.#filterFor(requests)
+    const candidates = requests.flatMap((request) =>
+      (found.get(request) ?? []).flatMap(({ eventNid, position, isHighlight }) => {
+        const stored = events.get(eventNid)
+        const room = stored && rooms.get(stored.roomNid)
+        if (stored === undefined || room === undefined || !isWanted(request.userId, stored)) return []
+        return [{ request, userId: request.userId, stored, room, position, isHighlight }]
+      }),
+    )
+    const evaluate = await this.#evaluatorFor(evaluators, candidates)
+    const reads = await this.#deps.receipts.getReadPositionsOf(this.#deps.db.reader, membersOf(candidates))
+    const pages = new Map<PageRequest, NotificationPage>()
+    for (const request of requests) {
+      const own = found.get(request) ?? []
+      const reached = own.length === request.range.limit ? own.at(-1)?.position : undefined
+      pages.set(request, { notifications: [], reached })
+    }
+    for (const candidate of candidates) {
+      const { request, userId, stored, room, position, isHighlight } = candidate
+      const outcome = evaluate(candidate)
+      pages.get(request)?.notifications.push({
+        ...{ stored, room, position },
+        outcome: outcome.notify ? outcome : isHighlight ? HIGHLIGHT : PLAIN,
+        isRead: isRead(stored, position, reads.get(userId)?.get(room.roomNid)),
+      })
+    }
+    return pages
+  }
+
+  async #readInvitations(
+    requests: readonly InvitationsRequest[],
+  ): Promise<Map<InvitationsRequest, UserNotification[]>> {
     const q = this.#deps.db.reader
-    const changes = await this.#deps.changes.listForUser(q, userId, range)
-    const invites = changes.filter(({ membership }) => membership === 'invite')
-    if (invites.length === 0) return []
+    const changes = await this.#deps.changes.listForUsers(q, requests)
+    const invites = requests.flatMap((request, index) =>
+      (changes[index] ?? [])
+        .filter(({ membership }) => membership === 'invite')
+        .map((invite) => ({ ...invite, request })),
+    )
+    const answers = new Map<InvitationsRequest, UserNotification[]>(requests.map((request) => [request, []]))
+    if (invites.length === 0) return answers
     const rooms = await this.#deps.rooms.getByNids(q, [...new Set(invites.map(({ roomNid }) => roomNid))])
     const events = await this.#deps.events.getByNids(
       q,
       invites.map(({ eventNid }) => eventNid),
     )
-    const evaluators = await this.#deps.pushRules.evaluatorsOfChanged([userId], q)
-    const evaluate = await this.#evaluatorFor(q, userId, {
-      evaluator: evaluators.get(userId),
-      rooms: [...rooms.values()],
-    })
-    const [isWanted, hidden] = await Promise.all([
-      this.#filterFor(userId),
-      this.#deps.hiddenInviters.of(userId),
-    ])
-    return invites.flatMap(({ eventNid, roomNid, streamOrdering }) => {
+    const isWanted = await this.#filterFor(requests)
+    const candidates = invites.flatMap(({ request, eventNid, roomNid, streamOrdering: position }) => {
+      const { userId } = request
       const stored = events.get(eventNid)
       const room = rooms.get(roomNid)
-      if (stored === undefined || room === undefined || !isWanted(stored)) return []
-      if (hidden.has(stored.event.sender)) return []
-      const outcome = evaluate(stored.event, room)
-      return outcome.notify ? [{ stored, room, position: streamOrdering, outcome, isRead: false }] : []
+      if (stored === undefined || room === undefined || !isWanted(userId, stored)) return []
+      return [{ request, userId, stored, room, position }]
     })
+    const evaluate = await this.#evaluatorFor(await this.#evaluators(requests), candidates)
+    for (const candidate of candidates) {
+      const { request, userId, stored, room, position } = candidate
+      if ((await this.#deps.hiddenInviters.of(userId)).has(stored.event.sender)) continue
+      const outcome = evaluate(candidate)
+      if (outcome.notify) answers.get(request)?.push({ stored, room, position, outcome, isRead: false })
+    }
+    return answers
   }
 
-  async #joinedRooms(q: Query, userId: UserId, only: ReadonlySet<number> | undefined) {
-    const members = await this.#deps.members.listForUser(q, userId, ['join'])
-    const nids = members.map(({ roomNid }) => roomNid).filter((nid) => only?.has(nid) ?? true)
-    return nids.length === 0 ? [] : this.#deps.pushActions.listJoinPositions(q, userId, nids)
+  #evaluators(requests: readonly { readonly userId: UserId }[]): Promise<Evaluators> {
+    const userIds = [...new Set(requests.map(({ userId }) => userId))]
+    return this.#deps.pushRules.evaluatorsOfChanged(userIds, this.#deps.db.reader)
   }
 
-  async #filterFor(userId: UserId): Promise<(stored: StoredEvent) => boolean> {
-    const ignored = await this.#deps.ignored.of(userId)
-    return ({ event, redactedBy, rejected, softFailed }) =>
+  /** By user the rooms that they are in, of those that are asked for, and since when. */
+  async #joinedRooms(requests: readonly PageRequest[]): Promise<Map<UserId, Map<number, number>>> {
+    const q = this.#deps.db.reader
+    const ofAll = requests.filter(({ range }) => range.roomNids === undefined)
+    const members = await this.#deps.members.listForUsers(
+      q,
+      [...new Set(ofAll.map(({ userId }) => userId))],
+      ['join'],
+    )
+    const asked = requests.flatMap(({ userId, range }) =>
+      [...(range.roomNids ?? [])].map((roomNid) => ({ userId, roomNid })),
+    )
+    const joins = await this.#deps.pushActions.listJoinPositions(q, [
+      ...[...members.values()].flat(),
+      ...asked,
+    ])
+    const joined = new Map<UserId, Map<number, number>>()
+    for (const { userId, roomNid, position } of joins) {
+      const own = joined.get(userId) ?? new Map<number, number>()
+      joined.set(userId, own.set(roomNid, position))
+    }
+    return joined
+  }
+
+  /** One statement for all who want the same of their rooms: mostly everybody. */
+  async #listNotified(
+    requests: readonly PageRequest[],
+    roomsOf: (request: PageRequest) => NotifiedRoom[],
+  ): Promise<Map<PageRequest, NotifiedEvent[]>> {
+    const alike = new Map<string, PageRequest[]>()
+    for (const request of requests) {
+      const { limit, onlyHighlights = false } = request.range
+      const key = `${limit} ${onlyHighlights}`
+      alike.set(key, [...(alike.get(key) ?? []), request])
+    }
+    const found = new Map<PageRequest, NotifiedEvent[]>()
+    for (const group of alike.values()) {
+      const { limit, onlyHighlights = false } = group[0]!.range
+      const users = group.map((request) => ({
+        userId: request.userId,
+        upTo: request.range.upTo,
+        rooms: roomsOf(request),
+      }))
+      const lists = await this.#deps.notifications.list(this.#deps.db.reader, {
+        users,
+        onlyHighlights,
+        limit,
+      })
+      for (const [index, request] of group.entries()) found.set(request, lists[index] ?? [])
+    }
+    return found
+  }
+
+  async #filterFor(
+    requests: readonly { readonly userId: UserId }[],
+  ): Promise<(userId: UserId, stored: StoredEvent) => boolean> {
+    const userIds = [...new Set(requests.map(({ userId }) => userId))]
+    const ignored = new Map(
+      await Promise.all(userIds.map(async (id) => [id, await this.#deps.ignored.of(id)] as const)),
+    )
+    return (userId, { event, redactedBy, rejected, softFailed }) =>
       event.sender !== userId &&
       redactedBy === null &&
       rejected === null &&
       !softFailed &&
-      !ignored.has(event.sender)
+      ignored.get(userId)?.has(event.sender) !== true
   }
 
-  /** The user's rules with what they ask of these rooms, read beforehand. */
+  /** The users' rules with what they ask of the rooms, read beforehand. */
   async #evaluatorFor(
-    q: Query,
-    userId: UserId,
-    given: { evaluator: PushEvaluator | undefined; rooms: readonly RoomRecord[] },
-  ): Promise<(event: Event, room: RoomRecord) => PushOutcome> {
-    const evaluator = given.evaluator ?? this.#deps.pushRules.defaultEvaluator(userId)
-    const nids = [...new Set(given.rooms.map(({ roomNid }) => roomNid))]
-    const facts = await this.#deps.roomFacts.get(nids)
-    const names = await this.#deps.notifications.getDisplayNames(q, userId, nids)
-    return (event, room) =>
-      evaluator.evaluate(event, {
-        memberCount: facts.get(room.roomNid)?.memberCount ?? 0,
-        displayName: names.get(room.roomNid),
-        mayNotify: (key) => key === 'room' && mayNotifyRoom(facts.get(room.roomNid), room, event.sender),
+    changed: Evaluators,
+    candidates: readonly Candidate[],
+  ): Promise<(candidate: Candidate) => PushOutcome> {
+    const facts = await this.#deps.roomFacts.get(candidates.map(({ room }) => room.roomNid))
+    const names = await this.#deps.notifications.getDisplayNames(this.#deps.db.reader, membersOf(candidates))
+    const evaluators = new Map(changed)
+    return ({ userId, stored: { event }, room }) => {
+      const evaluator = evaluators.get(userId) ?? this.#deps.pushRules.defaultEvaluator(userId)
+      evaluators.set(userId, evaluator)
+      const ofRoom = facts.get(room.roomNid)
+      return evaluator.evaluate(event, {
+        memberCount: ofRoom?.memberCount ?? 0,
+        displayName: names.get(userId)?.get(room.roomNid),
+        mayNotify: (key) => key === 'room' && mayNotifyRoom(ofRoom, room, event.sender),
       })
+    }
   }
+}
+
+/** The users in the rooms of their events, each once. */
+function membersOf(candidates: readonly Candidate[]): { userId: UserId; roomNid: number }[] {
+  const members = new Map<string, { userId: UserId; roomNid: number }>()
+  for (const { userId, room } of candidates) {
+    members.set(`${room.roomNid} ${userId}`, { userId, roomNid: room.roomNid })
+  }
+  return [...members.values()]
 }
 
 function isRead(stored: StoredEvent, position: number, reads: ReadPositions | undefined): boolean {

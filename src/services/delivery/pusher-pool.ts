@@ -2,7 +2,6 @@ import { setMaxListeners } from 'node:events'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
-import type { NotificationsStore } from '../../storage/stores/notifications.js'
 import type { PushersStore } from '../../storage/stores/pushers.js'
 import type { StreamCursorsStore } from '../../storage/stores/stream-cursors.js'
 import type { TimelinesStore } from '../../storage/stores/timelines.js'
@@ -11,12 +10,13 @@ import type { Clock, Timer } from '../../util/clock.js'
 import { Semaphore } from '../../util/semaphore.js'
 import type { EventTail } from '../events/event-tail.js'
 import type { PositionHints, PositionSink } from '../streams/notifier.js'
+import type { EventfulRoom, PusherAudience } from './pusher-audience.js'
 import type { PushWork, UserPushes } from './user-pushes.js'
 
 export interface PusherPoolDependencies {
   readonly db: Database
   readonly pushers: PushersStore
-  readonly notifications: NotificationsStore
+  readonly audience: PusherAudience
   readonly timelines: Pick<TimelinesStore, 'listStream'>
   readonly tail: Pick<EventTail, 'between'>
   readonly events: EventsStore
@@ -80,7 +80,8 @@ export class PusherPool implements PositionSink {
 
   /** Takes up what came since the last stop. */
   async start(): Promise<void> {
-    const { db, cursors, eventsPosition } = this.#deps
+    const { db, cursors, audience, eventsPosition } = this.#deps
+    await audience.load()
     this.#position = (await cursors.get(db.reader, CURSOR)) ?? eventsPosition()
     this.#told = this.#position
     this.#saved = this.#position
@@ -100,10 +101,13 @@ export class PusherPool implements PositionSink {
     await this.#save()
   }
 
-  onNewPosition(stream: StreamName, { users = [] }: PositionHints): void {
+  onNewPosition(stream: StreamName, hints: PositionHints): void {
     if (stream !== 'events' && stream !== 'receipts') return
+    const { audience } = this.#deps
+    audience.onNewPosition(stream, hints)
     if (!this.#isStarted || this.#stopping.signal.aborted) return
-    for (const userId of users) this.#named.add(userId)
+    for (const userId of audience.holdersAmong(hints.users ?? [])) this.#named.add(userId)
+    if (stream === 'receipts' && this.#named.size === 0) return
     this.#follow()
   }
 
@@ -128,7 +132,7 @@ export class PusherPool implements PositionSink {
       const named = [...this.#named]
       this.#named.clear()
       const concerned = await this.#concerned(this.#position, upTo)
-      for (const userId of await this.#withPushers(named)) {
+      for (const userId of named) {
         if (!concerned.has(userId)) concerned.set(userId, new Set())
       }
       const part = { upTo, isDone: false }
@@ -145,32 +149,22 @@ export class PusherPool implements PositionSink {
 
   /** By user the rooms in which there may be news. */
   async #concerned(after: number, upTo: number): Promise<Map<UserId, Set<number>>> {
-    const { db, timelines, tail, events, notifications } = this.#deps
-    const concerned = new Map<UserId, Set<number>>()
-    if (after >= upTo) return concerned
+    const { db, timelines, tail, events, audience } = this.#deps
+    if (after >= upTo || audience.isEmpty) return new Map()
     const slice = await tail.between(after, upTo)
     const rows = slice?.events ?? (await timelines.listStream(db.reader, after, upTo))
     const stored = await events.getByNids(
       db.reader,
       rows.map(({ eventNid }) => eventNid),
     )
-    const shown = rows.flatMap(({ roomNid, eventNid, streamOrdering: position }) => {
+    const rooms = new Map<number, EventfulRoom>()
+    for (const { eventNid, roomNid } of rows) {
       const event = stored.get(eventNid)
-      if (event?.rejected !== null || event.softFailed) return []
-      return [{ roomNid, position, notifies: event.notifies }]
-    })
-    for (const { userId, roomNid } of await notifications.listConcerned(db.reader, shown)) {
-      const rooms = concerned.get(userId)
-      if (rooms === undefined) concerned.set(userId, new Set([roomNid]))
-      else rooms.add(roomNid)
+      if (event?.rejected !== null || event.softFailed) continue
+      const notifies = event.notifies || (rooms.get(roomNid)?.notifies ?? false)
+      rooms.set(roomNid, { roomId: event.event.roomId, roomNid, notifies })
     }
-    return concerned
-  }
-
-  async #withPushers(userIds: readonly UserId[]): Promise<Set<UserId>> {
-    if (userIds.length === 0) return new Set()
-    const pushers = await this.#deps.pushers.listForUsers(this.#deps.db.reader, userIds)
-    return new Set(pushers.map(({ userId }) => userId))
+    return audience.concerned([...rooms.values()], { after, upTo })
   }
 
   /** One run of a user's at a time; what comes meanwhile makes one more. */

@@ -1,8 +1,8 @@
 import type { UserId } from '../../protocol/ids.js'
-import type { Database, Query } from '../../storage/database.js'
+import type { Database } from '../../storage/database.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore } from '../../storage/stores/events.js'
-import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { NotificationsStore } from '../../storage/stores/notifications.js'
 import type { MemberCounts, RoomSummariesStore } from '../../storage/stores/room-summaries.js'
 import { BatchedLookup } from '../../util/batched-lookup.js'
 
@@ -10,7 +10,7 @@ export interface RoomNamesDependencies {
   readonly db: Database
   readonly currentState: CurrentStateStore
   readonly events: EventsStore
-  readonly members: RoomMembersStore
+  readonly notifications: Pick<NotificationsStore, 'getDisplayNames'>
   readonly summaries: RoomSummariesStore
 }
 
@@ -36,6 +36,11 @@ interface OwnName {
   readonly alias: string | undefined
 }
 
+interface NamedMember {
+  readonly userId: UserId
+  readonly name: string
+}
+
 /**
  * What rooms are called, for people who cannot see them just now. Many are told of the same event at the same time: what
  * is the same for all of them is read once.
@@ -44,11 +49,15 @@ export class RoomNames {
   readonly #deps: RoomNamesDependencies
   readonly #ownNames: BatchedLookup<number, OwnName>
   readonly #counts: BatchedLookup<number, MemberCounts>
+  readonly #firstMembers: BatchedLookup<number, NamedMember[]>
 
   constructor(deps: RoomNamesDependencies) {
     this.#deps = deps
     this.#ownNames = new BatchedLookup((roomNids) => this.#readOwnNames(roomNids), { maxItems: MAX_BATCH })
     this.#counts = new BatchedLookup((roomNids) => deps.summaries.getCounts(deps.db.reader, roomNids), {
+      maxItems: MAX_BATCH,
+    })
+    this.#firstMembers = new BatchedLookup((roomNids) => this.#readFirstMembers(roomNids), {
       maxItems: MAX_BATCH,
     })
   }
@@ -58,7 +67,7 @@ export class RoomNames {
     const own = await this.#ownNames.get(roomNid)
     const name = own?.name ?? own?.alias
     return {
-      name: name ?? (await this.#nameOfMembers(this.#deps.db.reader, userId, roomNid)),
+      name: name ?? (await this.#nameOfMembers(userId, roomNid)),
       alias: own?.alias,
       isOwn: name !== undefined,
     }
@@ -87,17 +96,35 @@ export class RoomNames {
     )
   }
 
-  async #nameOfMembers(q: Query, userId: UserId, roomNid: number): Promise<string | undefined> {
-    const { members, summaries } = this.#deps
-    const memberships = ['join', 'invite']
-    const of = { roomNids: [roomNid], memberships, except: userId, limit: MAX_HEROES }
-    const heroes = (await summaries.listHeroes(q, of)).get(roomNid) ?? []
-    if (heroes.length === 0) return undefined
-    const records = await members.getMany(q, roomNid, heroes)
-    const names = heroes.map((hero) => records.get(hero)?.displayName ?? hero)
+  /** One more than a name is made of: who asks may be among them. */
+  async #readFirstMembers(roomNids: readonly number[]): Promise<Map<number, NamedMember[]>> {
+    const { db, notifications, summaries } = this.#deps
+    const heroes = await summaries.listHeroes(db.reader, {
+      roomNids,
+      memberships: ['join', 'invite'],
+      except: undefined,
+      limit: MAX_HEROES + 1,
+    })
+    const names = await notifications.getDisplayNames(
+      db.reader,
+      [...heroes].flatMap(([roomNid, userIds]) => userIds.map((userId) => ({ roomNid, userId }))),
+    )
+    return new Map(
+      [...heroes].map(([roomNid, userIds]) => [
+        roomNid,
+        userIds.map((userId) => ({ userId, name: names.get(userId)?.get(roomNid) ?? userId })),
+      ]),
+    )
+  }
+
+  async #nameOfMembers(userId: UserId, roomNid: number): Promise<string | undefined> {
+    const first = (await this.#firstMembers.get(roomNid)) ?? []
+    const others = first.filter((member) => member.userId !== userId).slice(0, MAX_HEROES)
+    if (others.length === 0) return undefined
+    const names = others.map(({ name }) => name)
     const counts = await this.#counts.get(roomNid)
-    const others = (counts?.joined ?? 0) + (counts?.invited ?? 0) - 1 - names.length
-    if (others > 0) return `${names.join(', ')} and ${others} ${others === 1 ? 'other' : 'others'}`
+    const unnamed = (counts?.joined ?? 0) + (counts?.invited ?? 0) - 1 - names.length
+    if (unnamed > 0) return `${names.join(', ')} and ${unnamed} ${unnamed === 1 ? 'other' : 'others'}`
     const last = names.at(-1) ?? ''
     return names.length === 1 ? last : `${names.slice(0, -1).join(', ')} and ${last}`
   }

@@ -1,6 +1,6 @@
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
-import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { NotificationsStore, RoomMemberKey } from '../../storage/stores/notifications.js'
 import { BatchedLookup } from '../../util/batched-lookup.js'
 
 const MAX_BATCH = 200
@@ -9,13 +9,15 @@ const MAX_BATCH = 200
 export class SenderNames {
   readonly #names: BatchedLookup<string, string>
 
-  constructor({ db, members }: { db: Database; members: Pick<RoomMembersStore, 'getMany'> }) {
+  constructor(parts: {
+    readonly db: Database
+    readonly notifications: Pick<NotificationsStore, 'getDisplayNames'>
+  }) {
     const load = async (keys: readonly string[]): Promise<Map<string, string>> => {
       const names = new Map<string, string>()
-      for (const [roomNid, userIds] of byRoom(keys)) {
-        for (const [userId, { displayName }] of await members.getMany(db.reader, roomNid, userIds)) {
-          if (displayName !== undefined) names.set(keyOf(roomNid, userId), displayName)
-        }
+      const found = await parts.notifications.getDisplayNames(parts.db.reader, keys.map(memberOf))
+      for (const [userId, rooms] of found) {
+        for (const [roomNid, name] of rooms) names.set(keyOf(roomNid, userId), name)
       }
       return names
     }
@@ -32,12 +34,7 @@ function keyOf(roomNid: number, userId: string): string {
   return `${roomNid} ${userId}`
 }
 
-function byRoom(keys: readonly string[]): Map<number, string[]> {
-  const rooms = new Map<number, string[]>()
-  for (const key of keys) {
-    const space = key.indexOf(' ')
-    const roomNid = Number(key.slice(0, space))
-    rooms.set(roomNid, [...(rooms.get(roomNid) ?? []), key.slice(space + 1)])
-  }
-  return rooms
+function memberOf(key: string): RoomMemberKey {
+  const space = key.indexOf(' ')
+  return { roomNid: Number(key.slice(0, space)), userId: key.slice(space + 1) as UserId }
 }

@@ -79,7 +79,7 @@ export class UserPushes {
 
   async #listPushers(userIds: readonly UserId[]): Promise<Map<UserId, PusherRecord[]>> {
     const byUser = new Map<UserId, PusherRecord[]>(userIds.map((userId) => [userId, []]))
-    for (const pusher of await this.#deps.pushers.listForUsers(this.#deps.db.reader, userIds)) {
+    for (const pusher of await this.#deps.pushers.listOfHolders(this.#deps.db, userIds)) {
       byUser.get(pusher.userId)?.push(pusher)
     }
     return byUser

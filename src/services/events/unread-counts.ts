@@ -1,6 +1,6 @@
 import type { BulkCache, CacheRegistry } from '../../storage/cache-registry.js'
 import type { Query } from '../../storage/database.js'
-import type { EventPushActionsStore, ThreadFloor } from '../../storage/stores/event-push-actions.js'
+import type { EventPushActionsStore, PushNews, ThreadFloor } from '../../storage/stores/event-push-actions.js'
 import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
@@ -23,7 +23,14 @@ export interface RoomUnreadCounts extends UnreadCount {
 export const MAIN_TIMELINE = 'main'
 
 const NOBODY: ReadonlySet<UserId> = new Set()
-const NO_ROOMS: ReadonlySet<number> = new Set()
+
+/** Whose counts are wanted, of which rooms. */
+export interface UnreadCountsQuery {
+  readonly userId: UserId
+  readonly roomNids: readonly number[]
+  /** Their events count for nothing. */
+  readonly ignored: ReadonlySet<UserId>
+}
 
 export interface UnreadCountsDependencies {
   readonly receipts: ReceiptsStore
@@ -50,9 +57,8 @@ export class UnreadCounts {
 
   /**
    * The counts of each of these rooms, which the user is joined to, by nid: two statements however many rooms, a few
-   * more at first. Counts of the room are those of its main
-   * timeline; who does not ask for threads adds them up with `totalUnread`. At first no more than about 1000 events of
-   * a room are counted. Events of `ignored` users are not.
+   * more at first. Counts of the room are those of its main timeline; who does not ask for threads adds them up with
+   * `totalUnread`. At first no more than about 1000 events of a room are counted. Events of `ignored` users are not.
    */
   async forRooms(
     q: Query,
@@ -60,52 +66,104 @@ export class UnreadCounts {
     roomNids: readonly number[],
     { ignored = NOBODY }: { ignored?: ReadonlySet<UserId> } = {},
   ): Promise<Map<number, RoomUnreadCounts>> {
-    if (roomNids.length === 0) return new Map()
-    const { receipts, pushActions, pushRules } = this.#deps
-    const [reads, joins, evaluators] = await Promise.all([
-      receipts.getReadPositions(q, userId, roomNids),
-      pushActions.listJoinPositions(q, userId, roomNids),
-      pushRules.evaluatorsOfChanged([userId], q),
-    ])
-    const evaluator = evaluators.get(userId)
-    const quiet = evaluator ? await this.#quietRooms(q, evaluator, roomNids) : NO_ROOMS
-    const ignoredKey = [...ignored].sort().join(' ')
-    const tallies = joins.map(({ roomNid, position }) => {
-      const since = {
-        reads: reads.get(roomNid)!,
-        joined: position,
-        ignored: ignoredKey,
-        quiet: quiet.has(roomNid),
-      }
-      const known = this.#tallies.peek(keyOf(userId, roomNid))
-      return known?.isSince(since) ? known : UnreadTally.begin(roomNid, since)
-    })
-    const news = await pushActions.listNews(q, {
-      userId,
-      ignored: [...ignored],
-      quiet: evaluator && quiet,
-      rooms: tallies.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo })),
-      threads: tallies.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads)),
-    })
-    const newsOf = byRoom(news)
-    const counts = new Map<number, RoomUnreadCounts>()
-    for (const tally of tallies) {
-      const { roomNid } = tally
-      const next = tally.plus(newsOf.get(roomNid) ?? [])
-      this.#tallies.set(keyOf(userId, roomNid), next)
-      counts.set(roomNid, next.counts())
-    }
-    return new Map(roomNids.map((roomNid) => [roomNid, counts.get(roomNid) ?? NOTHING_UNREAD]))
+    return (await this.forUsers(q, [{ userId, roomNids, ignored }])).get(userId) ?? new Map()
   }
 
+  /** The same for several users, each once: by user, as many statements as for one. */
+  async forUsers(
+    q: Query,
+    users: readonly UnreadCountsQuery[],
+  ): Promise<Map<UserId, Map<number, RoomUnreadCounts>>> {
+    const members = users.flatMap(({ userId, roomNids }) => roomNids.map((roomNid) => ({ userId, roomNid })))
+    if (members.length === 0) return new Map(users.map(({ userId }) => [userId, new Map()]))
+    const { receipts, pushActions, pushRules } = this.#deps
+    const [reads, joins, evaluators] = await Promise.all([
+      receipts.getReadPositionsOf(q, members),
+      pushActions.listJoinPositions(q, members),
+      pushRules.evaluatorsOfChanged(
+        users.map(({ userId }) => userId),
+        q,
+      ),
+    ])
+    const quiet = await this.#quietRooms(q, users, evaluators)
+    const ignoredKeys = new Map(users.map(({ userId, ignored }) => [userId, [...ignored].sort().join(' ')]))
+    const tallies = joins.map(({ userId, roomNid, position }) => {
+      const since = {
+        reads: reads.get(userId)!.get(roomNid)!,
+        joined: position,
+        ignored: ignoredKeys.get(userId)!,
+        quiet: quiet.get(userId)?.has(roomNid) ?? false,
+      }
+      const known = this.#tallies.peek(keyOf(userId, roomNid))
+      return { userId, tally: known?.isSince(since) ? known : UnreadTally.begin(roomNid, since) }
+    })
+    const news = await this.#newsOf(q, { users, quiet, tallies })
+    const counts = new Map(users.map(({ userId, roomNids }) => [userId, nothingIn(roomNids)]))
+    for (const { userId, tally } of tallies) {
+      const key = keyOf(userId, tally.roomNid)
+      const next = tally.plus(news.get(key) ?? [])
+      this.#tallies.set(key, next)
+      counts.get(userId)!.set(tally.roomNid, next.counts())
+    }
+    return counts
+  }
+
+  /** By user and room what has come since it was last counted. */
+  async #newsOf(
+    q: Query,
+    given: {
+      readonly users: readonly UnreadCountsQuery[]
+      readonly quiet: ReadonlyMap<UserId, ReadonlySet<number>>
+      readonly tallies: readonly { readonly userId: UserId; readonly tally: UnreadTally }[]
+    },
+  ): Promise<Map<string, PushNews[]>> {
+    const talliesOf = new Map<UserId, UnreadTally[]>()
+    for (const { userId, tally } of given.tallies) {
+      const own = talliesOf.get(userId)
+      if (own === undefined) talliesOf.set(userId, [tally])
+      else own.push(tally)
+    }
+    const found = await this.#deps.pushActions.listNews(
+      q,
+      given.users.map(({ userId, ignored }) => {
+        const own = talliesOf.get(userId) ?? []
+        return {
+          userId,
+          ignored: [...ignored],
+          quiet: given.quiet.get(userId),
+          rooms: own.map(({ roomNid, countedTo }) => ({ roomNid, position: countedTo })),
+          threads: own.flatMap(({ roomNid, since }) => threadFloors(roomNid, since.reads)),
+        }
+      }),
+    )
+    const news = new Map<string, PushNews[]>()
+    for (const one of found) {
+      const key = keyOf(one.userId, one.roomNid)
+      const others = news.get(key)
+      if (others === undefined) news.set(key, [one])
+      else others.push(one)
+    }
+    return news
+  }
+
+  /** Of those with rules of their own, the rooms that these keep quiet. */
   async #quietRooms(
     q: Query,
-    evaluator: PushEvaluator,
-    roomNids: readonly number[],
-  ): Promise<ReadonlySet<number>> {
-    const rooms = await this.#deps.rooms.getByNids(q, roomNids)
-    const quiet = [...rooms.values()].filter((room) => isQuietRoom(evaluator, room))
-    return new Set(quiet.map(({ roomNid }) => roomNid))
+    users: readonly UnreadCountsQuery[],
+    evaluators: ReadonlyMap<UserId, PushEvaluator>,
+  ): Promise<Map<UserId, ReadonlySet<number>>> {
+    const ruled = users.filter(({ userId }) => evaluators.has(userId))
+    const rooms = await this.#deps.rooms.getByNids(q, [...new Set(ruled.flatMap(({ roomNids }) => roomNids))])
+    return new Map(
+      ruled.map(({ userId, roomNids }) => {
+        const evaluator = evaluators.get(userId)!
+        const isQuiet = (roomNid: number): boolean => {
+          const room = rooms.get(roomNid)
+          return room !== undefined && isQuietRoom(evaluator, room)
+        }
+        return [userId, new Set(roomNids.filter(isQuiet))]
+      }),
+    )
   }
 }
 
@@ -133,12 +191,6 @@ function threadFloors(roomNid: number, reads: ReadPositions): ThreadFloor[] {
   }))
 }
 
-function byRoom<T extends { readonly roomNid: number }>(records: readonly T[]): Map<number, T[]> {
-  const rooms = new Map<number, T[]>()
-  for (const record of records) {
-    const room = rooms.get(record.roomNid)
-    if (room) room.push(record)
-    else rooms.set(record.roomNid, [record])
-  }
-  return rooms
+function nothingIn(roomNids: readonly number[]): Map<number, RoomUnreadCounts> {
+  return new Map(roomNids.map((roomNid) => [roomNid, NOTHING_UNREAD]))
 }

@@ -22,6 +22,7 @@ interface Row {
 }
 
 const NO_ROOM = ''
+const IGNORED_USERS = 'm.ignored_user_list'
 /** What is left of data that was removed: clients that had been given it are told. */
 const REMOVED = 'null'
 
@@ -73,9 +74,17 @@ export class AccountDataStore {
 
   /** Whom the user ignores, as `m.ignored_user_list` says. */
   async getIgnoredUsers(q: Query, userId: UserId): Promise<ReadonlySet<UserId>> {
-    const content = await this.get(q, userId, undefined, 'm.ignored_user_list')
-    const ignored = content?.['ignored_users']
-    return new Set(isJsonObject(ignored) ? (Object.keys(ignored) as UserId[]) : [])
+    return (await this.getIgnoredUsersOf(q, [userId])).get(userId) ?? new Set()
+  }
+
+  /** The same for several users: of those who ignore anybody. */
+  async getIgnoredUsersOf(q: Query, userIds: readonly UserId[]): Promise<Map<UserId, ReadonlySet<UserId>>> {
+    const found = new Map<UserId, ReadonlySet<UserId>>()
+    for (const [userId, contents] of await this.getGlobalOfUsers(q, userIds, [IGNORED_USERS])) {
+      const ignored = contents.get(IGNORED_USERS)?.['ignored_users']
+      if (isJsonObject(ignored)) found.set(userId, new Set(Object.keys(ignored) as UserId[]))
+    }
+    return found
   }
 
   /** Global data of some types, of users who have any: contents by type. By primary key. */

@@ -35,6 +35,33 @@ export class MembershipChangesStore {
     return rows.map(toChange)
   }
 
+  /** The same for several users, each in their own range; in their order. */
+  async listForUsers(
+    q: Query,
+    users: readonly { readonly userId: UserId; readonly after: number; readonly upTo: number }[],
+  ): Promise<MembershipChange[][]> {
+    const changes = users.map((): MembershipChange[] => [])
+    if (users.length === 0) return changes
+    const source = q.dialect.rowsFrom({
+      asked: 'integer',
+      user_id: 'text',
+      after: 'integer',
+      up_to: 'integer',
+    })
+    const rows = await q.all<Row & { asked: number }>(
+      `SELECT r.asked, ${COLUMNS} FROM ${source} AS r CROSS JOIN local_memberships l
+       WHERE l.user_id = r.user_id AND l.stream_ordering > r.after AND l.stream_ordering <= r.up_to
+       ORDER BY r.asked, l.stream_ordering`,
+      [
+        q.dialect.rows(
+          users.map(({ userId, after, upTo }, asked) => ({ asked, user_id: userId, after, up_to: upTo })),
+        ),
+      ],
+    )
+    for (const row of rows) changes[row.asked]?.push(toChange(row))
+    return changes
+  }
+
   /**
    * The memberships that the user had in rooms at a position of each; nothing for rooms they had none in. By
    * primary key.

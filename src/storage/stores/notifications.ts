@@ -17,26 +17,34 @@ export interface NotifiedEvent {
   readonly isHighlight: boolean
 }
 
-export interface NotifiedQuery {
+/** Whose events are wanted, and of which rooms. */
+export interface NotifiedUser {
   readonly userId: UserId
   readonly rooms: readonly NotifiedRoom[]
   /** At or below this. */
   readonly upTo: number
+}
+
+export interface NotifiedQuery {
+  readonly users: readonly NotifiedUser[]
   readonly onlyHighlights: boolean
-  /** Of each room, and of all together. */
+  /** Of each room, and of each user. */
   readonly limit: number
 }
 
-/** An event of a room at a position of the stream. */
-export interface PlacedRoom {
+/** A member of a room. */
+export interface RoomMemberKey<U extends string = UserId> {
   readonly roomNid: number
-  readonly position: number
+  readonly userId: U
 }
 
 /** Stands for everybody but the sender in `event_highlights`. */
-const EVERYBODY = '*'
+export const EVERYBODY = '*'
+/** Members that one statement looks up at most. */
+const MAX_MEMBERS = 10_000
 
 interface Row {
+  asked: number
   event_nid: number
   stream_ordering: number
   highlight: number
@@ -45,81 +53,97 @@ interface Row {
 /** Which events notified whom: made of `events.notifies`, `event_highlights` and `event_push_exceptions`. */
 export class NotificationsStore {
   /**
-   * What notified a user, the newest first. Index events_notifying for what notifies everybody, else by primary key; as
-   * many look-ups as there are rooms.
+   * What notified each of the users, in their order, the newest first. Index events_notifying for what notifies everybody, else by
+   * primary key; as many look-ups as there are rooms of users.
    */
-  async list(
-    q: Query,
-    { userId, rooms, upTo, onlyHighlights, limit }: NotifiedQuery,
-  ): Promise<NotifiedEvent[]> {
-    if (rooms.length === 0) return []
+  async list(q: Query, { users, onlyHighlights, limit }: NotifiedQuery): Promise<NotifiedEvent[][]> {
+    const notified = users.map((): NotifiedEvent[] => [])
+    const rooms = users.flatMap(({ userId, upTo, rooms: own }, asked) =>
+      own.map((room) => ({ ...room, userId, upTo, asked })),
+    )
+    if (rooms.length === 0) return notified
     const loud = rooms.filter(({ isQuiet }) => !isQuiet)
     const parts = [
-      ...(onlyHighlights ? [] : [everybody(q, loud, { upTo, limit, userId })]),
-      highlights(q, loud, { upTo, limit, userId }),
-      exceptions(q, rooms, { upTo, limit, userId, onlyHighlights }),
+      ...(onlyHighlights ? [] : [everybody(q, loud, limit)]),
+      highlights(q, loud, limit),
+      exceptions(q, rooms, { limit, onlyHighlights }),
     ]
     const rows = await q.all<Row>(
-      `SELECT event_nid, stream_ordering, MAX(highlight) AS highlight, MIN(counts) AS least FROM (
-         ${parts.map(({ sql }) => sql).join(' UNION ALL ')}
-       ) AS n GROUP BY event_nid, stream_ordering HAVING MIN(counts) > 0
-       ORDER BY stream_ordering DESC LIMIT ?`,
+      `SELECT asked, event_nid, stream_ordering, highlight FROM (
+         SELECT asked, event_nid, stream_ordering, MAX(highlight) AS highlight,
+           ROW_NUMBER() OVER (PARTITION BY asked ORDER BY stream_ordering DESC) AS place
+         FROM (${parts.map(({ sql }) => sql).join(' UNION ALL ')}) AS n
+         GROUP BY asked, event_nid, stream_ordering HAVING MIN(counts) > 0
+       ) AS placed WHERE place <= ? ORDER BY asked, place`,
       [...parts.flatMap(({ params }) => params), limit],
     )
-    return rows.map((row) => ({
-      eventNid: row.event_nid,
-      position: row.stream_ordering,
-      isHighlight: row.highlight === 1,
-    }))
+    for (const row of rows) {
+      notified[row.asked]?.push({
+        eventNid: row.event_nid,
+        position: row.stream_ordering,
+        isHighlight: row.highlight === 1,
+      })
+    }
+    return notified
+  }
+
+  /** Members of rooms, of this server, who have an enabled pusher, by room. Index room_members_membership. */
+  async listPusherHolders(q: Query, roomNids: readonly number[]): Promise<Map<number, UserId[]>> {
+    const holders = new Map<number, UserId[]>(roomNids.map((roomNid) => [roomNid, []]))
+    if (roomNids.length === 0) return holders
+    const rows = await q.all<{ room_nid: number; user_id: string }>(
+      `SELECT m.room_nid, m.user_id FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r
+         CROSS JOIN room_members m
+       WHERE m.room_nid = r.room_nid AND m.membership = 'join' AND m.is_local = 1
+         AND EXISTS (SELECT 1 FROM pushers p WHERE p.user_id = m.user_id AND p.is_enabled = 1)`,
+      [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid })))],
+    )
+    for (const row of rows) holders.get(row.room_nid)?.push(row.user_id as UserId)
+    return holders
   }
 
   /**
-   * Who of those with a pusher may be notified of these events, by room. Index room_members_membership, then by primary
-   * key.
+   * Of these members of rooms those whom an event of a stretch of the stream highlights, or for whom it counts otherwise
+   * than for everybody; `EVERYBODY` may be among them. By primary key, as many look-ups as members.
    */
-  async listConcerned(
+  async listSingledOut<U extends string>(
     q: Query,
-    events: readonly (PlacedRoom & { readonly notifies: boolean })[],
-  ): Promise<{ roomNid: number; userId: UserId }[]> {
-    if (events.length === 0) return []
-    const source = q.dialect.rowsFrom({ room_nid: 'integer', position: 'integer', notifies: 'integer' })
-    const rows = await q.all<{ room_nid: number; user_id: string }>(
-      `SELECT DISTINCT r.room_nid, m.user_id FROM ${source} AS r CROSS JOIN room_members m
-       WHERE m.room_nid = r.room_nid AND m.membership = 'join' AND m.is_local = 1
-         AND EXISTS (SELECT 1 FROM pushers p WHERE p.user_id = m.user_id AND p.is_enabled = 1)
-         AND (r.notifies = 1
-           OR EXISTS (SELECT 1 FROM event_highlights h WHERE h.user_id = m.user_id
-             AND h.room_nid = r.room_nid AND h.stream_ordering = r.position)
-           OR EXISTS (SELECT 1 FROM event_highlights h WHERE h.user_id = '${EVERYBODY}'
-             AND h.room_nid = r.room_nid AND h.stream_ordering = r.position)
-           OR EXISTS (SELECT 1 FROM event_push_exceptions x WHERE x.user_id = m.user_id
-             AND x.room_nid = r.room_nid AND x.stream_ordering = r.position))`,
-      [
-        q.dialect.rows(
-          events.map(({ roomNid, position, notifies }) => ({
-            room_nid: roomNid,
-            position,
-            notifies: notifies ? 1 : 0,
-          })),
-        ),
-      ],
-    )
-    return rows.map((row) => ({ roomNid: row.room_nid, userId: row.user_id as UserId }))
+    members: readonly RoomMemberKey<U>[],
+    range: { readonly after: number; readonly upTo: number },
+  ): Promise<RoomMemberKey<U>[]> {
+    const source = q.dialect.rowsFrom({ room_nid: 'integer', user_id: 'text' })
+    const bounds = [range.after, range.upTo]
+    const found: RoomMemberKey<U>[] = []
+    for (let first = 0; first < members.length; first += MAX_MEMBERS) {
+      const rows = await q.all<{ room_nid: number; user_id: string }>(
+        `SELECT r.room_nid, r.user_id FROM ${source} AS r
+         WHERE ${hasEvent('event_highlights')} OR ${hasEvent('event_push_exceptions')}`,
+        [memberRows(q, members.slice(first, first + MAX_MEMBERS)), ...bounds, ...bounds],
+      )
+      for (const row of rows) found.push({ roomNid: row.room_nid, userId: row.user_id as U })
+    }
+    return found
   }
 
-  /** What a user is called in rooms, where they have a name. By primary key. */
+  /** What users are called in rooms, where they have a name: by user, then by room. By primary key. */
   async getDisplayNames(
     q: Query,
-    userId: UserId,
-    roomNids: readonly number[],
-  ): Promise<Map<number, string | undefined>> {
-    if (roomNids.length === 0) return new Map()
-    const rows = await q.all<{ room_nid: number; display_name: string | null }>(
-      `SELECT room_nid, display_name FROM room_members
-       WHERE ${q.dialect.anyOf('room_nid', 'integer')} AND user_id = ?`,
-      [q.dialect.list(roomNids), userId],
+    members: readonly RoomMemberKey[],
+  ): Promise<Map<UserId, Map<number, string>>> {
+    const names = new Map<UserId, Map<number, string>>()
+    if (members.length === 0) return names
+    const source = q.dialect.rowsFrom({ room_nid: 'integer', user_id: 'text' })
+    const rows = await q.all<{ room_nid: number; user_id: string; display_name: string }>(
+      `SELECT m.room_nid, m.user_id, m.display_name FROM ${source} AS r CROSS JOIN room_members m
+       WHERE m.room_nid = r.room_nid AND m.user_id = r.user_id AND m.display_name IS NOT NULL`,
+      [memberRows(q, members)],
     )
-    return new Map(rows.map((row) => [row.room_nid, row.display_name ?? undefined]))
+    for (const row of rows) {
+      const userId = row.user_id as UserId
+      const own = names.get(userId) ?? new Map<number, string>()
+      names.set(userId, own.set(row.room_nid, row.display_name))
+    }
+    return names
   }
 }
 
@@ -128,66 +152,54 @@ interface Part {
   readonly params: readonly SqlValue[]
 }
 
-function everybody(
-  q: Query,
-  rooms: readonly NotifiedRoom[],
-  bounds: { upTo: number; limit: number; userId: UserId },
-): Part {
+interface RoomOfUser extends NotifiedRoom {
+  readonly userId: UserId
+  readonly upTo: number
+  /** Which of the users that are asked about. */
+  readonly asked: number
+}
+
+const GROUP = {
+  asked: 'integer',
+  user_id: 'text',
+  room_nid: 'integer',
+  position: 'integer',
+  up_to: 'integer',
+} as const
+
+function groupRow({ asked, userId, roomNid, position, upTo }: RoomOfUser) {
+  return { asked, user_id: userId, room_nid: roomNid, position, up_to: upTo }
+}
+
+function everybody(q: Query, rooms: readonly RoomOfUser[], limit: number): Part {
   const source = newestPerGroup(q.dialect, {
-    groups: q.dialect.rowsFrom({
-      user_id: 'text',
-      room_nid: 'integer',
-      position: 'integer',
-      up_to: 'integer',
-    }),
+    groups: q.dialect.rowsFrom(GROUP),
     table: 'events',
     match: `t.room_nid = g.room_nid AND t.notifies = 1 AND t.stream_ordering <= g.up_to
       AND t.sender <> g.user_id`,
     order: 'stream_ordering',
-    limit: bounds.limit,
+    limit,
   })
   return {
-    sql: `SELECT t.event_nid, t.stream_ordering, 0 AS highlight, 1 AS counts FROM ${source}`,
-    params: [
-      q.dialect.rows(
-        rooms.map(({ roomNid, position }) => ({
-          user_id: bounds.userId,
-          room_nid: roomNid,
-          position,
-          up_to: bounds.upTo,
-        })),
-      ),
-    ],
+    sql: `SELECT g.asked, t.event_nid, t.stream_ordering, 0 AS highlight, 1 AS counts FROM ${source}`,
+    params: [q.dialect.rows(rooms.map(groupRow))],
   }
 }
 
-function highlights(
-  q: Query,
-  rooms: readonly NotifiedRoom[],
-  bounds: { upTo: number; limit: number; userId: UserId },
-): Part {
+/** `named` is whom the row names: the user, or everybody. */
+function highlights(q: Query, rooms: readonly RoomOfUser[], limit: number): Part {
   const source = newestPerGroup(q.dialect, {
-    groups: q.dialect.rowsFrom({
-      user_id: 'text',
-      room_nid: 'integer',
-      position: 'integer',
-      up_to: 'integer',
-    }),
+    groups: q.dialect.rowsFrom({ ...GROUP, named: 'text' }),
     table: 'event_highlights',
-    match: 't.user_id = g.user_id AND t.room_nid = g.room_nid AND t.stream_ordering <= g.up_to',
+    match: 't.user_id = g.named AND t.room_nid = g.room_nid AND t.stream_ordering <= g.up_to',
     order: 'stream_ordering',
-    limit: bounds.limit,
+    limit,
   })
-  const wanted = rooms.flatMap(({ roomNid, position }) =>
-    [bounds.userId, EVERYBODY].map((userId) => ({
-      user_id: userId,
-      room_nid: roomNid,
-      position,
-      up_to: bounds.upTo,
-    })),
+  const wanted = rooms.flatMap((room) =>
+    [room.userId, EVERYBODY].map((named) => ({ ...groupRow(room), named })),
   )
   return {
-    sql: `SELECT e.event_nid, t.stream_ordering, 1 AS highlight, 1 AS counts FROM ${source}
+    sql: `SELECT g.asked, e.event_nid, t.stream_ordering, 1 AS highlight, 1 AS counts FROM ${source}
       CROSS JOIN events e WHERE e.stream_ordering = t.stream_ordering`,
     params: [q.dialect.rows(wanted)],
   }
@@ -196,36 +208,33 @@ function highlights(
 /** `counts` is 0 for what the user's rules make quiet. */
 function exceptions(
   q: Query,
-  rooms: readonly NotifiedRoom[],
-  bounds: { upTo: number; limit: number; userId: UserId; onlyHighlights: boolean },
+  rooms: readonly RoomOfUser[],
+  { limit, onlyHighlights }: { limit: number; onlyHighlights: boolean },
 ): Part {
   const source = newestPerGroup(q.dialect, {
-    groups: q.dialect.rowsFrom({
-      user_id: 'text',
-      room_nid: 'integer',
-      position: 'integer',
-      up_to: 'integer',
-      quiet: 'integer',
-    }),
+    groups: q.dialect.rowsFrom({ ...GROUP, quiet: 'integer' }),
     table: 'event_push_exceptions',
     match:
       't.user_id = g.user_id AND t.room_nid = g.room_nid AND t.quiet = g.quiet AND t.stream_ordering <= g.up_to',
     order: 'stream_ordering',
-    limit: bounds.limit,
+    limit,
   })
-  const wanted = rooms.map(({ roomNid, position, isQuiet }) => ({
-    user_id: bounds.userId,
-    room_nid: roomNid,
-    position,
-    up_to: bounds.upTo,
-    quiet: isQuiet ? 1 : 0,
-  }))
-  const column = bounds.onlyHighlights ? 'highlights' : 'notifications'
+  const column = onlyHighlights ? 'highlights' : 'notifications'
   return {
-    sql: `SELECT e.event_nid, t.stream_ordering,
+    sql: `SELECT g.asked, e.event_nid, t.stream_ordering,
         CASE WHEN t.highlights > 0 THEN 1 ELSE 0 END AS highlight,
         CASE WHEN t.${column} < 0 THEN 0 ELSE 1 END AS counts FROM ${source}
       CROSS JOIN events e WHERE e.stream_ordering = t.stream_ordering AND t.${column} <> 0`,
-    params: [q.dialect.rows(wanted)],
+    params: [q.dialect.rows(rooms.map((room) => ({ ...groupRow(room), quiet: room.isQuiet ? 1 : 0 })))],
   }
+}
+
+/** Whether a table of events by user has one of the member `r` in a stretch: two placeholders. */
+function hasEvent(table: string): string {
+  return `EXISTS (SELECT 1 FROM ${table} t WHERE t.user_id = r.user_id AND t.room_nid = r.room_nid
+    AND t.stream_ordering > ? AND t.stream_ordering <= ?)`
+}
+
+function memberRows(q: Query, members: readonly RoomMemberKey<string>[]): SqlValue {
+  return q.dialect.rows(members.map(({ roomNid, userId }) => ({ room_nid: roomNid, user_id: userId })))
 }

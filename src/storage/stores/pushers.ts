@@ -1,6 +1,7 @@
-import type { Query, Tx } from '../database.js'
+import type { Database, Query, Tx } from '../database.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
+import { PusherHolders } from './pusher-holders.js'
 
 export type PusherKind = 'http' | 'email'
 
@@ -75,17 +76,38 @@ interface Row {
 
 /** Where users want to be told of events while they are not looking. */
 export class PushersStore {
+  /** Who may have one that is enabled: complete once `loadHolders` has resolved. */
+  readonly holders = new PusherHolders()
+
+  /** Reads who has a pusher. One pass over the table. */
+  async loadHolders(q: Query): Promise<void> {
+    const rows = await q.all<{ user_id: string }>('SELECT DISTINCT user_id FROM pushers WHERE is_enabled = 1')
+    this.holders.load(rows.map((row) => row.user_id as UserId))
+  }
+
   /** In the order in which they were made. Index pushers_key. */
   async listForUser(q: Query, userId: UserId): Promise<PusherRecord[]> {
     const rows = await q.all<Row>('SELECT * FROM pushers WHERE user_id = ? ORDER BY pusher_id', [userId])
     return rows.map(toRecord)
   }
 
-  /** Index pushers_key. */
-  async listForUsers(q: Query, userIds: readonly UserId[]): Promise<PusherRecord[]> {
-    const rows = await q.all<Row>(
-      `SELECT * FROM pushers WHERE ${q.dialect.anyOf('user_id', 'text')} ORDER BY pusher_id`,
-      [q.dialect.list(userIds)],
+  /**
+   * Those of users, as they are now. Who turns out to have none that is enabled is no holder any more. Index
+   * pushers_key.
+   */
+  async listOfHolders(
+    { reader }: Pick<Database, 'reader'>,
+    userIds: readonly UserId[],
+  ): Promise<PusherRecord[]> {
+    const mark = this.holders.mark()
+    const rows = await reader.all<Row>(
+      `SELECT * FROM pushers WHERE ${reader.dialect.anyOf('user_id', 'text')} ORDER BY pusher_id`,
+      [reader.dialect.list(userIds)],
+    )
+    const holding = new Set(rows.filter((row) => row.is_enabled === 1).map((row) => row.user_id))
+    this.holders.drop(
+      userIds.filter((userId) => !holding.has(userId)),
+      mark,
     )
     return rows.map(toRecord)
   }
@@ -118,6 +140,7 @@ export class PushersStore {
 
   /** Makes a pusher or changes its settings; one that is there keeps its progress. */
   async upsert(tx: Tx, pusher: PusherSettings, position: number): Promise<void> {
+    this.holders.add(tx, pusher.userId)
     await tx.execute(
       `INSERT INTO pushers (user_id, app_id, pushkey, kind, app_display_name, device_display_name, profile_tag, lang,
          data, is_enabled, device_id, token_id, pushkey_ts, position)

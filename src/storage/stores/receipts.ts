@@ -123,36 +123,59 @@ export class ReceiptsStore {
     userId: UserId,
     roomNids: readonly number[],
   ): Promise<Map<number, ReadPositions>> {
-    const keys = new Map(roomNids.map((roomNid) => [readKey(roomNid, userId), roomNid]))
-    const found = await this.#reads.getRows(q, [...keys.keys()], async (missing) => {
-      const nids = missing.map((key) => keys.get(key)!)
-      const positions = await this.#loadReadPositions(q, userId, nids)
-      return new Map(nids.map((nid) => [readKey(nid, userId), positions.get(nid) ?? NOTHING_READ]))
-    })
-    return new Map(roomNids.map((nid) => [nid, found.get(readKey(nid, userId)) ?? NOTHING_READ]))
+    const found = await this.getReadPositionsOf(
+      q,
+      roomNids.map((roomNid) => ({ roomNid, userId })),
+    )
+    return found.get(userId) ?? new Map<number, ReadPositions>()
+  }
+
+  /** The same for several users: by user, then by room. */
+  async getReadPositionsOf(
+    q: Query,
+    members: readonly { readonly roomNid: number; readonly userId: UserId }[],
+  ): Promise<Map<UserId, Map<number, ReadPositions>>> {
+    const keys = new Map(members.map((member) => [readKey(member.roomNid, member.userId), member]))
+    const rows = await this.#reads.getRows(q, [...keys.keys()], (missing) =>
+      this.#loadReadPositions(
+        q,
+        missing.map((key) => keys.get(key)!),
+      ),
+    )
+    const found = new Map<UserId, Map<number, ReadPositions>>()
+    for (const [key, { roomNid, userId }] of keys) {
+      const own = found.get(userId) ?? new Map<number, ReadPositions>()
+      found.set(userId, own.set(roomNid, rows.get(key) ?? NOTHING_READ))
+    }
+    return found
   }
 
   async #loadReadPositions(
     q: Query,
-    userId: UserId,
-    roomNids: readonly number[],
-  ): Promise<Map<number, ReadPositions>> {
-    const rows = await q.all<{ room_nid: number; thread_id: string; position: number }>(
-      `SELECT t.room_nid, t.thread_id, MAX(t.event_position) AS position
-       FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r CROSS JOIN receipts t
-       WHERE t.room_nid = r.room_nid AND t.user_id = ? AND t.receipt_type IN ('m.read', 'm.read.private')
-         AND t.event_position IS NOT NULL
-       GROUP BY t.room_nid, t.thread_id`,
-      [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid }))), userId],
+    members: readonly { readonly roomNid: number; readonly userId: UserId }[],
+  ): Promise<Map<string, ReadPositions>> {
+    const rows = await q.all<{ room_nid: number; user_id: string; thread_id: string; position: number }>(
+      `SELECT t.room_nid, t.user_id, t.thread_id, MAX(t.event_position) AS position
+       FROM ${q.dialect.rowsFrom({ room_nid: 'integer', user_id: 'text' })} AS r CROSS JOIN receipts t
+       WHERE t.room_nid = r.room_nid AND t.user_id = r.user_id
+         AND t.receipt_type IN ('m.read', 'm.read.private') AND t.event_position IS NOT NULL
+       GROUP BY t.room_nid, t.user_id, t.thread_id`,
+      [q.dialect.rows(members.map(({ roomNid, userId }) => ({ room_nid: roomNid, user_id: userId })))],
     )
-    const byRoom = new Map<number, { unthreaded: number; threads: Map<string, number> }>()
-    for (const { room_nid: roomNid, thread_id: threadId, position } of rows) {
-      const reads = byRoom.get(roomNid) ?? { unthreaded: 0, threads: new Map<string, number>() }
+    const found = new Map<string, { unthreaded: number; threads: Map<string, number> }>()
+    for (const { room_nid: roomNid, user_id: userId, thread_id: threadId, position } of rows) {
+      const key = readKey(roomNid, userId as UserId)
+      const reads = found.get(key) ?? { unthreaded: 0, threads: new Map<string, number>() }
       if (threadId === NO_THREAD) reads.unthreaded = position
       else reads.threads.set(threadId, position)
-      byRoom.set(roomNid, reads)
+      found.set(key, reads)
     }
-    return byRoom
+    const positions = new Map<string, ReadPositions>(found)
+    for (const { roomNid, userId } of members) {
+      const key = readKey(roomNid, userId)
+      if (!positions.has(key)) positions.set(key, NOTHING_READ)
+    }
+    return positions
   }
 
   /** `streamId`: the position of the change, different for each. */

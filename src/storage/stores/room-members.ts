@@ -62,6 +62,28 @@ export class RoomMembersStore {
     return rows.map(toRecord)
   }
 
+  /** The same for several users: by user, where there are any. */
+  async listForUsers(
+    q: Query,
+    userIds: readonly UserId[],
+    memberships: readonly Membership[],
+  ): Promise<Map<UserId, MemberRecord[]>> {
+    const found = new Map<UserId, MemberRecord[]>()
+    if (userIds.length === 0) return found
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS} FROM room_members m
+       WHERE ${q.dialect.anyOf('m.user_id', 'text')} AND ${q.dialect.anyOf('m.membership', 'text')}`,
+      [q.dialect.list(userIds), q.dialect.list(memberships)],
+    )
+    for (const row of rows) {
+      const member = toRecord(row)
+      const own = found.get(member.userId)
+      if (own === undefined) found.set(member.userId, [member])
+      else own.push(member)
+    }
+    return found
+  }
+
   /** The newest room that one user is in and the other has ever been in or invited to. Index room_members_user. */
   async findShared(q: Query, joined: UserId, other: UserId): Promise<MemberRecord | undefined> {
     const row = await q.first<Row>(
