@@ -16,11 +16,11 @@ export const federationScenarios: Readonly<Record<string, (bench: Bench) => Prom
 }
 
 async function among(bench: Bench, measure: Measure): Promise<Figures> {
-  const { createDatabase } = bench.view
-  if (createDatabase === undefined) {
+  const { view } = bench
+  if (view.createDatabase === undefined) {
     bench.notes.push('federation: only measured between servers that are started here')
     return {}
   }
-  await using servers = await FederatedServers.create(createDatabase)
+  await using servers = await FederatedServers.create(() => view.createDatabase!())
   return await measure(bench, servers)
 }

@@ -114,10 +114,12 @@ export function createFederationInbound(
   const inbox = new RoomInbox(db, {
     store: inboxStore,
     rooms: stores.rooms,
-    handle: async (origin, room, event) => {
-      const reception = await processor.process(origin, room, event)
-      if (reception.outcome === 'accepted') parts.onAccepted?.(room, event)
-      return reception
+    handle: async (room, sent, mustStop) => {
+      const receptions = await processor.processAll(room, sent, mustStop)
+      for (const [index, { outcome }] of receptions.entries()) {
+        if (outcome === 'accepted') parts.onAccepted?.(room, sent[index]!.event)
+      }
+      return receptions.length
     },
     logger,
   })

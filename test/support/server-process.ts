@@ -12,6 +12,9 @@ export const SHARED_SECRET = 'a-shared-secret-for-tests'
 /** Limits that a load generator on one address would run into, out of the way. */
 const NO_LIMIT = { per_second: 1_000_000, burst_count: 1_000_000 }
 
+/** In a second, as the kernel counts the time of processes. */
+const CLOCK_TICKS = 100
+
 export interface ServerProcessOptions {
   /** The `database` section. A relative SQLite path lies in the process' own directory. */
   readonly database: object
@@ -82,6 +85,14 @@ export class ServerProcess implements AsyncDisposable {
   /** The most that was resident since the start, in MB. */
   peakMb(): Promise<number> {
     return this.#memoryMb(/VmHWM:\s+(\d+)/)
+  }
+
+  /** Time that the process has been computing since the start, on all threads, in seconds. */
+  async cpuSeconds(): Promise<number> {
+    const stat = await readFile(`/proc/${this.#process?.pid ?? 0}/stat`, 'utf8')
+    // The name of the program, which may have spaces, ends with the last bracket; then times are the 12th and 13th field.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS
   }
 
   async #memoryMb(field: RegExp): Promise<number> {

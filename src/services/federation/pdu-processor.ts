@@ -2,7 +2,7 @@ import type { Event } from '../../protocol/event.js'
 import type { ServerName } from '../../protocol/ids.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
-import type { EventReceiver } from '../events/event-receiver.js'
+import type { EventReceiver, OfferedEvent } from '../events/event-receiver.js'
 import type { Reception } from '../events/reception.js'
 import type { MissingEvents } from './missing-events.js'
 import type { OutlierFetcher } from './outlier-fetcher.js'
@@ -16,6 +16,12 @@ interface Parts {
   readonly pulled: PulledEvents
   readonly policy: ReceivedEventPolicy | undefined
   readonly logger: Logger
+}
+
+/** An event and the server that has sent it. */
+export interface SentEvent {
+  readonly origin: ServerName
+  readonly event: Event
 }
 
 /**
@@ -34,8 +40,42 @@ export class PduProcessor {
    * whose sender does not tell what came before it is dropped: nothing could be said of it but what that server likes.
    */
   async process(origin: ServerName, room: RoomRecord, received: Event): Promise<Reception> {
-    const { receiver, outliers, policy } = this.#parts
-    const { event, isUnwanted } = await judgeByPolicy(policy, room, received)
+    return this.#process(origin, room, await judgeByPolicy(this.#parts.policy, room, received))
+  }
+
+  /**
+   * As `process` for several events in the order in which they came: those that refer to nothing unknown are judged and
+   * stored together. Gives what became of each; those at the end for which there was no time left are left out.
+   */
+  async processAll(
+    room: RoomRecord,
+    sent: readonly SentEvent[],
+    mustStop: () => boolean = () => false,
+  ): Promise<Reception[]> {
+    const offered: OfferedEvent[] = []
+    for (const { event } of sent) offered.push(await judgeByPolicy(this.#parts.policy, room, event))
+    const receptions: Reception[] = []
+    while (receptions.length < sent.length && !mustStop()) {
+      const start = receptions.length
+      for (const reception of await this.#parts.receiver.receiveAll(room, offered.slice(start), 'live')) {
+        const { origin, event } = sent[receptions.length]!
+        if (reception.outcome === 'missing') {
+          receptions.push(await this.#process(origin, room, offered[receptions.length]!))
+        } else {
+          this.#log(origin, event, reception)
+          receptions.push(reception)
+        }
+      }
+    }
+    return receptions
+  }
+
+  async #process(
+    origin: ServerName,
+    room: RoomRecord,
+    { event, isUnwanted }: OfferedEvent,
+  ): Promise<Reception> {
+    const { receiver, outliers } = this.#parts
     const receive = (): Promise<Reception> => receiver.receive(room, event, { isUnwanted })
     let reception = await receive()
     if (reception.outcome === 'missing' && reception.prevEvents.length > 0) {

@@ -6,6 +6,7 @@ import type { FederationInboxStore, InboxEvent } from '../../storage/stores/fede
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { Semaphore } from '../../util/semaphore.js'
+import type { SentEvent } from './pdu-processor.js'
 
 /** An event for the inbox. */
 export interface StagedEvent {
@@ -13,8 +14,15 @@ export interface StagedEvent {
   readonly event: Event
 }
 
-/** Deals with one event; what it cannot deal with it drops. */
-export type InboxHandler = (origin: ServerName, room: RoomRecord, event: Event) => Promise<unknown>
+/**
+ * Deals with events in their order; what it cannot deal with it drops. Gives how many it has dealt with: all, unless
+ * `mustStop` says that there is no time left.
+ */
+export type InboxHandler = (
+  room: RoomRecord,
+  sent: readonly SentEvent[],
+  mustStop: () => boolean,
+) => Promise<number>
 
 interface Parts {
   readonly store: FederationInboxStore
@@ -110,32 +118,44 @@ export class RoomInbox {
       this.#again.delete(roomNid)
       const batch = await store.listFirst(this.#db.reader, roomNid, BATCH)
       if (batch.length === 0) return
-      const done: InboxEvent[] = []
-      for (const waiting of batch) {
-        if (this.#mustStop()) break
-        if (room) await this.#handle(room, waiting)
-        done.push(waiting)
-      }
-      await this.#db.write('empty_federation_inbox', (tx) =>
-        store.delete(
-          tx,
-          roomNid,
-          done.map(({ eventId }) => eventId),
-        ),
-      )
+      const done = room ? await this.#handleAll(room, batch) : batch.length
+      const ids = batch.slice(0, done).map(({ eventId }) => eventId)
+      if (ids.length === 0) return
+      await this.#db.write('empty_federation_inbox', (tx) => store.delete(tx, roomNid, ids))
     }
   }
 
-  /** What fails for no reason of its own is dropped too: it would stand in the way of all that come after it. */
-  async #handle(room: RoomRecord, { origin, eventId, json }: InboxEvent): Promise<void> {
+  /** How many of the events have been dealt with. */
+  async #handleAll(room: RoomRecord, waiting: readonly InboxEvent[]): Promise<number> {
+    const mustStop = (): boolean => this.#isStopping
     try {
-      const event = restoreEvent(room.rules, json, { eventId, roomId: room.roomId })
-      await this.#parts.handle(origin, room, event)
-    } catch (err) {
-      this.#parts.logger.error(
-        { err, origin, eventId, roomId: room.roomId },
-        'An event could not be dealt with',
+      return await this.#parts.handle(
+        room,
+        waiting.map((event) => restore(room, event)),
+        mustStop,
       )
+    } catch (err) {
+      const [first] = waiting
+      if (waiting.length > 1 || !first) return this.#handleEach(room, waiting)
+      // What fails for no reason of its own is dropped too: it would stand in the way of all that come after it.
+      const { origin, eventId } = first
+      const fields = { err, origin, eventId, roomId: room.roomId }
+      this.#parts.logger.error(fields, 'An event could not be dealt with')
+      return 1
     }
   }
+
+  /** One event among others is to blame: the others shall not suffer for it. */
+  async #handleEach(room: RoomRecord, waiting: readonly InboxEvent[]): Promise<number> {
+    let done = 0
+    for (const event of waiting) {
+      if (this.#mustStop()) break
+      done += await this.#handleAll(room, [event])
+    }
+    return done
+  }
+}
+
+function restore({ rules, roomId }: RoomRecord, { origin, eventId, json }: InboxEvent): SentEvent {
+  return { origin, event: restoreEvent(rules, json, { eventId, roomId }) }
 }
