@@ -34,7 +34,7 @@ export default class ImportSynapse extends BaseCommand {
     'First --dry-run says what there is, and what will not come over. Then --while-running copies rooms while Synapse ' +
     'goes on, as often as one likes: only what is new is copied again. At last, with Synapse stopped, the same without ' +
     'it copies the rest and holds everything against the source: how many events every room has, its current state ' +
-    'piece by piece, and the hashes of a sample. Nothing is copied into a database after that.\n\n' +
+    'piece by piece, the hashes of a sample, and every row of everything else by checksums. Nothing is copied into a database after that.\n\n' +
     'Files stay where they are when both configurations name the same media_store_path, and are copied otherwise. It ' +
     'can be interrupted at any point and begun again.\n\n' +
     'Exit codes: 0 done, 1 failed or not the same as the source, 2 called in a wrong way.'
@@ -130,11 +130,12 @@ export default class ImportSynapse extends BaseCommand {
       for (const { eventId, reason } of rooms.unreadable.slice(0, MAX_SHOWN))
         this.log(`left out  ${eventId}  ${reason}`)
       for (const { kind, roomId, detail } of differences.slice(0, MAX_SHOWN))
-        this.log(`differs   ${roomId}  ${kind}: ${detail}`)
+        this.log(`differs   ${roomId ?? ''}  ${kind}: ${detail}`)
       if (verification) {
         this.log(
           `Compared: ${count(verification.events)} events of ${count(verification.rooms)} rooms, ` +
-            `${count(verification.stateEntries)} pieces of current state, ${count(verification.hashes)} hashes.`,
+            `${count(verification.stateEntries)} pieces of current state, ${count(verification.hashes)} hashes, ` +
+            `${count(verification.tables.reduce((sum, { rows }) => sum + rows, 0))} rows of everything else.`,
         )
       }
     }

@@ -1,7 +1,9 @@
 import { connect } from 'node:net'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { ConfigNotice } from '../config/config-error.js'
-import type { SourceReport, TakenOver } from '../server/wire-takeover.js'
+import type { SourceConfig } from '../config/load-source.js'
+import type { SourceReport, TakenOver, TakeoverOptions } from '../server/wire-takeover.js'
+import { isJsonObject } from '../util/json.js'
 import type { ProgressSink } from '../util/progress-sink.js'
 import { CommandFailure } from './base-command.js'
 
@@ -16,25 +18,29 @@ export interface ImportPlaces {
 
 /** Both configurations, held against each other. */
 export interface ImportConfigs {
-  readonly from: HomeserverConfig
+  readonly from: TakeoverOptions['from']
   readonly to: HomeserverConfig
+  /** Where the Synapse listens on this machine, while it runs. */
+  readonly ports: readonly number[]
   readonly warnings: readonly string[]
 }
 
 /** Reads both configurations. Throws a `ConfigError`, or a `CommandFailure` where they do not fit together. */
 export async function loadImportConfigs(places: ImportPlaces): Promise<ImportConfigs> {
-  const [{ loadConfig }, { compareConfigs }, { formatNotice }] = await Promise.all([
+  const [{ loadConfig }, { loadSourceConfig }, { compareConfigs }, { formatNotice }] = await Promise.all([
     import('../config/load.js'),
+    import('../config/load-source.js'),
     import('../server/takeover-config.js'),
     import('../config/config-error.js'),
   ])
-  const [from, to] = [await loadConfig(places.from), await loadConfig(places.to)]
+  const [from, to] = [await loadSourceConfig(places.from), await loadConfig(places.to)]
   const findings = await compareConfigs(from.config, to.config)
   const errors = findings.filter(({ isError }) => isError)
   if (errors.length > 0) throw new CommandFailure(errors.map(({ message }) => message).join('\n'))
   return {
-    from: from.config,
+    from: sourceOf(from),
     to: to.config,
+    ports: portsOf(from),
     warnings: [
       ...to.warnings.map((notice: ConfigNotice) => formatNotice(notice)),
       ...findings.map(({ message }) => message),
@@ -44,12 +50,12 @@ export async function loadImportConfigs(places: ImportPlaces): Promise<ImportCon
 
 /** What would come over, and what not. `from`: the configuration of the Synapse. */
 export async function inspect(from: readonly string[]): Promise<SourceReport> {
-  const [{ loadConfig }, { inspectSynapse }] = await Promise.all([
-    import('../config/load.js'),
+  const [{ loadSourceConfig }, { inspectSynapse }] = await Promise.all([
+    import('../config/load-source.js'),
     import('../server/wire-takeover.js'),
   ])
-  const { config } = await loadConfig(from)
-  return explained(() => inspectSynapse(config))
+  const loaded = await loadSourceConfig(from)
+  return explained(() => inspectSynapse(sourceOf(loaded)))
 }
 
 /**
@@ -57,11 +63,11 @@ export async function inspect(from: readonly string[]): Promise<SourceReport> {
  * at the ports of the Synapse.
  */
 export async function importSynapse(
-  { from, to }: Pick<ImportConfigs, 'from' | 'to'>,
+  { from, to, ports }: Pick<ImportConfigs, 'from' | 'to' | 'ports'>,
   { isFinal, progress }: { isFinal: boolean; progress: ProgressSink },
 ): Promise<TakenOver> {
   const { takeOverSynapse } = await import('../server/wire-takeover.js')
-  const port = isFinal ? await findOpenPort(from) : undefined
+  const port = isFinal ? await findOpenPort(ports) : undefined
   if (port !== undefined) {
     throw new CommandFailure(
       `Something listens at port ${port}, as Synapse would: stop it first. While it runs, --while-running copies rooms ` +
@@ -86,12 +92,27 @@ async function explained<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+function sourceOf({ config, statesDatabase }: SourceConfig): TakeoverOptions['from'] {
+  const { database, server, media } = config
+  return { database, server, media, statesDatabase }
+}
+
+const THIS_MACHINE = new Set(['localhost', '127.0.0.1', '::1'])
+
+/** Those of the main process, and of its workers, as far as they listen here. */
+function portsOf({ config, given }: SourceConfig): number[] {
+  const own = config.listeners.list.flatMap(({ address }) => ('port' in address ? [address.port] : []))
+  const { instance_map: instances } = given
+  const workers = Object.values(isJsonObject(instances) ? instances : {}).flatMap((instance) => {
+    const { host, port } = isJsonObject(instance) ? instance : {}
+    return typeof host === 'string' && typeof port === 'number' && THIS_MACHINE.has(host) ? [port] : []
+  })
+  return [...own, ...workers].filter((port) => port !== 0)
+}
+
 /** A port of the Synapse's at which somebody answers. */
-async function findOpenPort({ listeners }: HomeserverConfig): Promise<number | undefined> {
-  for (const { address } of listeners.list) {
-    if (!('port' in address) || address.port === 0) continue
-    if (await isOpen(address.port)) return address.port
-  }
+async function findOpenPort(ports: readonly number[]): Promise<number | undefined> {
+  for (const port of ports) if (await isOpen(port)) return port
   return undefined
 }
 

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { JsonObject } from '../util/json.js'
+import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { ConfigError, type ConfigNotice, type KeyPath, type SourceLocation } from './config-error.js'
 import type { Interpolation } from './interpolation.js'
 import { YamlSource } from './yaml-source.js'
@@ -9,6 +9,7 @@ import { YamlSource } from './yaml-source.js'
 export class ConfigFiles {
   readonly values: JsonObject = {}
   readonly #owners = new Map<string, YamlSource>()
+  readonly #moved = new Map<string, KeyPath>()
   readonly #first: YamlSource | undefined
 
   constructor(sources: readonly YamlSource[]) {
@@ -21,14 +22,33 @@ export class ConfigFiles {
     }
   }
 
+  /** Has a value stand where it is read: `key`, at the top. Its old place is gone with all that is in it. */
+  move(from: KeyPath, key: string): void {
+    const value = from.reduce<JsonValue | undefined>(
+      (at, name) => (isJsonObject(at) ? at[String(name)] : undefined),
+      this.values,
+    )
+    if (value === undefined) return
+    Reflect.deleteProperty(this.values, String(from[0]))
+    this.values[key] = value
+    this.#moved.set(key, from)
+  }
+
   /** Where the value with this path is, in the file that it comes from. */
   locate(path: KeyPath): SourceLocation | undefined {
-    return this.#owner(path)?.locate(path)
+    const written = this.#written(path)
+    return this.#owner(written)?.locate(written)
   }
 
   /** Where the key is. */
   locateKey(path: KeyPath): SourceLocation | undefined {
-    return this.#owner(path)?.locateKey(path)
+    const written = this.#written(path)
+    return this.#owner(written)?.locateKey(written)
+  }
+
+  #written(path: KeyPath): KeyPath {
+    const from = this.#moved.get(String(path[0]))
+    return from === undefined ? path : [...from, ...path.slice(1)]
   }
 
   #owner([key]: KeyPath): YamlSource | undefined {

@@ -1,4 +1,4 @@
-import { all, later, list, map, noEffect, refused, replacedBy, served, type KeyTable } from './key-use.js'
+import { all, later, list, map, noEffect, replacedBy, served, type KeyTable } from './key-use.js'
 import { USER_KEYS } from './known-user-keys.js'
 
 const python = noEffect('it is about the Python interpreter')
@@ -224,8 +224,9 @@ const STORAGE: KeyTable = {
     synchronous: served,
     txn_limit: noEffect('connections may be used for as long as they work'),
     allow_unsafe_locale: noEffect('any locale will do'),
+    data_stores: served,
   }),
-  databases: refused('several databases are not served yet: name one in database'),
+  databases: served,
   event_cache_size: served,
   caches: map({
     ...all(served, 'global_factor', 'per_cache_factors'),
@@ -253,7 +254,7 @@ const OPERATIONS: KeyTable = {
     'replication_torture_level',
   ),
   ...all(
-    later,
+    oneProcess,
     'worker_listeners',
     'worker_manhole',
     'worker_log_config',

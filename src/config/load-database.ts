@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import type { JsonObject } from '../util/json.js'
-import { readConfigFiles } from './config-files.js'
+import { readConfigFiles, type ConfigFiles } from './config-files.js'
 import { Findings } from './findings.js'
 import { withSecrets } from './secret-sources.js'
 import { database, type DatabaseConfig } from './sections/database.js'
@@ -15,6 +15,14 @@ export async function loadDatabaseConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<DatabaseConfig | undefined> {
   const files = await readConfigFiles([path], env)
+  return parseDatabase(files, env)
+}
+
+/** As `loadDatabaseConfig`, of files that have been read. */
+export async function parseDatabase(
+  files: ConfigFiles,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<DatabaseConfig | undefined> {
   const findings = new Findings(files)
   const values = inSection(await withSecrets(files, { findings, env, makes: false }))
   if (values['database'] === undefined) return undefined

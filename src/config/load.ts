@@ -4,11 +4,12 @@ import type { z } from 'zod'
 import type { JsonObject } from '../util/json.js'
 import { checkKeys } from './check-keys.js'
 import type { ConfigNotice, KeyPath } from './config-error.js'
-import { readConfigFiles } from './config-files.js'
+import { readConfigFiles, type ConfigFiles } from './config-files.js'
 import { Findings } from './findings.js'
 import { buildHomeserverConfig, homeserverConfigSchema, type HomeserverConfig } from './homeserver-config.js'
 import { isSecretPath } from './secret-keys.js'
 import { withSecrets } from './secret-sources.js'
+import { namesOfDatabases } from './several-databases.js'
 
 export interface LoadedConfig {
   readonly config: HomeserverConfig
@@ -21,6 +22,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Makes the file of `registration_shared_secret_path` if there is none, as a server does that starts. */
   readonly makeSecrets?: boolean
+  /** Of a server with several databases the main one is taken; otherwise they are refused. */
+  readonly severalDatabases?: boolean
 }
 
 /**
@@ -48,6 +51,7 @@ export async function loadSettings(
   const env = options.env ?? process.env
   const files = await readConfigFiles(paths, env)
   const findings = new Findings(files)
+  chooseDatabase(files, { findings, takesMain: options.severalDatabases === true })
   for (const { path, isError, message } of checkKeys(files.values)) {
     findings.add(isError ? 'error' : 'warning', files.locateKey(path), { path, message })
   }
@@ -72,6 +76,23 @@ export async function loadSettings(
   })
   if (findings.hasErrors) throw findings.error()
   return { config, warnings: findings.warnings, given: values, settings: parsed.data }
+}
+
+/** Has `databases` stand as `database` where that can be. */
+function chooseDatabase(
+  files: ConfigFiles,
+  { findings, takesMain }: { findings: Findings; takesMain: boolean },
+): void {
+  const path = ['databases']
+  const location = files.locateKey(path)
+  const names = namesOfDatabases(files, findings)
+  if (names === undefined) return
+  if (names.main !== names.state && !takesMain) {
+    const message =
+      'several databases are not served: name one in database (mxhs import synapse reads those of a Synapse)'
+    findings.add('error', location, { path, message })
+  }
+  files.move(['databases', names.main], 'database')
 }
 
 /** Where the first of the files lies. */

@@ -6,7 +6,7 @@ import { Takeover, type TakeoverReport } from '../services/takeover/takeover.js'
 import { StreamPositionsStore } from '../storage/stores/stream-starts.js'
 import { TakeoverStore } from '../storage/stores/takeover.js'
 import { readStreamEnds } from '../storage/synapse/streams.js'
-import { withSynapseSource, type SynapseSource } from '../storage/synapse/source.js'
+import { withSynapseSource, type SourceDatabases, type SynapseSource } from '../storage/synapse/source.js'
 import { silentLogger } from '../telemetry/logger.js'
 import { createMetrics } from '../telemetry/metrics.js'
 import { systemClock } from '../util/clock.js'
@@ -24,7 +24,7 @@ export interface TakenOver extends TakeoverReport {
 
 /** Where a takeover comes from and goes to. */
 export interface TakeoverOptions {
-  readonly from: Pick<HomeserverConfig, 'database' | 'server' | 'media'>
+  readonly from: Pick<HomeserverConfig, 'database' | 'server' | 'media'> & SourceDatabases
   readonly to: HomeserverConfig
   readonly progress: ProgressSink
   /** Events of one commit; a thousand by default. */
@@ -78,11 +78,8 @@ export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean
   }
 }
 
-async function withSource<T>(
-  { database }: TakeoverOptions['from'],
-  work: (source: SynapseSource) => Promise<T>,
-): Promise<T> {
-  return withSynapseSource(database, context(), work)
+function withSource<T>(databases: SourceDatabases, work: (source: SynapseSource) => Promise<T>): Promise<T> {
+  return withSynapseSource(databases, context(), work)
 }
 
 function context() {

@@ -1,57 +1,7 @@
 import createKnex, { type Knex } from 'knex'
 import type { Event } from '../../src/protocol/event.js'
 import { SERVER_NAME } from './homeserver.js'
-
-/** The tables of a Synapse that tests fill, with their columns; booleans are numbers. */
-const TABLES: Readonly<Record<string, string>> = {
-  schema_version: 'version INTEGER',
-  schema_compat_version: 'compat_version INTEGER',
-  users:
-    'name TEXT PRIMARY KEY, password_hash TEXT, creation_ts BIGINT, admin INT DEFAULT 0, is_guest INT DEFAULT 0, ' +
-    'appservice_id TEXT, user_type TEXT, deactivated INT DEFAULT 0, shadow_banned INT DEFAULT 0, consent_version TEXT, approved INT',
-  erased_users: 'user_id TEXT',
-  profiles: 'user_id TEXT UNIQUE, displayname TEXT, avatar_url TEXT',
-  user_external_ids: 'auth_provider TEXT, external_id TEXT, user_id TEXT',
-  devices:
-    'user_id TEXT, device_id TEXT, display_name TEXT, last_seen BIGINT, ip TEXT, user_agent TEXT, hidden INT DEFAULT 0',
-  device_lists_stream: 'stream_id BIGINT, user_id TEXT, device_id TEXT',
-  access_tokens:
-    'id BIGINT PRIMARY KEY, user_id TEXT, device_id TEXT, token TEXT UNIQUE, valid_until_ms BIGINT, ' +
-    'puppets_user_id TEXT, last_validated BIGINT, refresh_token_id BIGINT, used INT',
-  e2e_device_keys_json: 'user_id TEXT, device_id TEXT, ts_added_ms BIGINT, key_json TEXT',
-  e2e_one_time_keys_json:
-    'user_id TEXT, device_id TEXT, algorithm TEXT, key_id TEXT, ts_added_ms BIGINT, key_json TEXT',
-  device_inbox: 'user_id TEXT, device_id TEXT, stream_id BIGINT, message_json TEXT',
-  push_rules:
-    'id BIGINT PRIMARY KEY, user_name TEXT, rule_id TEXT, priority_class INT, priority INT, conditions TEXT, actions TEXT',
-  push_rules_enable: 'id BIGINT PRIMARY KEY, user_name TEXT, rule_id TEXT, enabled INT',
-  account_data: 'user_id TEXT, account_data_type TEXT, stream_id BIGINT, content TEXT',
-  room_tags: 'user_id TEXT, room_id TEXT, tag TEXT, content TEXT',
-  room_tags_revisions: 'user_id TEXT, room_id TEXT, stream_id BIGINT',
-  receipts_linearized:
-    'stream_id BIGINT, room_id TEXT, receipt_type TEXT, user_id TEXT, event_id TEXT, data TEXT, thread_id TEXT',
-  login_tokens: 'token TEXT PRIMARY KEY, user_id TEXT, expiry_ts BIGINT',
-  rooms: 'room_id TEXT PRIMARY KEY, is_public INT, creator TEXT, room_version TEXT',
-  room_aliases: 'room_alias TEXT UNIQUE, room_id TEXT, creator TEXT',
-  partial_state_rooms: 'room_id TEXT PRIMARY KEY',
-  events:
-    'stream_ordering INTEGER PRIMARY KEY, event_id TEXT UNIQUE, type TEXT, room_id TEXT, outlier INT, depth BIGINT, ' +
-    'origin_server_ts BIGINT, received_ts BIGINT, sender TEXT, state_key TEXT',
-  event_json: 'event_id TEXT UNIQUE, room_id TEXT, internal_metadata TEXT, json TEXT, format_version INT',
-  event_to_state_groups: 'event_id TEXT UNIQUE, state_group BIGINT',
-  state_groups: 'id BIGINT PRIMARY KEY, room_id TEXT, event_id TEXT',
-  state_group_edges: 'state_group BIGINT, prev_state_group BIGINT',
-  state_groups_state: 'state_group BIGINT, room_id TEXT, type TEXT, state_key TEXT, event_id TEXT',
-  rejections: 'event_id TEXT UNIQUE, reason TEXT, last_check TEXT',
-  redactions: 'event_id TEXT UNIQUE, redacts TEXT, have_censored INT',
-  current_state_events:
-    'event_id TEXT UNIQUE, room_id TEXT, type TEXT, state_key TEXT, membership TEXT, UNIQUE (room_id, type, state_key)',
-  room_memberships:
-    'event_id TEXT UNIQUE, user_id TEXT, sender TEXT, room_id TEXT, membership TEXT, forgotten INT DEFAULT 0, ' +
-    'display_name TEXT, avatar_url TEXT',
-  local_current_membership: 'room_id TEXT, user_id TEXT, event_id TEXT, membership TEXT',
-  event_forward_extremities: 'event_id TEXT, room_id TEXT',
-}
+import { createStatements, isOfSomeVersions, NEWEST, OF_STATES } from './synapse-schema.js'
 
 type Row = Record<string, string | number | null>
 
@@ -77,30 +27,70 @@ interface RoomState {
 export class SynapseDatabase implements AsyncDisposable {
   readonly path: string
   readonly #knex: Knex
+  /** Where states are: mostly in the same database. */
+  readonly #states: Knex
+  readonly #columns = new Map<string, Promise<ReadonlySet<string>>>()
   readonly #rooms = new Map<string, RoomState>()
   #newest = 1
   #oldest = 0
   #group = 0
 
-  private constructor(path: string) {
+  private constructor(path: string, statesPath: string | undefined) {
     this.path = path
-    this.#knex = createKnex({ client: 'sqlite3', connection: { filename: path }, useNullAsDefault: true })
+    this.#knex = openFile(path)
+    this.#states = statesPath === undefined ? this.#knex : openFile(statesPath)
   }
 
-  static async create(path: string, { version = 94, compatVersion = 84 } = {}): Promise<SynapseDatabase> {
-    const database = new SynapseDatabase(path)
-    // A test does not outlive the loss of power.
-    await database.#knex.raw('PRAGMA synchronous = OFF')
-    await database.#knex.raw('PRAGMA journal_mode = WAL')
-    for (const [table, columns] of Object.entries(TABLES))
-      await database.#knex.raw(`CREATE TABLE ${table} (${columns})`)
-    await database.insert('schema_version', { version })
-    await database.insert('schema_compat_version', { compat_version: compatVersion })
+  /** Makes the tables of a version. `statesPath`: states are to be in a database of their own. */
+  static async create(
+    path: string,
+    {
+      version = NEWEST,
+      compatVersion = Math.min(version, 84),
+      statesPath,
+    }: { version?: number; compatVersion?: number; statesPath?: string } = {},
+  ): Promise<SynapseDatabase> {
+    const database = new SynapseDatabase(path, statesPath)
+    const split = database.#states !== database.#knex
+    for (const statement of createStatements(version, split ? 'main' : undefined))
+      await database.#knex.raw(statement)
+    if (split)
+      for (const statement of createStatements(version, 'state')) await database.#states.raw(statement)
+    for (const knex of new Set([database.#knex, database.#states])) {
+      await quicken(knex)
+      await knex('schema_version').insert({ version })
+      await knex('schema_compat_version').insert({ compat_version: compatVersion })
+    }
     return database
   }
 
+  /** One that is there, with the tables that its program has made. */
+  static async open(path: string): Promise<SynapseDatabase> {
+    const database = new SynapseDatabase(path, undefined)
+    await quicken(database.#knex)
+    return database
+  }
+
+  /** Columns that the version of the schema does not have are left out. */
   async insert(table: string, ...rows: Row[]): Promise<void> {
-    for (const row of rows) await this.#knex(table).insert(row)
+    const knex = OF_STATES.has(table) ? this.#states : this.#knex
+    const columns = await this.columnsOf(table)
+    for (const row of rows) {
+      const kept = Object.entries(row).filter(([name]) => columns.has(name) || !isOfSomeVersions(table, name))
+      await knex(table).insert(Object.fromEntries(kept))
+    }
+  }
+
+  /** None where there is no such table. */
+  columnsOf(table: string): Promise<ReadonlySet<string>> {
+    const knex = OF_STATES.has(table) ? this.#states : this.#knex
+    const known = this.#columns.get(table)
+    if (known) return known
+    const read = knex
+      .raw<{ name: string }[]>(`SELECT name FROM pragma_table_info(?)`, [table])
+      .then((rows) => new Set(rows.map(({ name }) => name)))
+    this.#columns.set(table, read)
+    return read
   }
 
   async run(sql: string, params: readonly (string | number)[] = []): Promise<void> {
@@ -114,7 +104,12 @@ export class SynapseDatabase implements AsyncDisposable {
   ): Promise<string> {
     const name = `@${localpart}:${SERVER_NAME}`
     await this.insert('users', { name, creation_ts: 1_700_000_000, ...columns })
-    await this.insert('profiles', { user_id: localpart, displayname: localpart, avatar_url: null })
+    await this.insert('profiles', {
+      user_id: localpart,
+      displayname: localpart,
+      avatar_url: null,
+      full_user_id: name,
+    })
     if (token === undefined) return name
     await this.insert('devices', { user_id: name, device_id: deviceId, display_name: 'Phone' })
     const id = (await this.#knex('access_tokens').count({ n: '*' }).first())?.['n']
@@ -138,6 +133,7 @@ export class SynapseDatabase implements AsyncDisposable {
       is_public: options.isPublic === true ? 1 : 0,
       creator: events[0]?.sender ?? null,
       room_version: version,
+      has_auth_chain_index: 1,
     })
     for (const event of events) await this.addEvent(event)
     await this.settle(roomId)
@@ -153,6 +149,8 @@ export class SynapseDatabase implements AsyncDisposable {
       type,
       room_id: roomId,
       outlier: options.isOutlier === true ? 1 : 0,
+      topological_ordering: event.depth,
+      processed: 1,
       depth: event.depth,
       origin_server_ts: event.originServerTs,
       received_ts: event.originServerTs + 1,
@@ -207,7 +205,7 @@ export class SynapseDatabase implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    await this.#knex.destroy()
+    for (const knex of new Set([this.#knex, this.#states])) await knex.destroy()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -252,4 +250,14 @@ export class SynapseDatabase implements AsyncDisposable {
     }
     await this.insert('event_to_state_groups', { event_id: eventId, state_group: state.group })
   }
+}
+
+function openFile(filename: string): Knex {
+  return createKnex({ client: 'sqlite3', connection: { filename }, useNullAsDefault: true })
+}
+
+/** A test does not outlive the loss of power. */
+async function quicken(knex: Knex): Promise<void> {
+  await knex.raw('PRAGMA synchronous = OFF')
+  await knex.raw('PRAGMA journal_mode = WAL')
 }

@@ -3,7 +3,7 @@ import { listRooms } from '../../storage/synapse/rooms.js'
 import { NEWEST_SCHEMA, OLDEST_SCHEMA } from '../../storage/synapse/schema.js'
 import type { SynapseSource } from '../../storage/synapse/source.js'
 import { obstacleTo, type LeftOutRoom } from './room-copying.js'
-import { tableCopies } from './small-tables.js'
+import { smallTables } from './small-tables.js'
 import { TakeoverRefusal } from './takeover-refusal.js'
 
 /** Something that does not come over, and why. */
@@ -112,8 +112,8 @@ export async function inspectSource(
   const schemaVersion = checkSchema(source)
   const rooms = await listRooms(source)
   const tables: { what: string; rows: number }[] = []
-  for (const { what, from } of tableCopies(source, serverName)) {
-    tables.push({ what, rows: await countRows(source, from) })
+  for (const { what, count } of smallTables(source, serverName)) {
+    tables.push({ what, rows: await count(source) })
   }
   const leftOut: LeftOut[] = []
   for (const { what, why, ...rows } of LEFT_BEHIND) {

@@ -1,5 +1,5 @@
 import type { InsertOptions, Row, SqlValue, Tx } from '../../storage/database.js'
-import { readPages, type SourceRows } from '../../storage/synapse/rows.js'
+import { countRows, readPages, type SourceRows } from '../../storage/synapse/rows.js'
 import type { SynapseSource } from '../../storage/synapse/source.js'
 import type { ServerName } from '../../protocol/ids.js'
 
@@ -14,15 +14,34 @@ export interface CopyFacts {
   readonly newestPosition: number
 }
 
-/** A table whose rows become rows of ours, one by one. */
-export interface TableCopy {
+/** A row as it is written. */
+export type OwnRow = Readonly<Record<string, SqlValue>>
+
+/** Some rows, and how many of the source they were made of. */
+export interface OwnRows {
+  readonly read: number
+  readonly rows: readonly OwnRow[]
+}
+
+/** Where rows go. */
+interface Destination {
   /** What the rows are, for people: plural. */
   readonly what: string
-  readonly from: SourceRows
   readonly into: string
   readonly options: InsertOptions
+}
+
+/** A table whose rows become rows of ours, one by one. */
+export interface TableCopy extends Destination {
+  readonly from: SourceRows
   /** Undefined: the row is left out. */
-  readonly toRow: (row: Row, facts: CopyFacts) => Record<string, SqlValue> | undefined
+  readonly toRow: (row: Row, facts: CopyFacts) => OwnRow | undefined
+}
+
+/** Rows of ours, made of whatever the source has. The same each time that they are made of one snapshot. */
+export interface RowsCopy extends Destination {
+  readonly count: (source: SynapseSource) => Promise<number>
+  readonly make: (source: SynapseSource, facts: CopyFacts) => AsyncIterable<OwnRows>
 }
 
 /** How many rows were read, and how many there are now that were not before. */
@@ -31,23 +50,34 @@ export interface CopyCount {
   readonly written: number
 }
 
-/** Copies the rows of a table in pages, in the transaction. */
-export async function copyTable(
+/** A table's copy as one of rows. */
+export function asRowsCopy({ what, into, options, from, toRow }: TableCopy): RowsCopy {
+  return {
+    what,
+    into,
+    options,
+    count: (source) => countRows(source, from),
+    async *make(source, facts) {
+      for await (const page of readPages(source, from)) {
+        const rows = page.map((row) => toRow(row, facts)).filter((row) => row !== undefined)
+        yield { read: page.length, rows }
+      }
+    },
+  }
+}
+
+/** Writes the rows in pages, in the transaction. */
+export async function copyRows(
   tx: Tx,
   source: SynapseSource,
-  { copy, facts, onRows }: { copy: TableCopy; facts: CopyFacts; onRows: (n: number) => void },
+  { copy, facts, onRows }: { copy: RowsCopy; facts: CopyFacts; onRows: (n: number) => void },
 ): Promise<CopyCount> {
   const before = await countOwn(tx, copy.into)
   let read = 0
-  for await (const page of readPages(source, copy.from)) {
-    const rows: Record<string, SqlValue>[] = []
-    for (const row of page) {
-      const copied = copy.toRow(row, facts)
-      if (copied) rows.push(copied)
-    }
-    await tx.insertMany(copy.into, rows, copy.options)
-    read += page.length
-    onRows(page.length)
+  for await (const page of copy.make(source, facts)) {
+    await tx.insertMany(copy.into, page.rows, copy.options)
+    read += page.read
+    onRows(page.read)
   }
   return { read, written: (await countOwn(tx, copy.into)) - before }
 }

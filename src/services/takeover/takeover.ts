@@ -95,7 +95,7 @@ export class Takeover {
     await db.write('takeover_streams', (tx) => streamStarts.raise(tx, ends))
     await db.write('takeover_derived', (tx) => streamStarts.beginDerived(tx))
     await refreshRooms({ db, source })
-    const verification = await new TakeoverVerification(this.#parts, source).run()
+    const verification = await new TakeoverVerification(this.#parts, source, facts).run()
     const agrees = verification.differences.length === 0
     if (agrees) {
       await this.#checkStopped(ends)

@@ -10,11 +10,15 @@ import type { SynapseSource } from '../../storage/synapse/source.js'
 import { hasValidContentHash, hashEventId, essentialText } from '../../protocol/hashes.js'
 import type { ProgressSink } from '../../util/progress-sink.js'
 import { obstacleTo } from './room-copying.js'
+import { smallTables } from './small-tables.js'
+import { checkTables, type TableCheck } from './table-checks.js'
+import type { CopyFacts } from './table-copy.js'
 
 /** Something that is not the same on both sides. */
 export interface Difference {
-  readonly kind: 'events' | 'current_state' | 'state' | 'hash'
-  readonly roomId: string
+  readonly kind: 'events' | 'current_state' | 'state' | 'hash' | 'table'
+  /** Undefined for what is about a table. */
+  readonly roomId?: string
   readonly detail: string
 }
 
@@ -26,6 +30,8 @@ export interface Verification {
   readonly stateEntries: number
   /** Events whose hashes were computed anew. */
   readonly hashes: number
+  /** Everything beside rooms, by kind. */
+  readonly tables: readonly TableCheck[]
   readonly differences: readonly Difference[]
 }
 
@@ -45,20 +51,23 @@ const DIFFERENCES_NAMED = 200
 
 /**
  * Holds the copy against the source: how many events every room has, its current state piece by piece, that the state
- * after the ends of its graph is just that, and on a sample of events that their hashes name them.
+ * after the ends of its graph is just that, on a sample of events that their hashes name them, and every row of
+ * everything else.
  */
 export class TakeoverVerification {
   readonly #parts: VerificationParts
   readonly #source: SynapseSource
+  readonly #facts: CopyFacts
   readonly #checks = new TakeoverChecksStore()
   readonly #differences: Difference[] = []
   #events = 0
   #stateEntries = 0
   #hashes = 0
 
-  constructor(parts: VerificationParts, source: SynapseSource) {
+  constructor(parts: VerificationParts, source: SynapseSource, facts: CopyFacts) {
     this.#parts = parts
     this.#source = source
+    this.#facts = facts
   }
 
   async run(): Promise<Verification> {
@@ -71,13 +80,33 @@ export class TakeoverVerification {
       progress.advance(Math.min(ROOMS_AT_ONCE, rooms.length - start))
     }
     progress.finish()
+    const tables = await this.#checkTables()
     return {
       rooms: rooms.length,
       events: this.#events,
       stateEntries: this.#stateEntries,
       hashes: this.#hashes,
+      tables,
       differences: this.#differences.slice(0, DIFFERENCES_NAMED),
     }
+  }
+
+  async #checkTables(): Promise<TableCheck[]> {
+    const { db, progress } = this.#parts
+    const [source, facts] = [this.#source, this.#facts]
+    const copies = smallTables(source, facts.serverName)
+    let total = 0
+    for (const copy of copies) total += await copy.count(source)
+    progress.start('checksums of all else', total, 'rows')
+    const onRows = (n: number): void => progress.advance(n)
+    const checks = await checkTables(copies, { db, source, facts, onRows })
+    progress.finish()
+    for (const { what, missing, checksum, found } of checks) {
+      if (missing === 0 && checksum === found) continue
+      const detail = `${missing} of the ${what} are not as they are there (checksums ${checksum} and ${found})`
+      this.#differences.push({ kind: 'table', detail })
+    }
+    return checks
   }
 
   async #verify(rooms: readonly SourceRoom[], nids: ReadonlyMap<string, number>): Promise<void> {

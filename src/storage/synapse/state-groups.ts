@@ -16,7 +16,7 @@ export interface StateGroupEntry {
 
 /** The groups and all that they build on, down to whole states. */
 export async function readGroupChains(
-  { q }: SynapseSource,
+  { states: q }: SynapseSource,
   stateGroups: readonly number[],
 ): Promise<StateGroup[]> {
   if (stateGroups.length === 0) return []
@@ -35,7 +35,7 @@ export async function readGroupChains(
 
 /** What the groups say themselves, without what they build on. Groups that say nothing are there, too. */
 export async function readGroupEntries(
-  { q }: SynapseSource,
+  { states: q }: SynapseSource,
   stateGroups: readonly number[],
 ): Promise<Map<number, StateGroupEntry[]>> {
   const entries = new Map<number, StateGroupEntry[]>(stateGroups.map((group) => [group, []]))

@@ -1,19 +1,31 @@
-import type { Tx } from '../../../storage/database.js'
-import { numberOf, textOf } from '../../../storage/synapse/rows.js'
+import { countRows, numberOf, textOf } from '../../../storage/synapse/rows.js'
 import type { SynapseSource } from '../../../storage/synapse/source.js'
+import type { CopyFacts, OwnRow, RowsCopy } from '../table-copy.js'
+
+const STATES = 'application_services_state'
 
 /**
- * Copies how far application services have been told of the streams. Events of transactions that a service has not taken
- * are told again. Returns how many services there are.
+ * How far application services have been told of the streams. Events of transactions that a service has not taken are
+ * told again.
  */
-export async function copyAppservices(
-  tx: Tx,
+export const APPSERVICES_COPY: RowsCopy = {
+  what: 'application services',
+  into: 'appservice_state',
+  options: { columns: { appservice_id: 'text', positions: 'text', last_txn_id: 'integer' } },
+  count: (source) => countRows(source, { table: STATES }),
+  async *make(source, facts) {
+    const rows = await readServices(source, facts)
+    yield { read: rows.length, rows }
+  },
+}
+
+async function readServices(
   { q, schema }: SynapseSource,
-  { now, newestPosition }: { now: number; newestPosition: number },
-): Promise<number> {
-  if (!schema.hasTable('application_services_state')) return 0
+  { now, newestPosition }: CopyFacts,
+): Promise<OwnRow[]> {
+  if (!schema.hasTable(STATES)) return []
   const optional = (column: string): string =>
-    schema.hasColumn('application_services_state', column) ? column : `NULL AS ${column}`
+    schema.hasColumn(STATES, column) ? column : `NULL AS ${column}`
   const rows = await q.all(
     `SELECT as_id, read_receipt_stream_id, presence_stream_id, ${optional('to_device_stream_id')},
        ${optional('device_list_stream_id')} FROM application_services_state`,
@@ -23,30 +35,22 @@ export async function copyAppservices(
   )
   const done = Math.min(position?.position ?? newestPosition, newestPosition)
   const untold = await firstUntold(q)
-  await tx.insertMany(
-    'appservice_state',
-    rows.map((row) => {
-      const id = textOf(row['as_id']) ?? ''
-      const first = untold.get(id)
-      return {
-        appservice_id: id,
-        positions: JSON.stringify({
-          events: first === undefined ? done : Math.min(done, first - 1),
-          receipts: numberOf(row['read_receipt_stream_id']) ?? 0,
-          presence: 0,
-          toDevice: numberOf(row['to_device_stream_id']) ?? 0,
-          deviceLists: numberOf(row['device_list_stream_id']) ?? 0,
-        }),
-        // The source does not remember all that it has used: larger than any of those.
-        last_txn_id: Math.floor(now / 1000),
-      }
-    }),
-    {
-      columns: { appservice_id: 'text', positions: 'text', last_txn_id: 'integer' },
-      conflict: { key: ['appservice_id'], update: ['positions', 'last_txn_id'] },
-    },
-  )
-  return rows.length
+  return rows.map((row) => {
+    const id = textOf(row['as_id']) ?? ''
+    const first = untold.get(id)
+    return {
+      appservice_id: id,
+      positions: JSON.stringify({
+        events: first === undefined ? done : Math.min(done, first - 1),
+        receipts: numberOf(row['read_receipt_stream_id']) ?? 0,
+        presence: 0,
+        toDevice: numberOf(row['to_device_stream_id']) ?? 0,
+        deviceLists: numberOf(row['device_list_stream_id']) ?? 0,
+      }),
+      // The source does not remember all that it has used: larger than any of those.
+      last_txn_id: Math.floor(now / 1000),
+    }
+  })
 }
 
 /** By service, the position of the oldest event that waits in a transaction. */

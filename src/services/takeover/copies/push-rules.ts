@@ -1,8 +1,9 @@
-import type { Row, Tx } from '../../../storage/database.js'
+import type { Row } from '../../../storage/database.js'
 import { isTrue, numberOf, readPages, textOf } from '../../../storage/synapse/rows.js'
 import type { SynapseSource } from '../../../storage/synapse/source.js'
 import type { DefaultRuleChange, PushRule } from '../../../protocol/push-rules.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../../util/json.js'
+import type { RowsCopy } from '../table-copy.js'
 
 type Kind = 'override' | 'content' | 'room' | 'sender' | 'underride'
 
@@ -14,35 +15,39 @@ interface UserRules {
   readonly defaults: Record<string, DefaultRuleChange>
 }
 
-/**
- * Copies push rules: there a row for each rule and each rule that is switched on or off, here a document for each user.
- * Returns how many users have one.
- */
-export async function copyPushRules(tx: Tx, source: SynapseSource): Promise<number> {
-  let users = 0
-  const readUsers = (table: string) =>
-    readPages(source, { table, columns: ['user_name', 'rule_id'], key: ['user_name', 'rule_id'] })
-  const names = new Set<string>()
-  for (const table of ['push_rules', 'push_rules_enable']) {
-    for await (const page of readUsers(table))
-      for (const row of page) names.add(textOf(row['user_name']) ?? '')
-  }
-  const ordered = [...names].sort()
-  for (let start = 0; start < ordered.length; start += USERS_AT_ONCE) {
-    const some = ordered.slice(start, start + USERS_AT_ONCE)
-    const documents = await readDocuments(source, some)
-    await tx.insertMany(
-      'push_rules',
-      [...documents].map(([userId, changes], index) => ({
+const TABLES = ['push_rules', 'push_rules_enable']
+
+/** Push rules: there a row for each rule and each rule that is switched on or off, here a document for each user. */
+export const PUSH_RULES_COPY: RowsCopy = {
+  what: 'push rules',
+  into: 'push_rules',
+  options: { columns: { user_id: 'text', stream_id: 'integer', changes: 'text' } },
+  count: async (source) => (await namesOfUsers(source)).length,
+  async *make(source) {
+    const names = await namesOfUsers(source)
+    for (let start = 0; start < names.length; start += USERS_AT_ONCE) {
+      const documents = await readDocuments(source, names.slice(start, start + USERS_AT_ONCE))
+      const rows = [...documents].map(([userId, changes], index) => ({
         user_id: userId,
         stream_id: start + index + 1,
         changes: JSON.stringify(changes),
-      })),
-      { columns: { user_id: 'text', stream_id: 'integer', changes: 'text' } },
-    )
-    users += documents.size
+      }))
+      yield { read: rows.length, rows }
+    }
+  },
+}
+
+async function namesOfUsers(source: SynapseSource): Promise<string[]> {
+  const names = new Set<string>()
+  for (const table of TABLES) {
+    const pages = readPages(source, {
+      table,
+      columns: ['user_name', 'rule_id'],
+      key: ['user_name', 'rule_id'],
+    })
+    for await (const page of pages) for (const row of page) names.add(textOf(row['user_name']) ?? '')
   }
-  return users
+  return [...names].sort()
 }
 
 async function readDocuments(

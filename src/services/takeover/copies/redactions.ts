@@ -1,62 +1,51 @@
 import type { Row, Tx } from '../../../storage/database.js'
-import { isTrue, readPages, textOf } from '../../../storage/synapse/rows.js'
-import type { SynapseSource } from '../../../storage/synapse/source.js'
+import { isTrue, textOf, type SourceRows } from '../../../storage/synapse/rows.js'
 import { serverNameOf } from '../../../protocol/ids.js'
 import { eventNidOf } from '../source-events.js'
+import { asRowsCopy, type RowsCopy } from '../table-copy.js'
 
-/**
- * Copies which events redact which, and marks those that are redacted: by the rule of the source, which decides it again
- * each time that an event is read. Returns how many redactions there are.
- */
-export async function copyRedactions(tx: Tx, source: SynapseSource): Promise<number> {
-  let copied = 0
-  const pages = readPages(source, {
-    table: 'redactions',
-    columns: ['event_id', 'redacts'],
-    extra: {
-      stream_ordering: 'e.stream_ordering',
-      sender: 'e.sender',
-      room_id: 'e.room_id',
-      metadata: 'j.internal_metadata',
-      target_sender: 'o.sender',
-      target_room: 'o.room_id',
-      target_type: 'o.type',
-    },
-    join: `JOIN events e ON e.event_id = t.event_id JOIN event_json j ON j.event_id = t.event_id
-      LEFT JOIN rejections r ON r.event_id = t.event_id LEFT JOIN events o ON o.event_id = t.redacts`,
-    where: 'r.event_id IS NULL AND t.redacts IS NOT NULL',
-    key: ['event_id'],
-  })
-  for await (const page of pages) {
-    const rows = page.map((row) => ({
-      target_id: textOf(row['redacts']) ?? '',
-      redaction_nid: eventNidOf(Number(row['stream_ordering'])),
-      redaction_id: textOf(row['event_id']) ?? '',
-      applied: isApplied(row) ? 1 : 0,
-    }))
-    await tx.insertMany('redactions', rows, {
-      columns: { target_id: 'text', redaction_nid: 'integer', applied: 'integer' },
-      conflict: 'ignore',
-    })
-    await mark(
-      tx,
-      rows.filter((row) => row.applied === 1),
-    )
-    copied += page.length
-  }
-  return copied
+const REDACTIONS: SourceRows = {
+  table: 'redactions',
+  columns: ['event_id', 'redacts'],
+  extra: {
+    stream_ordering: 'e.stream_ordering',
+    sender: 'e.sender',
+    room_id: 'e.room_id',
+    metadata: 'j.internal_metadata',
+    target_sender: 'o.sender',
+    target_room: 'o.room_id',
+    target_type: 'o.type',
+  },
+  join: `JOIN events e ON e.event_id = t.event_id JOIN event_json j ON j.event_id = t.event_id
+    LEFT JOIN rejections r ON r.event_id = t.event_id LEFT JOIN events o ON o.event_id = t.redacts`,
+  where: 'r.event_id IS NULL AND t.redacts IS NOT NULL',
+  key: ['event_id'],
 }
 
-async function mark(
-  tx: Tx,
-  rows: readonly { readonly target_id: string; readonly redaction_id: string }[],
-): Promise<void> {
-  if (rows.length === 0) return
-  const source = tx.dialect.rowsFrom({ target_id: 'text', redaction_id: 'text' })
+/** Which events redact which: by the rule of the source, which decides it again each time that an event is read. */
+export const REDACTIONS_COPY: RowsCopy = asRowsCopy({
+  what: 'redactions',
+  from: REDACTIONS,
+  into: 'redactions',
+  options: {
+    columns: { target_id: 'text', redaction_nid: 'integer', applied: 'integer' },
+    conflict: 'ignore',
+  },
+  toRow: (row) => ({
+    target_id: textOf(row['redacts']) ?? '',
+    redaction_nid: eventNidOf(Number(row['stream_ordering'])),
+    applied: isApplied(row) ? 1 : 0,
+  }),
+})
+
+/** Marks the events that are redacted: by the first of those that apply. */
+export async function markRedacted(tx: Tx): Promise<void> {
   await tx.execute(
-    `UPDATE events SET redacted_by = r.redaction_id, notifies = 0 FROM ${source} AS r
-     WHERE events.event_id = r.target_id AND events.redacted_by IS NULL`,
-    [tx.dialect.rows(rows.map(({ target_id, redaction_id }) => ({ target_id, redaction_id })))],
+    `UPDATE events SET redacted_by = f.event_id, notifies = 0
+     FROM (SELECT r.target_id, MIN(r.redaction_nid) AS redaction_nid FROM redactions r
+       WHERE r.applied = 1 GROUP BY r.target_id) AS m
+       JOIN events AS f ON f.event_nid = m.redaction_nid
+     WHERE events.event_id = m.target_id AND events.redacted_by IS NULL`,
   )
 }
 

@@ -146,40 +146,7 @@ export const ROOM_DATA_COPIES: readonly TableCopy[] = [
       }
     },
   },
-  {
-    what: 'transaction IDs of events',
-    from: {
-      table: 'event_txn_id_device_id',
-      columns: ['event_id', 'room_id', 'user_id', 'device_id', 'txn_id', 'inserted_ts'],
-      extra: { stream_ordering: 'e.stream_ordering' },
-      join: 'JOIN events e ON e.event_id = t.event_id',
-      key: ['event_id'],
-    },
-    into: 'event_txns',
-    options: {
-      columns: {
-        user_id: 'text',
-        device_id: 'text',
-        room_nid: 'integer',
-        txn_id: 'text',
-        event_nid: 'integer',
-        ts: 'integer',
-      },
-      conflict: 'ignore',
-    },
-    toRow: (row, { roomNid }) => {
-      const nid = roomNid(textOf(row['room_id']) ?? '')
-      if (nid === undefined) return undefined
-      return {
-        user_id: textOf(row['user_id']) ?? '',
-        device_id: textOf(row['device_id']) ?? '',
-        room_nid: nid,
-        txn_id: textOf(row['txn_id']) ?? '',
-        event_nid: eventNidOf(Number(row['stream_ordering'])),
-        ts: numberOf(row['inserted_ts']) ?? 0,
-      }
-    },
-  },
+  ...transactionIds(),
   {
     what: 'subscriptions of threads',
     from: {
@@ -225,6 +192,64 @@ export const ROOM_DATA_COPIES: readonly TableCopy[] = [
   ...eventReports(),
   ...otherReports(),
 ]
+
+/** Older versions know the token that an event was sent with, and not the device. */
+function transactionIds(): TableCopy[] {
+  const columns = ['event_id', 'room_id', 'user_id', 'txn_id', 'inserted_ts']
+  const position = { stream_ordering: 'e.stream_ordering' }
+  const events = 'JOIN events e ON e.event_id = t.event_id'
+  const copied = {
+    into: 'event_txns',
+    options: {
+      columns: {
+        user_id: 'text',
+        device_id: 'text',
+        room_nid: 'integer',
+        txn_id: 'text',
+        event_nid: 'integer',
+        ts: 'integer',
+      },
+      conflict: 'ignore',
+    },
+    toRow: (row, { roomNid }) => {
+      const nid = roomNid(textOf(row['room_id']) ?? '')
+      if (nid === undefined) return undefined
+      return {
+        user_id: textOf(row['user_id']) ?? '',
+        device_id: textOf(row['device_id']) ?? '',
+        room_nid: nid,
+        txn_id: textOf(row['txn_id']) ?? '',
+        event_nid: eventNidOf(Number(row['stream_ordering'])),
+        ts: numberOf(row['inserted_ts']) ?? 0,
+      }
+    },
+  } as const satisfies Partial<TableCopy>
+  return [
+    {
+      what: 'transaction IDs of events',
+      from: {
+        table: 'event_txn_id_device_id',
+        columns: [...columns, 'device_id'],
+        extra: position,
+        join: events,
+        key: ['event_id'],
+      },
+      ...copied,
+    },
+    {
+      what: 'transaction IDs of events, by access token',
+      from: {
+        table: 'event_txn_id',
+        columns,
+        extra: { ...position, device_id: 'a.device_id' },
+        join: `${events} JOIN access_tokens a ON a.id = t.token_id`,
+        where: 'a.device_id IS NOT NULL',
+        key: ['event_id'],
+      },
+      ...copied,
+    },
+  ]
+}
 
 function eventReports(): TableCopy[] {
   return [

@@ -3,7 +3,7 @@ import { ofLocalUsers, type TableCopy } from '../table-copy.js'
 
 /** What is known of other servers, and what they have yet to be told. */
 export function serverCopies(serverName: string): readonly TableCopy[] {
-  return [...destinations(), ...deviceLists(serverName), ...keys(), RECEIVED_EVENTS]
+  return [...destinations(), ...deviceLists(serverName), ...keys(), RECEIVED_EVENTS, RECEIVED_MESSAGES]
 }
 
 /** Events that have been taken from other servers, checked, and not worked off yet: nobody sends them again. */
@@ -39,6 +39,28 @@ const RECEIVED_EVENTS: TableCopy = {
       json,
     }
   },
+}
+
+/** Messages to devices that came from other servers: one that is sent again is known by its name. */
+const RECEIVED_MESSAGES: TableCopy = {
+  what: 'names of messages that other servers have sent',
+  from: {
+    table: 'device_federation_inbox',
+    columns: ['origin', 'message_id', 'received_ts'],
+    // Nobody sends for longer than that.
+    where: 't.received_ts > (SELECT MAX(x.received_ts) FROM device_federation_inbox x) - 604800000',
+    key: ['origin', 'message_id', 'received_ts'],
+  },
+  into: 'received_to_device',
+  options: {
+    columns: { origin: 'text', message_id: 'text', received_ts: 'integer' },
+    conflict: 'ignore',
+  },
+  toRow: (row) => ({
+    origin: textOf(row['origin']) ?? '',
+    message_id: textOf(row['message_id']) ?? '',
+    received_ts: numberOf(row['received_ts']) ?? 0,
+  }),
 }
 
 function destinations(): TableCopy[] {
