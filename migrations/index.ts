@@ -19,6 +19,7 @@ import * as delayedEvents from './0016-delayed-events.js'
 import * as takeover from './0017-takeover.js'
 import * as stickyEventsAndAddresses from './0019-sticky-events-and-addresses.js'
 import * as firstMembers from './0025-first-members.js'
+import * as identityBindings from './0034-identity-bindings.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -50,4 +51,5 @@ export const migrations: readonly Migration[] = [
   takeover,
   stickyEventsAndAddresses,
   firstMembers,
+  identityBindings,
 ]

@@ -10,6 +10,8 @@ import { userAgentOf, type NetworkParts } from './wire-remote.js'
 export interface OutboundHttp {
   /** To addresses that strangers name: never those that `ip_range_blacklist` denies. */
   readonly toStrangers: HttpClient
+  /** As `toStrangers`, where the certificates are good that other servers are trusted by. */
+  readonly toIdentityServers: HttpClient
   /** To addresses that the operator names, which may be anywhere. */
   readonly toOwn: HttpClient
   /** Ends all connections. */
@@ -30,14 +32,18 @@ export function createOutboundHttp(parts: {
     userAgent: userAgentOf(version, config),
     tls: { verify: true },
   }
-  const toStrangers = new HttpClient({ ...shared, policy: new IpPolicy(config.network) })
+  const policy = new IpPolicy(config.network)
+  const toStrangers = new HttpClient({ ...shared, policy })
+  const { authorities } = network
+  const toIdentityServers = new HttpClient({ ...shared, policy, tls: { verify: true, authorities } })
   const anywhere = new IpPolicy({ deniedRanges: [], allowedRanges: [] })
   const toOwn = new HttpClient({ ...shared, policy: anywhere })
   return {
     toStrangers,
+    toIdentityServers,
     toOwn,
     async close() {
-      await Promise.all([toStrangers.close(), toOwn.close()])
+      await Promise.all([toStrangers, toIdentityServers, toOwn].map((client) => client.close()))
     },
   }
 }

@@ -42,6 +42,7 @@ export function toRoomOptions(config: HomeserverConfig): RoomOptions {
       inviterLocalpart: registration.autoJoin.inviterLocalpart,
     },
     remoteRooms: rooms.remoteLimit,
+    asksIdentityServers: registration.asksIdentityServers,
     sendsSticky: experimental.stickyEvents,
   }
 }

@@ -11,6 +11,7 @@ import type { AutoJoin } from '../services/rooms/auto-join.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import type { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
+import { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import { ErasedUsers } from '../services/events/erased-users.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import type { Logger } from '../telemetry/logger.js'
@@ -131,6 +132,7 @@ export function createBase(parts: ServiceParts) {
     events,
     eventPersister,
     http,
+    identity: new IdentityServerClient(http.toIdentityServers),
     mail: createOutboundMail(config),
     erased: new ErasedUsers(db, stores.users),
     federating,

@@ -82,7 +82,7 @@ function createMembership(
 }
 
 function createRooms(
-  { parts, stores, shared, events, lookups, remoteLookups }: Base,
+  { parts, stores, shared, events, identity, lookups, remoteLookups }: Base,
   { accounts }: People,
   {
     inbound,
@@ -99,6 +99,7 @@ function createRooms(
     {
       ...shared,
       ...events,
+      identity,
       eventStream: storage.streams.events,
       accountDataStream: storage.streams.accountData,
       pushRules: accounts.pushRules,

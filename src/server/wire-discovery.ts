@@ -1,6 +1,9 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { IdentityServerClient } from '../net/clients/identity-server-client.js'
+import type { JsonSigner } from '../protocol/signed-json.js'
 import type { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountModeration } from '../services/accounts/account-moderation.js'
+import { IdentityBindings } from '../services/accounts/identity-bindings.js'
 import { OpenIdTokens } from '../services/accounts/openid-tokens.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Threepids, type ThreepidCleanup } from '../services/accounts/threepids.js'
@@ -24,6 +27,7 @@ import { RoomWatches } from '../services/sync/room-watches.js'
 import type { Sync } from '../services/sync/sync.js'
 import type { Database } from '../storage/database.js'
 import { ActiveUsersStore } from '../storage/stores/active-users.js'
+import { IdentityBindingsStore } from '../storage/stores/identity-bindings.js'
 import { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import { ReportsStore } from '../storage/stores/reports.js'
 import { StateDeltasStore } from '../storage/stores/state-deltas.js'
@@ -51,6 +55,8 @@ export interface DiscoveryParts {
   readonly accessTokens: AccessTokens
   readonly sightings: ClientSightings
   readonly threepidCleanup: ThreepidCleanup
+  readonly identity: IdentityServerClient
+  readonly signer: JsonSigner
   readonly emailValidations: EmailValidations
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
@@ -62,6 +68,7 @@ export type DiscoveryServices = SearchServices &
   Pick<
     Services,
     | 'accountModeration'
+    | 'identityBindings'
     | 'mutualRooms'
     | 'oldSync'
     | 'openIdTokens'
@@ -109,6 +116,11 @@ export function createDiscoveryServices(
   const services = {
     ...search.services,
     accountModeration: new AccountModeration({ ...shared, tokens: parts.accessTokens }),
+    identityBindings: new IdentityBindings({
+      ...shared,
+      store: new IdentityBindingsStore(),
+      client: parts.identity,
+    }),
     mutualRooms: new MutualRooms(shared),
     oldSync: new OldSync(db, shared),
     openIdTokens: new OpenIdTokens(shared),

@@ -1,3 +1,4 @@
+import type { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import type { RoomId, ServerName, UserId } from '../protocol/ids.js'
 import { AccountData } from '../services/accounts/account-data.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
@@ -15,6 +16,7 @@ import { AutoJoin, type AutoJoinOptions } from '../services/rooms/auto-join.js'
 import { DirectoryEntries } from '../services/rooms/directory-entries.js'
 import { DirectoryRules, type DirectoryRule } from '../services/rooms/directory-rules.js'
 import { GuestAccess } from '../services/rooms/guest-access.js'
+import { IdentifierInvitations } from '../services/rooms/identifier-invitations.js'
 import { Invitations, type InvitationOptions } from '../services/rooms/invitations.js'
 import { JoinPermits } from '../services/rooms/join-permits.js'
 import { ProfileUpdates } from '../services/rooms/profile-updates.js'
@@ -67,6 +69,8 @@ export interface RoomOptions {
   readonly autoJoin: Omit<AutoJoinOptions, 'serverName'>
   /** `limit_remote_rooms`; undefined: rooms may be as large as they like. */
   readonly remoteRooms?: RemoteRoomLimitOptions | undefined
+  /** `enable_3pid_lookup`. */
+  readonly asksIdentityServers: boolean
   /** `msc4354_enabled`. */
   readonly sendsSticky: boolean
 }
@@ -82,6 +86,7 @@ export interface RoomParts {
   readonly eventSender: EventSender
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   readonly pushRules: PushRules
+  readonly identity: IdentityServerClient
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: PartialRooms
   /** What other servers do for memberships; without it, there are none. */
@@ -116,6 +121,7 @@ export interface RoomServices {
   readonly services: Pick<
     Services,
     | 'aliases'
+    | 'identifierInvitations'
     | 'profileUpdates'
     | 'publicRooms'
     | 'roomCreation'
@@ -158,17 +164,15 @@ export function createRoomServices(
   const base = createRoomBase(parts, stores, options)
   const { shared, powers, aliases, remote, publicationRules } = base
   const { serverName } = options
-  const { roomCreation, roomMembership, thirdPartyInvites, ...entrance } = createEntrance(
-    base,
-    parts,
-    options,
-  )
+  const { identifierInvitations, roomCreation, roomMembership, thirdPartyInvites, ...entrance } =
+    createEntrance(base, parts, options)
   const { succession, guestAccess } = entrance
   return {
     ...entrance,
     services: {
       aliases,
       thirdPartyInvites,
+      identifierInvitations,
       roomCreation,
       roomMembership,
       ...createPreviews(shared, stores.roomPreviews),
@@ -250,30 +254,41 @@ function createEntrance(
   const guestAccess = new GuestAccess(shared)
   const thirdPartyInvites = new ThirdPartyInvites({ ...shared, remote, exchange: parts.handshakes?.exchange })
   const restrictedJoins = new RestrictedJoins({ ...shared, powers })
+  const roomMembership = new RoomMembership({
+    ...shared,
+    aliases,
+    invitations,
+    permits: new JoinPermits({ guestAccess, restrictedJoins, thirdPartyInvites }),
+    remote,
+    thirdPartyInvites,
+    onJoined: async (userId, room) => {
+      succession.onJoined(userId, room)
+      await parts.onJoined?.(userId, room)
+    },
+    options: options.membership,
+  })
+  const identifierInvitations = new IdentifierInvitations({
+    ...shared,
+    client: parts.identity,
+    powers,
+    invitations,
+    membership: roomMembership,
+    isEnabled: options.asksIdentityServers,
+  })
   return {
     succession,
     guestAccess,
     restrictedJoins,
     thirdPartyInvites,
+    identifierInvitations,
+    roomMembership,
     roomCreation: new RoomCreation({
       ...shared,
       aliases,
       invitations,
       remote,
+      identifiers: identifierInvitations,
       options: { ...options.creation, serverName, publicationRules },
-    }),
-    roomMembership: new RoomMembership({
-      ...shared,
-      aliases,
-      invitations,
-      permits: new JoinPermits({ guestAccess, restrictedJoins, thirdPartyInvites }),
-      remote,
-      thirdPartyInvites,
-      onJoined: async (userId, room) => {
-        succession.onJoined(userId, room)
-        await parts.onJoined?.(userId, room)
-      },
-      options: options.membership,
     }),
   }
 }

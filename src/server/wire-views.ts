@@ -78,7 +78,7 @@ type Reading = ReturnType<typeof createReadingServices>
 type Syncs = ReturnType<typeof createSyncServices>
 
 function createDiscovery(
-  { parts, stores, shared, bus, events }: Base,
+  { parts, stores, shared, bus, events, identity }: Base,
   { accounts, sightings, pushers }: People,
   views: Pick<Reading, 'reading'> &
     Pick<Syncs, 'notifier'> & {
@@ -88,9 +88,11 @@ function createDiscovery(
 ) {
   const { notifier, reading, readers, syncs } = views
   const { streams } = parts.storage
+  const { signer } = parts
   const watching = { bus, streams, notifier, reading, sightings }
+  const addresses = { identity, signer, threepidCleanup: pushers }
   return createDiscoveryServices(
-    { ...shared, ...events, ...readers, ...accounts, ...syncs, ...watching, threepidCleanup: pushers },
+    { ...shared, ...events, ...readers, ...accounts, ...syncs, ...watching, ...addresses },
     stores,
     parts.config,
   )

@@ -3,6 +3,7 @@ import type { AccountData } from './accounts/account-data.js'
 import type { AccountModeration } from './accounts/account-moderation.js'
 import type { EmailValidations } from './accounts/email-validations.js'
 import type { Filters } from './accounts/filters.js'
+import type { IdentityBindings } from './accounts/identity-bindings.js'
 import type { Login } from './accounts/login.js'
 import type { Logout } from './accounts/logout.js'
 import type { OpenIdTokens } from './accounts/openid-tokens.js'
@@ -69,6 +70,7 @@ import type { DelayedEvents } from './rooms/delayed-events.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventSearch } from './rooms/event-search.js'
 import type { EventContext } from './rooms/event-context.js'
+import type { IdentifierInvitations } from './rooms/identifier-invitations.js'
 import type { MutualRooms } from './rooms/mutual-rooms.js'
 import type { MediaDeletion } from './media/media-deletion.js'
 import type { MediaDownloads } from './media/media-downloads.js'
@@ -135,6 +137,8 @@ export interface Services {
   readonly federationClient: FederationClient
   readonly federationGate: FederationGate
   readonly filters: Filters
+  readonly identifierInvitations: IdentifierInvitations
+  readonly identityBindings: IdentityBindings
   readonly inboundTransactions: InboundTransactions
   readonly inviteReceiver: InviteReceiver
   readonly keyBackup: KeyBackup

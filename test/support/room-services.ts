@@ -1,3 +1,5 @@
+import { IdentityServerClient } from '../../src/net/clients/identity-server-client.js'
+import { HttpFailure } from '../../src/net/http-failure.js'
 import { createEventServices, createEventStores } from '../../src/server/wire-events.js'
 import { createRoomServices, createRoomStores, type RoomOptions } from '../../src/server/wire-rooms.js'
 import { RateLimits, type RateLimitSettings } from '../../src/services/accounts/ratelimits.js'
@@ -95,6 +97,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
       pushRules,
       roomState: written.roomState,
       eventSender: written.eventSender,
+      identity: new IdentityServerClient({ request: () => Promise.reject(NO_NETWORK) }),
       rateLimits: new RateLimits(clock, { ...limits, ...options.limits }),
       onError: (error) => errors.push(error),
     },
@@ -149,6 +152,8 @@ async function createUser(
   }
 }
 
+const NO_NETWORK = new HttpFailure('unreachable', 'there is no network')
+
 function withDefaults(options: RoomFixtureOptions): RoomOptions {
   return {
     serverName: ROOMS_SERVER,
@@ -164,6 +169,7 @@ function withDefaults(options: RoomFixtureOptions): RoomOptions {
     aliasesNeedMembership: options.aliasesNeedMembership ?? true,
     aliasCreationRules: options.aliasCreationRules ?? ALLOW_ALL,
     publicationRules: options.publicationRules ?? ALLOW_ALL,
+    asksIdentityServers: true,
     sendsSticky: false,
     autoJoin: {
       rooms: [],

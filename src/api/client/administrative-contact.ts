@@ -13,9 +13,6 @@ const identifier = z.looseObject({
   id_server: optionalString,
 })
 
-/** This server speaks to no identity server, so that it never knows whether one still has an identifier. */
-const NOT_UNBOUND = { id_server_unbind_result: 'no-support' }
-
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3account3pid */
 export const getAccount3PIDs = route({
   operationId: 'getAccount3PIDs',
@@ -78,8 +75,10 @@ export const bind3PID = route({
     id_access_token: z.string(),
     sid: z.string(),
   }),
-  async handler() {
-    return Promise.reject(new MatrixError('M_SERVER_NOT_TRUSTED', 'This server trusts no identity server'))
+  async handler({ requester, body }, { identityBindings }) {
+    const { id_server: server, id_access_token: accessToken, sid, client_secret: clientSecret } = body
+    await identityBindings.bind(requester.userId, { server, accessToken }, { sid, clientSecret })
+    return {}
   },
 })
 
@@ -90,9 +89,10 @@ export const delete3pidFromAccount = route({
   path: `${PATH}/delete`,
   auth: 'user',
   body: identifier,
-  async handler({ requester, body }, { threepids }) {
-    await threepids.delete(requester.userId, body)
-    return NOT_UNBOUND
+  async handler({ requester, body }, { identityBindings, threepids }) {
+    const { userId } = requester
+    await threepids.delete(userId, body)
+    return { id_server_unbind_result: await identityBindings.tryUnbind(userId, body, body.id_server) }
   },
 })
 
@@ -102,9 +102,12 @@ export const unbind3pidFromAccount = route({
   method: 'POST',
   path: `${PATH}/unbind`,
   auth: 'user',
+  rateLimit: 'threepidValidation',
   body: identifier,
-  async handler() {
-    return Promise.resolve(NOT_UNBOUND)
+  async handler({ requester, body }, { identityBindings }) {
+    return {
+      id_server_unbind_result: await identityBindings.unbind(requester.userId, body, body.id_server),
+    }
   },
 })
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
+import { identifierBody, toIdentifierWish } from './identifier-body.js'
 import { jsonObject, optionalBoolean, optionalString } from './json-object.js'
 
 const stateEvent = z.looseObject({
@@ -24,7 +25,7 @@ export const createRoom = route({
     name: optionalString,
     topic: optionalString,
     invite: z.array(z.string()).nullish(),
-    invite_3pid: z.array(z.unknown()).nullish(),
+    invite_3pid: z.array(identifierBody).nullish(),
     is_direct: optionalBoolean,
     creation_content: jsonObject.nullish(),
     initial_state: z.array(stateEvent).nullish(),
@@ -39,7 +40,7 @@ export const createRoom = route({
       name: body.name,
       topic: body.topic,
       invite: body.invite ?? [],
-      invitesThirdParties: (body.invite_3pid ?? []).length > 0,
+      identifiers: (body.invite_3pid ?? []).map(toIdentifierWish),
       isDirect: body.is_direct,
       creationContent: body.creation_content ?? undefined,
       initialState: body.initial_state?.map(({ type, state_key: stateKey = '', content }) => ({

@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { MatrixError } from '../../protocol/errors.js'
 import { route } from '../../http/route.js'
+import { identifierBody, toIdentifierWish } from './identifier-body.js'
 import { targetBody } from './membership-body.js'
 
-/** Invitations by third-party identifier name an identity server instead of a user. */
-const inviteBody = z.union([targetBody, z.looseObject({ medium: z.string(), address: z.string() })])
+/** Who is known by no user ID is named by an identifier, together with an identity server. */
+const inviteBody = z.union([targetBody, identifierBody])
 
 /**
  * https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3roomsroomidinvite
@@ -17,15 +17,15 @@ export const inviteUser = route({
   auth: 'user',
   allowNul: true,
   body: inviteBody,
-  async handler({ params, requester, body }, { roomMembership }) {
-    if (!('user_id' in body) || typeof body.user_id !== 'string') {
-      throw new MatrixError(
-        'M_THREEPID_DENIED',
-        'Invitations by third-party identifiers are not allowed here',
-      )
-    }
-    const reason = typeof body.reason === 'string' ? body.reason : undefined
-    await roomMembership.invite(requester, params.roomId, { userId: body.user_id, reason })
+  async handler({ params, requester, body }, { identifierInvitations, roomMembership }) {
+    if (isTarget(body)) {
+      const { user_id: userId, reason } = body
+      await roomMembership.invite(requester, params.roomId, { userId, reason })
+    } else await identifierInvitations.invite(requester, params.roomId, { wish: toIdentifierWish(body) })
     return {}
   },
 })
+
+function isTarget(body: z.infer<typeof inviteBody>): body is z.infer<typeof targetBody> {
+  return typeof body['user_id'] === 'string'
+}

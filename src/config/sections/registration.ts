@@ -21,6 +21,7 @@ export const registration = section(
     enable_set_displayname: withDefault(flag, true),
     enable_set_avatar_url: withDefault(flag, true),
     enable_3pid_changes: withDefault(flag, true),
+    enable_3pid_lookup: withDefault(flag, true),
     allowed_local_3pids: optional(listOf(threepidPattern, 'a list of {medium, pattern}')),
     request_token_inhibit_3pid_errors: withDefault(flag, false),
     next_link_domain_whitelist: optional(listOf(text, 'a list of domains')),
@@ -57,6 +58,8 @@ export const registration = section(
       maySetDisplayName: raw.enable_set_displayname,
       maySetAvatarUrl: raw.enable_set_avatar_url,
       mayChangeThreepids: raw.enable_3pid_changes,
+      /** Whether people may be invited through identity servers, which the clients choose. */
+      asksIdentityServers: raw.enable_3pid_lookup,
       /** An address has to be proven by who registers. */
       requiresEmail: raw.registrations_require_3pid.includes('email'),
       /** Which addresses may be added; undefined: all. */

@@ -41,14 +41,19 @@ export class Invitations {
   async check(requester: Requester, invited: readonly UserId[]): Promise<void> {
     if (invited.length === 0) return
     const { permissions, options } = this.#deps
-    if (options.onlyAdminsInvite && !requester.isAdmin) {
-      throw forbidden('Invites have been disabled on this server')
-    }
+    this.checkMayInvite(requester)
     const remote = invited.find((userId) => serverNameOf(userId) !== options.serverName)
     if (remote !== undefined && !this.#deps.reachesOthers) {
       throw forbidden(`The server of ${remote} cannot be reached`)
     }
     await permissions.check(requester.userId, this.#ours(invited))
+  }
+
+  /** Throws `M_FORBIDDEN` where the server does not let the requester invite anybody. */
+  checkMayInvite(requester: Requester): void {
+    if (this.#deps.options.onlyAdminsInvite && !requester.isAdmin) {
+      throw forbidden('Invites have been disabled on this server')
+    }
   }
 
   /** Counts invitations against the limits of the room, the inviter and each of the invited. */

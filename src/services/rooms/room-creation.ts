@@ -20,6 +20,7 @@ import type { RoomState } from '../events/room-state.js'
 import { roomInUse, type Aliases } from './aliases.js'
 import { badAlias, newAliases } from './canonical-aliases.js'
 import type { DirectoryRules } from './directory-rules.js'
+import type { IdentifierInvitations, IdentifierWish } from './identifier-invitations.js'
 import type { Invitations } from './invitations.js'
 import type { RemoteMembership } from './remote-membership.js'
 import { memberContent } from './member-content.js'
@@ -43,7 +44,7 @@ export interface RoomWish {
   readonly topic?: string | undefined
   /** User IDs, not checked yet. */
   readonly invite?: readonly string[] | undefined
-  readonly invitesThirdParties?: boolean | undefined
+  readonly identifiers?: readonly IdentifierWish[] | undefined
   readonly isDirect?: boolean | undefined
   readonly creationContent?: JsonObject | undefined
   readonly initialState?: readonly StateDraft[] | undefined
@@ -72,6 +73,7 @@ export interface RoomCreationDependencies {
   readonly invitations: Invitations
   readonly roomState: RoomState
   readonly remote: Pick<RemoteMembership, 'invite'>
+  readonly identifiers: Pick<IdentifierInvitations, 'invite' | 'prepare'>
   readonly options: RoomCreationOptions
 }
 
@@ -106,7 +108,10 @@ export class RoomCreation {
     checkNotSuspended(requester)
     const plan = await this.#plan(requester, wish)
     const roomId = await this.#make(requester, wish, plan)
-    await this.#inviteRemote(requester.userId, roomId, { wish, plan })
+    await Promise.all([
+      this.#inviteRemote(requester.userId, roomId, { wish, plan }),
+      this.#inviteIdentifiers(requester, roomId, wish),
+    ])
     return { roomId }
   }
 
@@ -154,11 +159,20 @@ export class RoomCreation {
     if (invited.length === 0) return
     const room = await roomState.requireRoom(roomId)
     const contents = await invitations.contents(invited, wish.isDirect ? { is_direct: true } : {})
-    const outcomes = await Promise.allSettled(
+    await settleReachable(
       [...contents].map(([userId, content]) => remote.invite(room, { sender, userId, content })),
     )
-    for (const outcome of outcomes)
-      if (outcome.status === 'rejected' && !isUnreachable(outcome.reason)) throw outcome.reason
+  }
+
+  async #inviteIdentifiers(
+    requester: Requester,
+    roomId: RoomId,
+    { identifiers = [], isDirect }: RoomWish,
+  ): Promise<void> {
+    const options = { isDirect, isLimited: false }
+    await settleReachable(
+      identifiers.map((wish) => this.#deps.identifiers.invite(requester, roomId, { wish, options })),
+    )
   }
 
   #isRemote(userId: UserId): boolean {
@@ -169,7 +183,6 @@ export class RoomCreation {
     const version = wish.roomVersion ?? this.#deps.options.defaultRoomVersion
     const rules = getRoomVersionRules(version)
     if (!rules) throw unsupportedRoomVersion()
-    if (wish.invitesThirdParties) throw thirdPartyInvitesDenied()
     checkInitialState(wish.initialState ?? [])
     const preset = wish.preset ?? (wish.visibility === 'public' ? 'public_chat' : 'private_chat')
     const alias =
@@ -180,6 +193,7 @@ export class RoomCreation {
     const invited = requester.isShadowBanned ? [] : parseInvited(wish.invite ?? [])
     await this.#deps.invitations.check(requester, invited)
     await this.#deps.invitations.consumeRateLimits(requester, invited, undefined)
+    await this.#deps.identifiers.prepare(requester, wish.identifiers ?? [])
     const createContent = createRoomContent(requester.userId, rules, {
       content: wish.creationContent ?? {},
       trusted: preset === 'trusted_private_chat' ? invited : [],
@@ -251,11 +265,6 @@ export function unsupportedRoomVersion(): MatrixError {
   return new MatrixError('M_UNSUPPORTED_ROOM_VERSION', 'This server does not support that room version')
 }
 
-/** This server knows no identity server that could tell who a third-party ID belongs to. */
-function thirdPartyInvitesDenied(): MatrixError {
-  return new MatrixError('M_THREEPID_DENIED', 'Invitations by third-party identifiers are not allowed here')
-}
-
 /**
  * The content of a create event: what the requester wants, with what the server knows better.
  * `trusted`: who becomes a creator too, in room versions where there can be several.
@@ -276,6 +285,12 @@ export function createRoomContent(
   if (!Array.isArray(listed)) throw badJson('additional_creators must be a list of user IDs')
   const additional = new Set([...listed, ...trusted.filter((userId) => userId !== creator)])
   return { ...base, additional_creators: [...additional] }
+}
+
+/** Waits for all. Throws what the first has thrown, unless it is that a server could not be reached. */
+async function settleReachable(invitations: readonly Promise<unknown>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(invitations))
+    if (outcome.status === 'rejected' && !isUnreachable(outcome.reason)) throw outcome.reason
 }
 
 function isUnreachable(error: unknown): boolean {

@@ -1,3 +1,5 @@
+import type { IdentityKey, IdentityServerClient } from '../../net/clients/identity-server-client.js'
+import { HttpFailure } from '../../net/http-failure.js'
 import { badJson, forbidden, MatrixError, notFound } from '../../protocol/errors.js'
 import {
   fitsBytes,
@@ -9,6 +11,7 @@ import {
   type ServerName,
   type UserId,
 } from '../../protocol/ids.js'
+import { hasValidSignature } from '../../protocol/third-party-signature.js'
 import type { Database } from '../../storage/database.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
@@ -28,6 +31,8 @@ export interface ThirdPartyInvitesDependencies {
   /** Without it, there are no other servers. */
   readonly exchange?: ThirdPartyExchange | undefined
   readonly acls?: Pick<ServerAcls, 'require'> | undefined
+  /** Asked whether keys are still good. */
+  readonly identity: Pick<IdentityServerClient, 'isKeyValid'>
   /** Called with what fails for one of several invitations. */
   readonly onError: (error: unknown) => void
   readonly serverName: ServerName
@@ -45,6 +50,8 @@ export interface ThirdPartyProof {
 
 /** No more invitations than this are taken from an identity server at once. */
 const MAX_BOUND = 100
+/** No more keys of one invitation than this are asked about. */
+const MAX_KEYS = 10
 
 /** Turns invitations of third-party IDs into invitations of users. */
 export class ThirdPartyInvites {
@@ -83,8 +90,7 @@ export class ThirdPartyInvites {
     if (serverNameOf(sender) !== this.#deps.serverName) {
       return this.#ask({ roomId, userId, inviter: sender, signed }, content)
     }
-    // An identity server that can revoke its keys must be asked, and this server asks none.
-    if (needsValidityCheck(content)) throw forbidden('The keys of the third-party invite cannot be checked')
+    await this.#checkKeys(signed, content)
     await this.#invite(room, { sender, userId, content: toContent(signed, content) })
   }
 
@@ -127,6 +133,31 @@ export class ThirdPartyInvites {
         // That others refuse, or that a proof is none, is no failure of this server.
         if (!(error instanceof MatrixError)) this.#deps.onError(error)
       }
+    }
+  }
+
+  /**
+   * An identity server that can revoke its keys is asked about the one that has signed; others only look at the signature,
+   * so that all come to the same. Throws `M_FORBIDDEN`.
+   * https://spec.matrix.org/latest/client-server-api/#server-behaviour-20
+   */
+  async #checkKeys(signed: JsonObject, invite: JsonObject): Promise<void> {
+    const keys = keysOf(invite)
+    if (keys.every(({ validityUrl }) => validityUrl === undefined)) return
+    const signers = keys.filter(({ publicKey }) => hasValidSignature(signed, [publicKey]))
+    for (const { publicKey, validityUrl } of signers) {
+      if (validityUrl === undefined) return
+      if (await this.#isValid({ publicKey, validityUrl })) return
+    }
+    throw forbidden('No key of the third-party invite is valid any more')
+  }
+
+  async #isValid(key: IdentityKey & { validityUrl: string }): Promise<boolean> {
+    try {
+      return await this.#deps.identity.isKeyValid(key)
+    } catch (error) {
+      if (error instanceof HttpFailure) return false
+      throw error
     }
   }
 
@@ -184,8 +215,13 @@ function isStateKey(text: string): boolean {
   return fitsBytes(text, MAX_ID_BYTES) && text.isWellFormed() && !text.includes('\u0000')
 }
 
-function needsValidityCheck(content: JsonObject): boolean {
-  const keys = content['public_keys']
-  const listed = Array.isArray(keys) ? keys.filter(isJsonObject) : []
-  return [content, ...listed].some((key) => key['key_validity_url'] !== undefined)
+/** Each key once; what the event says of itself is about its first key. */
+function keysOf(invite: JsonObject): IdentityKey[] {
+  const listed = Array.isArray(invite['public_keys']) ? invite['public_keys'].filter(isJsonObject) : []
+  const keys = new Map<string, IdentityKey>()
+  for (const { public_key: publicKey, key_validity_url: url } of [...listed, invite]) {
+    if (typeof publicKey !== 'string' || keys.has(publicKey)) continue
+    keys.set(publicKey, { publicKey, validityUrl: typeof url === 'string' ? url : undefined })
+  }
+  return [...keys.values()].slice(0, MAX_KEYS)
 }

@@ -129,12 +129,6 @@ describe('what is not offered', () => {
       ['POST', `${V3}/account/password/msisdn/requestToken`, phone, [403, 'M_THREEPID_DENIED']],
       ['POST', `${V3}/account/3pid`, { three_pid_creds: session }, [403, 'M_THREEPID_AUTH_FAILED']],
       ['POST', `${V3}/account/3pid/add`, session, [401, undefined]],
-      [
-        'POST',
-        `${V3}/account/3pid/bind`,
-        { ...session, id_server: 'i.test', id_access_token: 't' },
-        [400, 'M_SERVER_NOT_TRUSTED'],
-      ],
     ]
     for (const [method, target, body, expected] of cases) {
       expect(await outcome(alice, method, target, body), target).to.deep.equal(expected)

@@ -130,7 +130,8 @@ forEachDatabase('room creation', (open) => {
     await refused({ roomVersion: 'cat' }, 'M_UNSUPPORTED_ROOM_VERSION')
     await refused({ invite: ['bob'] }, 'M_INVALID_PARAM')
     await refused({ invite: ['@bob:example.org'] }, 'M_FORBIDDEN')
-    await refused({ invitesThirdParties: true }, 'M_THREEPID_DENIED')
+    const access = { server: 'no name', accessToken: 'x' }
+    await refused({ identifiers: [{ medium: 'email', address: 'a@b.test', access }] }, 'M_INVALID_PARAM')
     await refused({}, 'M_USER_SUSPENDED', { ...alice, isSuspended: true })
   })
 
