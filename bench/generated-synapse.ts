@@ -155,7 +155,12 @@ class GeneratedRoom {
     this.#serverName = serverName
     this.#roomId = `!room${n}:${serverName}`
     const sender = this.#user(0)
-    const ofState = (type: string, content: Draft['content']): Draft => ({ type, sender, stateKey: '', content })
+    const ofState = (type: string, content: Draft['content']): Draft => ({
+      type,
+      sender,
+      stateKey: '',
+      content,
+    })
     this.#first = [
       ofState('m.room.create', { room_version: VERSION, creator: sender }),
       this.#join(sender),
@@ -222,7 +227,8 @@ class GeneratedRoom {
     await this.#addRows(event, { draft, json })
     const ofRoom = { event_id: event.id, room_id: this.#roomId }
     for (const auth_id of auth) await this.#rows.add('event_auth', { ...ofRoom, auth_id })
-    if (before) await this.#rows.add('event_edges', { event_id: event.id, prev_event_id: before.id, is_state: 0 })
+    if (before)
+      await this.#rows.add('event_edges', { event_id: event.id, prev_event_id: before.id, is_state: 0 })
     if (draft.stateKey !== undefined) await this.#addState(event)
     await this.#rows.add('event_to_state_groups', { event_id: event.id, state_group: this.#group })
     if (draft.type === 'm.room.message') await this.#addWords(event, draft)
