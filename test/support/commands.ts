@@ -17,10 +17,13 @@ export interface CommandResult {
 /** Runs a command of the sources in this process: quick, without a terminal, and without standard input. */
 export async function runCommand(command: CommandClass, ...argv: string[]): Promise<CommandResult> {
   const before = process.exitCode
+  process.exitCode = undefined
   const { stdout, stderr, error } = await captureOutput(() => command.run(argv, { root: packageRoot() }))
+  // A command that has something to say may go on to its end, and say with what it ends.
+  const atEnd = Number(process.exitCode ?? 0)
   process.exitCode = before
   const { oclif } = (error ?? {}) as { oclif?: { exit?: number } }
-  return { stdout, stderr, exitCode: error === undefined ? 0 : (oclif?.exit ?? 1) }
+  return { stdout, stderr, exitCode: error === undefined ? atEnd : (oclif?.exit ?? 1) }
 }
 
 /** Runs `mxhs` as a process of its own, as it is installed; `input` goes to its standard input, `env` to its environment. */
