@@ -5,6 +5,9 @@ const WORD = new RegExp(
   String.raw`(?:(?=[\p{L}\p{N}])[${UNSPACED}])\p{M}*|(?:(?![${UNSPACED}])[\p{L}\p{N}]|\p{M})+|\p{Extended_Pictographic}`,
   'gu',
 )
+/** The same in texts that have nothing else, many times as fast. */
+const ASCII_WORD = /[a-z0-9]+/g
+const NOT_ASCII = /[\u0080-\uffff]/
 /** A run of characters that belong together when names are looked for: unspaced scripts are not taken apart. */
 const RUN = new RegExp(String.raw`[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}`, 'gu')
 const IS_UNSPACED = new RegExp(String.raw`[${UNSPACED}]`, 'u')
@@ -37,8 +40,9 @@ const segmenter = new Intl.Segmenter('und', { granularity: 'word' })
  * that databases take it.
  */
 export function foldText(text: string): string {
-  return text
-    .slice(0, MAX_TEXT_LENGTH)
+  const part = text.slice(0, MAX_TEXT_LENGTH)
+  if (isAscii(part)) return part.toLowerCase().replaceAll('\0', '')
+  return part
     .toWellFormed()
     .normalize('NFKD')
     .replace(IGNORED, '')
@@ -106,7 +110,7 @@ export function namePrefixesOf(text: string, limit = 10): string[] {
 
 function wordsOfFolded(folded: string, limit: number): string[] {
   const words: string[] = []
-  for (const [word] of folded.matchAll(WORD)) {
+  for (const [word] of folded.matchAll(isAscii(folded) ? ASCII_WORD : WORD)) {
     if (words.length >= limit) break
     words.push(cut(word))
   }
@@ -128,6 +132,10 @@ function* segmentsOf(text: string): Iterable<string> {
 function suffixesOf(run: string): string[] {
   const characters = [...run.matchAll(/.\p{M}*/gsu)]
   return characters.map(({ index }) => run.slice(index))
+}
+
+function isAscii(text: string): boolean {
+  return !NOT_ASCII.test(text)
 }
 
 function cut(word: string): string {

@@ -7,7 +7,7 @@ import { PortPass, type TableResult } from './port-pass.js'
 import { PortRefusal } from './port-refusal.js'
 import type { PortSide, PortTarget, UnstorableRow } from './port-side.js'
 import { inspectTarget, openSource, openTarget } from './port-target.js'
-import { SEARCH_INDEX } from './search-rebuild.js'
+import { SEARCH_INDEX } from './searched-words.js'
 import { describeDifferences } from './table-shape.js'
 
 export interface PortOptions {

@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto'
 import type { ProgressSink } from '../../util/progress-sink.js'
-import { compareRows, type Comparison } from './compare-rows.js'
+import type { SearchableEvent } from '../stores/event-search.js'
+import { compareRows } from './compare-rows.js'
 import { PortBook, type MissingIndex } from './port-book.js'
-import type { PortSide, PortTarget, RowBatch, UnstorableRow } from './port-side.js'
+import type { PortSide, PortTarget, RowBatch, RowForm, UnstorableRow } from './port-side.js'
 import { readAhead } from './read-ahead.js'
+import { RowDigester, digestRows, type RowsDigest } from './row-digest.js'
 import type { RowKey } from './row-text.js'
-import { SEARCHED_TABLE, SEARCH_INDEX, SearchRebuild } from './search-rebuild.js'
-import { TableMending, isInTheWay, isRefused, type TableMendingContext } from './table-mending.js'
+import { SEARCHED_TABLE, SEARCH_INDEX, searchedWords } from './searched-words.js'
+import { TableMending, isInTheWay, isRefused } from './table-mending.js'
 import type { TableShape } from './table-shape.js'
 
 export interface PassContext {
@@ -23,14 +24,10 @@ export interface PassContext {
 }
 
 /** A table of which every row has been compared. */
-export interface TableResult {
+export interface TableResult extends RowsDigest {
   readonly name: string
-  /** On both sides. */
-  readonly rows: number
-  /** How many of them were carried in this pass. */
+  /** How many of its rows were carried in this pass. */
   readonly carried: number
-  /** SHA-256 of the rows in the form of `row-text.ts`, by primary key. */
-  readonly checksum: string
 }
 
 export interface PassResult {
@@ -47,15 +44,13 @@ const FEW_ROWS = 20_000
 /** Where a table was left is of no interest once all of it has been copied. */
 const COPIED = { position: undefined, copied: true } as const
 
-const BOTH_EMPTY: { comparison: Comparison; left: UnstorableRow[] } = {
-  comparison: {
-    sourceRows: 0,
-    targetRows: 0,
-    differences: 0,
-    checksum: createHash('sha256').digest('hex'),
-  },
-  left: [],
+/** The rows of a table that the target can hold, and those that it cannot. */
+interface HeldRows {
+  readonly digest: RowsDigest
+  readonly left: readonly UnstorableRow[]
 }
+
+const NO_ROWS: HeldRows = { digest: new RowDigester().finish(), left: [] }
 
 /** Rounds in which a table must become the same: removing, inserting, and one that finds nothing to do. */
 const MAX_ROUNDS = 4
@@ -67,8 +62,9 @@ const MAX_ROUNDS = 4
 export class PortPass {
   readonly #context: PassContext
   readonly #book: PortBook
-  readonly #search = new SearchRebuild()
   readonly #carried = new Map<string, number>()
+  /** Of tables that were copied from their beginning to their end in this pass. */
+  readonly #copied = new Map<string, HeldRows>()
 
   constructor(context: PassContext) {
     this.#context = context
@@ -79,7 +75,6 @@ export class PortPass {
     const { source, target, tables } = this.#context
     const counts = await source.counts(tables)
     await this.#copyTables(counts)
-    await this.#fillSearchIndex()
     const result = await this.#makeEqual(counts, await target.counts(tables))
     await this.#makeIndexes(counts)
     await this.#setNumbers()
@@ -104,50 +99,35 @@ export class PortPass {
   /** Rows behind a key. Where one cannot be taken, or others are in the way, the comparison brings what is left. */
   async #copy(table: TableShape, after: RowKey | undefined): Promise<void> {
     const { source, target, signal, batchRows, progress } = this.#context
-    const batches = source.read(table, { after, form: target.bulkForm, batchRows })
-    for await (const batch of readAhead(batches)) {
+    const form = target.bulkForm
+    const left: UnstorableRow[] = []
+    const digester = new RowDigester()
+    let isWhole = after === undefined && form === 'text'
+    const batches = source.read(table, { after, form, batchRows, onUnstorable: (row) => left.push(row) })
+    for await (const batch of readAhead(withWords(table, readAhead(batches), form))) {
       signal.throwIfAborted()
+      digester.add(batch)
       try {
         await this.#write(table, batch)
       } catch (error) {
         if (!isInTheWay(error) && !isRefused(error)) throw error
+        isWhole = false
         break
       }
       this.#count(table, batch.rows)
       progress.advance(batch.rows)
     }
+    if (isWhole) this.#copied.set(table.name, { digest: digester.finish(), left })
     await target.transaction('port_copied', (tx) => this.#book.save(tx, table.name, COPIED))
   }
 
-  async #write(table: TableShape, { data, last }: RowBatch): Promise<void> {
+  async #write(table: TableShape, { data, last, words }: WordedBatch): Promise<void> {
     const { target } = this.#context
     await target.transaction('port_copy', async (tx) => {
       await tx.insertRows(table, data, target.bulkForm)
+      await tx.insertWords(words)
       await this.#book.save(tx, table.name, { position: last, copied: false })
     })
-  }
-
-  /** Made of the target's events: those that are changed by the comparison follow there. */
-  async #fillSearchIndex(): Promise<void> {
-    const { target, progress, signal, tables } = this.#context
-    if (!tables.some(({ name }) => name === SEARCHED_TABLE)) return
-    const known = (await this.#book.progress()).get(SEARCH_INDEX)
-    if (known?.copied === true) return
-    progress.start('indexing words', undefined, 'events')
-    let after = known?.position === undefined ? 0 : Number(known.position[0]?.toString())
-    for (let more = true; more;) {
-      signal.throwIfAborted()
-      const last = await target.transaction('port_search', async (tx) => {
-        const end = await this.#search.fillNext(tx, after)
-        const position = [Buffer.from(String(end ?? after))]
-        await this.#book.save(tx, SEARCH_INDEX, { position, copied: end === undefined })
-        return end
-      })
-      if (last !== undefined) progress.advance(last - after)
-      after = last ?? after
-      more = last !== undefined
-    }
-    progress.finish()
   }
 
   async #makeEqual(inSource: Counts, inTarget: Counts): Promise<PassResult> {
@@ -158,11 +138,10 @@ export class PortPass {
     for (const table of tables) {
       const { name } = table
       const isEmpty = inSource.get(name) === 0 && inTarget.get(name) === 0
-      const { comparison, left } = isEmpty ? BOTH_EMPTY : await this.#makeTableEqual(table)
-      const { sourceRows, checksum } = comparison
-      expectCount(inSource, { name, rows: sourceRows + left.length, where: 'source' })
+      const { digest, left } = isEmpty ? NO_ROWS : await this.#makeTableEqual(table)
+      expectCount(inSource, { name, rows: digest.rows + left.length, where: 'source' })
       unstorable.push(...left)
-      results.push({ name, rows: sourceRows, carried: this.#carried.get(name) ?? 0, checksum })
+      results.push({ name, ...digest, carried: this.#carried.get(name) ?? 0 })
     }
     progress.finish()
     const mended = await target.counts(tables)
@@ -170,40 +149,52 @@ export class PortPass {
     return { tables: results, unstorable }
   }
 
+  async #makeTableEqual(table: TableShape): Promise<HeldRows> {
+    const copied = this.#copied.get(table.name)
+    if (copied !== undefined && (await this.#holds(table, copied.digest))) return copied
+    return this.#mendTable(table)
+  }
+
+  /** Whether the target has the rows that were copied, no others, and unchanged. */
+  async #holds(table: TableShape, { rows, checksum }: RowsDigest): Promise<boolean> {
+    const { target, batchRows } = this.#context
+    const found = await digestRows(readAhead(target.read(table, { batchRows })), (passed) => {
+      this.#passed(passed)
+    })
+    return found.rows === rows && found.checksum === checksum
+  }
+
   /** Compares and mends until a comparison has found no difference but what the target refuses. */
-  async #makeTableEqual(table: TableShape): Promise<{ comparison: Comparison; left: UnstorableRow[] }> {
-    const { source, target, signal, batchRows, progress } = this.#context
+  async #mendTable(table: TableShape): Promise<HeldRows> {
+    const { source, target, signal, batchRows } = this.#context
     for (let round = 1; round <= MAX_ROUNDS; round++) {
       const left: UnstorableRow[] = []
-      const mending = new TableMending({ ...this.#mendingContext(), table })
-      const comparison = await compareRows(
+      const mending = new TableMending({ target, signal, table })
+      const { differences, sourceRows, checksum } = await compareRows(
         table,
         {
           source: readAhead(source.read(table, { batchRows, onUnstorable: (row) => left.push(row) })),
           target: readAhead(target.read(table, { batchRows })),
         },
         {
-          onDifferences: (differences) => mending.apply(differences),
+          onDifferences: (found) => mending.apply(found),
           onRows: (rows) => {
-            signal.throwIfAborted()
-            if (round === 1) progress.advance(rows)
+            this.#passed(round === 1 ? rows : 0)
           },
         },
       )
       this.#count(table, mending.carried)
       const { refused } = mending
-      if (comparison.differences === refused.length) {
-        return {
-          comparison: { ...comparison, sourceRows: comparison.sourceRows - refused.length },
-          left: [...left, ...refused],
-        }
+      if (differences === refused.length) {
+        return { digest: { rows: sourceRows - refused.length, checksum }, left: [...left, ...refused] }
       }
     }
     throw new Error(`${table.name} does not become the same as in the source`)
   }
 
-  #mendingContext(): Omit<TableMendingContext, 'table'> {
-    return { target: this.#context.target, search: this.#search, signal: this.#context.signal }
+  #passed(rows: number): void {
+    this.#context.signal.throwIfAborted()
+    this.#context.progress.advance(rows)
   }
 
   async #makeIndexes(counts: Counts): Promise<void> {
@@ -228,6 +219,23 @@ export class PortPass {
 
   #count(table: TableShape, rows: number): void {
     this.#carried.set(table.name, (this.#carried.get(table.name) ?? 0) + rows)
+  }
+}
+
+interface WordedBatch extends RowBatch {
+  /** For the full-text index. */
+  readonly words: readonly SearchableEvent[]
+}
+
+/** Batches with their words, which are looked for while the batch before is being written. */
+async function* withWords(
+  table: TableShape,
+  batches: AsyncIterable<RowBatch>,
+  form: RowForm,
+): AsyncGenerator<WordedBatch, void, undefined> {
+  for await (const batch of batches) {
+    const words = table.name === SEARCHED_TABLE ? searchedWords(table, batch.data, form) : []
+    yield { ...batch, words }
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Row, Tx } from '../database.js'
 import { quoteName } from '../sql-text.js'
+import type { SearchableEvent } from '../stores/event-search.js'
 import type { RowKey } from './row-text.js'
 import type { Catalog, TableShape } from './table-shape.js'
 
@@ -81,6 +82,8 @@ export interface TargetTx extends Tx {
   /** Rows that are not there yet, in a form. */
   insertRows(table: TableShape, data: Buffer, form: RowForm): Promise<void>
   deleteRows(table: TableShape, keys: readonly RowKey[]): Promise<void>
+  /** Into the full-text index: of events that it has not yet. */
+  insertWords(events: readonly SearchableEvent[]): Promise<void>
 }
 
 export interface IndexDefinition {

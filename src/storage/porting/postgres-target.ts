@@ -5,10 +5,12 @@ import { postgresDialect } from '../dialect-postgres.js'
 import { PostgresConnection, PostgresStatements } from '../postgres-connection.js'
 import { quoteName } from '../sql-text.js'
 import type { SqlTx } from '../sql-query.js'
+import { searchVectorOf } from '../stores/event-search.js'
 import type { IndexDefinition, NumberSources, PortTarget, TargetTx } from './port-side.js'
 import { PostgresSide, connect, type PostgresPlace } from './postgres-side.js'
 import { copyOptions } from './row-text.js'
-import { isOwnTable, type PortedType } from './table-shape.js'
+import { SEARCH_INDEX } from './searched-words.js'
+import { isOwnTable, type PortedType, type TableShape } from './table-shape.js'
 import { TargetTransactions, type TargetMethods } from './target-transactions.js'
 
 const SESSION = [
@@ -96,16 +98,33 @@ export class PostgresTarget extends PostgresSide implements PortTarget {
   }
 }
 
+/** The full-text index as a table of rows. */
+const WORDS: TableShape = {
+  name: SEARCH_INDEX,
+  columns: [
+    { name: 'event_nid', type: 'integer' },
+    { name: 'words', type: 'text' },
+  ],
+  key: [],
+}
+
 function tableMethods(tx: SqlTx, { writer, from }: { writer: Client; from: CopyFrom }): TargetMethods {
+  const copy = async (table: TableShape, data: Buffer): Promise<void> => {
+    if (data.length === 0) return
+    // The transaction begins with its first statement, and copying is none of its own.
+    await tx.all('SELECT 1')
+    const columns = table.columns.map(({ name }) => quoteName(name)).join(', ')
+    const sql = `COPY ${quoteName(table.name)} (${columns}) FROM STDIN ${copyOptions(table, 'FROM')}`
+    await pipeline([data], writer.query(from(sql)))
+  }
   return {
     async insertRows(table, data, form) {
       if (form !== 'text') throw new Error('PostgreSQL takes rows as text')
-      if (data.length === 0) return
-      // The transaction begins with its first statement, and copying is none of its own.
-      await tx.all('SELECT 1')
-      const columns = table.columns.map(({ name }) => quoteName(name)).join(', ')
-      const sql = `COPY ${quoteName(table.name)} (${columns}) FROM STDIN ${copyOptions(table, 'FROM')}`
-      await pipeline([data], writer.query(from(sql)))
+      await copy(table, data)
+    },
+    async insertWords(events) {
+      const rows = events.map((event) => `${event.eventNid}\x02${searchVectorOf(event)}\n`)
+      await copy(WORDS, Buffer.from(rows.join('')))
     },
     async deleteRows(table, keys) {
       if (keys.length === 0) return

@@ -78,6 +78,22 @@ function quotedField(row: Buffer, start: number): { value: Buffer; next: number 
   }
 }
 
+/** Many whole rows at once, as texts: the fields of each, in the order of its columns. */
+export function* textRowsOf(data: Buffer): Generator<(string | null)[]> {
+  if (!data.includes(QUOTE)) {
+    const lines = data.toString().split('\n')
+    lines.pop()
+    for (const line of lines) yield line.split('\x02').map((field) => (field === '\x03' ? null : field))
+    return
+  }
+  for (let start = 0; start < data.length;) {
+    const end = endOfRow(data, start)
+    if (end === -1) throw new Error('The last row is not whole')
+    yield fieldsOf(data.subarray(start, end)).map((field) => field?.toString() ?? null)
+    start = end
+  }
+}
+
 /** The primary key of a row. */
 export function keyOf(row: Buffer, table: TableShape): RowKey {
   const fields = fieldsOf(row)

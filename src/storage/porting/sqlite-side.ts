@@ -36,6 +36,7 @@ import {
 
 /** The first batch of a table; then they double until they are as large as they are to be. */
 const FIRST_ROWS = 250
+const SPACE = 0x20
 
 const TYPES: Readonly<Record<string, PortedType>> = {
   TEXT: 'text',
@@ -270,8 +271,7 @@ export function closeDriver(driver: Driver): Promise<void> {
 /** Whether rows that were put together without quotes can be told apart, and hold nothing but text. */
 function isPlain({ data, rows, misfits, nulls }: PlainRows, table: TableShape): boolean {
   if (data === null || misfits !== 0 || !isUtf8(data)) return false
-  const counts = new Uint32Array(256)
-  for (let left = data.length; left > 0; left--) counts[data[left - 1]!]!++
+  const counts = countControls(data)
   return (
     counts[0] === 0 &&
     counts[CARRIAGE_RETURN] === 0 &&
@@ -280,6 +280,16 @@ function isPlain({ data, rows, misfits, nulls }: PlainRows, table: TableShape): 
     counts[DELIMITER] === rows * (table.columns.length - 1) &&
     counts[NULL_TEXT] === nulls
   )
+}
+
+/** How often each byte below the space is there. */
+function countControls(data: Buffer): Uint32Array {
+  const counts = new Uint32Array(SPACE)
+  for (let index = 0; index < data.length; index++) {
+    const byte = data[index]!
+    if (byte < SPACE) counts[byte]!++
+  }
+  return counts
 }
 
 /** Of rows that are plain. */

@@ -3,6 +3,7 @@ import { sqliteDialect } from '../dialect-sqlite.js'
 import { quoteName } from '../sql-text.js'
 import type { SqlTx } from '../sql-query.js'
 import { SqliteConnection } from '../sqlite-connection.js'
+import { EventSearchStore } from '../stores/event-search.js'
 import type { IndexDefinition, NumberSources, PortTarget, TargetTx } from './port-side.js'
 import { jsonArrayOf } from './row-json.js'
 import { SqliteSide, closeDriver, openDriver } from './sqlite-side.js'
@@ -89,6 +90,9 @@ function tableMethods(tx: SqlTx): TargetMethods {
   return {
     async insertRows(table, data, form) {
       if (data.length > 0) await tx.execute(insertSql(table), [jsonArrayOf(data, form, table)])
+    },
+    async insertWords(events) {
+      await new EventSearchStore().add(tx, events)
     },
     async deleteRows(table, keys) {
       if (keys.length === 0) return

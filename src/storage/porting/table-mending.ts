@@ -1,19 +1,20 @@
+import { EventSearchStore } from '../stores/event-search.js'
 import type { Differences } from './compare-rows.js'
 import type { PortTarget, UnstorableRow } from './port-side.js'
 import { describeKey, keyOf } from './row-text.js'
-import { SEARCHED_TABLE, type SearchRebuild } from './search-rebuild.js'
+import { SEARCHED_TABLE, searchedWords } from './searched-words.js'
 import type { TableShape } from './table-shape.js'
 
 export interface TableMendingContext {
   readonly target: PortTarget
   readonly table: TableShape
-  readonly search: SearchRebuild
   readonly signal: AbortSignal
 }
 
 /** Does to a table what a comparison has found, during one round of comparing. */
 export class TableMending {
   readonly #context: TableMendingContext
+  readonly #search = new EventSearchStore()
   /** Rows that the target does not take. */
   readonly refused: UnstorableRow[] = []
   /** Rows that have been changed, brought or removed. */
@@ -44,12 +45,18 @@ export class TableMending {
   }
 
   async #mend({ remove, insert: wanted }: Differences): Promise<void> {
-    const { target, table, search } = this.#context
+    const { target, table } = this.#context
     const insert = this.#removalsOnly ? [] : wanted
+    const rows = Buffer.concat(insert)
     await target.transaction('port_mend', async (tx) => {
       await tx.deleteRows(table, remove)
-      await tx.insertRows(table, Buffer.concat(insert), 'text')
-      if (table.name === SEARCHED_TABLE) await search.update(tx, table, { remove, insert })
+      await tx.insertRows(table, rows, 'text')
+      if (table.name !== SEARCHED_TABLE) return
+      await this.#search.remove(
+        tx,
+        remove.map(([nid]) => Number(nid!.toString())),
+      )
+      await this.#search.add(tx, searchedWords(table, rows, 'text'))
     })
     // What was removed and is not inserted yet is counted when it is.
     this.carried += this.#removalsOnly ? 0 : Math.max(remove.length, insert.length)

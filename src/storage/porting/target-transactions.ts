@@ -5,7 +5,7 @@ import { SqlTx, type QuerySupport, type TxHooks } from '../sql-query.js'
 import { TransactionScope } from '../transaction-scope.js'
 import type { TargetTx } from './port-side.js'
 
-export type TargetMethods = Pick<TargetTx, 'insertRows' | 'deleteRows'>
+export type TargetMethods = Pick<TargetTx, 'insertRows' | 'deleteRows' | 'insertWords'>
 
 /** Runs transactions on one connection of porting's own, one at a time and once each: nobody else writes. */
 export class TargetTransactions {

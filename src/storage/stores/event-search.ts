@@ -123,7 +123,7 @@ export class EventSearchStore {
       )
       return
     }
-    const rows = events.map((event) => ({ event_nid: event.eventNid, words: vectorOf(event) }))
+    const rows = events.map((event) => ({ event_nid: event.eventNid, words: searchVectorOf(event) }))
     const source = tx.dialect.rowsFrom({ event_nid: 'integer', words: 'text' })
     await tx.execute(
       `INSERT INTO event_search (event_nid, words) SELECT r.event_nid, CAST(r.words AS tsvector)
@@ -260,17 +260,12 @@ function tsQuery(phrases: EventSearchQuery['phrases'], rooms: readonly number[])
   )
 }
 
-/** PostgreSQL keeps positions up to this, and this many of a word. */
-const MAX_POSITION = 16_383
-const MAX_POSITIONS_OF_WORD = 256
-
-/** The words with their places, and the room as a word that no text can have. */
-function vectorOf({ roomNid, words }: SearchableEvent): string {
-  const places = new Map<string, number[]>()
-  for (const [index, word] of words.entries()) {
-    const known = places.get(word)
-    if (known === undefined) places.set(word, [Math.min(index + 1, MAX_POSITION)])
-    else if (known.length < MAX_POSITIONS_OF_WORD && index < MAX_POSITION) known.push(index + 1)
-  }
-  return [`'!${roomNid}'`, ...[...places].map(([word, at]) => `'${word}':${at.join(',')}`)].join(' ')
+/**
+ * The words of an event as PostgreSQL keeps them, the text of a `tsvector`: each with its place, and the room as a word
+ * that no text can have. PostgreSQL itself brings together the places of a word, and drops those that it has no room for.
+ */
+export function searchVectorOf({ roomNid, words }: SearchableEvent): string {
+  let vector = `'!${roomNid}'`
+  for (let index = 0; index < words.length; index++) vector += ` '${words[index]!}':${index + 1}`
+  return vector
 }
