@@ -11,7 +11,7 @@ const SMALL_BYTES = 32 * 1024
 const QUICK_MS_PER_BYTE = 1000 / 1e6
 
 /** What a file is read into by turns. */
-type Buffers = readonly [Buffer] | readonly [Buffer, Buffer]
+type Buffers = readonly [Buffer, Buffer?]
 
 /**
  * Sends files to clients. Each has buffers of its own, which are read into and sent by turns, so that nothing is
@@ -49,8 +49,7 @@ export class SourceSender {
       while (piece.length > 0) {
         left -= piece.length
         const sending = this.#isQuick(response, piece)
-        const current: Buffer = buffers[0]
-        const spare: Buffer | undefined = buffers[1]
+        const [current, spare]: Buffers = buffers
         if (spare !== undefined) {
           const [isQuick, next]: [boolean, Buffer] = await Promise.all([
             sending,
