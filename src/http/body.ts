@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { badJson, MatrixError, tooLarge } from '../protocol/errors.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
-import { isDeeperThan } from '../util/json-depth.js'
+import { measureJson } from '../util/json-measure.js'
+import type { BodyLease } from './body-budget.js'
 
 /** The largest body in bytes unless the route says otherwise: an event is at most 64 KiB, a batch of keys some more. */
 export const DEFAULT_MAX_BODY_BYTES = 1024 * 1024
@@ -15,8 +16,15 @@ export class RequestAbortedError extends Error {
   override readonly name = 'RequestAbortedError'
 }
 
-/** The whole body. Throws `M_TOO_LARGE` as soon as it is known to be larger than `maxBytes`. */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/**
+ * The whole body. Throws `M_TOO_LARGE` as soon as it is known to be larger than `maxBytes`, and what the lease throws, of
+ * which every byte is taken that comes.
+ */
+export function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  lease?: Pick<BodyLease, 'takeBytes'>,
+): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(bodyTooLarge(maxBytes))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -27,8 +35,14 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Bu
     }
     const onData = (chunk: Buffer): void => {
       size += chunk.length
-      if (size <= maxBytes) chunks.push(chunk)
-      else settle(() => reject(bodyTooLarge(maxBytes)))
+      try {
+        if (size > maxBytes) throw bodyTooLarge(maxBytes)
+        lease?.takeBytes(chunk.length)
+        chunks.push(chunk)
+      } catch (error) {
+        const reason: Error = error instanceof Error ? error : new Error(String(error))
+        settle(() => reject(reason))
+      }
     }
     const onEnd = (): void => {
       settle(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
@@ -45,6 +59,10 @@ export interface JsonBodyOptions {
   readonly emptyBody: boolean
   /** Strings may hold U+0000. */
   readonly allowNul: boolean
+  /** The largest number of values and names of members; undefined: as many as the bytes hold. */
+  readonly maxParts?: number | undefined
+  /** Is told of the parts before they are made. What it throws is thrown. */
+  readonly lease?: Pick<BodyLease, 'takeParts'>
 }
 
 export interface JsonBody {
@@ -53,14 +71,18 @@ export interface JsonBody {
 }
 
 /**
- * Reads JSON from untrusted bytes. Throws `M_NOT_JSON` for what is none, `M_BAD_JSON` for JSON that nests too deep or
- * whose strings are no Unicode text (lone surrogates) or, unless they may, hold U+0000.
+ * Reads JSON from untrusted bytes. Throws `M_NOT_JSON` for what is none, `M_TOO_LARGE` for JSON of too many parts, and
+ * `M_BAD_JSON` for JSON that nests too deep or whose strings are no Unicode text (lone surrogates) or, unless they may,
+ * hold U+0000.
  */
 export function parseJsonBody(bytes: Buffer, options: JsonBodyOptions): JsonBody {
   if (bytes.length === 0 && options.emptyBody) return { text: '{}', value: {} }
   if (!isUtf8(bytes)) throw notJson()
   const text = bytes.toString('utf8')
-  if (isDeeperThan(text, MAX_JSON_DEPTH)) throw badJson('The JSON is nested too deep')
+  const { depth, parts } = measureJson(text)
+  if (depth > MAX_JSON_DEPTH) throw badJson('The JSON is nested too deep')
+  if (parts > (options.maxParts ?? Infinity)) throw tooLarge('The JSON has too many values')
+  options.lease?.takeParts(parts)
   const value = parse(text)
   // Raw control characters are no JSON and raw surrogates no UTF-8: both come only as escapes.
   if (text.includes('\\u')) checkStrings(value, options.allowNul)

@@ -94,6 +94,8 @@ export interface RouteDefinition<
   readonly emptyBody?: boolean
   /** Largest body in bytes; the default is `http/body.ts`'s. */
   readonly maxBodyBytes?: number
+  /** The largest number of values and names in the body; by default as many as its bytes hold. */
+  readonly maxBodyParts?: number
   /** Strings of the body may hold U+0000: for content of events. Elsewhere it is refused, since databases do. */
   readonly allowNul?: true
   /** Locked users may call this: logging out. */

@@ -8,7 +8,7 @@ import type { JsonSigner } from '../../protocol/signed-json.js'
 import { formatXMatrix, requestText } from '../../protocol/x-matrix.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
-import { isDeeperThan } from '../../util/json-depth.js'
+import { measureJson } from '../../util/json-measure.js'
 import type { Destinations } from './destinations.js'
 import { FederationError } from './federation-error.js'
 
@@ -63,6 +63,10 @@ export interface FederationClientDependencies {
 const DEFAULT_MAX_BYTES = 32 * 1024 * 1024
 const MAX_ERROR_BYTES = 64 * 1024
 const MAX_JSON_DEPTH = 250
+/** Events have a value or name in twenty bytes, so that no honest answer of the greatest length has more of them. */
+const BYTES_PER_PART = 12
+/** What small answers may have whatever their limit. */
+const MIN_MAX_PARTS = 250_000
 
 /**
  * Asks other servers: signs, keeps to the configuration's list of servers and to their times of rest, and trusts no
@@ -105,7 +109,7 @@ export class FederationClient {
     } catch (error) {
       throw await this.#failed(request, startedTs, error)
     }
-    const answer = parseObject(reply.body)
+    const answer = parseObject(reply.body, request.maxBytes)
     if (reply.status < 200 || reply.status > 299) {
       throw await this.#refused(request, startedTs, { ...reply, json: answer?.json })
     }
@@ -226,11 +230,12 @@ function formatQuery(query: FederationRequest['query']): string {
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
-/** Whatever type it is said to be. */
-function parseObject(bytes: Buffer): FederationAnswer | undefined {
+/** Whatever type it is said to be. What it takes in memory is bounded like the answer itself. */
+function parseObject(bytes: Buffer, maxBytes = DEFAULT_MAX_BYTES): FederationAnswer | undefined {
   if (!isUtf8(bytes)) return undefined
   const text = bytes.toString('utf8')
-  if (isDeeperThan(text, MAX_JSON_DEPTH)) return undefined
+  const { depth, parts } = measureJson(text)
+  if (depth > MAX_JSON_DEPTH || parts > Math.max(MIN_MAX_PARTS, maxBytes / BYTES_PER_PART)) return undefined
   try {
     const parsed: unknown = JSON.parse(text)
     // The first forms of some endpoints answer with a list of the status and the object.
@@ -251,7 +256,7 @@ async function readError(body: Readable): Promise<JsonObject | undefined> {
       if (size > MAX_ERROR_BYTES) return undefined
       chunks.push(chunk)
     }
-    return parseObject(Buffer.concat(chunks))?.json
+    return parseObject(Buffer.concat(chunks), MAX_ERROR_BYTES)?.json
   } catch {
     return undefined
   } finally {

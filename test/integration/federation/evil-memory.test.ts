@@ -68,7 +68,10 @@ describe('the memory that a server of ill will takes', function () {
     expect(growth).to.be.below(BOUND)
   })
 
-  it('is bounded when a room has a state without end', async () => {
+  /** Joins a room of which the evil server says what the handler does. */
+  async function joinThat(
+    handler: RequestListener,
+  ): Promise<{ status: number; growth: number; roomId: string }> {
     const room = new LinearRoom(fake, '10')
     room.serve()
     fake.on('GET', '/_matrix/federation/v1/make_join/:roomId/:userId', ({ params }) => ({
@@ -84,7 +87,7 @@ describe('the memory that a server of ill will takes', function () {
         ),
       },
     }))
-    fake.on('PUT', '/_matrix/federation/v2/send_join/:roomId/:eventId', raw(MISBEHAVIOUR.endless))
+    fake.on('PUT', '/_matrix/federation/v2/send_join/:roomId/:eventId', raw(handler))
     let status = 0
     const growth = await growthWhile(async () => {
       const answer = await alice.request('POST', path`/_matrix/client/v3/join/${room.roomId}`, {
@@ -93,10 +96,24 @@ describe('the memory that a server of ill will takes', function () {
       })
       status = answer.status
     })
+    return { status, growth, roomId: room.roomId }
+  }
+
+  it('is bounded when a room has a state without end', async () => {
+    const { status, growth, roomId } = await joinThat(MISBEHAVIOUR.endless)
     expect(status).to.equal(502)
     expect(growth).to.be.below(BOUND)
-    const members = await alice.request('GET', path`/_matrix/client/v3/rooms/${room.roomId}/joined_members`)
+    const members = await alice.request('GET', path`/_matrix/client/v3/rooms/${roomId}/joined_members`)
     expect(members.status).to.equal(403)
+  })
+
+  it('is bounded when a state is of little text and takes much', async () => {
+    const { status, growth } = await joinThat((_, response) => {
+      response.setHeader('Content-Type', 'application/json')
+      response.end(`{"state":[${'{},'.repeat(6 * MIB)}{}],"auth_chain":[],"event":{}}`)
+    })
+    expect(status).to.equal(502)
+    expect(growth).to.be.below(BOUND)
   })
 
   it('is bounded when what it sends is huge', async () => {
@@ -109,6 +126,34 @@ describe('the memory that a server of ill will takes', function () {
       answer = (await fake.send('a.test', request).catch(() => undefined))?.status
     })
     expect(answer ?? 413).to.equal(413)
+    expect(growth).to.be.below(BOUND)
+    expect((await fake.sendTransaction('a.test', {})).status).to.equal(200)
+  })
+
+  /** Transactions that come together; the body is not what is signed. */
+  async function sendCrowd(rawBody: string): Promise<{ statuses: Set<number>; growth: number }> {
+    let statuses = new Set<number>()
+    const growth = await growthWhile(async () => {
+      statuses = await statusesOf(
+        Array.from({ length: CROWD }, (_, n) =>
+          fake.send('a.test', { method: 'PUT', path: `/_matrix/federation/v1/send/${n}`, rawBody, body: {} }),
+        ),
+      )
+    })
+    return { statuses, growth }
+  }
+
+  it('is bounded when what it sends is of little text and takes much', async () => {
+    const { statuses, growth } = await sendCrowd(`{"pdus":[],"edus":[${'{},'.repeat(4 * MIB)}{}]}`)
+    expect([...statuses]).to.have.members([413])
+    expect(growth).to.be.below(BOUND)
+  })
+
+  it('is bounded when much comes together of what is allowed', async () => {
+    // Few letters of which the engine makes objects with room for others.
+    const { statuses, growth } = await sendCrowd(`{"pdus":[],"edus":[${'{"999":1},'.repeat(800_000)}{}]}`)
+    // One of them is looked at, and refused for its signature.
+    expect([...statuses]).to.have.members([401, 429])
     expect(growth).to.be.below(BOUND)
     expect((await fake.sendTransaction('a.test', {})).status).to.equal(200)
   })
