@@ -20,8 +20,8 @@ import type { JsonObject } from '../../src/util/json.js'
 import { rulesOf } from './auth-room.js'
 import { joinOf, RemoteServer, signerOf, type EventFixture } from './event-services.js'
 
-/** How servers of one process reach each other, without a network; undefined: they do not. */
-export type ServerLookup = (name: string) => SimulatedServer | undefined
+/** How servers of one process reach each other, without a network; undefined: the first does not reach the second. */
+export type ServerLookup = (from: ServerName, to: string) => SimulatedServer | undefined
 
 /** The parts of a server that make, judge and exchange events, on a database of its own. */
 export class SimulatedServer {
@@ -30,17 +30,20 @@ export class SimulatedServer {
   readonly events: EventServices
   readonly stores: ReturnType<typeof createEventStores>
   readonly inbound: FederationInbound
+  /** The same server anew, with nothing but what its database holds. */
+  readonly restart: () => Promise<SimulatedServer>
 
   private constructor(
     name: ServerName,
     db: Database,
-    parts: { events: EventServices; stores: SimulatedServer['stores']; inbound: FederationInbound },
+    parts: Pick<SimulatedServer, 'events' | 'stores' | 'inbound' | 'restart'>,
   ) {
     this.name = name
     this.db = db
     this.events = parts.events
     this.stores = parts.stores
     this.inbound = parts.inbound
+    this.restart = parts.restart
   }
 
   static async start(name: string, db: Database, clock: Clock, find: ServerLookup): Promise<SimulatedServer> {
@@ -71,7 +74,13 @@ export class SimulatedServer {
       },
       stores,
     )
-    return new SimulatedServer(serverName, db, { events, stores, inbound })
+    const restart = async (): Promise<SimulatedServer> => {
+      await inbound.inbox.stop()
+      const anew = await SimulatedServer.start(name, db, clock, find)
+      await anew.inbound.inbox.start()
+      return anew
+    }
+    return new SimulatedServer(serverName, db, { events, stores, inbound, restart })
   }
 
   /** A public room of a user of this server. */
@@ -127,9 +136,11 @@ export class SimulatedServer {
     return this.events.roomState.requireRoom(roomId)
   }
 
-  /** Takes in an event that another server has sent. */
-  async receive(origin: ServerName, event: Event): Promise<void> {
-    await this.inbound.processor.process(origin, await this.room(event.roomId), event)
+  /** Takes events that another server sends in a transaction: they are kept when this resolves, and judged later. */
+  async receive(origin: ServerName, txnId: string, events: readonly Event[]): Promise<void> {
+    const text = JSON.stringify({ pdus: events.map(pduJson) })
+    const body = { json: JSON.parse(text) as JsonObject, text }
+    await this.inbound.services.inboundTransactions.receive(origin, txnId, body)
   }
 
   async stored(eventId: EventId): Promise<StoredEvent | undefined> {
@@ -172,7 +183,7 @@ async function answer(
   request: FederationRequest,
   find: ServerLookup,
 ): Promise<{ json: JsonObject; text: string }> {
-  const server = find(request.destination)
+  const server = find(origin, request.destination)
   if (!server) throw new FederationError(request.destination, 'unreachable', 'the servers are cut off')
   try {
     const json = await route(server, origin, request)
