@@ -128,7 +128,12 @@ export function assessPostgres(
       }),
     )
   }
-  findings.push(...ofIndexes(health), ...ofTables(health, clock.now()), ...ofSettings(health, config))
+  findings.push(
+    ...ofLocale(health),
+    ...ofIndexes(health),
+    ...ofTables(health, clock.now()),
+    ...ofSettings(health, config),
+  )
   if (health.transactionAge > MAX_TRANSACTION_AGE) {
     findings.push(
       failure(`the oldest row is ${health.transactionAge} transactions old`, {
@@ -138,6 +143,22 @@ export function assessPostgres(
     )
   }
   return findings
+}
+
+/** An update of the system's locales changes the order of texts, and with it what indexes are made by. */
+function ofLocale({ collation, collationVersion }: PostgresHealth): Finding[] {
+  if (collationVersion === undefined || collationVersion.made === collationVersion.actual) return []
+  const { made, actual } = collationVersion
+  return [
+    warning(
+      `the locale ${collation} has changed from version ${made} to ${actual} since the database was made`,
+      {
+        consequence: 'indexes of texts may no longer find what is there',
+        cure: 'REINDEX DATABASE CONCURRENTLY; then ALTER DATABASE ... REFRESH COLLATION VERSION;',
+        details: { collation, made, actual },
+      },
+    ),
+  ]
 }
 
 function ofIndexes({ invalidIndexes }: PostgresHealth): Finding[] {

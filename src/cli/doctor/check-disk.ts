@@ -1,3 +1,4 @@
+import type { StatsFs } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { HomeserverConfig } from '../../config/homeserver-config.js'
@@ -52,7 +53,15 @@ async function nearest(path: string): Promise<string> {
 }
 
 async function ofDirectory(what: string, directory: string): Promise<Finding> {
-  const { bavail, blocks, bsize, files, ffree } = await statfs(directory)
+  return assessRoom(what, directory, await statfs(directory))
+}
+
+/** What the room on a disk comes to: of `what`, at `directory`, as `statfs` says. */
+export function assessRoom(
+  what: string,
+  directory: string,
+  { bavail, blocks, bsize, files, ffree }: Pick<StatsFs, 'bavail' | 'blocks' | 'bsize' | 'files' | 'ffree'>,
+): Finding {
   const free = bavail * bsize
   const share = blocks === 0 ? 1 : bavail / blocks
   const summary = `${what}: ${formatBytes(free)} free (${Math.floor(share * 100)} %) at ${directory}`
@@ -71,7 +80,11 @@ async function ofDirectory(what: string, directory: string): Promise<Finding> {
 }
 
 async function ofFileSystem(directory: string): Promise<Finding[]> {
-  const { type } = await statfs(directory)
+  return assessFileSystem((await statfs(directory)).type)
+}
+
+/** Whether SQLite may be on a file system, by the number that Linux knows it by. */
+export function assessFileSystem(type: number): Finding[] {
   const name = REMOTE.get(type)
   if (name === undefined) return []
   return [

@@ -18,15 +18,19 @@ const SUSPICIOUS_COUNT = 10
 /** A server that answers and is told nothing. */
 const STUCK_MESSAGES = 1_000
 
-/** What waits for other servers and application services, and does not go out. */
+/** What waits for other servers and application services, and does not go out; what has come, and is not taken up. */
 export const checkQueues: DoctorCheck = {
   name: 'queues',
-  summary: 'what waits for other servers and application services',
+  summary: 'what waits for other servers and application services, and what came from other servers',
   usesNetwork: false,
   async run(context) {
     const db = await context.database()
     if (db === undefined) return [info('nothing waits yet')]
-    const findings = [...(await ofServers(db.reader, context)), ...(await ofAppservices(db.reader, context))]
+    const findings = [
+      ...(await ofServers(db.reader, context)),
+      ...(await ofInbox(db.reader, context)),
+      ...(await ofAppservices(db.reader, context)),
+    ]
     return findings.length > 0 ? findings : [ok('nothing waits for long')]
   },
 }
@@ -66,6 +70,39 @@ function away(backlogs: readonly DestinationBacklog[]): Finding {
     consequence: 'what waits for them is sent when they are back',
     cure: 'mxhs federation status shows why; mxhs federation retry SERVER tries one at once',
   })
+}
+
+async function ofInbox(reader: Query, { clock }: DoctorContext): Promise<Finding[]> {
+  const store = new QueueHealthStore()
+  const findings: Finding[] = []
+  const inbound = await store.inboundBefore(reader, clock.now() - HOUR_MS)
+  if (inbound !== undefined) {
+    const { events, rooms, oldestTs } = inbound
+    findings.push(
+      warning(
+        `${events} events of other servers in ${rooms} rooms have waited since ${new Date(oldestTs).toISOString()}`,
+        {
+          consequence: 'messages from other servers appear late or not at all',
+          cure: 'start the server; if it runs, the log says what it waits for (component federation)',
+          details: { events, rooms },
+        },
+      ),
+    )
+  }
+  const joins = await store.listUnfinishedJoins(reader, clock.now() - DAY_MS, MAX_SHOWN)
+  for (const { roomId, joinedTs } of joins) {
+    findings.push(
+      warning(
+        `the state of ${roomId} is incomplete since it was joined at ${new Date(joinedTs).toISOString()}`,
+        {
+          consequence: 'lists of its members wait, and older clients do not show it',
+          cure: 'mxhs federation status shows which servers do not answer',
+          details: { roomId },
+        },
+      ),
+    )
+  }
+  return findings
 }
 
 async function ofAppservices(reader: Query, { clock }: DoctorContext): Promise<Finding[]> {

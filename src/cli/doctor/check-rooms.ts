@@ -27,18 +27,20 @@ export const checkRooms: DoctorCheck = {
         details: { roomId, extremities },
       }),
     )
-    const { events, snapshots } = await store.countGrowth(db.reader)
-    if (snapshots > MANY_SNAPSHOTS && snapshots > events * DENSE) {
-      findings.push(
-        warning(`there are ${snapshots} states of rooms for ${events} events`, {
-          consequence: 'they take room that nothing refers to any more',
-          cure: 'mxhs db compact',
-          details: { events, snapshots },
-        }),
-      )
-    }
-    return findings.length > 0
-      ? findings
-      : [ok(`${events} events, ${snapshots} states of rooms`, { events, snapshots })]
+    const growth = assessGrowth(await store.countGrowth(db.reader))
+    return growth.level === 'ok' && findings.length > 0 ? findings : [...findings, growth]
   },
+}
+
+/** What the number of snapshots of state comes to. */
+export function assessGrowth(counts: { readonly events: number; readonly snapshots: number }): Finding {
+  const { events, snapshots } = counts
+  const details = { events, snapshots }
+  if (snapshots <= MANY_SNAPSHOTS || snapshots <= events * DENSE)
+    return ok(`${events} events, ${snapshots} states of rooms`, details)
+  return warning(`there are ${snapshots} states of rooms for ${events} events`, {
+    consequence: 'they take room that nothing refers to any more',
+    cure: 'mxhs db compact',
+    details,
+  })
 }

@@ -19,6 +19,8 @@ export interface PostgresHealth {
   readonly versionNumber: number
   readonly encoding: string
   readonly collation: string
+  /** By which version of the system's locales texts are in order in indexes; undefined: of none that changes. */
+  readonly collationVersion: { readonly made: string; readonly actual: string } | undefined
   readonly bytes: number
   readonly connections: number
   /** Settings of the server, by name. */
@@ -94,6 +96,7 @@ export class DatabaseHealthStore {
       versionNumber: row?.number ?? 0,
       encoding: row?.encoding ?? '',
       collation: row?.collation ?? '',
+      collationVersion: await this.#collationVersion(q, row?.number ?? 0),
       bytes: row?.bytes ?? 0,
       connections: row?.connections ?? 0,
       transactionAge: row?.age ?? 0,
@@ -101,6 +104,17 @@ export class DatabaseHealthStore {
       invalidIndexes: invalid.map(({ name }) => name),
       tables: await this.#listTables(q),
     }
+  }
+
+  /** Known to PostgreSQL 15 and later. */
+  async #collationVersion(q: Query, versionNumber: number): Promise<PostgresHealth['collationVersion']> {
+    if (versionNumber < 150_000) return undefined
+    const row = await q.first<{ made: string | null; actual: string | null }>(
+      `SELECT d.datcollversion AS made, pg_database_collation_actual_version(d.oid) AS actual
+       FROM pg_database d WHERE d.datname = current_database()`,
+    )
+    const { made, actual } = row ?? { made: null, actual: null }
+    return made === null || actual === null ? undefined : { made, actual }
   }
 
   async #listTables(q: Query): Promise<TableHealth[]> {

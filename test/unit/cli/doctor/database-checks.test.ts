@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { assessPostgres, assessSqlite, checkDatabase } from '../../../../src/cli/doctor/check-database.js'
 import { checkPush } from '../../../../src/cli/doctor/check-push.js'
 import { checkQueues } from '../../../../src/cli/doctor/check-queues.js'
-import { checkRooms } from '../../../../src/cli/doctor/check-rooms.js'
+import { assessGrowth, checkRooms } from '../../../../src/cli/doctor/check-rooms.js'
 import type { ServerName } from '../../../../src/protocol/ids.js'
 import type { Database } from '../../../../src/storage/database.js'
 import { AppservicesStore } from '../../../../src/storage/stores/appservices.js'
@@ -76,6 +76,37 @@ forEachDatabase('checks of the database', (open) => {
     )
   })
 
+  it('queues: messages for servers that answer, and what came and is not taken up', async () => {
+    const waiting = Array.from({ length: 1_001 }, (_value, index) => ({
+      ...{ destination: 'stuck.test', edu_id: index, edu_type: 'm.direct_to_device', content: '{}' },
+      created_ts: 5,
+    }))
+    await db.write('wait', async (tx) => {
+      await tx.insertMany('federation_outbox', waiting, {
+        columns: {
+          ...{ destination: 'text', edu_id: 'integer', edu_type: 'text', content: 'text' },
+          created_ts: 'integer',
+        },
+      })
+      await tx.execute(
+        `INSERT INTO rooms (room_nid, room_id, version, creator, created_ts) VALUES (7, '!r:a.org', '10', '@a:a.org', 0)`,
+      )
+      await tx.execute(
+        `INSERT INTO federation_inbox (room_nid, event_id, origin, received_ts, place, json)
+         VALUES (7, '$e', 'b.test', 5, 0, '{}')`,
+      )
+      await tx.execute(
+        `INSERT INTO partial_state_rooms (room_nid, join_nid, servers, joined_ts) VALUES (7, 1, '[]', 5)`,
+      )
+    })
+    const at = '1970-01-01T00:00:00.005Z'
+    expect(await findings(checkQueues, await context())).to.deep.equal([
+      'warning: 1001 messages wait for stuck.test, which is not known to fail',
+      `warning: 1 events of other servers in 1 rooms have waited since ${at}`,
+      `warning: the state of !r:a.org is incomplete since it was joined at ${at}`,
+    ])
+  })
+
   it('push: gateways that cannot be reached, and pushers that fail', async () => {
     expect((await findings(checkPush, await context()))[0]).to.equal(
       'ok: no client has asked for notifications',
@@ -108,6 +139,7 @@ describe('what the state of a database comes to', () => {
       versionNumber: 160_002,
       encoding: 'UTF8',
       collation: 'C',
+      collationVersion: undefined,
       bytes: 5e9,
       connections: 3,
     },
@@ -136,6 +168,10 @@ describe('what the state of a database comes to', () => {
     const [events] = healthy.tables
     for (const [change, expected] of [
       [{ encoding: 'SQL_ASCII' }, 'error: the encoding is SQL_ASCII, not UTF8'],
+      [
+        { collation: 'de_DE.UTF-8', collationVersion: { made: '2.36', actual: '2.41' } },
+        'warning: the locale de_DE.UTF-8 has changed from version 2.36 to 2.41 since the database was made',
+      ],
       [{ versionNumber: 120_000, version: '12.0' }, 'error: PostgreSQL 12.0 is older than 14'],
       [{ invalidIndexes: ['events_x'] }, 'error: the index events_x is invalid'],
       [{ transactionAge: 1_600_000_000 }, 'error: the oldest row is 1600000000 transactions old'],
@@ -153,6 +189,16 @@ describe('what the state of a database comes to', () => {
     ] as const) {
       expect((await assess(change)).slice(1), JSON.stringify(change)).to.deep.equal([expected])
     }
+  })
+
+  it('sees when there are more states of rooms than events account for', () => {
+    expect(shown([assessGrowth({ events: 900_000, snapshots: 400_000 })])[0]).to.match(/^ok/)
+    expect(shown([assessGrowth({ events: 90_000, snapshots: 60_000 })])[0]).to.match(/^ok/)
+    expect(assessGrowth({ events: 190_000, snapshots: 110_000 })).to.include({
+      level: 'warning',
+      summary: 'there are 110000 states of rooms for 190000 events',
+      cure: 'mxhs db compact',
+    })
   })
 
   it('SQLite: names what is wrong', () => {

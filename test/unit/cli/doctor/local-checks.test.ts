@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { expect } from 'chai'
 import { checkConfiguration } from '../../../../src/cli/doctor/check-configuration.js'
-import { checkDisk } from '../../../../src/cli/doctor/check-disk.js'
+import { assessFileSystem, assessRoom, checkDisk } from '../../../../src/cli/doctor/check-disk.js'
 import { checkFiles } from '../../../../src/cli/doctor/check-files.js'
 import { checkKeys } from '../../../../src/cli/doctor/check-keys.js'
 import { doctorContext, findings } from '../../../support/doctor-context.js'
@@ -153,5 +153,29 @@ describe('checks of what is on this machine', () => {
     const found = await checkDisk.run(await doctorContext(keys))
     expect(found[0]?.summary).to.match(/^database: \d.* free \(\d+ %\) at \/.*/)
     expect(found[0]?.details).to.have.property('free').above(0)
+  })
+
+  it('disk: says when one is full, or has no inodes left, or is elsewhere', () => {
+    const gib = (free: number, total: number) => ({ bsize: 1024 ** 3, bavail: free, blocks: total })
+    const inodes = { files: 1_000, ffree: 500 }
+    for (const [room, expected] of [
+      [{ ...gib(500, 1_000), ...inodes }, 'ok: files: 500 GiB free (50 %) at /d'],
+      // A share of a large disk is much room.
+      [{ ...gib(20, 1_000), ...inodes }, 'ok: files: 20.0 GiB free (2 %) at /d'],
+      [{ ...gib(9, 100), ...inodes }, 'warning: files: 9.0 GiB free (9 %) at /d'],
+      [{ ...gib(2, 100), ...inodes }, 'error: files: 2.0 GiB free (2 %) at /d'],
+      [{ ...gib(0, 2), ...inodes }, 'error: files: 0 B free (0 %) at /d'],
+      [{ ...gib(500, 1_000), files: 1_000, ffree: 20 }, 'error: files: 20 inodes free at /d'],
+      // Some file systems do not count them.
+      [{ ...gib(500, 1_000), files: 0, ffree: 0 }, 'ok: files: 500 GiB free (50 %) at /d'],
+    ] as const) {
+      const { level, summary, consequence, cure } = assessRoom('files', '/d', room)
+      expect(`${level}: ${summary}`).to.equal(expected)
+      if (level !== 'ok') expect([consequence, cure]).to.not.include(undefined)
+    }
+    expect(assessFileSystem(0x6969).map(({ summary }) => summary)).to.deep.equal([
+      'the SQLite database is on NFS',
+    ])
+    expect(assessFileSystem(0xef53)).to.deep.equal([])
   })
 })
