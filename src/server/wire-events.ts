@@ -21,6 +21,7 @@ import { EventLookup } from '../services/events/pending-events.js'
 import { OutsideMemberships } from '../services/events/outside-memberships.js'
 import { PartialRooms } from '../services/events/partial-rooms.js'
 import { PartialStates } from '../services/events/partial-states.js'
+import { AheadReader } from '../services/events/read-ahead.js'
 import { PushActions } from '../services/events/push-actions.js'
 import type { PushAudience } from '../services/events/push-audience.js'
 import { RedactionRules } from '../services/events/redaction-rules.js'
@@ -230,6 +231,7 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
       ...(parts.pushAudience && { audience: parts.pushAudience }),
     }),
     redactions,
+    aheadReader: new AheadReader(db, stores),
     earlyRedactions: new EarlyRedactions(db, {
       store: stores.redactions,
       lookup,

@@ -6,6 +6,7 @@ import type { EventId } from '../../protocol/ids.js'
 import { stateKeyOf } from '../../protocol/state-map.js'
 import type { EventAssembler } from './event-assembler.js'
 import type { EventLookup, PendingEvents } from './pending-events.js'
+import type { ReadAhead } from './read-ahead.js'
 import type { RedactionRules } from './redaction-rules.js'
 import type { SnapshotBuilder } from './snapshot-builder.js'
 
@@ -32,11 +33,13 @@ export class EarlyRedactions {
     this.#parts = parts
   }
 
-  /** The redaction that applies to an event which has come only now. */
+  /** The redaction that applies to an event which has come only now. `ahead`: what was read of the event already. */
   async find(
     event: Event,
     pending: PendingEvents,
+    ahead?: ReadAhead,
   ): Promise<{ eventId: EventId; eventNid: number } | undefined> {
+    if (ahead?.mayBeRedacted(event.eventId) === false) return undefined
     const waiting = [...pending.values()].flatMap(({ stored }) =>
       stored.event.redacts === event.eventId ? stored.eventNid : [],
     )

@@ -17,6 +17,7 @@ import type { EventJudge, Judgement } from './event-judge.js'
 import type { EventPersister } from './event-persister.js'
 import type { GivenStates } from './given-states.js'
 import { toPending, type EventLookup } from './pending-events.js'
+import type { AheadReader, ReadAhead } from './read-ahead.js'
 import { mayNotifyRoom, type PushActions } from './push-actions.js'
 import { redactionTarget, type RedactionRules } from './redaction-rules.js'
 import { detachedHead, type RoomHead, type RoomHeads } from './room-heads.js'
@@ -50,6 +51,7 @@ export interface ReceiveOptions {
 interface Parts {
   readonly graph: EventGraphStore
   readonly missingEvents: MissingEventsStore
+  readonly aheadReader: AheadReader
   readonly givenStates: GivenStates
   readonly judge: EventJudge
   readonly lookup: EventLookup
@@ -85,8 +87,12 @@ interface Received {
   readonly isUnwanted: boolean
   readonly isBeginning: boolean
   readonly isHistory: boolean
+  readonly ahead: ReadAhead | undefined
   readonly inTransaction: ReceiveOptions['inTransaction']
 }
+
+/** `ahead`: what was read for several events at once; then their previous events are all held, or nothing is stored. */
+type FindOptions = ReceiveOptions & { readonly ahead?: ReadAhead }
 
 /** What is written of an event, and where it leads the room. */
 interface Composed {
@@ -124,10 +130,12 @@ export class EventReceiver {
     kind: NonNullable<ReceiveOptions['kind']>,
   ): Promise<Reception[]> {
     const decisions = await this.#parts.locks.run(String(room.roomNid), async () => {
-      if (kind === 'backfilled') return this.#decideHistory(room, offered)
+      const events = offered.map(({ event }) => event)
+      const ahead = await this.#parts.aheadReader.read(events, this.#parts.heads.pendingOf(room))
+      if (kind === 'backfilled') return this.#decideHistory(room, offered, ahead)
       const decided: Decision[] = []
       for (const { event, isUnwanted } of offered) {
-        const decision = await this.#decide(room, event, { kind, isUnwanted })
+        const decision = await this.#decide(room, event, { kind, isUnwanted, ahead })
         decided.push(decision)
         if (isMissing(decision)) break
       }
@@ -136,7 +144,7 @@ export class EventReceiver {
     return Promise.all(decisions.map(settle))
   }
 
-  async #decide(room: RoomRecord, event: Event, options: ReceiveOptions): Promise<Decision> {
+  async #decide(room: RoomRecord, event: Event, options: FindOptions): Promise<Decision> {
     const head = await this.#parts.heads.get(room)
     const found = await this.#find(head, event, options)
     if ('outcome' in found) return { reception: found }
@@ -148,7 +156,11 @@ export class EventReceiver {
   }
 
   /** Decides about events of the past one by one, and writes them all at once. */
-  async #decideHistory(room: RoomRecord, offered: readonly OfferedEvent[]): Promise<Decision[]> {
+  async #decideHistory(
+    room: RoomRecord,
+    offered: readonly OfferedEvent[],
+    readAhead: ReadAhead,
+  ): Promise<Decision[]> {
     const { heads, persister } = this.#parts
     const head = await heads.get(room)
     // Each finds those before it among what waits for its commit.
@@ -156,7 +168,7 @@ export class EventReceiver {
     const decided: ({ readonly reception: Reception } | Composed)[] = []
     const writes: EventWrite[] = []
     for (const { event, isUnwanted } of offered) {
-      const found = await this.#find(ahead, event, { kind: 'backfilled', isUnwanted })
+      const found = await this.#find(ahead, event, { kind: 'backfilled', isUnwanted, ahead: readAhead })
       if ('outcome' in found) {
         decided.push({ reception: found })
         if (found.outcome === 'missing') break
@@ -195,10 +207,11 @@ export class EventReceiver {
   }
 
   /** What the event refers to, or why it cannot be judged now or need not be. */
-  async #find(head: RoomHead, event: Event, options: ReceiveOptions): Promise<Received | Reception> {
-    const { kind = 'live', isUnwanted = false, statesAfterMissing } = options
+  async #find(head: RoomHead, event: Event, options: FindOptions): Promise<Received | Reception> {
+    const { kind = 'live', isUnwanted = false, statesAfterMissing, ahead } = options
     const references = [event.eventId, ...event.prevEventIds, ...event.authEventIds]
-    const held = await this.#parts.lookup.byIds(references, head.pending)
+    const held = await this.#parts.lookup.byIds(references, head.pending, ahead?.absent)
+    ahead?.forget(event.eventId)
     const placeless = await this.#parts.lookup.takePlaceless(held, head.pending)
     const known = held.get(event.eventId) ?? placeless.get(event.eventId)
     if (known && known.stateBefore !== null) return { outcome: 'known', stored: known }
@@ -208,7 +221,8 @@ export class EventReceiver {
     if (prevEvents.length + authEvents.length > 0) return { outcome: 'missing', prevEvents, authEvents }
     const all = (ids: readonly EventId[]): StoredEvent[] => ids.flatMap((id) => held.get(id) ?? [])
     const isBeginning = await this.#isBeginning(head, event)
-    const gapNids = await this.#parts.missingEvents.getNids(this.#db.reader, [event.eventId, ...withoutState])
+    const gaps = [event.eventId, ...withoutState]
+    const gapNids = ahead?.gapNids ?? (await this.#parts.missingEvents.getNids(this.#db.reader, gaps))
     return {
       event,
       known,
@@ -221,6 +235,7 @@ export class EventReceiver {
       isUnwanted,
       isBeginning,
       isHistory: kind === 'backfilled' || isBeginning,
+      ahead,
       inTransaction: options.inTransaction,
     }
   }
@@ -325,7 +340,7 @@ export class EventReceiver {
       pushExceptions: push.exceptions,
       txn: undefined,
       redaction: isAccepted ? await this.#redaction(head, event, judgement) : undefined,
-      redactedBy: await this.#parts.earlyRedactions.find(event, head.pending),
+      redactedBy: await this.#parts.earlyRedactions.find(event, head.pending, received.ahead),
     }
   }
 

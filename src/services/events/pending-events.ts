@@ -17,6 +17,7 @@ export interface PendingEvent {
 export type PendingEvents = ReadonlyMap<number, PendingEvent>
 
 export const NOTHING_PENDING: PendingEvents = new Map()
+const NONE: ReadonlySet<EventId> = new Set()
 
 /** Looks events up among those that wait for their commit and those that can be read. */
 export class EventLookup {
@@ -45,13 +46,18 @@ export class EventLookup {
     return found
   }
 
-  /** Those that exist. */
-  async byIds(ids: readonly EventId[], pending: PendingEvents): Promise<Map<EventId, StoredEvent>> {
+  /** Those that exist. `absent`: cannot be read, as is known already. */
+  async byIds(
+    ids: readonly EventId[],
+    pending: PendingEvents,
+    absent: ReadonlySet<EventId> = NONE,
+  ): Promise<Map<EventId, StoredEvent>> {
     const wanted = new Set(ids)
     const found = new Map<EventId, StoredEvent>()
     for (const { stored } of pending.values()) {
       if (wanted.delete(stored.event.eventId)) found.set(stored.event.eventId, stored)
     }
+    for (const id of ids) if (absent.has(id)) wanted.delete(id)
     if (wanted.size === 0) return found
     const read = await this.#events.getByIds(this.#db.reader, [...wanted])
     for (const [id, stored] of read) found.set(id, stored)

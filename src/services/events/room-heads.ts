@@ -62,6 +62,9 @@ export class RoomHeads {
       room,
       extremities.map((extremity) => extremity.stateAfter),
     )
+    // A writer may have read it, and gone on, while somebody who only looks was reading.
+    const newer = this.#busy.get(room.roomNid) ?? this.#heads.get(room.roomNid)
+    if (newer) return newer
     const head: RoomHead = { room, extremities, state, pending: new Map(), failed: false }
     this.#heads.set(room.roomNid, head)
     return head

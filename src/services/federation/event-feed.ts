@@ -197,8 +197,12 @@ export class EventFeed implements PositionSink {
   async #originsOf(events: readonly StreamedEvent[]): Promise<Map<number, ServerName>> {
     const { db, relayed, serverName } = this.#deps
     const isLocal = (sender: UserId): boolean => serverNameOf(sender) === serverName
-    const others = events.filter(({ sender }) => !isLocal(sender)).map(({ eventNid }) => eventNid)
-    const origins = await relayed.list(db.reader, others)
+    // Nothing but memberships is relayed.
+    const others = events.filter(({ sender, type }) => type === 'm.room.member' && !isLocal(sender))
+    const origins = await relayed.list(
+      db.reader,
+      others.map(({ eventNid }) => eventNid),
+    )
     for (const { eventNid, sender } of events) if (isLocal(sender)) origins.set(eventNid, serverName)
     return origins
   }

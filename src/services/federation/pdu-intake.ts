@@ -5,6 +5,7 @@ import { eventIdOf, hasValidContentHash } from '../../protocol/hashes.js'
 import type { EventId, RoomId } from '../../protocol/ids.js'
 import { redactEvent } from '../../protocol/redaction.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
+import { nextTurn } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { Keyring } from '../remote/keyring.js'
 
@@ -20,6 +21,9 @@ export interface Intake {
   /** Why the others were refused, as far as they have IDs. */
   readonly refused: ReadonlyMap<EventId, string>
 }
+
+/** Events that are looked at before others get a turn. */
+const EVENTS_PER_TURN = 50
 
 /**
  * The first three checks on receipt, for whoever takes events from other servers: format and size, signatures, hashes.
@@ -40,14 +44,16 @@ export class PduIntake {
   async check(room: IntakeRoom, pdus: readonly unknown[], options: FormatOptions = {}): Promise<Intake> {
     const refused = new Map<EventId, string>()
     const parsed = new Map<EventId, Event>()
-    for (const pdu of pdus) {
+    for (const [index, pdu] of pdus.entries()) {
+      if (index > 0 && index % EVENTS_PER_TURN === 0) await nextTurn()
       const result = parsePdu(room, pdu, options)
       if ('event' in result) parsed.set(result.event.eventId, result.event)
       else if (result.eventId !== undefined) refused.set(result.eventId, result.reason)
     }
     const failures = await this.#keyring.verifyEvents(room.rules, [...parsed.values()])
     const events: Event[] = []
-    for (const event of parsed.values()) {
+    for (const [index, event] of [...parsed.values()].entries()) {
+      if (index > 0 && index % EVENTS_PER_TURN === 0) await nextTurn()
       const failure = failures.get(event.eventId)
       if (failure !== undefined) refused.set(event.eventId, failure)
       else events.push(hasValidContentHash(event) ? event : redactEvent(event))

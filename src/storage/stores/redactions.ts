@@ -14,4 +14,13 @@ export class RedactionsStore {
     )
     return rows.map((row) => row.redaction_nid)
   }
+
+  /** Those of the events of which there are such redactions. By primary key prefix. */
+  async listTargets(q: Query, targetIds: readonly EventId[]): Promise<Set<EventId>> {
+    const rows = await q.all<{ target_id: string }>(
+      `SELECT DISTINCT target_id FROM redactions WHERE ${q.dialect.anyOf('target_id', 'text')} AND applied = 0`,
+      [q.dialect.list(targetIds)],
+    )
+    return new Set(rows.map((row) => row.target_id as EventId))
+  }
 }
