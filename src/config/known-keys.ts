@@ -40,6 +40,7 @@ const SERVER: KeyTable = {
     'federation_certificate_verification_whitelist',
     'federation_custom_ca_list',
     'federation_domain_whitelist',
+    'federation_metrics_domains',
     'federation_whitelist_endpoint_enabled',
     'http_proxy',
     'https_proxy',
@@ -130,7 +131,6 @@ const SERVER: KeyTable = {
     'matrix_authentication_service',
     'mau_limit_alerting',
     'mau_stats_only',
-    'federation_metrics_domains',
   ),
 }
 

@@ -25,7 +25,7 @@ const RATE_LIMITS: KeyTable = {
   rc_presence: map({ per_user: rate }),
   ...all(served, 'remote_media_download_per_second', 'remote_media_download_burst_count'),
   rc_federation: map(all(served, 'window_size', 'sleep_limit', 'sleep_delay', 'reject_limit', 'concurrent')),
-  federation_rr_transactions_per_room_per_second: later,
+  federation_rr_transactions_per_room_per_second: served,
   ...all(replacedBy('rc_message'), 'rc_messages_per_second', 'rc_message_burst_count'),
   ...all(
     replacedBy('rc_federation'),

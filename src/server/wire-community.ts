@@ -1,3 +1,4 @@
+import { EventAges } from '../services/federation/event-ages.js'
 import { toRoomOptions } from './room-options.js'
 import type { Base } from './wire-base.js'
 import { createFederationInbound } from './wire-federation-inbound.js'
@@ -52,6 +53,7 @@ function createInbound(
       db: storage.db,
       serverName: config.server.serverName,
       erased,
+      ages: createEventAges(parts),
       onAccepted: (room, { type }) => {
         if (type === 'm.room.guest_access') void guestAccess().enforce(room.roomId).catch(shared.onError)
       },
@@ -138,9 +140,16 @@ function createOutbound(
       partialRooms: events.partialRooms,
       members: stores.members,
       sendsSticky: parts.config.experimental.stickyEvents,
+      receiptsPerRoomPerSecond: parts.config.federation.receiptsPerRoomPerSecond,
+      ages: createEventAges(parts),
     },
     stores,
   )
+}
+
+function createEventAges({ config, metrics }: Base['parts']): EventAges {
+  const { measuredDomains: domains } = config.federation
+  return new EventAges({ metrics, serverName: config.server.serverName, domains })
 }
 
 function required<T>(service: T | undefined): T {

@@ -12,6 +12,7 @@ import { StatePoints } from '../services/events/state-points.js'
 import { AuthChains } from '../services/federation/auth-chains.js'
 import { Backfill } from '../services/federation/backfill.js'
 import { EduDispatcher } from '../services/federation/edu-dispatcher.js'
+import type { EventAges } from '../services/federation/event-ages.js'
 import { EventFetcher } from '../services/federation/event-fetcher.js'
 import { EventWalk } from '../services/federation/event-walk.js'
 import { ExtremityCleanup } from '../services/federation/extremity-cleanup.js'
@@ -58,6 +59,7 @@ export interface FederationInboundParts {
   readonly config: Pick<HomeserverConfig, 'rooms'>
   readonly partialRooms: PartialRooms
   readonly erased: ErasedUsers
+  readonly ages?: EventAges
   /** Called with events of others that have become part of their room; what it starts must not fail. */
   readonly onAccepted?: (room: RoomRecord, event: Event) => void
 }
@@ -137,6 +139,7 @@ export function createFederationInbound(
     inbox,
     edus,
     outside,
+    ages: parts.ages,
   })
   const backfill = new Backfill(db, { ...stores, ...shared, pulled })
   const { roomAnswers, gate, chains } = createAnswers(parts, stores, acls)

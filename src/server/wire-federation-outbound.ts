@@ -22,6 +22,7 @@ import { DeviceListEdus } from '../services/federation/device-list-edus.js'
 import { DeviceListFeed } from '../services/federation/device-list-feed.js'
 import { DeviceListIntroductions } from '../services/federation/device-list-introductions.js'
 import type { EduDispatcher } from '../services/federation/edu-dispatcher.js'
+import type { EventAges } from '../services/federation/event-ages.js'
 import { EventFeed } from '../services/federation/event-feed.js'
 import { FederationSender } from '../services/federation/federation-sender.js'
 import { StoredReceiptBacklog } from '../services/federation/missed-receipts.js'
@@ -171,6 +172,9 @@ export interface FederationOutboundParts extends SharedParts {
   readonly edus: EduDispatcher
   /** `msc4354_enabled`. */
   readonly sendsSticky: boolean
+  /** `federation_rr_transactions_per_room_per_second` */
+  readonly receiptsPerRoomPerSecond: number
+  readonly ages: EventAges
 }
 
 /** Constructs what tells other servers of what happens here, and what takes in what they tell besides events. */

@@ -50,6 +50,8 @@ export const federation = section(
     federation_whitelist_endpoint_enabled: withDefault(flag, false),
     federation_custom_ca_list: optional(listOf(text, 'a list of files')),
     federation_certificate_verification_whitelist: withDefault(listOf(text, 'a list of server names'), []),
+    federation_metrics_domains: withDefault(listOf(domain, 'a list of server names'), []),
+    federation_rr_transactions_per_room_per_second: withDefault(quantity, 50),
     federation_client_minimum_tls_version: withDefault(tlsVersion, '1'),
     allow_profile_lookup_over_federation: withDefault(flag, true),
     allow_device_name_lookup_over_federation: withDefault(flag, false),
@@ -75,6 +77,10 @@ export const federation = section(
     /** Undefined: everybody. */
     allowedDomains: raw.federation_domain_whitelist && new Set(raw.federation_domain_whitelist),
     servesWhitelist: raw.federation_whitelist_endpoint_enabled,
+    /** Of whose events it is measured how old they are when they are sent and received. */
+    measuredDomains: new Set<string>(raw.federation_metrics_domains),
+    /** How many transactions the receipts of one room may cause in a second, over all servers. */
+    receiptsPerRoomPerSecond: Math.max(MIN_RECEIPTS, raw.federation_rr_transactions_per_room_per_second),
     /** Files with certificates in PEM, in place of the system's; undefined: the system's. */
     authorityPaths: raw.federation_custom_ca_list,
     /** Whether the certificate of a name need prove nothing. */
@@ -103,6 +109,9 @@ export const federation = section(
     },
   }),
 )
+
+/** Nobody means never. */
+const MIN_RECEIPTS = 0.1
 
 function anyGlob(patterns: readonly string[]): (name: string) => boolean {
   const globs = patterns.map((pattern) => compileGlob(pattern, { ignoreCase: true }))

@@ -10,6 +10,7 @@ import { FederationError } from '../remote/federation-error.js'
 import type { DestinationBacklog } from './destination-backlog.js'
 import { DestinationQueue, type Delivery, type QueuedPdu } from './destination-queue.js'
 import type { StoredReceiptBacklog } from './missed-receipts.js'
+import type { EventAges } from './event-ages.js'
 import type { EduJson, OutgoingEdu } from './outgoing-edus.js'
 import type { JsonObject } from '../../util/json.js'
 
@@ -26,6 +27,7 @@ export interface FederationSenderDependencies {
   readonly destinations: Pick<Destinations, 'filterReachable' | 'retryAtTs' | 'onAlive'>
   readonly backlog: DestinationBacklog
   readonly receipts: StoredReceiptBacklog
+  readonly ages?: Pick<EventAges, 'onSent'> | undefined
   readonly logger: Logger
 }
 
@@ -190,7 +192,7 @@ export class FederationSender {
     destination: ServerName,
     { pdus, edus }: { readonly pdus: readonly JsonObject[]; readonly edus: readonly EduJson[] },
   ): Promise<Delivery> {
-    const { client, serverName, clock } = this.#deps
+    const { client, serverName, clock, ages } = this.#deps
     try {
       const answer = await client.request({
         destination,
@@ -206,6 +208,8 @@ export class FederationSender {
       })
       this.#refusals.delete(destination)
       this.#logRefused(destination, answer['pdus'])
+      const ts = pdus.at(-1)?.['origin_server_ts']
+      if (typeof ts === 'number') ages?.onSent(destination, ts)
       return { outcome: 'delivered' }
     } catch (error) {
       if (error instanceof FederationError) return this.#undelivered(error)

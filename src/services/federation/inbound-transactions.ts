@@ -10,6 +10,7 @@ import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import type { EduDispatcher } from './edu-dispatcher.js'
+import type { EventAges } from './event-ages.js'
 import type { PduIntake } from './pdu-intake.js'
 import { pdusOf, type JsonWithText } from './pdu-sources.js'
 import type { RoomInbox, StagedEvent } from './room-inbox.js'
@@ -29,6 +30,7 @@ interface Parts {
   readonly inbox: RoomInbox
   readonly edus: EduDispatcher
   readonly outside: OutsideEventHandler
+  readonly ages?: Pick<EventAges, 'onReceived'> | undefined
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -71,7 +73,7 @@ export class InboundTransactions {
   }
 
   async #receive(origin: ServerName, txnId: string, body: JsonWithText): Promise<JsonObject> {
-    const { store, inbox, edus, clock } = this.#parts
+    const { store, inbox, edus, clock, ages } = this.#parts
     const answered = await store.getAnswer(this.#db.reader, origin, txnId)
     if (answered !== undefined) return JSON.parse(answered) as JsonObject
     const eduList = body.json['edus'] ?? []
@@ -87,6 +89,8 @@ export class InboundTransactions {
       await store.insertAnswer(tx, receipt, JSON.stringify(answer))
       await inbox.stage(tx, receipt, staged)
     })
+    const newest = Math.max(...[...staged, ...outside].map(({ event }) => event.originServerTs))
+    if (Number.isFinite(newest)) ages?.onReceived(origin, newest)
     return answer
   }
 
@@ -104,11 +108,14 @@ export class InboundTransactions {
       const { events, refused } = await this.#parts.intake.check(room, ofRoom)
       for (const [eventId, error] of refused) results[eventId] = { error }
       if (refused.size > 0) this.#logRefusals(origin, roomId, refused)
-      if (!(await this.#parts.acls.isAllowed(roomId, origin))) {
+      const [isAllowed, isInRoom] = await Promise.all([
+        this.#parts.acls.isAllowed(roomId, origin),
+        this.#parts.members.hasLocalMember(this.#db.reader, room.roomNid),
+      ])
+      if (!isAllowed) {
         for (const { eventId } of events) results[eventId] = { error: 'Forbidden by server ACLs' }
         continue
       }
-      const isInRoom = await this.#parts.members.hasLocalMember(this.#db.reader, room.roomNid)
       for (const event of events) {
         results[event.eventId] = {}
         ;(isInRoom ? staged : outside).push({ room, event })

@@ -5,11 +5,13 @@ import { usersOfPattern, type RoomServersStore } from '../../storage/stores/room
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
+import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { AudienceLookup } from './audience-lookup.js'
 import type { RoomJoin } from './event-feed.js'
 import type { FederationSender } from './federation-sender.js'
+import { ReceiptPacing } from './receipt-pacing.js'
 import { StreamFollower } from './stream-follower.js'
 
 /** What feeds need of presence. */
@@ -38,6 +40,9 @@ interface Dependencies {
   }
   readonly audience: AudienceLookup
   readonly sender: Pick<FederationSender, 'addEdu'>
+  readonly clock: Pick<Clock, 'now' | 'setTimeout'>
+  /** How many transactions the receipts of a room may cause in a second. */
+  readonly receiptsPerRoomPerSecond: number
   readonly onError: (error: unknown) => void
 }
 
@@ -49,11 +54,13 @@ export class PassingFeeds implements PositionSink {
   readonly #deps: Dependencies
   readonly #presence: StreamFollower
   readonly #receipts: StreamFollower
+  readonly #pacing: ReceiptPacing
   #isStarted = false
 
   constructor(deps: Dependencies) {
     this.#deps = deps
     const { streams, onError } = deps
+    this.#pacing = new ReceiptPacing({ ...deps, perRoomPerSecond: deps.receiptsPerRoomPerSecond })
     this.#presence = new StreamFollower({
       position: () => streams.presence.position(),
       take: (after, upTo) => this.#takePresence(after, upTo),
@@ -75,6 +82,7 @@ export class PassingFeeds implements PositionSink {
   async stop(): Promise<void> {
     this.#isStarted = false
     await Promise.all([this.#presence.stop(), this.#receipts.stop()])
+    this.#pacing.flush()
   }
 
   onNewPosition(stream: StreamName): void {
@@ -127,11 +135,13 @@ export class PassingFeeds implements PositionSink {
   }
 
   async #takeReceipts(after: number, upTo: number): Promise<void> {
-    const { db, store, audience, sender, serverName } = this.#deps
+    const { db, store, audience, serverName } = this.#deps
     const receipts = await store.listLocalReceipts(db.reader, { after, upTo }, usersOfPattern(serverName))
     const servers = await audience.serversInRooms(receipts.map(({ roomNid }) => roomNid))
+    const others = (roomNid: number): ServerName[] =>
+      [...(servers.get(roomNid) ?? [])].filter((server) => server !== serverName)
     for (const { roomNid, ...receipt } of receipts) {
-      sender.addEdu(servers.get(roomNid) ?? [], { kind: 'receipt', ...receipt })
+      this.#pacing.add(roomNid, { kind: 'receipt', ...receipt }, others(roomNid))
     }
   }
 
