@@ -30,10 +30,12 @@ export async function measureFederatedForks(bench: Bench, servers: FederatedServ
   const sides = room.admins.map((admin, side) =>
     quarrel(room.joined.fork(), admin, members.slice(side * half, (side + 1) * half)),
   )
+  const cpuBefore = await server.process.cpuSeconds()
   const start = performance.now()
   await Promise.all(sides.map((side) => tell(server, side)))
   const ends = await Promise.all(sides.map(({ branch }) => arrivals.of(branch.ends[0]!.eventId)))
   const seconds = (Math.max(...ends) - start) / 1000
+  const cpu = (await server.process.cpuSeconds()) - cpuBefore
   const heal = { type: 'm.room.message', content: messageContent(0) }
   const { admin, branch } = sides[0]!
   const merge = branch.merge(sides[1]!.branch.ends).send(admin, heal)
@@ -48,6 +50,7 @@ export async function measureFederatedForks(bench: Bench, servers: FederatedServ
   const total = sides.reduce((sum, side) => sum + side.events.length, 0)
   return {
     [`${title}: ${total} bans and changes of power, events/s`]: total / seconds,
+    [`${title}: ms of CPU per event`]: (cpu * 1000) / total,
     [`${title}: until the event that heals it, ms`]: healed - healing,
     [`${title}: memory at most, MB`]: await server.process.peakMb(),
   }

@@ -52,11 +52,13 @@ export async function measureInboundTransactions(bench: Bench, servers: Federate
     rooms.push(prepare(room, peers, Math.ceil(transactions / origins)))
   }
   const arrivals = await Arrivals.begin(session)
+  const cpuBefore = await server.process.cpuSeconds()
   const start = performance.now()
   await Promise.all(rooms.map((busy) => talk(server, busy)))
   const answered = performance.now()
   const ends = await Promise.all(rooms.map(({ last }) => arrivals.of(last.eventId)))
   const seconds = (Math.max(...ends) - start) / 1000
+  const cpu = (await server.process.cpuSeconds()) - cpuBefore
   await arrivals.end(() => session.send(rooms[0]!.room.roomId, 'The end'))
   const turns = rooms.flatMap(({ rounds }) => rounds.flat())
   const events = turns.reduce((sum, turn) => sum + turn.events.length, rooms.length)
@@ -65,6 +67,7 @@ export async function measureInboundTransactions(bench: Bench, servers: Federate
     [`${title}: answered, per s`]: turns.length / ((answered - start) / 1000),
     [`${title}: until all can be read, s`]: seconds,
     [`${title}: events/s`]: events / seconds,
+    [`${title}: ms of CPU per event`]: (cpu * 1000) / events,
     [`${title}: memory at most, MB`]: await server.process.peakMb(),
   }
 }

@@ -20,6 +20,7 @@ async function measureJoin(
   resident.serve(room.handler({ omitsMembers }))
   const server = await servers.start()
   const session = await server.client.register('newcomer')
+  const cpuBefore = await server.process.cpuSeconds()
   const start = performance.now()
   await session.join(room.roomId, resident.serverName)
   const joined = performance.now()
@@ -32,12 +33,14 @@ async function measureJoin(
   const [expected, found] = [members.length + 3, Object.keys(answer.joined).length]
   if (found !== expected) throw new Error(`The room has ${found} members where there should be ${expected}`)
   const title = `join of a remote room of ${members.length + 2}, ${omitsMembers ? 'members later' : 'all at once'}`
+  const cpu = (await server.process.cpuSeconds()) - cpuBefore
   const peakMb = await server.process.peakMb()
   await servers.end(server)
   return {
     [`${title}: until joined, ms`]: joined - start,
     [`${title}: until something is sent, ms`]: sent - start,
     [`${title}: until all members are known, ms`]: whole - start,
+    [`${title}: until then, s of CPU`]: cpu,
     [`${title}: memory at most, MB`]: peakMb,
   }
 }

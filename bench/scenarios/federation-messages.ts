@@ -25,13 +25,19 @@ export async function measureFederatedMessages(bench: Bench, servers: FederatedS
   await sendAll([owner!], { ...load, messages: QUIET_MESSAGES })
   const quiet = latencies(await sendOneByOne(owner!, load))
   const single = await sendAll([owner!], { ...load, messages: bench.sizes.messages / 4 })
+  const cpuBefore = [await a.process.cpuSeconds(), await b.process.cpuSeconds()]
   const many = await sendAll(senders, { ...load, messages: bench.sizes.messages })
+  const cpu = [await a.process.cpuSeconds(), await b.process.cpuSeconds()].map(
+    (seconds, index) => ((seconds - cpuBefore[index]!) * 1000) / many.delays.length,
+  )
   await arrivals.end(() => reader.send(roomId, 'The end'))
   return {
     'to another server, quiet: delay p50, ms': quiet.p50,
     'to another server, quiet: delay p99, ms': quiet.p99,
     ...titled('to another server, 1 sender', single),
     ...titled(`to another server, ${SENDERS} senders`, many),
+    [`to another server, ${SENDERS} senders: ms of CPU per message, sending`]: cpu[0]!,
+    [`to another server, ${SENDERS} senders: ms of CPU per message, receiving`]: cpu[1]!,
     'to another server: memory of the sending one at most, MB': await a.process.peakMb(),
     'to another server: memory of the other at most, MB': await b.process.peakMb(),
   }

@@ -122,6 +122,8 @@ export class RoomInbox {
       const ids = batch.slice(0, done).map(({ eventId }) => eventId)
       if (ids.length === 0) return
       await this.#db.write('empty_federation_inbox', (tx) => store.delete(tx, roomNid, ids))
+      // That was all, unless something has come meanwhile.
+      if (batch.length < BATCH && done === batch.length && !this.#again.has(roomNid)) return
     }
   }
 
