@@ -109,12 +109,8 @@ export function namePrefixesOf(text: string, limit = 10): string[] {
 }
 
 function wordsOfFolded(folded: string, limit: number): string[] {
-  const words: string[] = []
-  for (const [word] of folded.matchAll(isAscii(folded) ? ASCII_WORD : WORD)) {
-    if (words.length >= limit) break
-    words.push(cut(word))
-  }
-  return words
+  const words = folded.match(isAscii(folded) ? ASCII_WORD : WORD) ?? []
+  return words.slice(0, limit).map(cut)
 }
 
 function* quotedParts(text: string): Iterable<readonly [part: string, isQuoted: boolean]> {

@@ -3,6 +3,7 @@ import type { ProgressSink } from '../../util/progress-sink.js'
 import type { DatabaseConfig } from '../open-database.js'
 import type { DatabaseContext } from '../sql-database.js'
 import { PortBook } from './port-book.js'
+import { lockTarget } from './port-lock.js'
 import { PortPass, type TableResult } from './port-pass.js'
 import { PortRefusal } from './port-refusal.js'
 import type { PortSide, PortTarget, UnstorableRow } from './port-side.js'
@@ -49,6 +50,23 @@ export async function portDatabase(options: PortOptions, context: DatabaseContex
     throw new PortRefusal('Both databases are of the same kind: copy the file, or use pg_dump')
   }
   const watch = await SourceWatch.begin(options)
+  try {
+    const lock = await lockTarget(options.target)
+    try {
+      return await portWatched(options, watch, context)
+    } finally {
+      await lock.release()
+    }
+  } finally {
+    await watch.close()
+  }
+}
+
+async function portWatched(
+  options: PortOptions,
+  watch: SourceWatch,
+  context: DatabaseContext,
+): Promise<PortReport> {
   const source = await openSource(options.source)
   try {
     const catalog = await checkSource(source)
@@ -75,7 +93,6 @@ export async function portDatabase(options: PortOptions, context: DatabaseContex
     }
   } finally {
     await source.close()
-    await watch.close()
   }
 }
 

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import type { PortedColumn, TableShape } from './table-shape.js'
 
 /*
@@ -81,7 +82,7 @@ function quotedField(row: Buffer, start: number): { value: Buffer; next: number 
 /** Many whole rows at once, as texts: the fields of each, in the order of its columns. */
 export function* textRowsOf(data: Buffer): Generator<(string | null)[]> {
   if (!data.includes(QUOTE)) {
-    const lines = data.toString().split('\n')
+    const lines = textOf(data).split('\n')
     lines.pop()
     for (const line of lines) yield line.split('\x02').map((field) => (field === '\x03' ? null : field))
     return
@@ -92,6 +93,11 @@ export function* textRowsOf(data: Buffer): Generator<(string | null)[]> {
     yield fieldsOf(data.subarray(start, end)).map((field) => field?.toString() ?? null)
     start = end
   }
+}
+
+/** As `toString`, many times as fast for what hardly ever is anything else than ASCII. */
+function textOf(data: Buffer): string {
+  return isAscii(data) ? data.toString('latin1') : data.toString()
 }
 
 /** The primary key of a row. */
