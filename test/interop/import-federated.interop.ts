@@ -6,7 +6,7 @@ import ImportSynapse from '../../commands/import/synapse.js'
 import type { JsonObject } from '../../src/util/json.js'
 import { runCommand } from '../support/commands.js'
 import { createTestDatabase, type TestDatabase } from '../support/databases.js'
-import { startHomeserver, type TestHomeserver } from '../support/homeserver.js'
+import type { TestHomeserver } from '../support/homeserver.js'
 import { databaseSection, startImported, type ImportedServer } from '../support/imported-server.js'
 import {
   dig,
@@ -16,7 +16,8 @@ import {
   syncTimelineHasEventId,
 } from '../support/matrix-client.js'
 import { TestAuthority } from '../support/test-authority.js'
-import { findSynapse, freePort, SynapseProcess } from './synapse-process.js'
+import { startNeighbour } from './neighbour.js'
+import { findSynapse, SynapseProcess } from './synapse-process.js'
 
 const found = findSynapse()
 const VERSIONS = ['1', '6', '10', '12']
@@ -40,7 +41,7 @@ describe(`import of ${'version' in found ? `Synapse ${found.version}` : 'Synapse
     }
     directory = mkdtempSync(join(tmpdir(), 'mxhs-import-'))
     const authority = new TestAuthority()
-    other = await startOther(authority, directory)
+    other = await startNeighbour(authority, directory)
     synapse = await SynapseProcess.start(authority)
     alice = await other.register('alice')
     rose = await synapse.register('rose')
@@ -107,29 +108,4 @@ async function meet(host: MatrixClient, guest: MatrixClient, version: string): P
   const next = await host.sendText(roomId, 'Look at all that')
   await guest.mustSyncUntil(syncTimelineHasEventId(roomId, next))
   return roomId
-}
-
-/** A server of ours, named by its address. */
-async function startOther(authority: TestAuthority, directory: string): Promise<TestHomeserver> {
-  const [client, federation] = await Promise.all([freePort(), freePort()])
-  const { certificate, privateKey } = authority.issue(['127.0.0.1'])
-  const write = (name: string, text: string): string => {
-    writeFileSync(join(directory, name), text)
-    return join(directory, name)
-  }
-  const listener = { type: 'http', bind_addresses: ['127.0.0.1'] }
-  return startHomeserver({
-    config: {
-      server_name: `127.0.0.1:${federation}`,
-      listeners: [
-        { ...listener, port: client, resources: [{ names: ['client'] }] },
-        { ...listener, port: federation, tls: true, resources: [{ names: ['federation', 'keys'] }] },
-      ],
-      tls_certificate_path: write('tls.crt', certificate),
-      tls_private_key_path: write('tls.key', privateKey),
-      federation_custom_ca_list: [write('authority.pem', authority.certificate)],
-      media_store_path: join(directory, 'media'),
-      ip_range_blacklist: [],
-    },
-  })
 }

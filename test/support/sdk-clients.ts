@@ -8,6 +8,7 @@ import {
 } from 'matrix-js-sdk'
 import type { CryptoApi, GeneratedSecretStorageKey } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import { logger, type Logger } from 'matrix-js-sdk/lib/logger.js'
+import { checkedFetch } from './checked-fetch.js'
 import { PASSWORD } from './homeserver.js'
 
 /** A client of the real library that encrypts, and the key with which its user opens their secrets. */
@@ -24,6 +25,7 @@ export class EncryptingClients {
   readonly #url: () => string
   readonly #unmute = mute()
   readonly #running: MatrixClient[] = []
+  #isOffline = false
 
   /** `url`: where the server is. */
   constructor(url: () => string) {
@@ -35,7 +37,7 @@ export class EncryptingClients {
   /** Logs a user in, whose password is `PASSWORD`, with a new device; resolves after its first sync. */
   async begin(user: string, secret: EncryptingClient['secret'] = {}): Promise<EncryptingClient> {
     const baseUrl = this.#url()
-    const session = await createClient({ baseUrl, logger: silent }).loginRequest({
+    const session = await createClient({ baseUrl, logger: silent, fetchFn: checkedFetch }).loginRequest({
       type: 'm.login.password',
       identifier: { type: 'm.id.user', user },
       password: PASSWORD,
@@ -46,6 +48,8 @@ export class EncryptingClients {
       accessToken: session.access_token,
       deviceId: session.device_id,
       logger: silent,
+      fetchFn: (...request) =>
+        this.#isOffline ? Promise.reject(new TypeError('No network')) : checkedFetch(...request),
       cryptoCallbacks: {
         getSecretStorageKey: ({ keys }) => {
           const [keyId] = Object.keys(keys)
@@ -62,6 +66,12 @@ export class EncryptingClients {
     await client.startClient({ initialSyncLimit: 20 })
     await prepared
     return { client, secret }
+  }
+
+  /** Takes all of them off the network, or lets them on it again. Requests that are under way are answered. */
+  goOffline(isOffline = true): void {
+    this.#isOffline = isOffline
+    if (!isOffline) this.retryNow()
   }
 
   /** What no client could decrypt of a room. */
