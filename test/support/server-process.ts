@@ -51,6 +51,11 @@ export class ServerProcess implements AsyncDisposable {
     return server
   }
 
+  /** The file that it was started with: for commands. */
+  get configFile(): string {
+    return this.#config
+  }
+
   /** Starts the process, which must have ended, and resolves with its first answer. */
   async restart(): Promise<void> {
     const started = performance.now()
