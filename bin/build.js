@@ -13,23 +13,20 @@ const target = resolve(process.argv[2] ?? root)
 const EXTERNAL = [
   'bcrypt',
   'sqlite3',
-  '@oclif/core',
   'inquirer',
   'libsodium-wrappers',
   'nunjucks',
   'sharp',
   '@aws-sdk/client-s3',
-  // Other databases' drivers, which knex would load for others.
-  'better-sqlite3',
-  'mariadb',
-  'mariadb/callback',
-  'mysql',
-  'mysql2',
-  'oracledb',
+  // What knex and pg would load for others.
   'pg-native',
   'pg-query-stream',
-  'tedious',
   'cloudflare:sockets',
+  // What oclif would load to run a plugin's sources.
+  'ejs',
+  'ts-node',
+  'tsx',
+  'typescript',
 ]
 
 /** CommonJS packages in a chunk that is an ES module still ask for these. */
@@ -41,31 +38,58 @@ const COMMONJS = [
 ].join('\n')
 
 /** Of packages that come as a whole, what is used: reading the rest would make every start longer. */
-const PARTS = {
-  undici: `
-    import api from 'undici/lib/api/index.js'
-    import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
-    // As its own index does.
-    Object.assign(Dispatcher.prototype, api)
-    export { default as Agent } from 'undici/lib/dispatcher/agent.js'
-    export { default as Pool } from 'undici/lib/dispatcher/pool.js'
-    export { default as buildConnector } from 'undici/lib/core/connect.js'`,
-  // Messages of errors in languages that nobody chooses.
-  '../locales/index.js': `export { default as en } from 'zod/v4/locales/en.js'`,
-}
+const PARTS = [
+  {
+    what: /^undici$/,
+    contents: `
+      import api from 'undici/lib/api/index.js'
+      import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
+      // As its own index does.
+      Object.assign(Dispatcher.prototype, api)
+      export { default as Agent } from 'undici/lib/dispatcher/agent.js'
+      export { default as Pool } from 'undici/lib/dispatcher/pool.js'
+      export { default as buildConnector } from 'undici/lib/core/connect.js'`,
+  },
+  // zod's messages of errors in languages that nobody chooses.
+  { what: /^\.\.\/locales\/index\.js$/, contents: `export { default as en } from 'zod/v4/locales/en.js'` },
+  // The types that koa sets by itself; all others are written out where they are set.
+  {
+    what: /^mime-db$/,
+    contents: `
+      module.exports = {
+        'application/json': { source: 'iana', charset: 'UTF-8', extensions: ['json'] },
+        'application/octet-stream': { source: 'iana', extensions: ['bin'] },
+        'text/html': { source: 'iana', extensions: ['html'] },
+        'text/plain': { source: 'iana', extensions: ['txt'] },
+      }`,
+  },
+  // Databases that knex knows and we do not.
+  {
+    what: /^\.\/(better-sqlite3|cockroachdb|mariadb|mssql|mysql2?|oracle|oracledb|pgnative|redshift)$/,
+    contents: '',
+  },
+]
 const onlyParts = {
   name: 'only-parts',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^undici$|^\.\.\/locales\/index\.js$/ }, ({ path }) => ({ path, namespace: 'parts' }))
-    onLoad({ filter: /.*/, namespace: 'parts' }, ({ path }) => ({ contents: PARTS[path], resolveDir: root }))
+    PARTS.forEach(({ what, contents }, index) => {
+      const namespace = `part-${index}`
+      onResolve({ filter: what }, ({ path }) => ({ path, namespace }))
+      onLoad({ filter: /.*/, namespace }, () => ({ contents, resolveDir: root }))
+    })
   },
 }
 
 rmSync(join(target, 'dist'), { recursive: true, force: true })
 await build({
   absWorkingDir: root,
-  // The last two are for `npm start`, and a process of their own.
-  entryPoints: ['commands/**/*.ts', 'src/config/generate.ts', 'src/services/media/inspection-process.ts'],
+  // The last three are for `bin/`, and a process of their own.
+  entryPoints: [
+    'commands/**/*.ts',
+    'src/cli/program.ts',
+    'src/config/generate.ts',
+    'src/services/media/inspection-process.ts',
+  ],
   outbase: '.',
   outdir: join(target, 'dist'),
   chunkNames: 'chunks/[name]-[hash]',

@@ -1,6 +1,6 @@
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { createSecureContext, type ConnectionOptions, type SecureVersion } from 'node:tls'
-import { buildConnector } from 'undici'
+import type { buildConnector } from 'undici'
 import { AddressDeniedError, type IpPolicy } from './ip-policy.js'
 import type { Dns, ResolvedAddress } from './dns.js'
 import { openTunnel, type ProxyChooser } from './proxy.js'
@@ -40,54 +40,41 @@ const CONNECT_TIMEOUT_MS = 10_000
  */
 export class Dialer {
   readonly #options: DialerOptions
-  readonly #connect: buildConnector.connector
-  readonly #connectExempt: buildConnector.connector
+  #connectors: Promise<Connectors> | undefined
 
   constructor(options: DialerOptions) {
     this.#options = options
-    const { verify, authorities, minVersion } = options.tls
-    // Made once: reading all authorities takes longer than connecting.
-    const secureContext = createSecureContext({
-      ...(authorities === undefined ? {} : { ca: [...authorities] }),
-      ...(minVersion === undefined ? {} : { minVersion }),
-    })
-    const build = (rejectUnauthorized: boolean): buildConnector.connector =>
-      buildConnector({
-        lookup: createLookup(options),
-        rejectUnauthorized,
-        secureContext,
-        timeout: CONNECT_TIMEOUT_MS,
-      } satisfies ConnectionOptions & { timeout: number })
-    this.#connectExempt = build(false)
-    this.#connect = verify ? build(true) : this.#connectExempt
   }
 
   /** In undici's style: `callback` gets the socket, or why there is none. */
   dial(target: DialTarget, callback: buildConnector.Callback): void {
     const proxy = this.#options.proxy?.({ host: target.host, isTls: target.tlsName !== undefined })
-    if (proxy !== undefined) {
-      openTunnel(proxy, target, CONNECT_TIMEOUT_MS).then(
-        (socket) => this.#finish(target, socket, callback),
-        (error: unknown) => callback(error as Error, null),
-      )
-      return
-    }
     // Look-ups are skipped for what is an address already.
-    if (isIP(target.host) !== 0 && !this.#options.policy.allows(target.host)) {
+    if (proxy === undefined && isIP(target.host) !== 0 && !this.#options.policy.allows(target.host)) {
       callback(denied(target.host), null)
       return
     }
-    this.#finish(target, undefined, callback)
+    const tunnel = proxy === undefined ? undefined : openTunnel(proxy, target, CONNECT_TIMEOUT_MS)
+    // Made when the first connection is: reading all authorities takes longer than connecting.
+    this.#connectors ??= createConnectors(this.#options)
+    Promise.all([this.#connectors, tunnel]).then(
+      ([connectors, socket]) => this.#finish(target, { connectors, tunnel: socket }, callback),
+      (error: unknown) => callback(error as Error, null),
+    )
   }
 
-  #finish(target: DialTarget, tunnel: Socket | undefined, callback: buildConnector.Callback): void {
+  #finish(
+    target: DialTarget,
+    { connectors, tunnel }: { connectors: Connectors; tunnel: Socket | undefined },
+    callback: buildConnector.Callback,
+  ): void {
     const { host, port, tlsName } = target
     if (tlsName === undefined && tunnel !== undefined) {
       callback(null, tunnel)
       return
     }
     const isExempt = tlsName !== undefined && this.#options.tls.isExempt?.(tlsName) === true
-    const connect = isExempt ? this.#connectExempt : this.#connect
+    const connect = isExempt ? connectors.connectExempt : connectors.connect
     // Addresses are no names to be told to the other side: certificates are held against the host then.
     const servername = tlsName === undefined || isIP(tlsName) !== 0 ? undefined : tlsName
     connect(
@@ -102,6 +89,30 @@ export class Dialer {
       callback,
     )
   }
+}
+
+interface Connectors {
+  readonly connect: buildConnector.connector
+  /** To names that need prove nothing. */
+  readonly connectExempt: buildConnector.connector
+}
+
+async function createConnectors(options: DialerOptions): Promise<Connectors> {
+  const { buildConnector } = await import('undici')
+  const { verify, authorities, minVersion } = options.tls
+  const secureContext = createSecureContext({
+    ...(authorities === undefined ? {} : { ca: [...authorities] }),
+    ...(minVersion === undefined ? {} : { minVersion }),
+  })
+  const build = (rejectUnauthorized: boolean): buildConnector.connector =>
+    buildConnector({
+      lookup: createLookup(options),
+      rejectUnauthorized,
+      secureContext,
+      timeout: CONNECT_TIMEOUT_MS,
+    } satisfies ConnectionOptions & { timeout: number })
+  const connectExempt = build(false)
+  return { connectExempt, connect: verify ? build(true) : connectExempt }
 }
 
 /** `lookup` of `net.connect`, by our own DNS, leaving out addresses that are denied. */

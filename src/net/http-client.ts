@@ -1,4 +1,4 @@
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import type { Clock } from '../util/clock.js'
 import { Dialer, type DialerOptions } from './dialer.js'
 import {
@@ -48,40 +48,39 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
  * every status are answers; rejects with a `HttpFailure` where there is none.
  */
 export class HttpClient {
-  readonly #agent: Agent
   readonly #options: HttpClientOptions
+  /** Made when the first request is, since many servers ask nobody for long. */
+  #agent: Promise<Agent> | undefined
+  #isClosed = false
 
   constructor(options: HttpClientOptions) {
     this.#options = options
-    const dialer = new Dialer(options)
-    this.#agent = new Agent({
-      connections: MAX_CONNECTIONS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connect: ({ hostname, port, protocol }, callback) => {
-        const isTls = protocol === 'https:'
-        const host = hostname.replace(/^\[|\]$/g, '')
-        const defaultPort = isTls ? 443 : 80
-        dialer.dial(
-          { host, port: port === '' ? defaultPort : Number(port), tlsName: isTls ? host : undefined },
-          callback,
-        )
-      },
-    })
   }
 
   /** The whole answer. */
   request(request: HttpRequest): Promise<HttpReply> {
-    return this.#follow(request, (step) => exchange(this.#agent, step, this.#limitsOf(request)))
+    return this.#follow(request, async (step) =>
+      exchange(await this.#openAgent(), step, this.#limitsOf(request)),
+    )
   }
 
   /** The answer's head; its body as it comes, within the same limits of time and size. */
   requestStream(request: HttpRequest): Promise<HttpStreamReply> {
-    return this.#follow(request, (step) => exchangeStream(this.#agent, step, this.#limitsOf(request)))
+    return this.#follow(request, async (step) =>
+      exchangeStream(await this.#openAgent(), step, this.#limitsOf(request)),
+    )
   }
 
   /** Ends all connections. */
   async close(): Promise<void> {
-    await this.#agent.destroy()
+    this.#isClosed = true
+    await (await this.#agent)?.destroy()
+  }
+
+  #openAgent(): Promise<Agent> {
+    if (this.#isClosed) throw new HttpFailure('aborted', 'the server is stopping')
+    this.#agent ??= createAgent(this.#options)
+    return this.#agent
   }
 
   async #follow<Reply extends HttpReply | HttpStreamReply>(
@@ -123,6 +122,24 @@ export class HttpClient {
       signal,
     }
   }
+}
+
+async function createAgent(options: HttpClientOptions): Promise<Agent> {
+  const { Agent } = await import('undici')
+  const dialer = new Dialer(options)
+  return new Agent({
+    connections: MAX_CONNECTIONS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connect: ({ hostname, port, protocol }, callback) => {
+      const isTls = protocol === 'https:'
+      const host = hostname.replace(/^\[|\]$/g, '')
+      const defaultPort = isTls ? 443 : 80
+      dialer.dial(
+        { host, port: port === '' ? defaultPort : Number(port), tlsName: isTls ? host : undefined },
+        callback,
+      )
+    },
+  })
 }
 
 function parseUrl(text: string, base?: URL): URL {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { Pool } from 'undici'
+import type { Pool } from 'undici'
 import type { ServerName } from '../../protocol/ids.js'
 import type { Clock } from '../../util/clock.js'
 import { Dialer, type DialerOptions } from '../dialer.js'
@@ -83,12 +83,16 @@ export class FederationTransport {
   ): Promise<Reply> {
     if (this.#isClosed) throw new HttpFailure('aborted', 'the server is stopping')
     const { serverName, signal } = request
-    const { targets } = await this.#options.resolver.resolve(serverName)
+    const [{ targets }, { Pool }] = await Promise.all([
+      this.#options.resolver.resolve(serverName),
+      // Not before it is needed: many servers talk to no others for long.
+      import('undici'),
+    ])
     let failure = new HttpFailure('unreachable', 'its SRV record says that there is no such service')
     for (const target of targets) {
       if (signal?.aborted) throw new HttpFailure('aborted', 'the request was given up')
       const attempt = (): Promise<Reply> =>
-        send(this.#poolOf(target), this.#toExchange(request, target), this.#limitsOf(request))
+        send(this.#poolOf(target, Pool), this.#toExchange(request, target), this.#limitsOf(request))
       try {
         return await attempt().catch((error: unknown) => {
           // The other side may have closed a connection that was kept, just before it was used.
@@ -103,11 +107,11 @@ export class FederationTransport {
     throw failure
   }
 
-  #poolOf(target: ServerTarget): Pool {
+  #poolOf(target: ServerTarget, PoolOfConnections: typeof Pool): Pool {
     const key = `${target.tlsName} ${target.host} ${target.port}`
     const known = this.#pools.get(key)
     if (known !== undefined) return known
-    const pool = new Pool(originOf(target), {
+    const pool = new PoolOfConnections(originOf(target), {
       connections: MAX_CONNECTIONS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: (_options, callback) => this.#dialer.dial(target, callback),
