@@ -29,8 +29,15 @@ export function createMediaShelf({ config: { media: options }, db, clock, logger
   const administration = new MediaAdministrationStore()
   const incoming = new IncomingFiles(join(options.storePath, INCOMING_DIRECTORY))
   const disk = new DirectoryStore(options.storePath)
-  const providers = options.providers.map(createProvider)
-  const files = new MediaFiles({ disk, incoming, providers, keepsLocal: options.keepsLocal, logger })
+  const providers = options.providers.map((provider) => createProvider(provider, clock))
+  const files = new MediaFiles({
+    disk,
+    incoming,
+    providers,
+    keepsLocal: options.keepsLocal,
+    clock,
+    logger,
+  })
   const keeper = new MediaKeeper({ db, media, thumbnails, files, incoming })
   return { db, clock, media, thumbnails, administration, incoming, disk, providers, files, keeper }
 }
@@ -66,17 +73,19 @@ export function createMediaTools(parts: ShelfParts): {
   }
 }
 
-function createProvider(provider: MediaProvider): FileProvider {
+function createProvider(provider: MediaProvider, clock: Clock): FileProvider {
   const { storesLocal, storesRemote, isSynchronous } = provider
-  return { store: createStore(provider), storesLocal, storesRemote, isSynchronous }
+  return { store: createStore(provider, clock), storesLocal, storesRemote, isSynchronous }
 }
 
-function createStore({ kind, settings }: MediaProvider): FileStore {
-  return kind === 's3' ? new S3Store(s3Settings(settings)) : new DirectoryStore(String(settings['directory']))
+function createStore({ kind, settings, links }: MediaProvider, clock: Clock): FileStore {
+  return kind === 's3'
+    ? new S3Store(s3Settings(settings, links), clock)
+    : new DirectoryStore(String(settings['directory']))
 }
 
 /** By the names of Synapse's provider. */
-function s3Settings(settings: MediaProvider['settings']): S3Settings {
+function s3Settings(settings: MediaProvider['settings'], links: MediaProvider['links']): S3Settings {
   const text = (name: string): string | undefined => {
     const value = settings[name]
     return typeof value === 'string' && value !== '' ? value : undefined
@@ -89,6 +98,7 @@ function s3Settings(settings: MediaProvider['settings']): S3Settings {
     region: text('region_name'),
     endpoint: text('endpoint_url'),
     storageClass: text('storage_class'),
+    links,
     credentials:
       accessKeyId === undefined || secretAccessKey === undefined
         ? undefined

@@ -39,7 +39,9 @@ export class FakeS3 implements AsyncDisposable {
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const url = new URL(request.url ?? '/', this.url)
     const key = decodeURIComponent(url.pathname.slice(1))
-    const isSigned = request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=an-id/') === true
+    const isSigned =
+      request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=an-id/') === true ||
+      (request.method === 'GET' && isLink(url.searchParams))
     if (this.isDown || !isSigned) answerError(response, isSigned ? 503 : 403, 'AccessDenied')
     else if (url.searchParams.has('list-type')) this.#list(response, key.replace(/\/$/, ''), url.searchParams)
     else if (request.method === 'PUT') {
@@ -48,10 +50,14 @@ export class FakeS3 implements AsyncDisposable {
     } else if (request.method === 'DELETE') {
       this.objects.delete(key)
       response.writeHead(204).end()
-    } else this.#get(request, response, key)
+    } else this.#get(request, response, { key, query: url.searchParams })
   }
 
-  #get(request: IncomingMessage, response: ServerResponse, key: string): void {
+  #get(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { key, query }: { key: string; query: URLSearchParams },
+  ): void {
     const object = this.objects.get(key)
     if (object === undefined) {
       answerError(response, 404, 'NoSuchKey')
@@ -60,6 +66,10 @@ export class FakeS3 implements AsyncDisposable {
     const { content, modified } = object
     const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
     const part = start === undefined ? content : content.subarray(Number(start), Number(end) + 1)
+    for (const name of ['Content-Type', 'Content-Disposition', 'Cache-Control']) {
+      const wanted = query.get(`response-${name.toLowerCase()}`)
+      if (wanted !== null) response.setHeader(name, wanted)
+    }
     response.writeHead(start === undefined ? 200 : 206, {
       'Content-Length': part.length,
       'Last-Modified': modified.toUTCString(),
@@ -83,6 +93,11 @@ export class FakeS3 implements AsyncDisposable {
       `<?xml version="1.0"?><ListBucketResult><IsTruncated>${keys.length > 2}</IsTruncated>${next}${contents.join('')}</ListBucketResult>`,
     )
   }
+}
+
+/** Whether it is signed, the unit test of links and the test with a real server say. */
+function isLink(query: URLSearchParams): boolean {
+  return query.get('X-Amz-Credential')?.startsWith('an-id/') === true && query.has('X-Amz-Signature')
 }
 
 function answerError(response: ServerResponse, status: number, code: string): void {

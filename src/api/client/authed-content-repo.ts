@@ -3,6 +3,7 @@ import { route } from '../../http/route.js'
 import {
   accessOf,
   flagParam,
+  redirectParam,
   serveDownload,
   thumbnailParams,
   timeoutParam,
@@ -11,6 +12,7 @@ import {
 
 const downloadQuery = z.looseObject({
   timeout_ms: timeoutParam,
+  allow_redirect: redirectParam,
   admin_unsafely_bypass_quarantine: flagParam.default(false),
 })
 
@@ -28,7 +30,8 @@ export const getContentAuthed = route({
       timeoutMs: query.timeout_ms,
       seesQuarantined: requester.isAdmin && query.admin_unsafely_bypass_quarantine,
     })
-    return serveDownload(request, await mediaDownloads.download(params, access), { isPublic: false })
+    const download = await mediaDownloads.download(params, access)
+    return serveDownload(request, download, { isPublic: false, mayRedirect: query.allow_redirect })
   },
 })
 
@@ -47,7 +50,8 @@ export const getContentOverrideNameAuthed = route({
       timeoutMs: query.timeout_ms,
       seesQuarantined: requester.isAdmin && query.admin_unsafely_bypass_quarantine,
     })
-    return serveDownload(request, await mediaDownloads.download(id, access), { isPublic: false, fileName })
+    const download = await mediaDownloads.download(id, access)
+    return serveDownload(request, download, { isPublic: false, mayRedirect: query.allow_redirect, fileName })
   },
 })
 
@@ -58,11 +62,11 @@ export const getContentThumbnailAuthed = route({
   path: '/_matrix/client/v1/media/thumbnail/:serverName/:mediaId',
   aliases: ['/_matrix/client/unstable/org.matrix.msc3916/media/thumbnail/:serverName/:mediaId'],
   auth: 'userOrGuest',
-  query: z.looseObject(thumbnailParams),
+  query: z.looseObject({ ...thumbnailParams, allow_redirect: redirectParam }),
   async handler({ params, query, request }, { thumbnails }) {
     const access = accessOf(request, { isAuthenticated: true, timeoutMs: query.timeout_ms })
     const download = await thumbnails.thumbnail(params, wantedThumbnail(query), access)
-    return serveDownload(request, download, { isPublic: false })
+    return serveDownload(request, download, { isPublic: false, mayRedirect: query.allow_redirect })
   },
 })
 

@@ -84,7 +84,10 @@ export const getContent = route({
       seesQuarantined: requester?.isAdmin === true && query.admin_unsafely_bypass_quarantine,
     })
     const download = await mediaDownloads.download(params, access)
-    return serveDownload(request, download, { isPublic: !isAuthenticated })
+    return serveDownload(request, download, {
+      isPublic: !isAuthenticated,
+      mayRedirect: query.allow_redirect,
+    })
   },
 })
 
@@ -106,7 +109,11 @@ export const getContentOverrideName = route({
       seesQuarantined: requester?.isAdmin === true && query.admin_unsafely_bypass_quarantine,
     })
     const download = await mediaDownloads.download(id, access)
-    return serveDownload(request, download, { isPublic: !isAuthenticated, fileName })
+    return serveDownload(request, download, {
+      isPublic: !isAuthenticated,
+      mayRedirect: query.allow_redirect,
+      fileName,
+    })
   },
 })
 
@@ -130,7 +137,10 @@ export const getContentThumbnail = route({
       allowRemote: query.allow_remote,
     })
     const download = await thumbnails.thumbnail(params, wantedThumbnail(query), access)
-    return serveDownload(request, download, { isPublic: !isAuthenticated })
+    return serveDownload(request, download, {
+      isPublic: !isAuthenticated,
+      mayRedirect: query.allow_redirect,
+    })
   },
 })
 

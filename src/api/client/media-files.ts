@@ -1,6 +1,6 @@
 import { create } from 'content-disposition'
 import { z } from 'zod'
-import { servedFile, type HttpResponse } from '../../http/responses.js'
+import { redirect, servedFile, type HttpResponse } from '../../http/responses.js'
 import type { RequestInfo } from '../../http/route.js'
 import type { Download } from '../../services/media/media-downloads.js'
 import type { MediaAccess } from '../../services/media/media-finder.js'
@@ -57,25 +57,31 @@ export function contentDisposition(contentType: string, fileName: string | undef
   return create(fileName, { type: INLINE_TYPES.has(essence) ? 'inline' : 'attachment' })
 }
 
-/** Answers with a file. `isPublic`: whoever passes it on may keep it. */
-export function serveDownload(
+/**
+ * Answers with a file, or, where the client may be redirected and there is one, with a link to it. `isPublic`: whoever
+ * passes the file on may keep it.
+ */
+export async function serveDownload(
   request: RequestInfo,
   download: Download,
-  options: { isPublic: boolean; fileName?: string },
+  options: { isPublic: boolean; mayRedirect: boolean; fileName?: string },
 ): Promise<HttpResponse> {
   const { contentType, length, tag, open } = download
   // A path may end with a slash and no name.
   const fileName = options.fileName === '' ? undefined : options.fileName
+  const disposition = contentDisposition(contentType, fileName ?? download.fileName)
+  const cacheControl = options.isPublic ? PUBLIC_FOR_A_DAY : PRIVATE_FOR_A_DAY
+  // A link is good for one method.
+  if (options.mayRedirect && request.method === 'GET') {
+    const link = await download.link({ contentType, contentDisposition: disposition, cacheControl })
+    if (link !== undefined) return redirect(link, 307)
+  }
   return servedFile(request, {
     contentType,
     length,
     tag,
     open,
-    headers: {
-      ...SAFETY_HEADERS,
-      'Content-Disposition': contentDisposition(contentType, fileName ?? download.fileName),
-      'Cache-Control': options.isPublic ? PUBLIC_FOR_A_DAY : PRIVATE_FOR_A_DAY,
-    },
+    headers: { ...SAFETY_HEADERS, 'Content-Disposition': disposition, 'Cache-Control': cacheControl },
   })
 }
 
@@ -115,6 +121,12 @@ export function wantedThumbnail(query: {
 }): WantedThumbnail {
   return { width: query.width, height: query.height, method: query.method, isAnimated: query.animated }
 }
+
+/**
+ * Whether to send a client elsewhere: at the endpoints that want a token, clients are told to expect it, and may say that
+ * they cannot follow.
+ */
+export const redirectParam = flagParam.default(true)
 
 /** How somebody with an access token asks for a file. */
 export function accessOf(

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { create } from 'content-disposition'
 import { z } from 'zod'
-import { file, type HttpResponse } from '../../http/responses.js'
+import { file, NO_STORE, type HttpResponse } from '../../http/responses.js'
 import { route, type RequestInfo } from '../../http/route.js'
 import { JoinedSource, MemorySource } from '../../util/byte-source.js'
 import { randomToken } from '../../util/random.js'
@@ -42,32 +42,30 @@ function accessOfServer(request: RequestInfo, timeoutMs: number): MediaAccess {
   return { isAuthenticated: true, allowRemote: false, timeoutMs, signal: request.signal }
 }
 
-/** A part that says nothing yet, and the file. */
+/** A part that says nothing yet, and the file, or where it is. */
 async function multipart(download: Download, disposition: string): Promise<HttpResponse> {
   // Nobody can have written it into a file.
   const boundary = randomToken()
+  const { contentType } = download
+  const link = await download.link({ contentType, contentDisposition: disposition, cacheControl: NO_STORE })
+  const about =
+    link === undefined
+      ? [`Content-Type: ${contentType}`, `Content-Disposition: ${disposition}`]
+      : [`Location: ${link}`]
   const head = Buffer.from(
-    [
-      `--${boundary}`,
-      'Content-Type: application/json',
-      '',
-      '{}',
-      `--${boundary}`,
-      `Content-Type: ${download.contentType}`,
-      `Content-Disposition: ${disposition}`,
-      '',
-      '',
-    ].join('\r\n'),
+    [`--${boundary}`, 'Content-Type: application/json', '', '{}', `--${boundary}`, ...about, '', ''].join(
+      '\r\n',
+    ),
   )
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
-  const content = await download.open()
+  const content = link === undefined ? await download.open() : new MemorySource(Buffer.alloc(0))
   const body =
     content instanceof Readable
       ? Readable.from(inTurn(head, content, tail))
       : new JoinedSource([new MemorySource(head), content, new MemorySource(tail)])
   return file(body, {
     contentType: `multipart/mixed; boundary=${boundary}`,
-    length: head.length + download.length + tail.length,
+    length: head.length + (link === undefined ? download.length : 0) + tail.length,
   })
 }
 

@@ -4,6 +4,7 @@ import {
   duration,
   flag,
   group,
+  httpUrl,
   integer,
   jsonObject,
   listOf,
@@ -59,6 +60,8 @@ export interface MediaProvider {
   readonly isSynchronous: boolean
   /** The provider's own settings, as they stand in the file. */
   readonly settings: Readonly<Record<string, unknown>>
+  /** Clients are sent to the bucket by links that are good for some time; undefined: never. */
+  readonly links: { readonly endpoint: string | undefined; readonly lifetimeMs: number } | undefined
 }
 
 /** Files. */
@@ -179,8 +182,38 @@ function providerOf(raw: RawProvider, index: number, context: SectionContext): M
       storesRemote: raw.store_remote,
       isSynchronous: raw.store_synchronous,
       settings: raw.config,
+      links: kind === 's3' ? linksOf(raw.config, { path: [...path, 'config'], context }) : undefined,
     },
   ]
+}
+
+/** What signatures of S3 can say. */
+const MAX_LINK_MS = 7 * DAY_MS
+const DEFAULT_LINK_MS = 10 * 60_000
+
+const signedLinks = {
+  signed_links: withDefault(flag, false),
+  signed_links_url: optional(httpUrl),
+  signed_links_lifetime: withDefault(duration, DEFAULT_LINK_MS),
+}
+
+/** The settings of a bucket that no other server has. */
+function linksOf(
+  settings: Readonly<Record<string, unknown>>,
+  { path, context }: { path: readonly (string | number)[]; context: SectionContext },
+): MediaProvider['links'] {
+  const parsed = group(signedLinks).safeParse(settings)
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      context.fail([...path, ...(issue.path as string[])], `expected ${issue.message}`)
+    }
+    return undefined
+  }
+  const { signed_links, signed_links_url: endpoint, signed_links_lifetime: lifetimeMs } = parsed.data
+  if (lifetimeMs < 1000 || lifetimeMs > MAX_LINK_MS) {
+    context.fail([...path, 'signed_links_lifetime'], 'expected a duration from 1s to 7d')
+  }
+  return signed_links ? { endpoint, lifetimeMs } : undefined
 }
 
 const URL_PARTS: ReadonlySet<string> = new Set([
@@ -223,5 +256,14 @@ function isExpression(pattern: string): boolean {
 function backupOf(directory: string | undefined): MediaProvider[] {
   if (directory === undefined) return []
   const settings = { directory }
-  return [{ kind: 'directory', storesLocal: true, storesRemote: true, isSynchronous: true, settings }]
+  return [
+    {
+      kind: 'directory',
+      storesLocal: true,
+      storesRemote: true,
+      isSynchronous: true,
+      settings,
+      links: undefined,
+    },
+  ]
 }

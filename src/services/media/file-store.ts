@@ -19,6 +19,13 @@ export interface StoredFile {
   readonly modifiedTs: number
 }
 
+/** What whoever follows a link is to be told of the file. */
+export interface LinkHeaders {
+  readonly contentType: string
+  readonly contentDisposition: string
+  readonly cacheControl: string
+}
+
 /** A place where files are kept, by keys of ours: relative paths with slashes. */
 export interface FileStore {
   /** For messages to the operator. */
@@ -29,6 +36,11 @@ export interface FileStore {
   open(key: string, range?: ByteRange): Promise<Readable | undefined>
   /** Undefined where there is no such file. */
   stat(key: string): Promise<StoredFile | undefined>
+  /**
+   * A link by which anybody gets the file for some time, from the store itself; undefined where there is no such file,
+   * or where links are not wanted. Only of stores that can be reached so.
+   */
+  link?(key: string, headers: LinkHeaders): Promise<string | undefined>
   /** Files that are not there count as deleted. */
   delete(keys: readonly string[]): Promise<void>
   /** All files whose keys begin with a directory. */

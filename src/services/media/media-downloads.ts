@@ -1,8 +1,8 @@
 import type { ServerName } from '../../protocol/ids.js'
 import type { MediaId } from '../../storage/stores/media.js'
-import type { ByteRange } from './file-store.js'
+import type { ByteRange, LinkHeaders } from './file-store.js'
 import type { FileContent, MediaFiles } from './media-files.js'
-import { noSuchMedia, type MediaAccess, type MediaFinder } from './media-finder.js'
+import { noSuchMedia, type FoundMedia, type MediaAccess, type MediaFinder } from './media-finder.js'
 import { UNKNOWN_TYPE } from './media-names.js'
 
 /** A file for somebody who may have it. */
@@ -16,6 +16,8 @@ export interface Download {
   readonly tag: string
   /** The content, or a part of it. Throws `M_NOT_FOUND` when no store has it. */
   readonly open: (range?: ByteRange) => Promise<FileContent>
+  /** A link to the same elsewhere, for who may be sent there; undefined where there is none. */
+  readonly link: (headers: LinkHeaders) => Promise<string | undefined>
 }
 
 /** Gives out files. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1mediadownloadservernamemediaid */
@@ -32,13 +34,14 @@ export class MediaDownloads {
 
   /** Throws what `MediaFinder.find` throws. */
   async download(id: MediaId, access: MediaAccess): Promise<Download> {
-    const { fileKey, sha256, contentType, uploadName, length } = await this.#finder.find(id, access)
+    const found = await this.#finder.find(id, access)
+    const { fileKey, sha256, contentType, uploadName, length } = found
     return {
       contentType: contentType ?? UNKNOWN_TYPE,
       fileName: uploadName,
       length,
       tag: sha256 ?? id.mediaId,
-      open: (range) => openFile(this.#files, fileKey, range),
+      ...accessTo(this.#files, fileKey, found),
     }
   }
 
@@ -53,9 +56,19 @@ export class MediaDownloads {
   }
 }
 
-/** Throws `M_NOT_FOUND` when no store has the file. */
-export async function openFile(files: MediaFiles, key: string, range?: ByteRange): Promise<FileContent> {
-  const content = await files.open(key, range)
-  if (content === undefined) throw noSuchMedia()
-  return content
+/** How a file, or what was made of it, is given out. */
+export function accessTo(
+  files: MediaFiles,
+  key: string,
+  { quarantinedBy }: Pick<FoundMedia, 'quarantinedBy'>,
+): Pick<Download, 'open' | 'link'> {
+  return {
+    async open(range) {
+      const content = await files.open(key, range)
+      if (content === undefined) throw noSuchMedia()
+      return content
+    },
+    // What is shown to administrators alone must not be open to whoever has a link.
+    link: async (headers) => (quarantinedBy === undefined ? files.link(key, headers) : undefined),
+  }
 }

@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
 import type { Logger } from '../../telemetry/logger.js'
 import type { ByteSource } from '../../util/byte-source.js'
+import type { Clock } from '../../util/clock.js'
 import { SingleFlight } from '../../util/single-flight.js'
-import type { ByteRange, DirectoryStore, FileStore } from './file-store.js'
+import type { ByteRange, DirectoryStore, FileStore, LinkHeaders } from './file-store.js'
 import type { IncomingFile, IncomingFiles } from './incoming-files.js'
 
 /** A store beside the disk, and what it gets. */
@@ -20,8 +21,12 @@ export interface MediaFilesDependencies {
   readonly providers: readonly FileProvider[]
   /** False: the disk only passes on what the other stores keep. */
   readonly keepsLocal: boolean
+  readonly clock: Pick<Clock, 'sleep'>
   readonly logger: Logger
 }
+
+/** A store that does not answer by then is of no use to whoever waits for a file that may be here. */
+const LINK_MS = 3_000
 
 /** From the disk, or from elsewhere. */
 export type FileContent = ByteSource | Readable
@@ -67,6 +72,27 @@ export class MediaFiles {
     if (local !== undefined) return local
     if (keepsLocal && (await this.#fetch(key))) return disk.openSource(key, range)
     return this.#openElsewhere(key, range)
+  }
+
+  /** A link to the content in a store that gives some; undefined where none of those has it, or can be reached. */
+  async link(key: string, headers: LinkHeaders): Promise<string | undefined> {
+    const { providers, clock, logger } = this.#deps
+    for (const { store } of providers) {
+      if (store.link === undefined) continue
+      const wait = new AbortController()
+      try {
+        const late = clock
+          .sleep(LINK_MS, wait.signal)
+          .then(() => Promise.reject(new Error('It takes too long')))
+        const link = await Promise.race([store.link(key, headers), late])
+        if (link !== undefined) return link
+      } catch (err) {
+        logger.warn({ err, key, store: store.name }, 'A file could not be linked to')
+      } finally {
+        wait.abort()
+      }
+    }
+    return undefined
   }
 
   /**

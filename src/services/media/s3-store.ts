@@ -3,7 +3,9 @@ import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type * as sdkOf from '@aws-sdk/client-s3'
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { ByteRange, FileStore, StoredFile } from './file-store.js'
+import type { Clock } from '../../util/clock.js'
+import type { ByteRange, FileStore, LinkHeaders, StoredFile } from './file-store.js'
+import { signedLink } from './s3-link.js'
 
 /** Where a bucket is, and who may use it. What is left out comes from the environment, as for all programs of AWS. */
 export interface S3Settings {
@@ -21,6 +23,16 @@ export interface S3Settings {
       }
     | undefined
   readonly storageClass: string | undefined
+  /** Who asks for a file may be given a link to it; undefined: no links. */
+  readonly links: S3Links | undefined
+}
+
+/** Links with which files are read without further credentials. */
+export interface S3Links {
+  /** Where clients reach the bucket's server, where that is not `endpoint`. */
+  readonly endpoint: string | undefined
+  /** How long a link is good. */
+  readonly lifetimeMs: number
 }
 
 const silence = (): void => undefined
@@ -41,10 +53,12 @@ const DEFAULT_REGION = 'us-east-1'
 export class S3Store implements FileStore {
   readonly name: string
   readonly #settings: S3Settings
+  readonly #clock: Pick<Clock, 'now'>
   #connection: Promise<Connection> | undefined
 
-  constructor(settings: S3Settings) {
+  constructor(settings: S3Settings, clock: Pick<Clock, 'now'>) {
     this.#settings = settings
+    this.#clock = clock
     this.name = `s3://${settings.bucket}/${settings.prefix}`
   }
 
@@ -83,6 +97,33 @@ export class S3Store implements FileStore {
       if (isMissing(error)) return undefined
       throw error
     }
+  }
+
+  /** Nobody is sent to what is not there, so the store is asked first. */
+  async link(key: string, headers: LinkHeaders): Promise<string | undefined> {
+    const { links, bucket, prefix } = this.#settings
+    if (links === undefined || (await this.stat(key)) === undefined) return undefined
+    const { client } = await this.#connect()
+    const [region, credentials] = await Promise.all([client.config.region(), client.config.credentials()])
+    const endpoint = links.endpoint ?? this.#settings.endpoint
+    const { url } = client.config.endpointProvider({
+      Bucket: bucket,
+      Region: region,
+      ...(endpoint === undefined ? {} : { Endpoint: endpoint, ForcePathStyle: true }),
+    })
+    return signedLink({
+      base: url,
+      key: prefix + key,
+      region,
+      credentials,
+      parameters: {
+        'response-content-type': headers.contentType,
+        'response-content-disposition': headers.contentDisposition,
+        'response-cache-control': headers.cacheControl,
+      },
+      now: new Date(this.#clock.now()),
+      lifetimeSeconds: Math.ceil(links.lifetimeMs / 1000),
+    })
   }
 
   async delete(keys: readonly string[]): Promise<void> {

@@ -13,7 +13,7 @@ import { thumbnailKey } from './file-keys.js'
 import type { ImageOutcome } from './image-inspection.js'
 import type { IncomingFiles } from './incoming-files.js'
 import type { Inspector } from './inspector.js'
-import { openFile, type Download } from './media-downloads.js'
+import { accessTo, type Download } from './media-downloads.js'
 import type { MediaFiles } from './media-files.js'
 import { noSuchMedia, type FoundMedia, type MediaAccess, type MediaFinder } from './media-finder.js'
 import type { MediaKeeper } from './media-keeper.js'
@@ -66,7 +66,7 @@ export class Thumbnails {
     const { sizes, isDynamic } = this.#options
     const size = chooseThumbnailSize(wanted, { sizes, isDynamic: isDynamic && known.length < MAX_PER_FILE })
     const made = known.find((thumbnail) => isSameSize(thumbnail, size))
-    if (made !== undefined) return this.#toDownload(made)
+    if (made !== undefined) return this.#toDownload(found, made)
     const flight = `${found.fileKey} ${thumbnailKey(found.fileKey, size)}`
     return this.#making.run(flight, () => this.#make(found, size))
   }
@@ -78,14 +78,14 @@ export class Thumbnails {
 
   async #make(found: FoundMedia, size: ThumbnailSize): Promise<Download> {
     const outcome = await this.#draw(found, size)
-    if (outcome.kind === 'made') return this.#toDownload(await this.#keep(found, size, outcome))
+    if (outcome.kind === 'made') return this.#toDownload(found, await this.#keep(found, size, outcome))
     if (outcome.kind === 'original') {
       return {
         contentType: outcome.contentType,
         fileName: NAMES[outcome.contentType],
         length: found.length,
         tag: found.sha256 ?? found.mediaId,
-        open: (range) => openFile(this.#deps.files, found.fileKey, range),
+        ...accessTo(this.#deps.files, found.fileKey, found),
       }
     }
     if (outcome.kind === 'tooLarge') throw this.#tooManyPixels(found)
@@ -127,13 +127,13 @@ export class Thumbnails {
     return record
   }
 
-  #toDownload({ thumbnailKey: key, contentType, length }: ThumbnailRecord): Download {
+  #toDownload(found: FoundMedia, { thumbnailKey: key, contentType, length }: ThumbnailRecord): Download {
     return {
       contentType,
       fileName: NAMES[contentType],
       length,
       tag: key.replaceAll('/', '-'),
-      open: (range) => openFile(this.#deps.files, key, range),
+      ...accessTo(this.#deps.files, key, found),
     }
   }
 

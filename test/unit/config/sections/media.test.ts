@@ -59,6 +59,26 @@ describe('media', () => {
     expect(provider({ module: 's3' })).to.throw('media_storage_providers.0.config.bucket: expected a text')
   })
 
+  it('gives links to buckets where it is told to', () => {
+    const linksWith = (keys: object) =>
+      testConfig({ media_storage_providers: [{ module: 's3', config: { bucket: 'b', ...keys } }] }).media
+        .providers[0]!.links
+    expect(linksWith({})).to.equal(undefined)
+    expect(linksWith({ signed_links: true })).to.deep.equal({ endpoint: undefined, lifetimeMs: 600_000 })
+    const all = {
+      signed_links: true,
+      signed_links_url: 'https://files.example.com',
+      signed_links_lifetime: '1h',
+    }
+    expect(linksWith(all)).to.deep.equal({ endpoint: 'https://files.example.com', lifetimeMs: 3_600_000 })
+    const path = 'media_storage_providers.0.config'
+    expect(() => linksWith({ signed_links: 'yes' })).to.throw(`${path}.signed_links: expected true or false`)
+    expect(() => linksWith({ signed_links_url: 'files' })).to.throw(
+      `${path}.signed_links_url: expected a URL`,
+    )
+    expect(() => linksWith({ signed_links_lifetime: '8d' })).to.throw(`${path}.signed_links_lifetime`)
+  })
+
   it('refuses lists of URLs that cannot be read', () => {
     const blocklist = (entry: object) => () => testConfig({ url_preview_url_blacklist: [entry] })
     expect(blocklist({ domain: 'a' })).to.throw('url_preview_url_blacklist.0.domain')

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { expect } from 'chai'
 import { DirectoryStore, type FileStore } from '../../../../src/services/media/file-store.js'
 import { S3Store } from '../../../../src/services/media/s3-store.js'
+import { ManualClock } from '../../../support/manual-clock.js'
 import { FakeS3 } from '../../../support/fake-s3.js'
 import { rejection } from '../../../support/rejection.js'
 import { useScratch } from '../../../support/scratch.js'
@@ -30,14 +31,18 @@ describe('stores of files', () => {
   const stores: Record<string, () => FileStore> = {
     'a directory': () => new DirectoryStore(scratch.path('store')),
     'a bucket': () =>
-      new S3Store({
-        bucket: 'media',
-        prefix: 'mx/',
-        region: undefined,
-        endpoint: s3.url,
-        credentials: { accessKeyId: 'an-id', secretAccessKey: 'a-secret', sessionToken: undefined },
-        storageClass: undefined,
-      }),
+      new S3Store(
+        {
+          bucket: 'media',
+          prefix: 'mx/',
+          region: undefined,
+          endpoint: s3.url,
+          credentials: { accessKeyId: 'an-id', secretAccessKey: 'a-secret', sessionToken: undefined },
+          storageClass: undefined,
+          links: undefined,
+        },
+        new ManualClock(),
+      ),
   }
 
   for (const [title, create] of Object.entries(stores)) {
