@@ -16,6 +16,7 @@ import { EventTail } from '../services/events/event-tail.js'
 import { EventSender } from '../services/events/event-sender.js'
 import { FlatStates } from '../services/events/flat-states.js'
 import { GivenStates } from '../services/events/given-states.js'
+import { LateJudge } from '../services/events/late-judge.js'
 import { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import { EventLookup } from '../services/events/pending-events.js'
 import { OutsideMemberships } from '../services/events/outside-memberships.js'
@@ -167,7 +168,13 @@ export function createEventServices(
       eventStream: streams.events,
       positions,
     }),
-    stateCompletion: new StateCompletion(db, { ...shared, eventStream: streams.events, positions }),
+    stateCompletion: new StateCompletion(db, {
+      ...shared,
+      repair: new RoomRepairStore(),
+      judge: new LateJudge(tools),
+      eventStream: streams.events,
+      positions,
+    }),
     eventPolicy: policy && { approve: async (room, event) => policy.approve(await heads.get(room), event) },
     eventSender: new EventSender({
       ...tools,

@@ -1,8 +1,9 @@
 import type { Database } from '../../storage/database.js'
 import type { StateSnapshot } from '../../storage/state-snapshot.js'
 import { writeCurrentState, type CurrentStateChange } from '../../storage/stores/current-state-writer.js'
-import type { EventStates, EventStatesStore } from '../../storage/stores/event-states.js'
+import type { EventStatesStore } from '../../storage/stores/event-states.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { RoomRepairStore } from '../../storage/stores/room-repair.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { SnapshotRow, StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
@@ -12,6 +13,7 @@ import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { FlatStates } from './flat-states.js'
 import type { GivenStates } from './given-states.js'
+import type { LateJudge, LateJudgement } from './late-judge.js'
 import type { PartialRooms } from './partial-rooms.js'
 import { NOTHING_PENDING } from './pending-events.js'
 import type { RoomHead, RoomHeads } from './room-heads.js'
@@ -21,6 +23,8 @@ import type { StateResolver } from './state-resolver.js'
 interface Parts {
   readonly events: EventsStore
   readonly eventStates: EventStatesStore
+  readonly repair: Pick<RoomRepairStore, 'addEnds' | 'removeEnds'>
+  readonly judge: LateJudge
   readonly snapshots: StateSnapshotsStore
   readonly partialRooms: PartialRooms
   readonly flat: FlatStates
@@ -36,13 +40,13 @@ interface Parts {
 /** What is written when a state becomes whole. */
 interface Completion {
   readonly rows: readonly SnapshotRow[]
-  readonly updates: readonly EventStates[]
+  readonly judgement: LateJudgement
   readonly stateChanges: readonly CurrentStateChange[]
 }
 
 /**
  * Makes the state of a room whole that this server has come into without knowing its members: the states at all events
- * since then get what they lack, and so does the current state.
+ * since then get what they lack, what happened since is judged by them anew, and the current state follows from that.
  */
 export class StateCompletion {
   readonly #db: Database
@@ -77,36 +81,44 @@ export class StateCompletion {
     states: readonly (readonly EventId[])[],
   ): Promise<Completion> {
     const { room } = head
-    const { eventStates, flat, builder } = this.#parts
+    const { eventStates, events, flat, builder, judge } = this.#parts
     const { whole, rows } = await this.#wholeState(head, states)
-    const events = await eventStates.listSince(this.#db.reader, room.roomNid, join.streamOrdering ?? 0)
-    const complete = (state: StateSnapshot): Promise<StateSnapshot> => this.#complete(state, whole, join)
-    const named = new Map<number, SnapshotRef>()
-    let last: SnapshotRef | undefined
-    const name = async (nid: number): Promise<number> => {
-      const known = named.get(nid)
-      if (known) return known.nid
+    const listed = await eventStates.listSince(this.#db.reader, room.roomNid, join.streamOrdering ?? 0)
+    const since = await events.getByNids(
+      this.#db.reader,
+      listed.map(({ eventNid }) => eventNid),
+    )
+    const completed = new Map<number, SnapshotRef>()
+    const complete = async (nid: number): Promise<SnapshotRef> => {
+      const known = completed.get(nid)
+      if (known) return known
       const [snapshot] = await builder.load([nid])
-      const from = last ?? { nid, snapshot: snapshot!, rows: [] }
-      last = await builder.build(room, from, from.snapshot.changesTo(await complete(snapshot!)))
-      named.set(nid, last)
-      rows.push(...last.rows)
-      return last.nid
+      const changes = snapshot!.changesTo(await this.#complete(snapshot!, whole.snapshot, join))
+      const made = await builder.build(room, { nid, snapshot: snapshot!, rows: [] }, changes)
+      completed.set(nid, made)
+      rows.push(...made.rows)
+      return made
     }
-    const updates: EventStates[] = []
-    for (const { eventNid, before, after } of events) {
-      updates.push({ eventNid, before: await name(before), after: await name(after) })
+    const judgement = await judge.judge({
+      room,
+      join,
+      whole,
+      events: listed.flatMap(({ eventNid }) => since.get(eventNid) ?? []),
+      ends: head.extremities,
+      complete,
+    })
+    return {
+      judgement,
+      rows: distinct([...rows, ...judgement.rows]),
+      stateChanges: await flat.changesTo(room, judgement.current.snapshot, NOTHING_PENDING),
     }
-    const current = await complete(head.state.snapshot)
-    const stateChanges = await flat.changesTo(room, current, NOTHING_PENDING)
-    return { rows: distinct(rows), updates, stateChanges }
   }
 
   /** The state before the join, where its previous events meet. */
   async #wholeState(
     head: RoomHead,
     states: readonly (readonly EventId[])[],
-  ): Promise<{ whole: StateSnapshot; rows: SnapshotRow[] }> {
+  ): Promise<{ whole: SnapshotRef; rows: SnapshotRow[] }> {
     const { givenStates, resolver } = this.#parts
     const refs: SnapshotRef[] = []
     for (const ids of states) refs.push(await givenStates.build(head, ids))
@@ -117,7 +129,7 @@ export class StateCompletion {
             head.room,
             refs.map(({ nid }) => nid),
           )
-    return { whole: resolved.snapshot, rows: [...refs, resolved].flatMap(({ rows }) => rows) }
+    return { whole: resolved, rows: [...refs, resolved].flatMap(({ rows }) => rows) }
   }
 
   /**
@@ -136,19 +148,23 @@ export class StateCompletion {
     return state.with(corrections)
   }
 
-  async #write(room: RoomRecord, { rows, updates, stateChanges }: Completion): Promise<void> {
-    const { snapshots, eventStates, eventStream, partialRooms, builder, events, heads, positions } =
+  async #write(room: RoomRecord, { rows, judgement, stateChanges }: Completion): Promise<void> {
+    const { snapshots, eventStates, repair, eventStream, partialRooms, builder, events, heads, positions } =
       this.#parts
+    const { states, verdicts, ends } = judgement
     try {
       await this.#db.write('complete_state', async (tx) => {
         if (rows.length > 0) await snapshots.insert(tx, rows)
-        await eventStates.update(tx, updates)
+        await eventStates.update(tx, states)
+        await eventStates.judge(tx, verdicts)
+        if (ends.removed.length > 0) await repair.removeEnds(tx, room.roomNid, ends.removed)
+        if (ends.added.length > 0) await repair.addEnds(tx, room.roomNid, ends.added)
         const [position] = await eventStream.allocate(tx, 1)
         await writeCurrentState(tx, [{ room, streamOrdering: position!, stateChanges }])
         await partialRooms.delete(tx, room.roomNid, position)
         tx.afterCommit(() => {
           builder.committed(rows)
-          for (const { eventNid } of updates) events.forget(eventNid)
+          for (const { eventNid } of states) events.forget(eventNid)
           heads.forget(room)
         })
       })

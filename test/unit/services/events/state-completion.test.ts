@@ -3,6 +3,7 @@ import type { Event } from '../../../../src/protocol/event.js'
 import type { EventId, RoomId, ServerName, UserId } from '../../../../src/protocol/ids.js'
 import type { StoredEvent } from '../../../../src/storage/stores/events.js'
 import type { RoomRecord } from '../../../../src/storage/stores/rooms.js'
+import type { JsonObject } from '../../../../src/util/json.js'
 import { forEachDatabase } from '../../../support/databases.js'
 import {
   ALICE,
@@ -17,6 +18,8 @@ import {
 import { rejection } from '../../../support/rejection.js'
 
 const DAVE = '@dave:hs.test' as UserId
+/** May do everything, and has left before anybody came in without the members. */
+const EVE = '@eve:hs.test' as UserId
 
 forEachDatabase('rooms of partial state', (open) => {
   let home: EventFixture
@@ -30,10 +33,12 @@ forEachDatabase('rooms of partial state', (open) => {
   beforeEach(async () => {
     home = await createEventFixture(await open())
     here = await createEventFixture(await open())
-    roomId = await createRoom(home, { version: '11' })
+    roomId = await createRoom(home, { version: '11', levels: { users: { [ALICE]: 100, [EVE]: 100 } } })
     await home.sender.sendBatch({ userId: ALICE }, roomId, [
       { ...joinOf(BOB), sender: BOB },
       { ...joinOf(DAVE), sender: DAVE },
+      { ...joinOf(EVE), sender: EVE },
+      { type: 'm.room.member', stateKey: EVE, content: { membership: 'leave' }, sender: EVE },
     ])
     const { rules, creator, roomType } = await home.roomState.requireRoom(roomId)
     room = await here.services.remoteRooms.ensure({ roomId, rules, creator, roomType })
@@ -97,13 +102,103 @@ forEachDatabase('rooms of partial state', (open) => {
       const stored = await fixture.stores.events.get(fixture.db.reader, said.eventId)
       const state = await fixture.roomState.getStateAt(stored!.stateBefore!)
       const members = state
-        .filter(({ event }) => event.type === 'm.room.member')
+        .filter(({ event }) => event.content['membership'] === 'join')
         .map(({ event }) => event.stateKey)
       expect(members.sort()).to.deep.equal([ALICE, BOB, CAROL, DAVE].sort())
     }
     // And the room goes on.
     await hear(ALICE, { type: 'm.room.topic', stateKey: '', content: { topic: 'news' } })
     await here.sender.send({ userId: CAROL }, { roomId, type: 'm.room.message', content: { body: 'yes' } })
+  })
+
+  describe('where somebody acts who had left before', () => {
+    /** Tells this server what nobody at home would take: Eve, as if she had stayed, sends Bob away. */
+    async function hearBadKick(): Promise<Event> {
+      const kick = { type: 'm.room.member', stateKey: BOB, content: { membership: 'leave' } }
+      return hearAfter(join.event, { ...kick, sender: EVE })
+    }
+
+    async function hearAfter(
+      last: Event,
+      draft: { type: string; stateKey?: string; content: JsonObject; sender: UserId },
+    ): Promise<Event> {
+      const remote = await RemoteServer.of(home, roomId, 'hs.test')
+      const isAuth = ({ type, stateKey, content }: Event): boolean =>
+        ['m.room.create', 'm.room.power_levels'].includes(type) ||
+        (type === 'm.room.member' &&
+          [draft.sender, draft.stateKey].includes(stateKey as UserId) &&
+          content['membership'] === 'join')
+      const authEvents = (await eventsAtHome()).filter(isAuth)
+      const event = await remote.make([last], { ...draft, authEvents })
+      await here.receiver.receive(room, event)
+      return event
+    }
+
+    async function verdictOn(event: Event): Promise<string | null> {
+      // Also for who reads it from the database.
+      const [now, later] = await Promise.all(
+        [here, await here.restart()].map(({ stores, db }) => stores.events.get(db.reader, event.eventId)),
+      )
+      expect(now!.rejected).to.equal(later!.rejected)
+      return now!.rejected
+    }
+
+    async function endsOfRoom(): Promise<EventId[]> {
+      const ends = await here.stores.graph.listForwardExtremities(here.db.reader, room.roomNid)
+      return ends.map(({ eventId }) => eventId)
+    }
+
+    it('reject in the end what they had to accept', async () => {
+      const kick = await hearBadKick()
+      expect(await verdictOn(kick)).to.equal(null)
+      expect(await here.currentState(roomId)).to.have.property(`m.room.member/${BOB}`, kick.eventId)
+      expect(await complete()).to.equal(true)
+      expect(await verdictOn(kick)).to.be.a('string')
+      expect(await here.currentState(roomId)).to.deep.equal(await home.currentState(roomId))
+      expect(await endsOfRoom()).to.deep.equal([join.event.eventId])
+      await here.sender.send({ userId: CAROL }, { roomId, type: 'm.room.message', content: { body: 'yes' } })
+    })
+
+    it('accept in the end what they had to reject for it', async () => {
+      const kick = await hearBadKick()
+      const topic = { type: 'm.room.topic', stateKey: '', content: { topic: 'I am still here' } }
+      const message = { type: 'm.room.message', content: { body: 'hi' } }
+      const said = await hearAfter(kick, { ...message, sender: BOB })
+      const set = await hearAfter(said, { ...topic, sender: ALICE })
+      expect(await verdictOn(said)).to.be.a('string')
+      expect(await verdictOn(set)).to.equal(null)
+      const last = await hearAfter(set, { ...message, sender: BOB })
+      expect(await complete()).to.equal(true)
+      for (const event of [said, set, last]) expect(await verdictOn(event)).to.equal(null)
+      expect(await here.currentState(roomId)).to.deep.equal({
+        ...(await home.currentState(roomId)),
+        'm.room.topic/': set.eventId,
+      })
+      expect(await endsOfRoom()).to.deep.equal([last.eventId])
+    })
+
+    it('judge by the states of all branches', async () => {
+      const kick = await hearBadKick()
+      const message = { type: 'm.room.message', content: { body: 'hi' } }
+      const other = await hearAfter(join.event, { ...message, sender: DAVE })
+      const [id] = [
+        await here.sender.send(
+          { userId: CAROL },
+          { roomId, type: 'm.room.message', content: { body: 'yes' } },
+        ),
+      ]
+      const joint = (await here.stores.events.get(here.db.reader, id))!
+      expect([...joint.event.prevEventIds].sort()).to.deep.equal([kick.eventId, other.eventId].sort())
+      expect(await complete()).to.equal(true)
+      const state = await here.roomState.getStateAt(
+        (await here.stores.events.get(here.db.reader, id))!.stateBefore!,
+      )
+      const members = state.filter(({ event }) => event.content['membership'] === 'join')
+      expect(members.map(({ event }) => event.stateKey).sort()).to.deep.equal(
+        [ALICE, BOB, CAROL, DAVE].sort(),
+      )
+      expect(await endsOfRoom()).to.deep.equal([id])
+    })
   })
 
   it('are completed once, and for the join that they wait for only', async () => {
