@@ -12,10 +12,12 @@ import { Bench, type Figures, type ServerView, type Sizes } from './bench.js'
 import { BenchClient } from './client.js'
 import { startPostgres, type BenchPostgres } from './postgres.js'
 import { scenarios } from './scenarios.js'
+import { findSynapse } from '../test/interop/synapse-process.js'
 import { SHARED_SECRET, ServerProcess, sqliteDatabase } from '../test/support/server-process.js'
 
-/** Carries a database from SQLite to PostgreSQL and back. */
+/** Scenarios without a server. */
 const PORT_DB = 'port-db'
+const SYNAPSE_PORT = 'synapse-port'
 
 const USAGE = `usage: npm run bench -- [options]
   --database sqlite|postgres|both|none  what to start mxhs on (default: both)
@@ -41,9 +43,13 @@ Sizes of what is made before it is measured:
   --origins N           servers that send them (default: 100)
   --events N            events of the database of port-db (default: 100000)
   --kills N             processes of port-db that are killed, each way (default: 0)
+  --rounds N            how often synapse-port moves its database in each way (default: 1)
 
 Scenarios: ${Object.keys(scenarios).join(', ')}
-Without a server, and only when it is named alone: ${PORT_DB}
+Without a server, and only when one is named alone:
+  ${PORT_DB}       carries a database from SQLite to PostgreSQL and back
+  ${SYNAPSE_PORT}  makes a Synapse with --events events, imports it, and compares port-db with Synapse's own script; needs
+                MXHS_INTEROP_SYNAPSE, the Python that can import \`synapse\`
 
 media compares downloads with nginx: the program that MXHS_BENCH_NGINX names, else the one on the PATH.
 `
@@ -71,6 +77,7 @@ const { values: options } = parseArgs({
     origins: size('100'),
     events: size('100000'),
     kills: size('0'),
+    rounds: size('1'),
     only: { type: 'string', multiple: true, default: [] },
     json: { type: 'string', default: 'bench/results/latest.json' },
     help: { type: 'boolean', default: false },
@@ -91,6 +98,8 @@ if (options.help) {
   process.stdout.write(USAGE)
 } else if (options.only.join() === PORT_DB) {
   await mainOfPortDb()
+} else if (options.only.join() === SYNAPSE_PORT) {
+  await mainOfSynapsePort()
 } else if (unknown !== undefined || notNumbers) {
   const complaint = unknown === undefined ? 'Sizes are numbers' : `There is no scenario ${unknown}`
   process.stderr.write(`${complaint}\n\n${USAGE}`)
@@ -132,6 +141,20 @@ async function mainOfPortDb(): Promise<void> {
   const results = { [PORT_DB]: { figures: await measurePortDb({ events, kills }, progress), notes: [] } }
   print(results)
   await writeResults({ events, kills }, results)
+}
+
+async function mainOfSynapsePort(): Promise<void> {
+  const found = findSynapse()
+  if ('missing' in found) {
+    process.stderr.write(`Not measured: ${found.missing}\n`)
+    return
+  }
+  const { measureAgainstSynapse } = await import('./scenarios/synapse-port.js')
+  const sizes = { events: Number(options.events), rounds: Number(options.rounds) }
+  const notes = [`Synapse ${found.version}`]
+  const results = { [SYNAPSE_PORT]: { figures: await measureAgainstSynapse(sizes, progress), notes } }
+  print(results)
+  await writeResults(sizes, results)
 }
 
 async function writeResults(how: object, results: Readonly<Record<string, Report>>): Promise<void> {

@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { builtProgram } from '../../test/support/built-program.js'
 import { generateDatabase } from '../generated-database.js'
+import { runMeasured } from '../measured-process.js'
 import { startPostgres } from '../postgres.js'
 
-interface PortRun {
+export interface PortRun {
   readonly seconds: number
   readonly rows: number
   readonly peakMb: number
@@ -76,37 +77,23 @@ async function killPortDb(from: string, to: string, withinMs: number): Promise<v
   await ended
 }
 
-async function runPortDb(from: string, to: string): Promise<PortRun> {
-  const startedAt = performance.now()
-  const child = spawn(process.execPath, [builtProgram(), 'port-db', '--from', from, '--to', to, '--json'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk))
-  const ended = once(child, 'close')
-  let peakMb = 0
-  while (child.exitCode === null && child.signalCode === null) {
-    peakMb = Math.max(peakMb, await residentPeakMb(child.pid))
-    await Promise.race([ended, sleep(200)])
-  }
-  await ended
-  const seconds = (performance.now() - startedAt) / 1000
-  const report = JSON.parse(output) as {
+/** Runs it to its end. Rejects when the target is not complete. */
+export async function runPortDb(from: string, to: string): Promise<PortRun> {
+  const run = await runMeasured(process.execPath, [
+    builtProgram(),
+    'port-db',
+    '--from',
+    from,
+    '--to',
+    to,
+    '--json',
+  ])
+  const report = JSON.parse(run.output) as {
     complete: boolean
     rows: number
     tables: readonly { name: string; checksum: string }[]
   }
-  if (!report.complete) throw new Error(`port-db is not complete: ${output}`)
+  if (!report.complete) throw new Error(`port-db is not complete: ${run.output}`)
   const checksums = report.tables.map(({ name, checksum }) => `${name} ${checksum}`).join('\n')
-  return { seconds, rows: report.rows, peakMb, checksums }
-}
-
-/** The largest so far, where the system tells it. */
-async function residentPeakMb(pid: number | undefined): Promise<number> {
-  try {
-    const status = await readFile(`/proc/${pid ?? 0}/status`, 'utf8')
-    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
-  } catch {
-    return 0
-  }
+  return { ...run, rows: report.rows, checksums }
 }

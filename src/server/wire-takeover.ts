@@ -42,7 +42,7 @@ export function inspectSynapse(from: TakeoverOptions['from']): Promise<SourceRep
  */
 export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean): Promise<TakenOver> {
   const { from, to, progress } = options
-  const storage = await openStorage(to, context())
+  const storage = await openStorage(withBoundedMemory(to), context())
   try {
     const { db, caches, ids } = storage
     const stores = createEventStores(caches, { eventCacheSize: to.caches.eventCacheSize })
@@ -80,6 +80,13 @@ export async function takeOverSynapse(options: TakeoverOptions, isFinal: boolean
 
 function withSource<T>(databases: SourceDatabases, work: (source: SynapseSource) => Promise<T>): Promise<T> {
   return withSynapseSource(databases, context(), work)
+}
+
+/** Whatever the size of the database: one statement reads at a time, and files that are mapped count as memory. */
+function withBoundedMemory(config: HomeserverConfig): HomeserverConfig {
+  const { database } = config
+  if (database.name !== 'sqlite') return config
+  return { ...config, database: { ...database, readers: 2, mappedBytes: 0 } }
 }
 
 function context() {

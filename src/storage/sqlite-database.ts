@@ -20,7 +20,11 @@ export interface SqliteConfig {
   readonly readers?: number
   /** `full` also survives the loss of power without losing the last commits; `normal` (default) never corrupts. */
   readonly synchronous?: 'normal' | 'full'
+  /** So much of the file each connection has as its memory, in bytes; 256 MiB by default. */
+  readonly mappedBytes?: number
 }
+
+const MAPPED_BYTES = 256 * 1024 * 1024
 
 const BUSY_TIMEOUT_MS = 5_000
 const ACQUIRE_TIMEOUT_MS = 60_000
@@ -29,7 +33,6 @@ const COMMON_PRAGMAS = [
   `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`,
   'PRAGMA foreign_keys = ON',
   'PRAGMA temp_store = MEMORY',
-  'PRAGMA mmap_size = 268435456',
 ]
 
 const WRITER_PRAGMAS = [
@@ -60,10 +63,11 @@ export async function openSqliteEngine(config: SqliteConfig, logger: Logger): Pr
   const temporary = config.path === ':memory:'
   const path = temporary ? join(tmpdir(), `mxhs-${randomUUID()}.db`) : config.path
   makePrivateFile(path)
+  const common = [...COMMON_PRAGMAS, `PRAGMA mmap_size = ${config.mappedBytes ?? MAPPED_BYTES}`]
   const synchronous = `PRAGMA synchronous = ${config.synchronous === 'full' ? 'FULL' : 'NORMAL'}`
-  const writer = createPool(path, 1, [...COMMON_PRAGMAS, ...WRITER_PRAGMAS, synchronous], logger)
+  const writer = createPool(path, 1, [...common, ...WRITER_PRAGMAS, synchronous], logger)
   const count = Math.max(2, config.readers ?? 4)
-  const knex = createPool(path, count, [...COMMON_PRAGMAS, ...READER_PRAGMAS], logger)
+  const knex = createPool(path, count, [...common, ...READER_PRAGMAS], logger)
   const engine = new SqliteEngine(writer, { knex, count }, temporary ? path : undefined)
   try {
     // The writer first: it makes the file and sets the journal mode that readers rely on.

@@ -78,7 +78,7 @@ async function readingFile<T>(path: string, work: (q: Query) => Promise<T>): Pro
   const run = (sql: string): Promise<unknown> => connection.run({ sql, params: [], wants: 'changes' })
   try {
     await run('PRAGMA busy_timeout = 5000')
-    await run('PRAGMA mmap_size = 268435456')
+    await run('PRAGMA cache_size = -65536')
     await run('BEGIN')
     const support = {
       dialect: sqliteDialect,
