@@ -1,10 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { createServer, type AddressInfo, type Server } from 'node:net'
+import { connect } from 'node:tls'
 import { expect } from 'chai'
 import { builtProgram } from '../../support/built-program.js'
 import { useScratch } from '../../support/scratch.js'
+import { TestAuthority } from '../../support/test-authority.js'
 
 const START_MS = 60_000
 
@@ -82,6 +85,53 @@ ${more}`,
     while (!existsSync(scratch.path('mxhs.log'))) await new Promise((resolve) => setTimeout(resolve, 20))
     expect(await daemon.ends('SIGINT')).to.equal(0)
     expect(readFileSync(scratch.path('mxhs.log'), 'utf8')).to.contain('Read the configuration again')
+  })
+
+  it('shows a new certificate from SIGHUP on, and keeps what connections there are', async () => {
+    const authority = new TestAuthority()
+    const issue = (): string => {
+      const { certificate, privateKey } = authority.issue(['start.test'])
+      scratch.write('tls.crt', certificate)
+      scratch.write('tls.key', privateKey)
+      return new X509Certificate(certificate).fingerprint256
+    }
+    const first = issue()
+    const file = config(
+      0,
+      `tls_certificate_path: ${scratch.path('tls.crt')}\ntls_private_key_path: ${scratch.path('tls.key')}\n`,
+    )
+    const plain = readFileSync(file, 'utf8')
+    scratch.write('homeserver.yaml', plain.replace('[{port: 0,', '[{port: 0, tls: true,'))
+    daemon = new Daemon(file)
+    await daemon.says('Ctrl-C stops')
+    const port = Number(/https:\/\/127\.0\.0\.1:(\d+)/.exec(daemon.stderr)?.[1])
+    const options = { host: '127.0.0.1', port, servername: 'start.test', ca: authority.certificate }
+    const shown = async (): Promise<string> => {
+      const socket = connect(options)
+      await once(socket, 'secureConnect')
+      const { fingerprint256 } = socket.getPeerCertificate()
+      socket.destroy()
+      return fingerprint256
+    }
+    const kept = connect(options)
+    await once(kept, 'secureConnect')
+
+    const second = issue()
+    expect(await shown()).to.equal(first)
+    daemon.process.kill('SIGHUP')
+    while ((await shown()) === first) await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(await shown()).to.equal(second)
+    kept.write('GET /_matrix/client/versions HTTP/1.1\r\nHost: start.test\r\nConnection: close\r\n\r\n')
+    const [answer] = (await once(kept, 'data')) as [Buffer]
+    expect(answer.toString()).to.match(/^HTTP\/1\.1 200 /)
+
+    // One that is of no use changes nothing, and is complained of.
+    scratch.write('tls.crt', 'no certificate')
+    daemon.process.kill('SIGHUP')
+    const log = (): string => readFileSync(scratch.path('mxhs.log'), 'utf8')
+    while (!/"level":(?:50|"error")/.test(log())) await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(await shown()).to.equal(second)
+    expect(await daemon.ends('SIGTERM')).to.equal(0)
   })
 
   it('says that another process has its port', async () => {

@@ -126,7 +126,7 @@ forEachDatabase('rooms of partial state', (open) => {
       const isAuth = ({ type, stateKey, content }: Event): boolean =>
         ['m.room.create', 'm.room.power_levels'].includes(type) ||
         (type === 'm.room.member' &&
-          [draft.sender, draft.stateKey].includes(stateKey as UserId) &&
+          [draft.sender, draft.stateKey].includes(stateKey) &&
           content['membership'] === 'join')
       const authEvents = (await eventsAtHome()).filter(isAuth)
       const event = await remote.make([last], { ...draft, authEvents })
