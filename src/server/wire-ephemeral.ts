@@ -46,6 +46,8 @@ export interface EphemeralParts {
   readonly roomState: RoomState
   /** Users of other servers; without it, there are none. */
   readonly isRemote?: (userId: UserId) => boolean
+  /** Whether a user is said to be of this server, and is not. */
+  readonly isUnknown?: (userId: UserId) => Promise<boolean>
   /** Whether a user whose membership is not known may be in a room whose members are not all known. */
   readonly mayBeIn?: (roomId: RoomId, userId: UserId) => Promise<boolean>
   /** Told when somebody types, still types, or does not any more. */
@@ -106,6 +108,7 @@ export function createEphemeralServices(
     shareRoom: (a, b) => members.shareRoom(db.reader, a, b),
     onError: parts.onError,
     isRemote: parts.isRemote,
+    isUnknown: parts.isUnknown,
     options: options.presence,
   })
   const shared = { db, clock, positions, roomState, events, activity: presence }

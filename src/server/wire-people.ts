@@ -112,6 +112,8 @@ function createEphemeral(
       pushRules,
       roomState: events.roomState,
       isRemote: (userId) => serverNameOf(userId) !== serverName,
+      isUnknown: async (userId) =>
+        serverNameOf(userId) === serverName && !(await stores.users.exists(db.reader, userId)),
       // Of a room whose members are not all known, its servers are.
       mayBeIn: async (roomId: RoomId, userId: UserId) => {
         const room = await stores.rooms.get(db.reader, roomId)

@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from '../../src/util/json.js'
 import type { MatrixClient } from './matrix-client.js'
+import { checkResponse } from './response-schemas.js'
 
 /** An answer with bytes. */
 export interface BytesResponse {
@@ -53,6 +54,9 @@ export async function fetchBytes(
     headers: { ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }), ...headers },
   })
   const bytes = Buffer.from(await response.arrayBuffer())
+  const { status } = response
+  const contentType = response.headers.get('content-type')
+  checkResponse({ method, path: new URL(url).pathname, status, contentType, text: bytes.toString('utf8') })
   return { status: response.status, headers: response.headers, bytes, json: parseJson(bytes) }
 }
 

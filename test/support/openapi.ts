@@ -6,6 +6,9 @@ import { parse } from 'yaml'
 const SPECIFICATION = process.env['MATRIX_SPEC_DIR'] ?? resolve(import.meta.dirname, '../../../shared/spec')
 const CLIENT_SERVER = join(SPECIFICATION, 'client-server')
 
+/** A part of the specification that has OpenAPI documents. */
+export type SpecifiedApi = 'client-server' | 'server-server'
+
 /** The part of a JSON schema that says what a value may look like. */
 export interface Schema {
   readonly type?: string | readonly string[]
@@ -21,7 +24,7 @@ export interface Schema {
   readonly example?: unknown
 }
 
-/** One operation of the client-server API. */
+/** One operation of an API. */
 export interface Operation {
   readonly operationId: string
   readonly method: string
@@ -51,31 +54,35 @@ export interface OperationEntry {
   readonly read: () => Operation | undefined
 }
 
-export function listOperations(): OperationEntry[] {
+/** Of the client-server API unless another is named. */
+export function listOperations(wanted: SpecifiedApi = 'client-server'): OperationEntry[] {
   const entries = JSON.parse(readFileSync(join(SPECIFICATION, 'endpoints.json'), 'utf8')) as IndexEntry[]
   return entries
-    .filter(({ api }) => api === 'client-server')
+    .filter(({ api }) => api === wanted)
     .map(({ file, method, path, operation }) => ({
       operationId: operation,
       method,
       path,
       read: () =>
-        operationsOf(join(CLIENT_SERVER, `${file}.yaml`)).find(
+        operationsOf(join(SPECIFICATION, wanted, `${file}.yaml`)).find(
           ({ operationId }) => operationId === operation,
         ),
     }))
 }
 
-/** An error that the specification says an operation may answer with. */
-export interface ListedError {
+/** An answer that the specification lists for an operation. */
+export interface ListedAnswer {
   readonly operationId: string
   readonly status: number
-  /** Undefined where none is named. */
+  /** Of errors; undefined where none is named. */
   readonly errcode: string | undefined
 }
 
-/** Every error that is listed for an operation: one for each errcode that the text or an example names. */
-export function listErrors(): ListedError[] {
+/**
+ * Every answer that is listed for an operation of the client-server API; of errors one for each errcode that the text or an
+ * example names.
+ */
+export function listAnswers(): ListedAnswer[] {
   const files = readdirSync(CLIENT_SERVER).filter((name) => name.endsWith('.yaml'))
   return files.flatMap((name) => {
     const file = join(CLIENT_SERVER, name)
@@ -83,17 +90,17 @@ export function listErrors(): ListedError[] {
     const paths = Object.values((document['paths'] ?? {}) as Record<string, Node>)
     return paths
       .flatMap((methods) => Object.values(methods))
-      .flatMap((operation) => errorsOf(operation, { file, document, depth: -DEEPER }))
+      .flatMap((operation) => answersOf(operation, { file, document, depth: -DEEPER }))
   })
 }
 
-function errorsOf(operation: unknown, place: Place): ListedError[] {
+function answersOf(operation: unknown, place: Place): ListedAnswer[] {
   if (!isNode(operation) || typeof operation['operationId'] !== 'string') return []
   const { operationId } = operation
   const responses = resolved(operation['responses'] ?? {}, place) as Node
-  return Object.entries(responses).flatMap(([name, response]): ListedError[] => {
+  return Object.entries(responses).flatMap(([name, response]): ListedAnswer[] => {
     const status = Number(name)
-    if (!(status >= 400)) return []
+    if (!(status >= 400)) return [{ operationId, status, errcode: undefined }]
     const errcodes = new Set<string>(JSON.stringify(response).match(/\bM_[A-Z_]+\b/g))
     // The example of what any error looks like.
     errcodes.delete('M_UNKNOWN')

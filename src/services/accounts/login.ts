@@ -92,13 +92,14 @@ export class Login {
   }
 
   /**
-   * Throws `M_FORBIDDEN` alike for unknown users and wrong passwords, after the same work; then what
-   * `beginSession` throws.
+   * Throws `M_FORBIDDEN` alike for unknown users and wrong passwords, after the same work; `M_USER_DEACTIVATED` for accounts
+   * that have ended, whose passwords are gone; then what `beginSession` throws.
    */
   async withPassword(identifier: UserIdentifier, password: string, device: DeviceWish): Promise<LoginResult> {
     if (!this.#deps.options.passwordLogin) throw forbidden('Logging in with a password is disabled')
-    const user = await this.#checkPassword(identifier, password)
-    if (user === undefined) throw forbidden('Invalid username or password')
+    const { user, isRight } = await this.#checkPassword(identifier, password)
+    if (user?.isDeactivated) throw deactivated()
+    if (user === undefined || !isRight) throw forbidden('Invalid username or password')
     return this.beginSession(user.userId, device, user.passwordHash)
   }
 
@@ -142,7 +143,8 @@ export class Login {
    */
   async identify(identifier: UserIdentifier, password: string): Promise<UserId | undefined> {
     if (!this.#deps.options.passwordReauth) return undefined
-    return (await this.#checkPassword(identifier, password))?.userId
+    const { user, isRight } = await this.#checkPassword(identifier, password)
+    return isRight ? user?.userId : undefined
   }
 
   /** A token that logs in as the user, once. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */
@@ -161,14 +163,17 @@ export class Login {
     return { token, expiresInMs }
   }
 
-  async #checkPassword(identifier: UserIdentifier, password: string): Promise<UserRecord | undefined> {
+  async #checkPassword(
+    identifier: UserIdentifier,
+    password: string,
+  ): Promise<{ user: UserRecord | undefined; isRight: boolean }> {
     const user = await this.#findUser(identifier)
     const key = user?.userId ?? identifierKey(identifier)
     // Counted before it is known to be wrong: else any number of guesses could be on their way at once.
     this.#deps.failureLimiter.consume(key)
-    if (!(await this.#deps.passwords.verify(password, user?.passwordHash))) return undefined
+    if (!(await this.#deps.passwords.verify(password, user?.passwordHash))) return { user, isRight: false }
     this.#deps.failureLimiter.refund(key)
-    return user
+    return { user, isRight: true }
   }
 
   async #findUser(identifier: UserIdentifier): Promise<UserRecord | undefined> {
@@ -226,8 +231,12 @@ function identifierKey(identifier: UserIdentifier): string {
     : `${identifier.medium}:${identifier.address}`.slice(0, 255).toLowerCase()
 }
 
+function deactivated(): MatrixError {
+  return new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
+}
+
 function checkMayLogIn(user: UserRecord): void {
-  if (user.isDeactivated) throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
+  if (user.isDeactivated) throw deactivated()
   if (user.isLocked) {
     throw userLocked()
   }

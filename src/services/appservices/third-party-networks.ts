@@ -53,7 +53,7 @@ export class ThirdPartyNetworks {
     return json
   }
 
-  /** Places or people of a protocol with these properties, as all its services know them. */
+  /** Places or people of a protocol with these properties, as all its services know them. Throws `M_NOT_FOUND`. */
   async search(
     kind: ThirdPartyKind,
     protocol: string,
@@ -66,7 +66,7 @@ export class ThirdPartyNetworks {
     )
   }
 
-  /** Places behind an alias, or people behind a user ID: `fields` names it. */
+  /** Places behind an alias, or people behind a user ID: `fields` names it. Throws `M_NOT_FOUND`. */
   async reverse(kind: ThirdPartyKind, fields: Readonly<Record<string, string>>): Promise<JsonObject[]> {
     const services = this.#deps.registry.list().filter(({ protocols }) => protocols.length > 0)
     return this.#gather(kind, services, { path: `/${kind}`, fields })
@@ -82,12 +82,14 @@ export class ThirdPartyNetworks {
         .filter(({ url }) => url !== undefined)
         .map((service) => this.#deps.client.askThirdParty(service, path, fields)),
     )
-    return answers.flatMap((answer) => {
+    const found = answers.flatMap((answer) => {
       if (!Array.isArray(answer)) return []
       return answer.filter(
         (item): item is JsonObject => isJsonObject(item) && REQUIRED[kind].every((key) => key in item),
       )
     })
+    if (found.length === 0) throw notFound('No application service knows of any')
+    return found
   }
 
   /** Several services may bridge one protocol: the first describes it, all name their instances. */

@@ -1,4 +1,4 @@
-import { forbidden, invalidParam, tooLarge } from '../../protocol/errors.js'
+import { forbidden, invalidParam, notFound, tooLarge } from '../../protocol/errors.js'
 import { fitsBytes, type UserId } from '../../protocol/ids.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { PresenceRecord, PresenceState, PresenceStore } from '../../storage/stores/presence.js'
@@ -33,6 +33,8 @@ export interface PresenceDependencies {
   /** Whether two users are in a room together. */
   readonly shareRoom: (a: UserId, b: UserId) => Promise<boolean>
   readonly onError: (error: unknown) => void
+  /** Whether a user is said to be of this server, and is not. */
+  readonly isUnknown?: ((userId: UserId) => Promise<boolean>) | undefined
   /** Users of other servers, whose presence their servers tell. */
   readonly isRemote?: ((userId: UserId) => boolean) | undefined
   readonly options: PresenceOptions
@@ -193,11 +195,12 @@ export class Presence implements ActivitySink {
 
   /**
    * The presence of a user as `GET /presence` shows it. Throws `M_FORBIDDEN` when the requester is in no room with the
-   * user.
+   * user, `M_NOT_FOUND` for users who do not exist.
    */
   async get(requester: Requester, userId: UserId): Promise<JsonObject> {
     const { db, presence, clock, options } = this.#deps
     if (userId !== requester.userId && !(await this.#deps.shareRoom(requester.userId, userId))) {
+      if (await this.#deps.isUnknown?.(userId)) throw notFound('No such user')
       throw forbidden('You are not allowed to see their presence')
     }
     if (!options.enabled) return { presence: 'offline' }

@@ -34,7 +34,7 @@ export class InviteSender {
 
   /**
    * Resolves when the invitation is part of the room. Rejects with 403 `M_FORBIDDEN` where the room or the other server
-   * does not allow it, `M_INVITE_BLOCKED`, `M_INCOMPATIBLE_ROOM_VERSION`, 502 `M_CONNECTION_FAILED`.
+   * does not allow it, `M_INVITE_BLOCKED`, `M_UNSUPPORTED_ROOM_VERSION`, 502 `M_CONNECTION_FAILED`.
    */
   async invite(
     room: RoomRecord,
@@ -70,13 +70,13 @@ export class InviteSender {
     try {
       return await this.#send(event, { destination, version: 'v2', body })
     } catch (error) {
-      if (!isOld(error, room)) throw toClientError(error)
+      if (!isOld(error, room)) throw toInviteError(error)
     }
     const old = { ...pduJson(event), unsigned: { invite_room_state: state } }
     try {
       return await this.#send(event, { destination, version: 'v1', body: old })
     } catch (error) {
-      throw toClientError(error)
+      throw toInviteError(error)
     }
   }
 
@@ -98,6 +98,17 @@ export class InviteSender {
 /** Whether the server may know the first form of the request only, which tells no room version. */
 function isOld(error: unknown, { rules }: RoomRecord): boolean {
   return rules.eventIdFormat === 'v1' && error instanceof FederationError && error.isUnsupported
+}
+
+/** Clients know another name for rooms that the invited user's server does not understand. */
+function toInviteError(error: unknown): unknown {
+  if (error instanceof FederationError && error.errcode === 'M_INCOMPATIBLE_ROOM_VERSION') {
+    return new MatrixError(
+      'M_UNSUPPORTED_ROOM_VERSION',
+      "The invited user's server does not support this room version",
+    )
+  }
+  return toClientError(error)
 }
 
 function pick(json: JsonObject, key: string): JsonObject {

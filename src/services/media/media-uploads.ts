@@ -59,10 +59,11 @@ export class MediaUploads {
 
   /**
    * Announces a file. Gives its URI, and until when it must have been uploaded. Throws `M_LIMIT_EXCEEDED` when the user
-   * has announced too many.
+   * has announced too many, `M_FORBIDDEN` where they have uploaded as much as they may.
    */
   async create(requester: Requester): Promise<{ uri: string; expiresTs: number }> {
-    const { db, media, clock } = this.#deps
+    const { db, media, clock, limits } = this.#deps
+    await limits.check(requester.userId, 1)
     const now = clock.now()
     const record = {
       ...this.#newRecord(requester),

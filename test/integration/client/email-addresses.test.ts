@@ -159,7 +159,8 @@ forEachServerDatabase('E-mail addresses', (database) => {
       registrations_require_3pid: ['email'],
       allowed_local_3pids: [{ medium: 'email', pattern: '.*@mail\\.test$' }],
     })
-    expect(failure(await ask('register', 'carol@other.test'))).to.deep.equal([403, 'M_THREEPID_DENIED'])
+    for (const purpose of ['register', '3pid'] as const)
+      expect(failure(await ask(purpose, 'carol@other.test'))).to.deep.equal([403, 'M_THREEPID_DENIED'])
     const anybody = hs.client()
     const body = { username: 'carol', password: 'secret' }
     const register = (auth?: JsonObject): Promise<ClientResponse> =>

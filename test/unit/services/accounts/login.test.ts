@@ -78,7 +78,11 @@ forEachDatabase('login', (open) => {
 
     const bob = await fixture.createUser('bob')
     await fixture.services.accountDeactivation.deactivate(bob.userId, { erase: false })
-    expect(await rejection(logIn(byName('bob')))).to.have.property('errcode', 'M_FORBIDDEN')
+    // The password is gone: nobody can prove who they are, and whoever asks may know why.
+    for (const password of ['secret', 'wrong']) {
+      const ended = await rejection(logIn(byName('bob'), password))
+      expect(ended).to.include({ errcode: 'M_USER_DEACTIVATED', status: 403 })
+    }
     const deactivated = await rejection(fixture.services.login.beginSession(bob.userId, DEVICE))
     expect(deactivated).to.include({ errcode: 'M_USER_DEACTIVATED', status: 403 })
   })
