@@ -19,8 +19,9 @@ export default class UsersExport extends BaseCommand {
   static override summary = 'Write down everything that the server keeps of a person, for that person.'
   static override description =
     'The account with devices, addresses and account data, each room with what the person may see or has sent there, ' +
-    'memberships, receipts, reports, and the files that they have uploaded: as a directory, a .tar file, or with ' +
-    '--output - as an archive on standard output. Passwords, tokens and keys are left out. Reads the database and the ' +
+    'memberships, receipts, reports, rules of notifications, the backup of their keys as their devices have encrypted ' +
+    'it, and the files that they have uploaded: as a directory, a .tar file, or with --output - as an archive on ' +
+    'standard output. Passwords, tokens and keys of devices are left out. Reads the database and the ' +
     'files: the server need not run, and may. An export that was interrupted is to be removed and made again.'
 
   static override examples = [

@@ -7,8 +7,10 @@ import type { AccountDataStore } from '../../storage/stores/account-data.js'
 import type { ClientIpsStore } from '../../storage/stores/client-ips.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { BackedUpSession, KeyBackupsStore } from '../../storage/stores/key-backups.js'
 import type { MediaAdministrationStore } from '../../storage/stores/media-administration.js'
 import type { MediaRecord } from '../../storage/stores/media.js'
+import type { PushRulesStore } from '../../storage/stores/push-rules.js'
 import type { PushersStore } from '../../storage/stores/pushers.js'
 import type { EventVisibility } from '../events/event-visibility.js'
 import type { MediaFiles } from '../media/media-files.js'
@@ -30,6 +32,8 @@ export interface AccountExportDependencies {
   readonly accountData: AccountDataStore
   readonly clientIps: ClientIpsStore
   readonly pushers: PushersStore
+  readonly pushRules: Pick<PushRulesStore, 'get'>
+  readonly keyBackups: Pick<KeyBackupsStore, 'getCurrent' | 'pageSessions'>
   readonly events: EventsStore
   readonly currentState: CurrentStateStore
   readonly visibility: Pick<EventVisibility, 'filter'>
@@ -42,12 +46,14 @@ const PAGE = 500
 /** No file of events is much larger than this, in UTF-16 units. */
 const MAX_FILE_LENGTH = 4 * 1024 * 1024
 const MEDIA_PAGE = 500
+const SESSIONS_PAGE = 1_000
 const MAX_CONNECTIONS = 100_000
 
 /**
  * Hands over all that this server keeps of a person: the account and its data, devices and addresses, rooms with what
- * the person may see of them and has sent, memberships, receipts, reports, and the files that were uploaded. Passwords,
- * tokens, and keys that only their own devices can use are left out. Only reads; holds one page of events in memory.
+ * the person may see of them and has sent, memberships, receipts, reports, rules of notifications, the backup of keys as
+ * it is (encrypted for the person), and the files that were uploaded. Passwords, tokens, and keys that only their own
+ * devices can use are left out. Only reads; holds one page of events in memory.
  */
 export class AccountExport {
   readonly #deps: AccountExportDependencies
@@ -79,9 +85,43 @@ export class AccountExport {
       seen.map(({ deviceId, ip, userAgent, lastSeenTs }) => ({ deviceId, ip, userAgent, lastSeenTs })),
     )
     yield jsonFile('pushers.json', await pushers.listForUser(q, userId))
+    yield jsonFile('push_rules.json', await this.#deps.pushRules.get(q, userId))
+    yield* this.#keyBackup(userId)
     yield jsonFile('memberships.json', await belongings.listMemberships(q, userId))
     yield jsonFile('receipts.json', await belongings.listReceipts(q, userId))
     yield jsonFile('reports.json', await belongings.listReports(q, userId))
+  }
+
+  /** The backup that is in use: what it is encrypted with only the person knows. */
+  async *#keyBackup(userId: UserId): AsyncGenerator<ExportedFile> {
+    const { db, keyBackups } = this.#deps
+    const backup = await keyBackups.getCurrent(db.reader, userId)
+    if (backup === undefined) return
+    const { version, algorithm, authData, count } = backup
+    yield jsonFile('key_backup.json', { version, algorithm, auth_data: authData, count })
+    yield* lineFiles('key_backup', this.#sessions(userId, version))
+  }
+
+  async *#sessions(userId: UserId, version: number): AsyncGenerator<readonly object[]> {
+    const { db, keyBackups } = this.#deps
+    let after: BackedUpSession | undefined
+    for (;;) {
+      const page = await keyBackups.pageSessions(
+        db.reader,
+        { userId, version },
+        { after, limit: SESSIONS_PAGE },
+      )
+      yield page.map((session) => ({
+        room_id: session.roomId,
+        session_id: session.sessionId,
+        first_message_index: session.firstMessageIndex,
+        forwarded_count: session.forwardedCount,
+        is_verified: session.isVerified,
+        session_data: session.sessionData,
+      }))
+      if (page.length < SESSIONS_PAGE) return
+      after = page.at(-1)
+    }
   }
 
   async *#room(userId: UserId, room: RoomOfAccount): AsyncGenerator<ExportedFile> {
@@ -96,13 +136,13 @@ export class AccountExport {
     })
     if (room.membership === 'join') {
       const entries = await currentState.list(db.reader, room.roomNid)
-      yield* this.#eventFiles(`${directory}/state`, this.#inPages(entries.map(({ eventNid }) => eventNid)))
+      yield* lineFiles(`${directory}/state`, this.#inPages(entries.map(({ eventNid }) => eventNid)))
     }
-    yield* this.#eventFiles(`${directory}/events`, this.#seenOrSent(userId, room.roomNid))
+    yield* lineFiles(`${directory}/events`, this.#seenOrSent(userId, room.roomNid))
   }
 
   /** What of a room's timeline the user may see or has sent. */
-  async *#seenOrSent(userId: UserId, roomNid: number): AsyncGenerator<readonly StoredEvent[]> {
+  async *#seenOrSent(userId: UserId, roomNid: number): AsyncGenerator<readonly object[]> {
     const { db, belongings, visibility } = this.#deps
     let after = Number.MIN_SAFE_INTEGER
     for (;;) {
@@ -114,44 +154,22 @@ export class AccountExport {
       )
       yield page.flatMap((stored) => {
         const isOwn = stored.event.sender === userId && stored.rejected === null
-        return seen.get(stored.eventNid) ?? (isOwn ? stored : [])
+        const shown = seen.get(stored.eventNid) ?? (isOwn ? stored : undefined)
+        return shown === undefined ? [] : toJson(shown)
       })
       after = last
     }
   }
 
-  async *#inPages(eventNids: readonly number[]): AsyncGenerator<readonly StoredEvent[]> {
+  async *#inPages(eventNids: readonly number[]): AsyncGenerator<readonly object[]> {
     for (let start = 0; start < eventNids.length; start += PAGE) {
       const nids = eventNids.slice(start, start + PAGE)
       const found = await this.#deps.events.getByNids(this.#deps.db.reader, nids)
-      yield nids.flatMap((nid) => found.get(nid) ?? [])
+      yield nids.flatMap((nid) => {
+        const stored = found.get(nid)
+        return stored === undefined ? [] : toJson(stored)
+      })
     }
-  }
-
-  /** One event a line, in files of a bounded size. */
-  async *#eventFiles(
-    prefix: string,
-    pages: AsyncGenerator<readonly StoredEvent[]>,
-  ): AsyncGenerator<ExportedFile> {
-    let lines: string[] = []
-    let length = 0
-    let number = 0
-    const file = (): ExportedFile => {
-      number += 1
-      const text = lines.join('')
-      lines = []
-      length = 0
-      return { name: `${prefix}-${String(number).padStart(4, '0')}.jsonl`, content: { text } }
-    }
-    for await (const page of pages) {
-      for (const stored of page) {
-        const line = `${JSON.stringify(toJson(stored))}\n`
-        lines.push(line)
-        length += line.length
-        if (length >= MAX_FILE_LENGTH) yield file()
-      }
-    }
-    if (lines.length > 0) yield file()
   }
 
   async *#media(userId: UserId): AsyncGenerator<ExportedFile> {
@@ -170,6 +188,32 @@ export class AccountExport {
     }
     yield jsonFile('media.json', described)
   }
+}
+
+/** One object a line, in files of a bounded size. */
+async function* lineFiles(
+  prefix: string,
+  pages: AsyncGenerator<readonly object[]>,
+): AsyncGenerator<ExportedFile> {
+  let lines: string[] = []
+  let length = 0
+  let number = 0
+  const file = (): ExportedFile => {
+    number += 1
+    const text = lines.join('')
+    lines = []
+    length = 0
+    return { name: `${prefix}-${String(number).padStart(4, '0')}.jsonl`, content: { text } }
+  }
+  for await (const page of pages) {
+    for (const value of page) {
+      const line = `${JSON.stringify(value)}\n`
+      lines.push(line)
+      length += line.length
+      if (length >= MAX_FILE_LENGTH) yield file()
+    }
+  }
+  if (lines.length > 0) yield file()
 }
 
 function describeMedia(record: MediaRecord, file: string | undefined): object {

@@ -152,14 +152,21 @@ export class KeyBackupsStore {
       `SELECT * FROM key_backup_sessions WHERE ${where} ORDER BY room_id, session_id`,
       params,
     )
-    return rows.map((row) => ({
-      roomId: row.room_id as RoomId,
-      sessionId: row.session_id,
-      firstMessageIndex: row.first_message_index,
-      forwardedCount: row.forwarded_count,
-      isVerified: row.is_verified === 1,
-      sessionData: JSON.parse(row.session_data) as JsonObject,
-    }))
+    return rows.map(toSession)
+  }
+
+  /** Some of a backup's sessions, in the order of rooms and sessions: those behind `after`. By primary key. */
+  async pageSessions(
+    q: Query,
+    { userId, version }: { readonly userId: UserId; readonly version: number },
+    { after, limit }: { readonly after: Required<SessionSelection> | undefined; readonly limit: number },
+  ): Promise<BackedUpSession[]> {
+    const rows = await q.all<SessionRow>(
+      `SELECT * FROM key_backup_sessions WHERE user_id = ? AND version = ? AND (room_id, session_id) > (?, ?)
+       ORDER BY room_id, session_id LIMIT ?`,
+      [userId, version, after?.roomId ?? '', after?.sessionId ?? '', limit],
+    )
+    return rows.map(toSession)
   }
 
   /**
@@ -242,5 +249,16 @@ function toVersion(row: VersionRow): KeyBackupVersion {
     etag: row.etag,
     count: row.count,
     isDeleted: row.is_deleted === 1,
+  }
+}
+
+function toSession(row: SessionRow): BackedUpSession {
+  return {
+    roomId: row.room_id as RoomId,
+    sessionId: row.session_id,
+    firstMessageIndex: row.first_message_index,
+    forwardedCount: row.forwarded_count,
+    isVerified: row.is_verified === 1,
+    sessionData: JSON.parse(row.session_data) as JsonObject,
   }
 }

@@ -40,6 +40,22 @@ describe('mxhs users export', function () {
     await alice.must('PUT', `/_matrix/client/v3/user/${alice.userId}/account_data/org.test`, {
       body: { fond: 'of cats' },
     })
+    await alice.must('PUT', '/_matrix/client/v3/pushrules/global/content/cheese', {
+      body: { pattern: 'cheese', actions: ['notify'] },
+    })
+    await alice.must('POST', '/_matrix/client/v3/room_keys/version', {
+      body: { algorithm: 'm.megolm_backup.v1.curve25519-aes-sha2', auth_data: { public_key: 'P' } },
+    })
+    const session = {
+      first_message_index: 1,
+      forwarded_count: 0,
+      is_verified: true,
+      session_data: { c: 'x' },
+    }
+    await alice.must('PUT', '/_matrix/client/v3/room_keys/keys', {
+      query: { version: '1' },
+      body: { rooms: { [room]: { sessions: { S1: session, S2: session } } } },
+    })
     const upload = await fetch(`${server.url}/_matrix/media/v3/upload?filename=cat.txt`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${alice.accessToken}`, 'Content-Type': 'text/plain' },
@@ -67,6 +83,14 @@ describe('mxhs users export', function () {
     expect(json('account.json')).to.deep.include({ userId: alice.userId, rooms: { join: 1 } })
     expect(read('account.json')).not.to.include('$2b$')
     expect(json('account_data.json')).to.deep.include({ type: 'org.test', content: { fond: 'of cats' } })
+    expect(read('push_rules.json')).to.include('cheese')
+    expect(json('key_backup.json')).to.deep.include({ count: 2, auth_data: { public_key: 'P' } })
+    const keys = read('key_backup-0001.jsonl').trimEnd().split('\n')
+    expect(keys.map((line) => JSON.parse(line) as object)).to.deep.include({
+      ...{ room_id: room, session_id: 'S2', first_message_index: 1, forwarded_count: 0 },
+      ...{ is_verified: true, session_data: { c: 'x' } },
+    })
+    expect(keys).to.have.length(2)
     const directory = `rooms/${encodeURIComponent(room)}`
     expect(json(`${directory}/room.json`)).to.deep.include({ roomId: room, membership: 'join' })
     const events = eventIds(read(`${directory}/events-0001.jsonl`))
