@@ -21,7 +21,7 @@ export function coverPosition(target: Map<number, number>, position: AuthChainPo
 }
 
 /** Raises `target` to cover `reach` too. */
-function coverReach(target: Map<number, number>, reach: AuthReach): void {
+export function coverReach(target: Map<number, number>, reach: AuthReach): void {
   for (const [chain, seq] of reach) raise(target, chain, seq)
 }
 
@@ -52,6 +52,7 @@ export function decodeReach(bytes: Uint8Array): Map<number, number> {
   return reach
 }
 
-function raise(target: Map<number, number>, chain: number, seq: number): void {
+/** Raises `target` to cover a chain up to a position. */
+export function raise(target: Map<number, number>, chain: number, seq: number): void {
   if ((target.get(chain) ?? 0) < seq) target.set(chain, seq)
 }

@@ -8,7 +8,7 @@ import type { EventId } from '../../protocol/ids.js'
 import { stateKeyOf, type StateKey, type StateMap } from '../../protocol/state-map.js'
 import type { ResolutionStep } from '../../protocol/resolution-step.js'
 import { resolveState } from '../../protocol/state-resolution.js'
-import type { AuthCover, ConflictCover } from './auth-cover.js'
+import type { AuthCover, ConflictCover, ConflictingEvents } from './auth-cover.js'
 import type { EventLookup, PendingEvents } from './pending-events.js'
 
 interface Parts {
@@ -38,12 +38,8 @@ export interface ResolvedConflict {
 }
 
 /** What branches disagree about. */
-interface Conflict {
-  readonly room: RoomRecord
-  readonly snapshots: readonly StateSnapshot[]
+interface Conflict extends ConflictingEvents {
   readonly keys: ReadonlySet<number>
-  readonly nids: ReadonlySet<number>
-  readonly pending: PendingEvents
 }
 
 /** Events by both their names. */
@@ -91,10 +87,11 @@ export class ConflictResolver {
   }
 
   /** Nothing for version 1, whose algorithm looks at the states alone. */
-  async #cover({ room, snapshots, nids, pending }: Conflict): Promise<ConflictCover> {
+  async #cover(conflict: Conflict): Promise<ConflictCover> {
+    const { room, nids, pending } = conflict
     const { stateResolution } = room.rules
     if (stateResolution === 'v1') return { difference: [], subgraph: [] }
-    const difference = await this.#parts.cover.difference(snapshots, nids, pending)
+    const difference = await this.#parts.cover.difference(conflict)
     const subgraph = stateResolution === 'v2.1' ? await this.#parts.cover.subgraph(nids, pending) : []
     return { difference, subgraph }
   }
