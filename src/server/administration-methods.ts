@@ -4,6 +4,7 @@ import type { Services } from '../services/services.js'
 import type { JsonObject } from '../util/json.js'
 import { ControlError } from './control-connection.js'
 import type { ControlMethods } from './control-socket.js'
+import { createMediaMethods } from './media-methods.js'
 
 export type { RoomFinding, RoomRepairReport } from '../services/events/room-repair.js'
 
@@ -16,10 +17,12 @@ export type AdministrationMethod = keyof ReturnType<typeof createAdministrationM
  * throws what its service throws, and a `ControlError` for parameters that it cannot be called with.
  */
 export function createAdministrationMethods(
-  services: Pick<Services, 'accountAdministration' | 'roomRepair'>,
+  services: Pick<Services, 'accountAdministration' | 'roomRepair' | 'mediaDeletion' | 'mediaQuarantine'>,
 ) {
   const { accountAdministration: accounts } = services
   return {
+    ...createMediaMethods(services),
+
     /** `{userId, password, logoutDevices}`; gives `{}`. */
     'users.setPassword': async (params: JsonObject): Promise<JsonObject> => {
       const logoutDevices = booleanOf(params, 'logoutDevices')

@@ -10,6 +10,7 @@ import { MediaFinder } from '../services/media/media-finder.js'
 import { MediaQuarantine } from '../services/media/media-quarantine.js'
 import { MediaRetention } from '../services/media/media-retention.js'
 import { MediaUploads } from '../services/media/media-uploads.js'
+import { MediaUses } from '../services/media/media-uses.js'
 import { DEFAULT_OEMBED_PROVIDERS, OembedProviders, parseOembedProviders } from '../services/media/oembed.js'
 import { PageFetcher } from '../services/media/page-fetcher.js'
 import { PendingUploads } from '../services/media/pending-uploads.js'
@@ -21,6 +22,7 @@ import { UploadLimits } from '../services/media/upload-limits.js'
 import { compileUrlBlocklist } from '../services/media/url-blocklist.js'
 import { UrlPreviews } from '../services/media/url-previews.js'
 import type { Services } from '../services/services.js'
+import { MediaUsesStore } from '../storage/stores/media-uses.js'
 import { UrlPreviewsStore } from '../storage/stores/url-previews.js'
 import type { JsonValue } from '../util/json.js'
 import type { BackgroundWork } from './lifecycle.js'
@@ -65,7 +67,9 @@ export function createMediaServices(parts: MediaParts): {
     maxUploadSize: config.media.maxUploadSize,
     limits: config.media.uploadLimits,
   })
-  const deletion = new MediaDeletion(shelf, { serverName })
+  const quarantine = new MediaQuarantine(shelf)
+  const uses = new MediaUses({ ...shelf, uses: new MediaUsesStore() })
+  const deletion = new MediaDeletion({ ...shelf, uses, rooms: quarantine }, { serverName })
   const retention = new MediaRetention(
     { ...shelf, previews: new UrlPreviewsStore(), accesses, deletion },
     config.media,
@@ -76,7 +80,7 @@ export function createMediaServices(parts: MediaParts): {
     avatarRules: new AvatarRules(shelf, { maxBytes, types }),
     services: {
       mediaDeletion: deletion,
-      mediaQuarantine: new MediaQuarantine(shelf),
+      mediaQuarantine: quarantine,
       mediaDownloads: new MediaDownloads({ ...shelf, finder }, { serverName }),
       mediaUploads: new MediaUploads(
         { ...shelf, pending, limits },

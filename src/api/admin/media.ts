@@ -33,7 +33,7 @@ export const deleteMediaByDate = route({
     const deleted = await mediaDeletion.deleteLocal({
       accessedBefore: query.before_ts,
       largerThan: query.size_gt,
-      sparesProfiles: query.keep_profiles ?? true,
+      sparesLasting: query.keep_profiles ?? true,
       signal: request.signal,
     })
     return { deleted_media: deleted.map(mediaIdOf), total: deleted.length }

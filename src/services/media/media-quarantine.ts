@@ -1,10 +1,9 @@
 import { notFound } from '../../protocol/errors.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
-import { parseMxcUri } from '../../protocol/mxc-uri.js'
 import type { Database } from '../../storage/database.js'
 import type { MediaId } from '../../storage/stores/media.js'
 import type { MediaAdministrationStore } from '../../storage/stores/media-administration.js'
-import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { filesOf } from './media-uses.js'
 
 export interface MediaQuarantineDependencies {
   readonly db: Database
@@ -24,8 +23,8 @@ export class MediaQuarantine {
     this.#deps = deps
   }
 
-  /** Gives how many files have changed: these, and all with the same content. */
-  quarantine(ids: readonly MediaId[], by: UserId): Promise<number> {
+  /** Gives how many files have changed: these, and all with the same content. `by`: a user ID, or what did it. */
+  quarantine(ids: readonly MediaId[], by: string): Promise<number> {
     const { db, administration } = this.#deps
     return db.write('quarantine_media', (tx) => administration.setQuarantine(tx, ids, by))
   }
@@ -61,25 +60,10 @@ export class MediaQuarantine {
     let after = Number.MIN_SAFE_INTEGER
     for (;;) {
       const page = await administration.listContents(db.reader, roomId, { after, limit: BATCH })
-      for (const { json } of page) for (const [uri, id] of filesIn(json)) found.set(uri, id)
+      for (const { json } of page) for (const [uri, id] of filesOf(json)) found.set(uri, id)
       const last = page.at(-1)
       if (last === undefined) return [...found.values()]
       after = last.eventNid
     }
   }
-}
-
-/** The file of an event and its thumbnail. */
-function filesIn(json: string): [string, MediaId][] {
-  const { content } = JSON.parse(json) as JsonObject
-  if (!isJsonObject(content)) return []
-  const { info } = content
-  const texts: (JsonValue | undefined)[] = [
-    content['url'],
-    isJsonObject(info) ? info['thumbnail_url'] : undefined,
-  ]
-  return texts.flatMap((text) => {
-    const id = typeof text === 'string' ? parseMxcUri(text) : undefined
-    return id === undefined || typeof text !== 'string' ? [] : [[text, id] as [string, MediaId]]
-  })
 }

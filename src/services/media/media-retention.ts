@@ -49,7 +49,7 @@ export class MediaRetention {
     await deletion.deletePreviewPictures(now - PREVIEW_PICTURE_MS, signal)
     if (remoteLifetimeMs !== undefined) await deletion.deleteRemote(now - remoteLifetimeMs, signal)
     if (localLifetimeMs !== undefined) {
-      await deletion.deleteLocal({ accessedBefore: now - localLifetimeMs, signal })
+      await deletion.deleteLocal({ accessedBefore: now - localLifetimeMs, sparesLasting: true, signal })
     }
   }
 }

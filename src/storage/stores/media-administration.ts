@@ -10,12 +10,13 @@ export interface MediaSelection {
   /** Not asked for since then. */
   readonly accessedBefore: number
   /** In bytes. */
-  readonly largerThan?: number
+  readonly largerThan?: number | undefined
   /** Not those in quarantine, which are kept to be known again, nor those that are protected. */
   readonly sparesMarked: boolean
-  /** Not the pictures of profiles. */
-  readonly sparesProfiles?: boolean
 }
+
+/** A file, and when it was last asked for. */
+export type MediaAge = MediaId & { readonly lastAccessTs: number }
 
 /** What lists of files may be sorted by. */
 export type MediaOrder =
@@ -58,9 +59,17 @@ interface IdRow {
 
 /** Looks after files as a whole: for administrators and chores. */
 export class MediaAdministrationStore {
-  /** Some of the files that are meant, those first that were not asked for the longest time. Index media_access. */
-  async select(q: Query, selection: MediaSelection, limit: number): Promise<MediaId[]> {
-    const { origin, serverName, accessedBefore, largerThan, sparesMarked, sparesProfiles } = selection
+  /**
+   * Some of the files that are meant, after one of them: those first that were not asked for the longest time. Index
+   * media_access.
+   */
+  async select(
+    q: Query,
+    selection: MediaSelection,
+    page: { after: MediaAge | undefined; limit: number },
+  ): Promise<MediaAge[]> {
+    const { origin, serverName, accessedBefore, largerThan, sparesMarked } = selection
+    const { after, limit } = page
     const conditions = [
       'last_access_ts < ?',
       'file_key IS NOT NULL',
@@ -72,17 +81,16 @@ export class MediaAdministrationStore {
       params.push(largerThan)
     }
     if (sparesMarked) conditions.push('quarantined_by IS NULL', 'is_protected = 0')
-    if (sparesProfiles === true) {
-      conditions.push(
-        `NOT EXISTS (SELECT 1 FROM profiles p WHERE p.avatar_url = 'mxc://' || server_name || '/' || media_id)`,
-      )
+    if (after !== undefined) {
+      conditions.push('(last_access_ts, server_name, media_id) > (?, ?, ?)')
+      params.push(after.lastAccessTs, after.serverName, after.mediaId)
     }
-    const rows = await q.all<IdRow>(
-      `SELECT server_name, media_id FROM media WHERE ${conditions.join(' AND ')}
-       ORDER BY last_access_ts LIMIT ?`,
+    const rows = await q.all<IdRow & { last_access_ts: number }>(
+      `SELECT server_name, media_id, last_access_ts FROM media WHERE ${conditions.join(' AND ')}
+       ORDER BY last_access_ts, server_name, media_id LIMIT ?`,
       [...params, limit],
     )
-    return rows.map(toId)
+    return rows.map((row) => ({ ...toId(row), lastAccessTs: row.last_access_ts }))
   }
 
   /** Pictures of previews that were fetched before a time. */
@@ -91,6 +99,27 @@ export class MediaAdministrationStore {
       `SELECT server_name, media_id FROM media
        WHERE preview_url IS NOT NULL AND created_ts < ? AND quarantined_by IS NULL LIMIT ?`,
       [createdBefore, limit],
+    )
+    return rows.map(toId)
+  }
+
+  /** Those of the files that are here, or have been announced. Primary key. */
+  async present(q: Query, ids: readonly MediaId[]): Promise<MediaId[]> {
+    const source = q.dialect.rowsFrom({ server_name: 'text', media_id: 'text' })
+    const rows = ids.map(({ serverName, mediaId }) => ({ server_name: serverName, media_id: mediaId }))
+    const found = await q.all<IdRow>(
+      `SELECT m.server_name, m.media_id FROM ${source} AS r
+       JOIN media m ON m.server_name = r.server_name AND m.media_id = r.media_id`,
+      [q.dialect.rows(rows)],
+    )
+    return found.map(toId)
+  }
+
+  /** The files that a user has uploaded or announced, after one by its ID. Index media_user. */
+  async idsOfUser(q: Query, userId: UserId, page: { after: string; limit: number }): Promise<MediaId[]> {
+    const rows = await q.all<IdRow>(
+      `SELECT server_name, media_id FROM media WHERE user_id = ? AND media_id > ? ORDER BY media_id LIMIT ?`,
+      [userId, page.after, page.limit],
     )
     return rows.map(toId)
   }
@@ -129,7 +158,7 @@ export class MediaAdministrationStore {
    * Puts files into quarantine, or takes them out of it: these, and all with the same content. Protected ones are not
    * put into it. Gives how many have changed.
    */
-  async setQuarantine(tx: Tx, ids: readonly MediaId[], by: UserId | undefined): Promise<number> {
+  async setQuarantine(tx: Tx, ids: readonly MediaId[], by: string | undefined): Promise<number> {
     if (ids.length === 0) return 0
     const source = tx.dialect.rowsFrom({ server_name: 'text', media_id: 'text' })
     const rows = ids.map(({ serverName, mediaId }) => ({ server_name: serverName, media_id: mediaId }))

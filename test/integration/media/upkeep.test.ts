@@ -126,10 +126,37 @@ forEachServerDatabase('upkeep of files', (database) => {
     })
     expect(await mediaDeletion.deleteOfUser(alice.userId as UserId)).to.have.members(mine)
     const accessedBefore = Date.now() + 1000
-    expect(await mediaDeletion.deleteLocal({ accessedBefore: 0 })).to.deep.equal([])
-    const options = { accessedBefore, largerThan: 100, sparesProfiles: true }
+    expect(await mediaDeletion.deleteLocal({ accessedBefore: 0, sparesLasting: false })).to.deep.equal([])
+    const options = { accessedBefore, largerThan: 100, sparesLasting: true }
     expect(await mediaDeletion.deleteLocal(options)).to.deep.equal([large])
     expect([await statusOf(avatar), await statusOf(small)]).to.deep.equal([200, 200])
+  })
+
+  it('spares pictures of people and rooms, and what else stays in sight', async () => {
+    const names = ['profile', 'member', 'room', 'sticker', 'noted', 'banner', 'message'] as const
+    const uris = {} as Record<(typeof names)[number], string>
+    for (const name of names) uris[name] = await uploadFile(alice, name)
+    const user = `/_matrix/client/v3/user/${alice.userId}`
+    const roomId = await alice.createRoom()
+    const state = (type: string, key: string, body: object) =>
+      alice.must('PUT', `/_matrix/client/v3/rooms/${roomId}/state/${type}/${key}`, { body })
+    await state('m.room.avatar', '', { url: uris.room })
+    await state('im.ponies.room_emotes', 'pack', { images: { cat: { url: uris.sticker } } })
+    await alice.must('PUT', `${user}/account_data/im.ponies.user_emotes`, {
+      body: { images: { dog: { url: uris.noted } } },
+    })
+    await state('m.room.member', alice.userId, { membership: 'join', avatar_url: uris.member })
+    const profile = `/_matrix/client/v3/profile/${admin.userId}`
+    await admin.must('PUT', `${profile}/avatar_url`, { body: { avatar_url: uris.profile } })
+    await admin.must('PUT', `${profile}/org.example.banner`, { body: { 'org.example.banner': uris.banner } })
+    await alice.sendEvent(roomId, 'm.room.message', { msgtype: 'm.file', body: 'f', url: uris.message })
+    const { mediaDeletion } = server.server.services
+    const accessedBefore = Date.now() + 1000
+    expect(await mediaDeletion.deleteLocal({ accessedBefore, sparesLasting: true })).to.deep.equal([
+      uris.message,
+    ])
+    const rest = await mediaDeletion.deleteLocal({ accessedBefore, sparesLasting: false })
+    expect(rest).to.have.length(names.length - 1)
   })
 
   it('checks files against rows', async () => {
