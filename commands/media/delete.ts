@@ -53,8 +53,14 @@ export default class MediaDelete extends BaseCommand {
   static override flags = {
     config: configFlag,
     ...mediaChoiceFlags,
-    'older-than': Flags.string({ description: 'what nobody has asked for as long as this: 24h, 90d' }),
-    'larger-than': Flags.string({ description: 'only what is larger than this: 500K, 10M' }),
+    'older-than': Flags.string({
+      helpValue: 'TIME',
+      description: 'what nobody has asked for as long as this: 24h, 90d',
+    }),
+    'larger-than': Flags.string({
+      helpValue: 'SIZE',
+      description: 'only what is larger than this: 500K, 10M',
+    }),
     remote: Flags.boolean({
       default: false,
       description: 'with --older-than: what is kept of other servers, and fetched again when somebody asks',

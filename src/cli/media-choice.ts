@@ -8,7 +8,10 @@ import { UsageError } from './base-command.js'
 
 /** Flags of commands that do something with files of somebody or of some room. */
 export const mediaChoiceFlags = {
-  user: Flags.string({ description: 'all that this user has uploaded: alice, or @alice:example.org' }),
+  user: Flags.string({
+    helpValue: 'USER',
+    description: 'all that this user has uploaded: alice, or @alice:example.org',
+  }),
   room: Flags.string({
     description: 'all that was sent in this room without encryption, by the ID of the room',
   }),
