@@ -4,6 +4,7 @@ import { Backup, type BackupOptions, type BackupReport } from '../services/backu
 import { MediaSource } from '../services/backup/media-source.js'
 import type { RestorePlace } from '../services/backup/restore.js'
 import type { Database } from '../storage/database.js'
+import { RowLoader } from '../storage/dump/row-loader.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
 import { createMediaShelf } from './media-shelf.js'
@@ -45,7 +46,14 @@ export function createBackup(
 /** Where the server with this configuration has its data. */
 export function createRestorePlace(parts: BackupParts): RestorePlace {
   const { disk, incoming, administration } = createMediaShelf(parts)
-  return { db: parts.db, disk, incoming, administration, media: createMediaSource(parts) }
+  return {
+    db: parts.db,
+    openLoader: () => RowLoader.open(parts.config.database),
+    disk,
+    incoming,
+    administration,
+    media: createMediaSource(parts),
+  }
 }
 
 function createMediaSource(parts: BackupParts): MediaSource {

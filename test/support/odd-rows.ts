@@ -40,7 +40,7 @@ export async function fillWithOddRows(
 ): Promise<void> {
   for (const { name } of tables) {
     const columns = await db.reader.all<{ name: string; type: string; notnull: number; pk: number }>(
-      `SELECT name, type, "notnull", pk FROM pragma_table_info('${name}')`,
+      `SELECT name, upper(type) AS type, "notnull", pk FROM pragma_table_info('${name}')`,
     )
     const unique = await uniqueColumns(db, name)
     const rows = Array.from({ length: rowsEach }, (_, index) =>

@@ -1,4 +1,4 @@
-import type { Database, SqlValue } from '../../storage/database.js'
+import type { Database } from '../../storage/database.js'
 import { writeCounters, type Counters } from '../../storage/dump/counters.js'
 import {
   createDumpedSchema,
@@ -6,28 +6,33 @@ import {
   isEmptyDatabase,
   UnknownSchemaError,
 } from '../../storage/dump/dump-schema.js'
+import type { RowLoader } from '../../storage/dump/row-loader.js'
 import type { TableShape } from '../../storage/dump/table-catalog.js'
-import { lineToRow } from '../../storage/dump/table-rows.js'
 import { forgetUsed, leapAhead, type UsedOnce } from '../../storage/dump/used-once.js'
 import { quoteName } from '../../storage/sql-text.js'
 import { migrate } from '../../storage/migrator.js'
 import type { Clock } from '../../util/clock.js'
 import { ArchiveError, DATABASE_PREFIX, type ArchiveHeader, type ArchiveSummary } from './archive-format.js'
 
-/** Rows that one statement takes. */
-const BATCH_ROWS = 1_000
 const EMPTY_COUNTERS: Counters = { sequences: {}, identities: {} }
 
 /** Fills an empty database with the rows of an archive. */
 export class DatabaseLoad {
   readonly #db: Database
+  readonly #openLoader: () => Promise<RowLoader>
   readonly #tables: ReadonlyMap<string, TableShape>
   readonly #header: ArchiveHeader
   readonly #rows = new Map<string, number>()
   #counters = EMPTY_COUNTERS
+  #loader: RowLoader | undefined
 
-  constructor(db: Database, header: ArchiveHeader) {
+  /** `openLoader`: into the same database. */
+  constructor(
+    { db, openLoader }: { db: Database; openLoader: () => Promise<RowLoader> },
+    header: ArchiveHeader,
+  ) {
     this.#db = db
+    this.#openLoader = openLoader
     this.#header = header
     this.#tables = new Map(header.tables.map((table) => [table.name, table]))
   }
@@ -56,15 +61,16 @@ export class DatabaseLoad {
     const table = this.#tables.get(name)
     if (table === undefined)
       throw new ArchiveError(`${path} is of a table that the archive does not describe`)
-    const rows = parseRows(bytes, { path, table })
-    const columns = Object.fromEntries(table.columns.map((column) => [column.name, column.type]))
-    await this.#db.write('load_rows', async (tx) => {
-      for (let start = 0; start < rows.length; start += BATCH_ROWS) {
-        await tx.insertMany(name, rows.slice(start, start + BATCH_ROWS), { columns })
-      }
-    })
-    this.#rows.set(name, (this.#rows.get(name) ?? 0) + rows.length)
-    return rows.length
+    const lines = bytes.toString('utf8').split('\n')
+    if (lines.at(-1) === '') lines.pop()
+    try {
+      this.#loader ??= await this.#openLoader()
+      await this.#loader.load(table, lines)
+    } catch (error) {
+      throw new ArchiveError(`${path} is damaged: ${(error as Error).message}`, { cause: error })
+    }
+    this.#rows.set(name, (this.#rows.get(name) ?? 0) + lines.length)
+    return lines.length
   }
 
   setCounters(counters: Counters): void {
@@ -76,6 +82,7 @@ export class DatabaseLoad {
    * `ArchiveError` when rows are missing.
    */
   async finish(summary: ArchiveSummary, clock: Pick<Clock, 'now'>): Promise<UsedOnce> {
+    await this.#closeLoader()
     for (const { name } of this.#tables.values()) {
       const row = await this.#db.reader.first<{ n: number }>(`SELECT COUNT(*) AS n FROM ${quoteName(name)}`)
       const expected = summary.rows[name] ?? 0
@@ -92,18 +99,12 @@ export class DatabaseLoad {
 
   /** Leaves the database as empty as it was. */
   async undo(): Promise<void> {
+    await this.#closeLoader()
     await dropSchema(this.#db)
   }
-}
 
-function parseRows(
-  bytes: Buffer,
-  { path, table }: { path: string; table: TableShape },
-): Record<string, SqlValue>[] {
-  try {
-    const lines = bytes.toString('utf8').split('\n')
-    return lines.filter((line) => line !== '').map((line) => lineToRow(line, table))
-  } catch (error) {
-    throw new ArchiveError(`${path} is damaged: ${(error as Error).message}`, { cause: error })
+  async #closeLoader(): Promise<void> {
+    await this.#loader?.close()
+    this.#loader = undefined
   }
 }

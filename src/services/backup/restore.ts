@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { BundledFile } from '../../config/config-bundle.js'
 import type { Database } from '../../storage/database.js'
+import type { RowLoader } from '../../storage/dump/row-loader.js'
 import type { UsedOnce } from '../../storage/dump/used-once.js'
 import type { MediaAdministrationStore } from '../../storage/stores/media-administration.js'
 import type { Clock } from '../../util/clock.js'
@@ -25,6 +26,8 @@ import type { MediaSource } from './media-source.js'
 /** Where a server is put back to, which is empty. */
 export interface RestorePlace {
   readonly db: Database
+  /** Fills the same database in bulk. */
+  readonly openLoader: () => Promise<RowLoader>
   readonly disk: DirectoryStore
   readonly incoming: IncomingFiles
   readonly administration: Pick<MediaAdministrationStore, 'deleteOfFiles'>
@@ -126,8 +129,7 @@ export class Restore {
 
   async #database(): Promise<DatabaseLoad> {
     if (this.#load !== undefined) return this.#load
-    const { db } = await this.#prepared()
-    const load = new DatabaseLoad(db, this.#archive.header)
+    const load = new DatabaseLoad(await this.#prepared(), this.#archive.header)
     await load.begin()
     this.#load = load
     this.#options.progress.start('Rows', undefined, 'rows')

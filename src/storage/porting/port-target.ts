@@ -82,8 +82,7 @@ export async function openTarget(
       await db.close()
     }
   }
-  const target =
-    config.name === 'sqlite' ? await SqliteTarget.open(config.path) : await PostgresTarget.open(config)
+  const target = await openFilled(config)
   try {
     const user = await target.otherUsers()
     if (user !== undefined) throw new PortRefusal(`The target is in use: ${user}`)
@@ -93,6 +92,11 @@ export async function openTarget(
     await target.close()
     throw error
   }
+}
+
+/** Opens a database, whose schema is there, for filling it. */
+export function openFilled(config: DatabaseConfig): Promise<PortTarget> {
+  return config.name === 'sqlite' ? SqliteTarget.open(config.path) : PostgresTarget.open(config)
 }
 
 async function prepare(target: PortTarget, state: TargetState, source: string): Promise<void> {

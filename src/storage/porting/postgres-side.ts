@@ -12,27 +12,9 @@ import {
   type RowBatch,
   type RowForm,
 } from './port-side.js'
+import { readCatalog } from './read-catalog.js'
 import { copyOptions, keyOf, type RowKey } from './row-text.js'
-import {
-  isOwnTable,
-  shapeOf,
-  type Catalog,
-  type FoundTable,
-  type PortedColumn,
-  type PortedType,
-  type TableShape,
-} from './table-shape.js'
-
-const TYPES: Readonly<Record<string, PortedType>> = {
-  text: 'text',
-  int2: 'integer',
-  int4: 'integer',
-  int8: 'integer',
-  bytea: 'bytes',
-}
-
-/** Of a table with this type, the whole is a full-text index. */
-const SEARCH_TYPE = 'tsvector'
+import { isOwnTable, type Catalog, type PortedColumn, type TableShape } from './table-shape.js'
 
 const SESSION = [
   'SET statement_timeout = 0',
@@ -86,27 +68,8 @@ export class PostgresSide implements PortSide {
     return rows.map(({ name }) => name)
   }
 
-  async catalog(): Promise<Catalog> {
-    const columns = await this.all<{ table: string; name: string; type: string; place: number | null }>(
-      `SELECT c.relname AS table, a.attname AS name, t.typname AS type,
-         array_position(i.indkey::smallint[], a.attnum) AS place
-       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-         JOIN pg_type t ON t.oid = a.atttypid
-         LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-       WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
-       ORDER BY c.relname COLLATE "C", a.attnum`,
-    )
-    const names = [...new Set(columns.map(({ table }) => table))].filter((name) => !isOwnTable(name))
-    const ofTable = (name: string): typeof columns => columns.filter(({ table }) => table === name)
-    const isSearch = (name: string): boolean => ofTable(name).some(({ type }) => type === SEARCH_TYPE)
-    const tables = []
-    const foreign = []
-    for (const name of names.filter((table) => !isSearch(table))) {
-      const shape = shapeOf(foundTable(name, ofTable(name)))
-      if ('reason' in shape) foreign.push(shape)
-      else tables.push(shape)
-    }
-    return { tables, foreign, searchIndexes: names.filter(isSearch) }
+  catalog(): Promise<Catalog> {
+    return readCatalog(this.engine, (sql) => this.all(sql))
   }
 
   /** Whoever stops in the middle can only close the connection. */
@@ -239,20 +202,6 @@ export async function connect(place: PostgresPlace): Promise<Client> {
   } catch (error) {
     await client.end().catch(() => undefined)
     throw new Error(`Cannot use the PostgreSQL database: ${(error as Error).message}`, { cause: error })
-  }
-}
-
-function foundTable(
-  name: string,
-  columns: readonly { name: string; type: string; place: number | null }[],
-): FoundTable {
-  return {
-    name,
-    columns: columns.map((column) => ({ name: column.name, type: TYPES[column.type] })),
-    key: columns
-      .filter(({ place }) => place !== null)
-      .sort((a, b) => a.place! - b.place!)
-      .map((column) => column.name),
   }
 }
 

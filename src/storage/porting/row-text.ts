@@ -79,6 +79,23 @@ function quotedField(row: Buffer, start: number): { value: Buffer; next: number 
   }
 }
 
+/** One row of fields. */
+export function textRowOf(
+  fields: readonly (string | null)[],
+  { columns }: Pick<TableShape, 'columns'>,
+): string {
+  const isQuoted = hasOneText(columns)
+  return `${fields.map((field) => fieldText(field, isQuoted)).join('\x02')}\n`
+}
+
+const SPECIAL = /[\x01\x02\n\r]/
+
+function fieldText(field: string | null, isQuoted: boolean): string {
+  if (field === null) return '\x03'
+  if (!isQuoted && field !== '\x03' && !SPECIAL.test(field)) return field
+  return `\x01${field.replaceAll('\x01', '\x01\x01')}\x01`
+}
+
 /** Many whole rows at once, as texts: the fields of each, in the order of its columns. */
 export function* textRowsOf(data: Buffer): Generator<(string | null)[]> {
   if (!data.includes(QUOTE)) {

@@ -24,27 +24,13 @@ import {
   hasOneText,
   keyOf,
 } from './row-text.js'
+import { readCatalog } from './read-catalog.js'
 import { rowSql, type RowSql } from './sqlite-row-sql.js'
-import {
-  isOwnTable,
-  shapeOf,
-  type Catalog,
-  type FoundTable,
-  type PortedType,
-  type TableShape,
-} from './table-shape.js'
+import { isOwnTable, type Catalog, type TableShape } from './table-shape.js'
 
 /** The first batch of a table; then they double until they are as large as they are to be. */
 const FIRST_ROWS = 250
 const SPACE = 0x20
-
-const TYPES: Readonly<Record<string, PortedType>> = {
-  TEXT: 'text',
-  INTEGER: 'integer',
-  BIGINT: 'integer',
-  SMALLINT: 'integer',
-  BLOB: 'bytes',
-}
 
 /** What the statements of `rowSql` give. */
 interface PlainRows {
@@ -92,37 +78,8 @@ export class SqliteSide implements PortSide {
     return rows.map(({ name }) => name)
   }
 
-  async catalog(): Promise<Catalog> {
-    const rows = await this.all<{ name: string; type: string }>(
-      `SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-         AND type IN ('table', 'virtual') ORDER BY name`,
-    )
-    const tables = []
-    const foreign = []
-    for (const { name } of rows.filter((row) => row.type === 'table' && !isOwnTable(row.name))) {
-      const shape = shapeOf(await this.#find(name))
-      if ('reason' in shape) foreign.push(shape)
-      else tables.push(shape)
-    }
-    return {
-      tables,
-      foreign,
-      searchIndexes: rows.filter(({ type }) => type === 'virtual').map(({ name }) => name),
-    }
-  }
-
-  async #find(name: string): Promise<FoundTable> {
-    const columns = await this.all<{ name: string; type: string; pk: number }>(
-      `SELECT name, type, pk FROM pragma_table_xinfo(${literal(name)}) ORDER BY cid`,
-    )
-    return {
-      name,
-      columns: columns.map((column) => ({ name: column.name, type: TYPES[column.type.toUpperCase()] })),
-      key: columns
-        .filter(({ pk }) => pk > 0)
-        .sort((a, b) => a.pk - b.pk)
-        .map((column) => column.name),
-    }
+  catalog(): Promise<Catalog> {
+    return readCatalog(this.engine, (sql) => this.all(sql))
   }
 
   async *read(table: TableShape, options: ReadOptions = {}): AsyncGenerator<RowBatch> {
@@ -319,9 +276,4 @@ function problemOf(
 function columnsWhere(row: Buffer, table: TableShape): [string, Buffer | null][] {
   const fields = fieldsOf(row)
   return table.columns.map(({ name }, index) => [name, fields[index] ?? null])
-}
-
-/** A text in SQL. */
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }
