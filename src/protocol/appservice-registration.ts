@@ -87,8 +87,15 @@ export function parseRegistration(raw: unknown, serverName: ServerName): ParsedR
 }
 
 /** What a registration may surprise its operator with though it can be used. */
-export function reviewRegistration({ namespaces, url }: AppserviceRegistration): string[] {
+export function reviewRegistration(registration: AppserviceRegistration): string[] {
+  const { namespaces, url } = registration
   const remarks: string[] = []
+  for (const [name, token] of [
+    ['as_token', registration.asToken],
+    ['hs_token', registration.hsToken],
+  ] as const) {
+    if (!/^[!-~]+$/.test(token)) remarks.push(`${name} has spaces or signs that no header can carry`)
+  }
   for (const kind of KINDS) {
     for (const { regex, exclusive } of namespaces[kind]) {
       if (!regex.replace(/^\^/, '').startsWith(SIGILS[kind]) && !/^\^?[.([\\]/.test(regex)) {

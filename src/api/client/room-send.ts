@@ -3,6 +3,7 @@ import { route, type RequestInfo } from '../../http/route.js'
 import { MatrixError } from '../../protocol/errors.js'
 import { delayQuery } from './unstable/delay-query.js'
 import { stickyQuery } from './unstable/sticky-query.js'
+import { timestampOf, timestampQuery } from './timestamp-query.js'
 import { jsonObject } from './json-object.js'
 
 /** A transaction that is repeated may come without. */
@@ -17,13 +18,14 @@ export const sendMessage = route({
   path: '/_matrix/client/v3/rooms/:roomId/send/:eventType/:txnId',
   auth: 'userOrGuest',
   allowNul: true,
-  query: z.looseObject({ ts: z.coerce.number().int().optional(), ...delayQuery, ...stickyQuery }),
+  query: z.looseObject({ ...timestampQuery, ...delayQuery, ...stickyQuery }),
   body: jsonObject,
   emptyBody: true,
   async handler({ params, query, requester, body, request }, { roomSending, presence, delayedEvents }) {
     presence.onActivity(requester)
     const { roomId, eventType: type, txnId } = params
     const delayMs = query['org.matrix.msc4140.delay']
+    const ts = timestampOf(requester, query)
     const stickyMs = query['org.matrix.msc4354.sticky_duration_ms']
     if (delayMs !== undefined) {
       const known = await delayedEvents.findAdded(requester, { roomId, type, txnId })
@@ -31,7 +33,7 @@ export const sendMessage = route({
     }
     if (!hasBody(request)) throw new MatrixError('M_NOT_JSON', 'The body must be JSON')
     if (delayMs !== undefined) {
-      const input = { roomId, type, txnId, content: body, ts: query.ts, stickyMs, delayMs }
+      const input = { roomId, type, txnId, content: body, ts, stickyMs, delayMs }
       return { delay_id: await delayedEvents.add(requester, input) }
     }
     const eventId = await roomSending.sendMessage(requester, {
@@ -39,7 +41,7 @@ export const sendMessage = route({
       type,
       txnId,
       content: body,
-      ts: query.ts,
+      ts,
       stickyMs,
     })
     return { event_id: eventId }

@@ -43,8 +43,8 @@ export interface RuleName {
   readonly ruleId: string
 }
 
-/** What a user may keep of changes, so that evaluating them stays cheap. */
-const MAX_CHANGES_BYTES = 1024 * 1024
+/** What a user may keep of changes: every message of their rooms is held against all of them. */
+const MAX_CHANGES_BYTES = 256 * 1024
 
 /**
  * The push rules of users: the server's defaults with each user's changes.
@@ -172,15 +172,21 @@ export class PushRules {
   async #change(userId: UserId, change: (changes: PushRuleChanges) => PushRuleChanges): Promise<void> {
     const { db, pushRules, streamIds, positions } = this.#deps
     await db.write('change_push_rules', async (tx) => {
-      const changes = change(await pushRules.get(tx, userId))
-      if (Buffer.byteLength(JSON.stringify(changes)) > MAX_CHANGES_BYTES)
-        throw tooLarge('Too many push rules')
+      const before = await pushRules.get(tx, userId)
+      const changes = change(before)
+      const size = sizeOf(changes)
+      // Who has come with more than that must still be able to take some away.
+      if (size > MAX_CHANGES_BYTES && size > sizeOf(before)) throw tooLarge('Too many push rules')
       const [streamId] = await streamIds.allocate(tx, 1)
       if (streamId === undefined) throw new Error('No position of the push rules stream was allocated')
       await pushRules.put(tx, userId, changes, streamId)
       tx.afterCommit(() => positions.onNewPosition('push_rules', { users: [userId] }))
     })
   }
+}
+
+function sizeOf(changes: PushRuleChanges): number {
+  return Buffer.byteLength(JSON.stringify(changes))
 }
 
 function withRules(

@@ -16,8 +16,10 @@ export interface BadgesDependencies {
   readonly countsRooms: boolean
 }
 
-/** Users who are counted for together: one of them may be in thousands of rooms. */
+/** Users who are counted for together... */
 const MAX_BATCH = 100
+/** ...as long as they are in no more rooms than this in all: some are in thousands. */
+const MAX_ROOMS = 5_000
 
 /** The numbers on the icons of apps. */
 export class Badges {
@@ -52,10 +54,14 @@ export class Badges {
         return { userId, roomNids, ignored: hidden, invites: invites.length }
       }),
     )
-    const counts = await unreadCounts.forUsers(db.reader, users)
-    return new Map(
-      users.map(({ userId, invites }) => [userId, invites + this.#sum(counts.get(userId)?.values() ?? [])]),
-    )
+    const badges = new Map<UserId, number>()
+    for (const part of partsOf(users)) {
+      const counts = await unreadCounts.forUsers(db.reader, part)
+      for (const { userId, invites } of part) {
+        badges.set(userId, invites + this.#sum(counts.get(userId)?.values() ?? []))
+      }
+    }
+    return badges
   }
 
   #sum(rooms: Iterable<RoomUnreadCounts>): number {
@@ -66,4 +72,21 @@ export class Badges {
     }
     return sum
   }
+}
+
+/** The users in order, in parts with so many rooms at most; who alone is in more is a part. */
+function partsOf<T extends { readonly roomNids: readonly number[] }>(users: readonly T[]): T[][] {
+  const parts: T[][] = []
+  let left = 0
+  for (const user of users) {
+    const last = parts.at(-1)
+    if (last === undefined || user.roomNids.length > left) {
+      parts.push([user])
+      left = MAX_ROOMS - user.roomNids.length
+    } else {
+      last.push(user)
+      left -= user.roomNids.length
+    }
+  }
+  return parts
 }

@@ -8,7 +8,7 @@ import {
   type DeviceAddress,
   type OneTimeKey,
 } from '../../protocol/device-keys.js'
-import { forbidden, invalidParam, invalidSignature } from '../../protocol/errors.js'
+import { forbidden, invalidParam, invalidSignature, type MatrixError } from '../../protocol/errors.js'
 import type { Database, Query, Tx } from '../../storage/database.js'
 import type { E2eKeysStore, KeyCounts } from '../../storage/stores/e2e-keys.js'
 import type { Clock } from '../../util/clock.js'
@@ -66,6 +66,8 @@ export class E2eKeys {
   /** Checks what is to be stored; throws as `upload` does. */
   async check(address: DeviceAddress, upload: KeysUpload): Promise<CheckedKeys> {
     const deviceKeys = upload.deviceKeys && parseDeviceKeys(upload.deviceKeys, address)
+    // Their signatures cost time.
+    if (Object.keys(upload.oneTimeKeys ?? {}).length > MAX_ONE_TIME_KEYS) throw tooManyKeys()
     const oneTimeKeys = parseOneTimeKeys(upload.oneTimeKeys ?? {})
     const fallbackKeys = parseOneTimeKeys(upload.fallbackKeys ?? {})
     if (new Set(fallbackKeys.map(({ algorithm }) => algorithm)).size < fallbackKeys.length) {
@@ -87,7 +89,7 @@ export class E2eKeys {
     if (fallbackKeys.length > 0) await this.#storeFallbackKeys(tx, address, fallbackKeys)
     const counts = await e2eKeys.getCounts(tx, address)
     const stored = Object.values(counts.oneTimeKeys).reduce((sum, count) => sum + count, 0)
-    if (stored > MAX_ONE_TIME_KEYS) throw invalidParam(`A device may have ${MAX_ONE_TIME_KEYS} one-time keys`)
+    if (stored > MAX_ONE_TIME_KEYS) throw tooManyKeys()
     return withUsual(counts)
   }
 
@@ -134,7 +136,7 @@ export class E2eKeys {
       const before = known.get(nameOf(key))
       if (before === undefined) return true
       if (isSameKey(before.key, key.key)) return false
-      if (!before.isClaimed) throw invalidParam(`There is another key ${nameOf(key)}`)
+      if (!before.isClaimed) throw invalidParam(`One time key ${nameOf(key)} already exists, and is another`)
       return true
     })
     if (added.length === 0) return
@@ -158,6 +160,10 @@ function hasSameIdentity(a: JsonObject, b: JsonObject, deviceId: string): boolea
   return (['ed25519', 'curve25519'] as const).every(
     (algorithm) => identityKeyOf(a, algorithm, deviceId) === identityKeyOf(b, algorithm, deviceId),
   )
+}
+
+function tooManyKeys(): MatrixError {
+  return invalidParam(`A device may have ${MAX_ONE_TIME_KEYS} one-time keys`)
 }
 
 function nameOf({ algorithm, keyId }: OneTimeKey): string {

@@ -145,6 +145,20 @@ describe('application services as users', () => {
       path`/_matrix/client/v3/rooms/${roomId}/event/${sent['event_id'] as string}`,
     )
     expect(event['origin_server_ts']).to.equal(123)
+    for (const ts of ['', '-1', '1e3', '1.5', 'yesterday', '9'.repeat(16)]) {
+      const { body } = await bot.request('PUT', path`/_matrix/client/v3/rooms/${roomId}/state/m.x/`, {
+        query: { ts },
+        body: {},
+      })
+      expect(body['errcode'], ts).to.equal('M_INVALID_PARAM')
+    }
+    // People have no say in it.
+    const { event_id: own } = await alice.must(
+      'PUT',
+      path`/_matrix/client/v3/rooms/${roomId}/send/m.room.message/t2`,
+      { query: { ts: 'yesterday' }, body: { msgtype: 'm.text', body: 'now' } },
+    )
+    expect(own).to.be.a('string')
   })
 
   it('get the same event for the same transaction', async () => {

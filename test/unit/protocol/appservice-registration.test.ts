@@ -4,6 +4,7 @@ import {
   isInterestedInUser,
   parseRegistration,
   registrationJson,
+  reviewRegistration,
   type AppserviceRegistration,
 } from '../../../src/protocol/appservice-registration.js'
 import type { ServerName } from '../../../src/protocol/ids.js'
@@ -73,5 +74,14 @@ describe('registrations of application services', () => {
     )
     expect('problems' in parsed && parsed.problems).to.have.length(4)
     expect(parseRegistration('x', SERVER)).to.have.property('problems')
+  })
+
+  it('are remarked on where they can be used but hardly are meant so', () => {
+    const registration = parse({ ...BASE, as_token: 'two words', hs_token: 'naïve', url: null })
+    expect(reviewRegistration(registration)).to.deep.equal([
+      'as_token has spaces or signs that no header can carry',
+      'hs_token has spaces or signs that no header can carry',
+      'Without a url the application service is sent nothing',
+    ])
   })
 })

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { MatrixError } from '../../../../src/protocol/errors.js'
 import type { UserId } from '../../../../src/protocol/ids.js'
+import { parsePushRule } from '../../../../src/protocol/push-rules.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import { createAccountServices, type AccountFixture } from '../../../support/account-services.js'
 import { forEachDatabase } from '../../../support/databases.js'
@@ -133,14 +134,20 @@ forEachDatabase('services/accounts/push-rules', (open) => {
     expect((await service().evaluatorsOfChanged([ALICE])).get(ALICE)).to.not.equal(first.get(ALICE))
   })
 
-  it('refuses more rules than a megabyte of them', async () => {
+  it('refuses more rules than a quarter of a megabyte, but lets who has more take some away', async () => {
     const body = {
       actions: [],
-      conditions: [{ kind: 'event_match', key: 'a', pattern: 'x'.repeat(600_000) }],
+      conditions: [{ kind: 'event_match', key: 'a', pattern: 'x'.repeat(200_000) }],
     }
     await put('a', {}, body)
     expect(await errcodeOf(put('b', {}, body))).to.equal('M_TOO_LARGE')
     expect(await ownRules()).to.deep.equal(['a'])
+    const rules = { override: ['a', 'b', 'c'].map((id) => parsePushRule('override', id, body)) }
+    await fixture.db.write('import', (tx) =>
+      fixture.stores.pushRules.put(tx, ALICE, { defaults: {}, rules }, 1_000),
+    )
+    await service().deleteRule(ALICE, { kind: 'override', ruleId: 'a' })
+    expect(await ownRules()).to.deep.equal(['b', 'c'])
   })
 
   it('forgets the rules of a deactivated user', async () => {
