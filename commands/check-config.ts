@@ -54,13 +54,14 @@ export default class CheckConfig extends BaseCommand {
   }
 
   async #printEffective(paths: readonly string[]): Promise<EffectiveReport> {
-    const [{ loadEffective }, { stringify }] = await Promise.all([
+    // Of a package in CommonJS that is loaded later, the built program has nothing but the default.
+    const [{ loadEffective }, { default: yaml }] = await Promise.all([
       import('../src/config/effective.js'),
       import('yaml'),
     ])
     const { config, warnings, effective } = await loadEffective(paths)
     if (!this.jsonEnabled()) this.noteWarnings(warnings)
-    this.log(stringify(effective, { version: '1.1', lineWidth: 0 }).trimEnd())
+    this.log(yaml.stringify(effective, { version: '1.1', lineWidth: 0 }).trimEnd())
     return { serverName: config.server.serverName, warnings, effective }
   }
 

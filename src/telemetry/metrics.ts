@@ -204,8 +204,9 @@ function sample(name: string, labels: string, value: number): string {
 }
 
 async function loadProcessMetrics(): Promise<() => Promise<string>> {
-  const { Registry, collectDefaultMetrics } = await import('prom-client')
-  const register = new Registry()
-  collectDefaultMetrics({ register })
+  // Of a package in CommonJS that is loaded later, the built program has nothing but the default.
+  const { default: client } = await import('prom-client')
+  const register = new client.Registry()
+  client.collectDefaultMetrics({ register })
   return () => register.metrics()
 }
