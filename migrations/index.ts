@@ -20,6 +20,7 @@ import * as takeover from './0017-takeover.js'
 import * as stickyEventsAndAddresses from './0019-sticky-events-and-addresses.js'
 import * as firstMembers from './0025-first-members.js'
 import * as identityBindings from './0034-identity-bindings.js'
+import * as eventRelationships from './0035-event-relationships.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -52,4 +53,5 @@ export const migrations: readonly Migration[] = [
   stickyEventsAndAddresses,
   firstMembers,
   identityBindings,
+  eventRelationships,
 ]

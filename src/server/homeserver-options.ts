@@ -71,6 +71,7 @@ function toDescription(config: HomeserverConfig, version: string): AccountOption
     adminContact: server.adminContact,
     servesServerWellKnown: server.servesServerWellKnown,
     configuredFeatures: {
+      'org.matrix.msc2836': experimental.eventRelationships,
       'org.matrix.msc3391': experimental.accountDataRemoval,
       'org.matrix.msc4108': experimental.rendezvousByUrl,
       'org.matrix.msc3874': experimental.announcesRelationFilters,

@@ -10,6 +10,7 @@ import { createDelayedEvents } from './wire-delayed-events.js'
 import { createDeliveryServices } from './wire-delivery.js'
 import { createServerNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
+import { createRelationships } from './wire-relationships.js'
 import { createViews, type Views } from './wire-views.js'
 
 /** The services, and what only the process has to do with. */
@@ -49,6 +50,19 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...community.inbound.services,
     ...community.outbound.services,
     ...community.membership.services,
+    ...createRelationships(
+      {
+        ...parts,
+        ...base.shared,
+        ...base.remote,
+        ...base.events,
+        ...views,
+        ...community,
+        erased: base.erased,
+      },
+      base.stores,
+      parts.config,
+    ),
     ...createAdministration(
       {
         ...base.shared,

@@ -41,6 +41,7 @@ import type { DeviceListAnswers } from './federation/device-list-answers.js'
 import type { InviteReceiver } from './federation/invite-receiver.js'
 import type { ResidentHandshakes } from './federation/resident-handshakes.js'
 import type { InboundTransactions } from './federation/inbound-transactions.js'
+import type { RelationshipAnswers } from './federation/relationship-answers.js'
 import type { RoomAnswers } from './federation/room-answers.js'
 import type { RoomComplexity } from './federation/room-complexity.js'
 import type { Presence } from './ephemeral/presence.js'
@@ -81,6 +82,7 @@ import type { UrlPreviews } from './media/url-previews.js'
 import type { Pagination } from './rooms/pagination.js'
 import type { ProfileUpdates } from './rooms/profile-updates.js'
 import type { PublicRooms } from './rooms/public-rooms.js'
+import type { EventRelationships } from './rooms/event-relationships.js'
 import type { RelatedEvents } from './rooms/related-events.js'
 import type { Reports } from './rooms/reports.js'
 import type { RoomCreation } from './rooms/room-creation.js'
@@ -173,10 +175,14 @@ export interface Services {
   readonly registrationTokenAdministration: RegistrationTokenAdministration
   readonly registrationTokens: RegistrationTokens
   readonly relatedEvents: RelatedEvents
+  /** Undefined: `msc2836_enabled` is false. */
+  readonly eventRelationships: EventRelationships | undefined
   readonly rendezvous: Rendezvous
   readonly reportAdministration: ReportAdministration
   readonly reports: Reports
   readonly roomAnswers: RoomAnswers
+  /** Undefined: `msc2836_enabled` is false. */
+  readonly relationshipAnswers: RelationshipAnswers | undefined
   readonly roomComplexity: RoomComplexity
   readonly residentHandshakes: ResidentHandshakes
   readonly roomCreation: RoomCreation

@@ -6,6 +6,7 @@ import * as roomEventByTimestamp from './room-event-by-timestamp.js'
 import * as roomInitialSync from './room-initial-sync.js'
 import * as rooms from './rooms.js'
 import * as threadsList from './threads-list.js'
+import * as eventRelationships from './unstable/event-relationships.js'
 
 /** The endpoints that show what happened in rooms. */
 export const readingRoutes: readonly Route[] = [
@@ -16,4 +17,5 @@ export const readingRoutes: readonly Route[] = [
   roomInitialSync,
   relations,
   threadsList,
+  eventRelationships,
 ].flatMap((file) => Object.values<Route>(file))

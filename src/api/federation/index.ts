@@ -2,6 +2,7 @@ import type { Route } from '../../http/route.js'
 import { backfillRoom, getMissingPreviousEvents } from './backfill.js'
 import * as contentRepository from './content-repository.js'
 import { getEventAuth } from './event-auth.js'
+import { getEventRelationships } from './event-relationships.js'
 import { getEvent, getEventByTimestamp, getRoomState, getRoomStateIds } from './events.js'
 import { bulkPerspectivesKeyQuery, perspectivesKeyQuery, perspectivesKeyQueryById } from './keys-query.js'
 import { getServerKey, getServerKeyById } from './keys-server.js'
@@ -33,6 +34,7 @@ const eventRoutes: readonly Route[] = [
   getEvent,
   getEventAuth,
   getEventByTimestamp,
+  getEventRelationships,
   getMissingPreviousEvents,
   getRoomComplexity,
   getRoomState,

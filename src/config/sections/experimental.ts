@@ -6,6 +6,9 @@ import { duration, jsonObject, optional, withDefault } from '../values.js'
 const SERVED: ReadonlySet<string> = new Set([
   'msc4069_profile_inhibit_propagation',
   // On anyway.
+  'msc2836_enabled',
+  // Rooms of its own version have it.
+  'msc3757_enabled',
   'msc4222_enabled',
   'msc3881_enabled',
   'msc3890_enabled',
@@ -70,6 +73,8 @@ export const experimental = section(
       announcesRelationFilters: features['msc3874_enabled'] === true,
       /** `msc3575_enabled`: sliding sync, which newer clients cannot do without; on unless it is switched off. */
       slidingSync: features['msc3575_enabled'] !== false,
+      /** `msc2836_enabled`: threads by `m.relationship`; on unless it is switched off. */
+      eventRelationships: features['msc2836_enabled'] !== false,
       /** `msc4306_enabled`: subscriptions to threads. */
       threadSubscriptions: features['msc4306_enabled'] === true,
       /** `msc4354_enabled`: events can be told to everybody in a room for a while. */

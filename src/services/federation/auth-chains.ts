@@ -27,6 +27,14 @@ export class AuthChains {
     return this.#list(room, await this.#reachOf(nids), event.eventId)
   }
 
+  /** All that authorizes any of some events. */
+  async ofEvents(room: RoomRecord, events: readonly StoredEvent[]): Promise<StoredEvent[]> {
+    const ids = [...new Set(events.flatMap(({ event }) => event.authEventIds))]
+    const authEvents = await this.#parts.events.getByIds(this.#db.reader, ids)
+    const nids = [...authEvents.values()].map(({ eventNid }) => eventNid)
+    return this.#list(room, await this.#reachOf(nids), undefined)
+  }
+
   /** The auth chains of the events of a state; they hold what is in the state too where it authorizes more of it. */
   async ofState(room: RoomRecord, state: readonly StoredEvent[]): Promise<StoredEvent[]> {
     const nids = state.map(({ eventNid }) => eventNid)

@@ -3,6 +3,7 @@ import { encodeReach, type AuthChainPosition } from '../auth-reach.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import { writeCurrentState, type CurrentStateChange } from './current-state-writer.js'
+import { RELATIONSHIPS } from './event-relationships.js'
 import { EDGES, EVENTS, HIGHLIGHTS, PUSH_EXCEPTIONS, STICKY, TXNS, type EventTable } from './event-rows.js'
 import { writeExtremities } from './extremity-moves.js'
 import { writeGaps, type MissingEvent } from './missing-events.js'
@@ -100,6 +101,7 @@ export class EventWriter {
       insertRows(tx, HIGHLIGHTS, writes),
       insertRows(tx, PUSH_EXCEPTIONS, writes),
       insertRows(tx, STICKY, writes),
+      insertRows(tx, RELATIONSHIPS, writes),
       writeRedactions(tx, writes),
     ])
   }

@@ -1,3 +1,4 @@
+import { relationshipOf } from '../../protocol/event-relationships.js'
 import { stickyUntil } from '../../protocol/sticky-events.js'
 import type { SqlValue, Tx } from '../database.js'
 import type { Dialect, StatementGroup } from '../dialect.js'
@@ -46,6 +47,7 @@ function isPlain(write: PlacedEventWrite): boolean {
     write.redactedBy === undefined &&
     (write.missingPrevs ?? []).length === 0 &&
     write.closesGap !== true &&
-    stickyUntil(write.event, write.receivedTs) === undefined
+    stickyUntil(write.event, write.receivedTs) === undefined &&
+    relationshipOf(write.event) === undefined
   )
 }
