@@ -75,6 +75,7 @@ const EXPECTED: ReadonlySet<string> = new Set([
   'IncompatibleSchemaError',
   'UnfinishedTakeoverError',
   'UnfinishedPortError',
+  'UnfinishedRestoreError',
   'UsageError',
 ])
 

@@ -1,5 +1,5 @@
 import { createReadStream, existsSync } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { BundledFile } from '../config/config-bundle.js'
@@ -64,6 +64,7 @@ export async function restoreServer(request: RestoreRequest): Promise<RestoredSe
   try {
     const report = await restore.run(openEach(request.earlier, secretKeys))
     await target.close()
+    await target.settle()
     return { report, paths: target.paths, database: target.database }
   } catch (error) {
     await target.close()
@@ -92,6 +93,7 @@ class ConfiguredTarget {
   #config: HomeserverConfig | undefined
   #db: Database | undefined
   readonly #made: string[] = []
+  readonly #marks: string[] = []
 
   constructor(paths: readonly string[]) {
     this.paths = paths
@@ -106,6 +108,7 @@ class ConfiguredTarget {
   async check(): Promise<void> {
     const { config } = await loadConfig(this.paths)
     const { database, media } = config
+    await removeRemains(media.storePath)
     checkNew(database)
     if (!(await isEmptyDirectory(media.storePath))) {
       throw new CommandFailure(`There is something in ${media.storePath} already`)
@@ -126,6 +129,7 @@ class ConfiguredTarget {
     if (!existsSync(media.storePath)) this.#made.push(media.storePath)
     else this.#made.push(...['content', 'incoming'].map((name) => join(media.storePath, name)))
     await this.#writeKeys(files)
+    await this.#mark(media.storePath)
     const context = { logger: silentLogger(), clock: systemClock }
     this.#db = await openDatabase(database, { ...context, metrics: createMetrics() })
     return createRestorePlace({ config, db: this.#db, ...context })
@@ -135,8 +139,26 @@ class ConfiguredTarget {
     await this.#db?.close()
   }
 
+  /** Everything is there. */
+  async settle(): Promise<void> {
+    for (const path of this.#marks) await rm(path, { force: true })
+  }
+
+  /** Leaves a list of what is being made, for the next restore, should this one be killed. */
+  async #mark(directory: string): Promise<void> {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await this.mark(directory, this.#made)
+  }
+
+  protected async mark(directory: string, made: readonly string[]): Promise<void> {
+    const path = join(directory, REMAINS)
+    await writeFile(path, JSON.stringify(made))
+    this.#marks.push(path)
+  }
+
   async undo(): Promise<void> {
     for (const path of this.#made) await rm(path, { recursive: true, force: true })
+    await this.settle()
   }
 
   /** Without its signing key, the server would be another one. */
@@ -164,6 +186,7 @@ class DirectoryTarget extends ConfiguredTarget {
   }
 
   override async check(): Promise<void> {
+    await removeRemains(this.#directory)
     this.#existed = existsSync(this.#directory)
     if (!(await isEmptyDirectory(this.#directory))) {
       throw new CommandFailure(`There is something in ${this.#directory} already`)
@@ -178,6 +201,8 @@ class DirectoryTarget extends ConfiguredTarget {
       database: this.#database,
     })
     await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+    // It was empty: whatever comes to be in it is of the restore.
+    await this.mark(this.#directory, ['.'])
     for (const { path, content, mode } of relocated.files) {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeIfNew(path, { content: content.toString('utf8'), mode })
@@ -187,10 +212,34 @@ class DirectoryTarget extends ConfiguredTarget {
   }
 
   override async undo(): Promise<void> {
+    await emptyDirectory(this.#directory)
     await super.undo()
-    const names = await readdir(this.#directory).catch(() => [])
-    for (const name of names) await rm(join(this.#directory, name), { recursive: true, force: true })
     if (!this.#existed) await rm(this.#directory, { recursive: true, force: true })
+  }
+}
+
+/**
+ * What a restore leaves in a directory until it has come to its end: JSON, the paths of all that it makes; `.` stands for
+ * everything in the directory.
+ */
+const REMAINS = '.mxhs-restoring'
+
+/** Removes what a restore has left that was killed. */
+async function removeRemains(directory: string): Promise<void> {
+  const path = join(directory, REMAINS)
+  if (!existsSync(path)) return
+  for (const made of JSON.parse(await readFile(path, 'utf8')) as string[]) {
+    if (made === '.') await emptyDirectory(directory)
+    else await rm(made, { recursive: true, force: true })
+  }
+  await rm(path, { force: true })
+}
+
+/** All but the list of what remains, which goes last. */
+async function emptyDirectory(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => [])
+  for (const name of names.filter((one) => one !== REMAINS)) {
+    await rm(join(directory, name), { recursive: true, force: true })
   }
 }
 

@@ -1,5 +1,6 @@
 import { CacheRegistry, type CacheFactors } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
+import { refuseUnfinishedRestore } from '../storage/dump/unfinished-restore.js'
 import { migrate } from '../storage/migrator.js'
 import { openDatabase, type DatabaseConfig } from '../storage/open-database.js'
 import { takeOverPorted } from '../storage/porting/ported-database.js'
@@ -71,6 +72,7 @@ export async function openStorage(options: StorageOptions, context: DatabaseCont
   const db = await openDatabase(options.database, context)
   try {
     await takeOverPorted(db)
+    await refuseUnfinishedRestore(db)
     const taken = await migrate(db)
     if (taken.length > 0) context.logger.info({ migrations: taken }, 'Brought the database up to date')
     return {

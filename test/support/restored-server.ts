@@ -83,3 +83,17 @@ export async function createEmptyPostgres(): Promise<{ url: string; remove: () =
   }
   return { url, remove }
 }
+
+/** Whether a database of PostgreSQL has a table. */
+export async function hasTable(url: string, name: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [
+      name,
+    ])
+    return rows[0]?.found === true
+  } finally {
+    await client.end()
+  }
+}

@@ -8,6 +8,7 @@ import {
 } from '../../storage/dump/dump-schema.js'
 import type { RowLoader } from '../../storage/dump/row-loader.js'
 import type { TableShape } from '../../storage/dump/table-catalog.js'
+import { beginRestore, endRestore, isUnfinishedRestore } from '../../storage/dump/unfinished-restore.js'
 import { forgetUsed, leapAhead, type UsedOnce } from '../../storage/dump/used-once.js'
 import { quoteName } from '../../storage/sql-text.js'
 import { migrate } from '../../storage/migrator.js'
@@ -37,11 +38,16 @@ export class DatabaseLoad {
     this.#tables = new Map(header.tables.map((table) => [table.name, table]))
   }
 
-  /** Makes the tables. Rejects with an `ArchiveError` when there is something in the database already. */
+  /**
+   * Makes the tables. Rejects with an `ArchiveError` when there is something in the database already, besides what a
+   * restore has left that was killed.
+   */
   async begin(): Promise<void> {
+    if (await isUnfinishedRestore(this.#db.reader)) await this.undo()
     if (!(await isEmptyDatabase(this.#db.reader))) {
       throw new ArchiveError('There is something in the database already: only an empty one is restored into')
     }
+    await this.#db.write('restore_begin', beginRestore)
     try {
       await createDumpedSchema(this.#db, { steps: this.#header.migrations, tables: this.#header.tables })
     } catch (error) {
@@ -94,6 +100,7 @@ export class DatabaseLoad {
       return forgetUsed(tx, clock.now())
     })
     await migrate(this.#db)
+    await this.#db.write('restore_end', endRestore)
     return used
   }
 
@@ -101,6 +108,7 @@ export class DatabaseLoad {
   async undo(): Promise<void> {
     await this.#closeLoader()
     await dropSchema(this.#db)
+    await this.#db.write('restore_end', endRestore)
   }
 
   async #closeLoader(): Promise<void> {

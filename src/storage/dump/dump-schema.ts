@@ -2,6 +2,7 @@ import { migrations } from '../../../migrations/index.js'
 import type { Database, Query } from '../database.js'
 import { migrate, rollback } from '../migrator.js'
 import { listTables, type TableShape } from './table-catalog.js'
+import { hasTable } from './unfinished-restore.js'
 
 /** Rows cannot be taken in: the schema that they are of is not known here. */
 export class UnknownSchemaError extends Error {
@@ -52,7 +53,8 @@ export async function createDumpedSchema(
 
 /** Takes away what `createDumpedSchema` has made, with what is in it. */
 export async function dropSchema(db: Database): Promise<void> {
-  const applied = new Set(await listMigrations(db.reader))
+  const begun = await hasTable(db.reader, 'schema_migrations')
+  const applied = new Set(begun ? await listMigrations(db.reader) : [])
   const list = migrations.filter(({ name }) => applied.has(name))
   await rollback(db, list.length, list)
   await db.write('drop_schema', async (tx) => {

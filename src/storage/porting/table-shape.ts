@@ -26,7 +26,7 @@ export interface Catalog {
 
 /**
  * Tables that belong to a database itself: which migrations it has seen, where its numbers come from, and how far it has
- * been filled by porting.
+ * been filled.
  */
 const OWN_TABLES: ReadonlySet<string> = new Set([
   'schema_migrations',
@@ -36,6 +36,7 @@ const OWN_TABLES: ReadonlySet<string> = new Set([
   'port_state',
   'port_progress',
   'port_indexes',
+  'restore_unfinished',
 ])
 
 /** True for tables that are not carried, since every database has its own. */

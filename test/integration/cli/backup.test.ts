@@ -22,11 +22,14 @@ import { MatrixClient, dig, eventsAt } from '../../support/matrix-client.js'
 import { mediaPath, uploadFile } from '../../support/media-client.js'
 import {
   createEmptyPostgres,
+  hasTable,
   startConfigured,
   urlOf,
   writeServerConfig,
 } from '../../support/restored-server.js'
 import { useScratch } from '../../support/scratch.js'
+import { rejection } from '../../support/rejection.js'
+import { untilAsync } from '../../support/sdk-clients.js'
 
 const KEYS = '/_matrix/client/v3/keys'
 
@@ -308,6 +311,29 @@ describe('mxhs restore', () => {
     })
     expect(error).to.have.property('message', 'Enough')
     expect(readdirSync(scratch.directory).filter((name) => name.startsWith('b'))).to.deep.equal([])
+  })
+
+  it('begins anew where it was killed, and no server starts before that', async function () {
+    this.timeout(120_000)
+    const postgres = await createEmptyPostgres()
+    const directory = scratch.path('new')
+    const argv = ['-d', directory, '--database', postgres.url]
+    const child = spawn(process.execPath, [builtProgram(), 'restore', ...argv, '--input', '-'], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    const bytes = readFileSync(archive)
+    child.stdin.on('error', () => undefined).write(bytes.subarray(0, Math.floor(bytes.length * 0.7)))
+    await untilAsync(async () => hasTable(postgres.url, 'restore_unfinished'))
+    child.kill('SIGKILL')
+    await once(child, 'close')
+    expect(readdirSync(directory)).to.include('.mxhs-restoring')
+    const refusal = await rejection(startConfigured(join(directory, 'homeserver.yaml')))
+    expect(refusal).to.have.property('name', 'UnfinishedRestoreError')
+    const { exitCode, stderr } = await runCommand(RestoreCommand, ...argv, archive)
+    expect(exitCode, stderr).to.equal(0)
+    expect(readdirSync(directory)).not.to.include('.mxhs-restoring')
+    await (await startConfigured(join(directory, 'homeserver.yaml'))).stop()
+    await postgres.remove()
   })
 
   it('is called in one way alone', async () => {
