@@ -48,13 +48,17 @@ const SAFETY_HEADERS = {
 const PUBLIC_FOR_A_DAY = 'public, max-age=86400, immutable'
 const PRIVATE_FOR_A_DAY = 'private, max-age=86400, immutable'
 
+/** What would lead out of the directory in which a file is saved. */
+const PATH_SEPARATORS = /[/\\]/g
+
 /**
  * `Content-Disposition` of a file: `inline` for the types that are safe to show.
  * https://spec.matrix.org/latest/client-server-api/#serving-inline-content
  */
 export function contentDisposition(contentType: string, fileName: string | undefined): string {
   const essence = (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
-  return create(fileName, { type: INLINE_TYPES.has(essence) ? 'inline' : 'attachment' })
+  const name = fileName?.replace(PATH_SEPARATORS, '_')
+  return create(name, { type: INLINE_TYPES.has(essence) ? 'inline' : 'attachment' })
 }
 
 /**

@@ -5,6 +5,7 @@ import { formatMxcUri } from '../../protocol/mxc-uri.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { MediaContent, MediaId, MediaRecord, MediaStore } from '../../storage/stores/media.js'
 import type { Clock } from '../../util/clock.js'
+import { KeyedMutex } from '../../util/keyed-mutex.js'
 import { randomToken } from '../../util/random.js'
 import type { Requester } from '../accounts/requester.js'
 import type { IncomingFile, IncomingFiles } from './incoming-files.js'
@@ -46,6 +47,8 @@ export interface MediaUploadsDependencies {
 export class MediaUploads {
   readonly #deps: MediaUploadsDependencies
   readonly #options: MediaUploadsOptions
+  /** Nobody gets past a limit by doing things at the same time. */
+  readonly #users = new KeyedMutex()
 
   constructor(deps: MediaUploadsDependencies, options: MediaUploadsOptions) {
     this.#deps = deps
@@ -69,11 +72,12 @@ export class MediaUploads {
       ...this.#newRecord(requester),
       expiresTs: now + this.#options.unusedExpirationMs,
     }
-    await db.write('create_media', async (tx) => {
+    const create = async (tx: Tx): Promise<void> => {
       const { count, firstExpiryTs } = await media.pendingOf(tx, requester.userId, now)
       if (count >= this.#options.maxPending) throw limitExceeded((firstExpiryTs ?? now) - now)
       await media.insert(tx, record)
-    })
+    }
+    await this.#users.run(requester.userId, () => db.write('create_media', create))
     return { uri: formatMxcUri(record), expiresTs: record.expiresTs }
   }
 
@@ -119,13 +123,16 @@ export class MediaUploads {
       maxBytes: limits.maxUploadSize,
       tooLarge: () => limits.tooLarge(),
     })
-    try {
-      if (file.length !== announcedLength) await limits.check(requester.userId, file.length)
-    } catch (error) {
-      await incoming.remove(file.path)
-      throw error
-    }
-    await keeper.keep(file, 'local', (tx, fileKey) => write(tx, contentOf(upload, file, fileKey)))
+    await this.#users.run(requester.userId, async () => {
+      try {
+        // Again: others may have come in the meantime, or it has become another length than was said.
+        await limits.check(requester.userId, file.length)
+      } catch (error) {
+        await incoming.remove(file.path)
+        throw error
+      }
+      await keeper.keep(file, 'local', (tx, fileKey) => write(tx, contentOf(upload, file, fileKey)))
+    })
   }
 
   #newRecord({ userId }: Requester): MediaRecord {

@@ -66,6 +66,27 @@ forEachServerDatabase('files of this server', (database) => {
     expect(unnamed.headers.get('content-disposition')).to.equal('inline; filename=ascii')
   })
 
+  it('have names that cannot become anything else', async () => {
+    const evil = 'a"b\\c\r\nX-Evil: 1\r\n\r\n<script>\u202e.png'
+    const uri = await uploadFile(alice, 'x', { type: 'image/png', name: evil })
+    for (const name of [undefined, evil, '%', '../../etc/passwd', '\ufffe', 'x'.repeat(5000)]) {
+      const response = await downloadFile(alice, uri, name === undefined ? {} : { name })
+      expect([response.status, response.bytes.toString()]).to.deep.equal([200, 'x'])
+      expect(response.headers.get('x-evil')).to.equal(null)
+      const disposition = response.headers.get('content-disposition') ?? ''
+      expect(disposition).to.match(/^inline; filename(?:=|\*=)[\x20-\x7e\xa0-\xff]*$/)
+      if (name?.startsWith('..') === true) expect(disposition).to.equal('inline; filename=.._.._etc_passwd')
+    }
+    const typed = await alice.request('POST', '/_matrix/media/v3/upload', {
+      rawBody: 'x',
+      headers: { 'Content-Type': `${'a'.repeat(300)}/b` },
+    })
+    expect(typed.status).to.equal(200)
+    expect((await downloadFile(alice, uriIn(typed.body))).headers.get('content-type')).to.equal(
+      'application/octet-stream',
+    )
+  })
+
   it('may be empty', async () => {
     const uri = await uploadFile(alice, '')
     const response = await downloadFile(alice, uri)
@@ -84,6 +105,13 @@ forEachServerDatabase('files of this server', (database) => {
     expect(await part('bytes=5-100')).to.deep.equal([206, '56789', 'bytes 5-9/10'])
     expect(await part('bytes=10-')).to.deep.equal([416, '', 'bytes */10'])
     expect(await part('bytes=4-2')).to.deep.equal([200, '0123456789', null])
+    expect(await part('bytes=-20')).to.deep.equal([206, '0123456789', 'bytes 0-9/10'])
+    expect(await part('bytes=-0')).to.deep.equal([416, '', 'bytes */10'])
+    expect(await part(`bytes=0-${'9'.repeat(400)}`)).to.deep.equal([206, '0123456789', 'bytes 0-9/10'])
+    expect(await part(`bytes=${'9'.repeat(400)}-`)).to.deep.equal([416, '', 'bytes */10'])
+    for (const odd of ['bytes=--1', 'bytes=1-x', 'bytes=', 'bytes=-', 'lines=0-1', 'bytes=1e1-2']) {
+      expect(await part(odd)).to.deep.equal([200, '0123456789', null])
+    }
     expect(await part('bytes=0-1,4-5')).to.deep.equal([200, '0123456789', null])
   })
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import type { MatrixClient } from '../../support/matrix-client.js'
-import { fetchBytes, fetchThumbnail, mediaPath, uploadFile } from '../../support/media-client.js'
+import { downloadFile, fetchBytes, fetchThumbnail, mediaPath, uploadFile } from '../../support/media-client.js'
 import { animation, gifBomb, measure, picture, pngBomb } from '../../support/pictures.js'
 
 describe('thumbnails', function () {
@@ -147,11 +147,28 @@ describe('thumbnails', function () {
       expect(await answerFor('')).to.deep.equal([400, 'M_UNKNOWN'])
     })
 
+    it('are pictures alone, where something else is in the same file', async () => {
+      const script = '<script>alert(document.domain)</script>'
+      for (const format of ['jpeg', 'gif', 'png'] as const) {
+        const polyglot = Buffer.concat([await picture(format, 900, 450), Buffer.from(script)])
+        const uri = await uploadFile(alice, polyglot, { type: 'text/html', name: `x.${format}.html` })
+        const thumbnail = await fetchThumbnail(alice, uri, 'width=96&height=96')
+        expect(thumbnail.headers.get('content-type')).to.match(/^image\//)
+        expect(thumbnail.bytes.includes('script')).to.equal(false)
+        const { headers } = await downloadFile(alice, uri)
+        expect(headers.get('content-disposition')).to.match(/^attachment; /)
+        expect(headers.get('x-content-type-options')).to.equal('nosniff')
+        expect(headers.get('content-security-policy')).to.match(
+          /^sandbox; default-src 'none'; script-src 'none'/,
+        )
+      }
+    })
+
     it('are still: animations of very many frames', async () => {
       const uri = await uploadFile(alice, gifBomb(900, 900, 20_000))
       const started = performance.now()
       const response = await fetchThumbnail(alice, uri, 'width=96&height=96&animated=true')
-      expect(performance.now() - started).to.be.lessThan(20_000)
+      expect(performance.now() - started).to.be.lessThan(50_000)
       if (response.status === 200) expect((await measure(response.bytes)).frames).to.equal(1)
       else expect(response.status).to.equal(400)
     })

@@ -252,6 +252,40 @@ describe('what users may upload', () => {
   })
 })
 
+describe('what users may do at the same time', () => {
+  it('is no more than one after the other', async () => {
+    await using server = await startHomeserver({
+      config: { media_upload_limits: [{ time_period: '1h', max_size: 100 }], max_pending_media_uploads: 3 },
+    })
+    const alice = await server.register('alice')
+    const uploads = await Promise.all(
+      Array.from({ length: 8 }, (_, index) =>
+        alice.request('POST', '/_matrix/media/v3/upload', { rawBody: Buffer.alloc(30, index) }),
+      ),
+    )
+    expect(uploads.filter(({ status }) => status === 200)).to.have.length(3)
+    expect(await filesOf(server)).to.have.length(3)
+    const created = await Promise.all(
+      Array.from({ length: 8 }, () => alice.request('POST', '/_matrix/media/v1/create')),
+    )
+    expect(created.filter(({ status }) => status === 200)).to.have.length(3)
+  })
+
+  it('gives an announced file its content once', async () => {
+    await using server = await startHomeserver()
+    const alice = await server.register('alice')
+    const uri = uriIn(await alice.must('POST', '/_matrix/media/v1/create'))
+    const path = uri.replace('mxc:/', '/_matrix/media/v3/upload')
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, (_, index) => alice.request('PUT', path, { rawBody: `content ${index}` })),
+    )
+    expect(answers.map(({ status }) => status).sort()).to.deep.equal([200, 409, 409, 409, 409, 409])
+    const winner = answers.findIndex(({ status }) => status === 200)
+    expect((await downloadFile(alice, uri)).bytes.toString()).to.equal(`content ${winner}`)
+    expect(await filesOf(server)).to.have.length(1)
+  })
+})
+
 /** Paths below the store, without those on their way. */
 async function filesOf(server: TestHomeserver): Promise<string[]> {
   const { storePath } = server.config.media
