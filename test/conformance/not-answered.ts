@@ -82,21 +82,13 @@ export const NOT_ANSWERED: Readonly<Record<string, readonly string[]>> = {
     'register 400 M_APPSERVICE_LOGIN_UNSUPPORTED',
   ],
   'This is no policy server': ['getWellknownPolicy 200', 'getWellknownPolicy 404'],
-  'Files are sent by the server, or redirected to once': [
+  'Where a file is may change: redirections are never permanent': [
     'getContent 308',
     'getContentAuthed 308',
     'getContentOverrideName 308',
     'getContentOverrideNameAuthed 308',
     'getContentThumbnail 308',
     'getContentThumbnailAuthed 308',
-  ],
-  'Files are sent by the server': [
-    'getContent 307',
-    'getContentAuthed 307',
-    'getContentOverrideName 307',
-    'getContentOverrideNameAuthed 307',
-    'getContentThumbnail 307',
-    'getContentThumbnailAuthed 307',
   ],
   'What the text says of the answer is about something else': ['initialSync 404'],
   'It is part of an example of what an application service answers': ['pingAppservice 502 M_UNKNOWN_TOKEN'],

@@ -9,6 +9,7 @@ import type { JsonSigner } from '../../src/protocol/signed-json.js'
 import { createSigner, makeSigningKey, type SigningKey } from '../../src/protocol/signing-keys.js'
 import { formatXMatrix, parseXMatrix, requestText } from '../../src/protocol/x-matrix.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../src/util/json.js'
+import { checkFederationResponse } from './response-schemas.js'
 import type { TestAuthority } from './test-authority.js'
 import type { TestNetwork } from './test-network.js'
 
@@ -213,8 +214,17 @@ export class FakeHomeserver implements AsyncDisposable {
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     const text = await readText(response)
     const json = parse(text)
+    const status = response.statusCode ?? 0
+    // Every answer must have the shape that the specification says: no test has to look at that.
+    checkFederationResponse({
+      method,
+      path: new URL(path, 'https://server').pathname,
+      status,
+      contentType: response.headers['content-type'] ?? null,
+      text,
+    })
     return {
-      status: response.statusCode ?? 0,
+      status,
       headers: response.headers,
       text,
       json: isJsonObject(json) ? json : {},

@@ -13,6 +13,7 @@ import {
   type Room,
 } from 'matrix-js-sdk'
 import { logger, type Logger } from 'matrix-js-sdk/lib/logger.js'
+import { checkedFetch } from '../../support/checked-fetch.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 
 const MESSAGES = 300
@@ -113,7 +114,7 @@ const silent: Logger = {
 }
 
 async function register(baseUrl: string, username: string): Promise<MatrixClient> {
-  const anonymous = createClient({ baseUrl, logger: silent })
+  const anonymous = createClient({ baseUrl, logger: silent, fetchFn: checkedFetch })
   const session = await anonymous.registerRequest({
     username,
     password: 'correct horse',
@@ -123,7 +124,7 @@ async function register(baseUrl: string, username: string): Promise<MatrixClient
 }
 
 async function login(baseUrl: string, user: string): Promise<MatrixClient> {
-  const session = await createClient({ baseUrl, logger: silent }).loginRequest({
+  const session = await createClient({ baseUrl, logger: silent, fetchFn: checkedFetch }).loginRequest({
     type: 'm.login.password',
     identifier: { type: 'm.id.user', user },
     password: 'correct horse',
@@ -142,6 +143,7 @@ function clientOf(
     deviceId: session.device_id ?? '',
     timelineSupport: true,
     logger: silent,
+    fetchFn: checkedFetch,
   })
 }
 

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { createClient, Direction, MsgType, type MatrixClient as SdkClient, type Room } from 'matrix-js-sdk'
 import { logger } from 'matrix-js-sdk/lib/logger.js'
 import { SlidingSync, SlidingSyncEvent } from 'matrix-js-sdk/lib/sliding-sync.js'
+import { checkedFetch } from '../../support/checked-fetch.js'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import type { MatrixClient } from '../../support/matrix-client.js'
 
@@ -35,6 +36,7 @@ describe('matrix-js-sdk with sliding sync', () => {
       userId: alice.userId,
       deviceId: alice.deviceId,
       accessToken: alice.accessToken,
+      fetchFn: checkedFetch,
     })
     const list = {
       ranges: [[0, STEP - 1]],

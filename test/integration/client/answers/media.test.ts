@@ -1,10 +1,12 @@
 import type { ServerResponse } from 'node:http'
+import { expect } from 'chai'
+import { FakeS3 } from '../../../support/fake-s3.js'
+import { startHomeserver } from '../../../support/homeserver.js'
 import { startFederation, type TestFederation } from '../../../support/federation.js'
 import { expectAnswer, expectAnswers, type Expected } from '../../../support/expected-answers.js'
 import type { MatrixClient } from '../../../support/matrix-client.js'
 import { fetchBytes, mediaPath, uploadFile, uriIn } from '../../../support/media-client.js'
 import { picture, pngBomb } from '../../../support/pictures.js'
-import { expect } from 'chai'
 
 const OLD = '/_matrix/media/v3'
 const NEW = '/_matrix/client/v1/media'
@@ -48,6 +50,31 @@ describe('answers about files', function () {
     await expectFile(await uploadFile(alice, 'Hello', { type: 'text/plain' }), 200)
     await expectThumbnail(await uploadFile(alice, await picture('png', 200, 100)), 200)
     await expectFile('mxc://a.test/nothing', [404, 'M_NOT_FOUND'])
+  })
+
+  it('lead those who can follow to where a file is', async () => {
+    await using s3 = await FakeS3.start()
+    const bucket = {
+      bucket: 'media',
+      endpoint_url: s3.url,
+      access_key_id: 'an-id',
+      secret_access_key: 'a-secret',
+    }
+    const provider = { module: 's3', store_local: true, store_synchronous: true }
+    const config = { media_storage_providers: [{ ...provider, config: { ...bucket, signed_links: true } }] }
+    await using hs = await startHomeserver({ config })
+    const carol = await hs.register('carol')
+    const uri = await uploadFile(carol, await picture('png', 200, 100))
+    const lead = '?allow_redirect=true'
+    const targets = [OLD, NEW].flatMap((prefix) => [
+      mediaPath(`${prefix}/download`, uri) + lead,
+      mediaPath(`${prefix}/download`, uri, 'a.png') + lead,
+      `${mediaPath(`${prefix}/thumbnail`, uri)}${lead}&${SIZE}`,
+    ])
+    for (const target of targets) {
+      const { status } = await fetchBytes(hs.url + target, { token: carol.accessToken })
+      expect(status, target).to.equal(307)
+    }
   })
 
   it('say what has not come yet, and what is too large elsewhere', async () => {
