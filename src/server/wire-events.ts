@@ -204,7 +204,7 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
   const changes = new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName })
   const tail = new EventTail(db, { timelines: new TimelinesStore(), deltas: new StateDeltasStore() })
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
-  const partialStates = new PartialStates({ partialRooms, interner, builder })
+  const partialStates = new PartialStates({ partialRooms, interner, builder, conflicts })
   return {
     assembler,
     judge: new EventJudge({ assembler, resolver, partialStates }),

@@ -65,7 +65,7 @@ export class EventJudge {
     const keys = authStateKeys(event.rules, event).map(([type, stateKey]) => stateKeyOf(type, stateKey))
     const lookUp = async ({ snapshot }: SnapshotRef): Promise<StateLookup> => {
       const found = await this.#parts.assembler.lookUp({ snapshot, pending: head.pending }, keys)
-      return this.#parts.partialStates.lookUp(head, found, authEvents)
+      return this.#parts.partialStates.lookUp(head, { snapshot, found }, authEvents)
     }
     const state = await lookUp(before)
     const verdict = firstRefusal(

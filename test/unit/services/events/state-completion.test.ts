@@ -113,8 +113,8 @@ forEachDatabase('rooms of partial state', (open) => {
 
   describe('where somebody acts who had left before', () => {
     /** Tells this server what nobody at home would take: Eve, as if she had stayed, sends Bob away. */
-    async function hearBadKick(): Promise<Event> {
-      const kick = { type: 'm.room.member', stateKey: BOB, content: { membership: 'leave' } }
+    async function hearBadKick(membership = 'leave'): Promise<Event> {
+      const kick = { type: 'm.room.member', stateKey: BOB, content: { membership } }
       return hearAfter(join.event, { ...kick, sender: EVE })
     }
 
@@ -125,9 +125,7 @@ forEachDatabase('rooms of partial state', (open) => {
       const remote = await RemoteServer.of(home, roomId, 'hs.test')
       const isAuth = ({ type, stateKey, content }: Event): boolean =>
         ['m.room.create', 'm.room.power_levels'].includes(type) ||
-        (type === 'm.room.member' &&
-          [draft.sender, draft.stateKey].includes(stateKey) &&
-          content['membership'] === 'join')
+        (type === 'm.room.member' && stateKey === draft.sender && content['membership'] === 'join')
       const authEvents = (await eventsAtHome()).filter(isAuth)
       const event = await remote.make([last], { ...draft, authEvents })
       await here.receiver.receive(room, event)
@@ -160,7 +158,7 @@ forEachDatabase('rooms of partial state', (open) => {
     })
 
     it('accept in the end what they had to reject for it', async () => {
-      const kick = await hearBadKick()
+      const kick = await hearBadKick('ban')
       const topic = { type: 'm.room.topic', stateKey: '', content: { topic: 'I am still here' } }
       const message = { type: 'm.room.message', content: { body: 'hi' } }
       const said = await hearAfter(kick, { ...message, sender: BOB })
@@ -175,6 +173,17 @@ forEachDatabase('rooms of partial state', (open) => {
         'm.room.topic/': set.eventId,
       })
       expect(await endsOfRoom()).to.deep.equal([last.eventId])
+    })
+
+    it('let somebody leave who was sent away so', async () => {
+      const kick = await hearBadKick()
+      const leave = { type: 'm.room.member', stateKey: BOB, content: { membership: 'leave' } }
+      const left = await hearAfter(kick, { ...leave, sender: BOB })
+      expect(await verdictOn(left)).to.equal(null)
+      expect(await endsOfRoom()).to.deep.equal([left.eventId])
+      expect(await complete()).to.equal(true)
+      expect(await verdictOn(left)).to.equal(null)
+      expect(await here.currentState(roomId)).to.have.property(`m.room.member/${BOB}`, left.eventId)
     })
 
     it('judge by the states of all branches', async () => {
