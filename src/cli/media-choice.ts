@@ -19,7 +19,11 @@ export const mediaChoiceFlags = {
 
 /** What is named, as the server is told; undefined where nothing is. Throws a `UsageError` for what is no name. */
 export function namedFiles(
-  given: { readonly uris: readonly string[]; readonly user?: string; readonly room?: string },
+  given: {
+    readonly uris: readonly string[]
+    readonly user?: string | undefined
+    readonly room?: string | undefined
+  },
   config: Pick<HomeserverConfig, 'server'>,
 ): JsonObject[] {
   const { uris, user, room } = given

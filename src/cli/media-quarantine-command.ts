@@ -15,8 +15,8 @@ export interface MediaQuarantined {
 export async function changeQuarantine(
   given: {
     readonly uris: readonly string[]
-    readonly user?: string
-    readonly room?: string
+    readonly user?: string | undefined
+    readonly room?: string | undefined
     readonly config: string[] | undefined
   },
   isQuarantined: boolean,

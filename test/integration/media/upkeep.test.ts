@@ -9,6 +9,7 @@ import { createMediaTools, type MediaUsage } from '../../../src/server/media-she
 import { openDatabase } from '../../../src/storage/open-database.js'
 import { silentLogger } from '../../../src/telemetry/logger.js'
 import { systemClock } from '../../../src/util/clock.js'
+import type { JsonObject } from '../../../src/util/json.js'
 import { quietContext } from '../../support/databases.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -138,7 +139,7 @@ forEachServerDatabase('upkeep of files', (database) => {
     for (const name of names) uris[name] = await uploadFile(alice, name)
     const user = `/_matrix/client/v3/user/${alice.userId}`
     const roomId = await alice.createRoom()
-    const state = (type: string, key: string, body: object) =>
+    const state = (type: string, key: string, body: JsonObject) =>
       alice.must('PUT', `/_matrix/client/v3/rooms/${roomId}/state/${type}/${key}`, { body })
     await state('m.room.avatar', '', { url: uris.room })
     await state('im.ponies.room_emotes', 'pack', { images: { cat: { url: uris.sticker } } })
