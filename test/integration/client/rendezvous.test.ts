@@ -4,14 +4,13 @@ import { startHomeserver, type TestHomeserver } from '../../support/homeserver.j
 
 const BY_ID = '/_matrix/client/unstable/io.element.msc4388/rendezvous'
 const BY_URL = '/_matrix/client/unstable/org.matrix.msc4108/rendezvous'
+const CONFIG = { experimental_features: { msc4108_enabled: true, msc4388_mode: 'authenticated' } }
 
 describe('rendezvous sessions', () => {
   let server: TestHomeserver
 
   before(async () => {
-    server = await startHomeserver({
-      config: { experimental_features: { msc4108_enabled: true, msc4388_mode: 'authenticated' } },
-    })
+    server = await startHomeserver({ config: CONFIG })
   })
   after(() => server[Symbol.asyncDispose]())
 
@@ -82,6 +81,15 @@ describe('rendezvous sessions', () => {
     expect(read.headers.get('etag')).to.equal(conflict.headers.get('etag'))
     expect((await client.request('DELETE', url.pathname)).status).to.equal(204)
     expect((await client.request('GET', url.pathname)).status).to.equal(404)
+  })
+
+  it('cannot be begun without end, which would end those of others', async () => {
+    await using strict = await startHomeserver({
+      config: { ...CONFIG, rc_media_create: { per_second: 0.001, burst_count: 1 } },
+    })
+    const begin = async (): Promise<number> =>
+      (await strict.client().request('POST', BY_URL, { rawBody: 'x' })).status
+    expect([await begin(), await begin()]).to.deep.equal([201, 429])
   })
 
   it('are unknown where they are not switched on', async () => {

@@ -102,6 +102,7 @@ export const createRendezvousByUrl = route({
   method: 'POST',
   path: BY_URL,
   auth: 'none',
+  rateLimit: 'mediaCreate',
   async handler({ request }, { rendezvous }) {
     if (!rendezvous.options.isOpenByUrl) throw unrecognized()
     const session = rendezvous.create(await readText(request), contentTypeOf(request))
