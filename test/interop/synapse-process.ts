@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writ
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { JsonObject } from '../../src/util/json.js'
 import { MatrixClient } from '../support/matrix-client.js'
 import type { TestAuthority } from '../support/test-authority.js'
 
@@ -43,12 +44,19 @@ export class SynapseProcess implements AsyncDisposable {
     this.url = `http://127.0.0.1:${ports.client}`
   }
 
-  static async start(authority: TestAuthority): Promise<SynapseProcess> {
+  /** `databases`: instead of a file of SQLite. */
+  static async start(
+    authority: TestAuthority,
+    { databases }: { databases?: JsonObject } = {},
+  ): Promise<SynapseProcess> {
     const directory = mkdtempSync(join(tmpdir(), 'mxhs-synapse-'))
     chmodSync(directory, 0o755)
     const [client, federation] = await Promise.all([freePort(), freePort()])
     const synapse = new SynapseProcess(directory, { client, federation })
-    synapse.#writeFiles(authority, { client, federation })
+    synapse.#writeFiles(authority, {
+      ports: { client, federation },
+      databases: databases ?? { all: sqlite(join(directory, 'synapse.db')) },
+    })
     await synapse.resume()
     return synapse
   }
@@ -99,7 +107,10 @@ export class SynapseProcess implements AsyncDisposable {
     rmSync(this.#directory, { recursive: true, force: true })
   }
 
-  #writeFiles(authority: TestAuthority, ports: { client: number; federation: number }): void {
+  #writeFiles(
+    authority: TestAuthority,
+    { ports, databases }: { ports: { client: number; federation: number }; databases: JsonObject },
+  ): void {
     const write = (name: string, text: string): string => {
       const path = join(this.#directory, name)
       writeFileSync(path, text)
@@ -131,7 +142,7 @@ export class SynapseProcess implements AsyncDisposable {
       tls_certificate_path: write('tls.crt', certificate),
       tls_private_key_path: write('tls.key', privateKey),
       federation_custom_ca_list: [write('authority.pem', authority.certificate)],
-      database: { name: 'sqlite3', args: { database: join(this.#directory, 'synapse.db') } },
+      databases,
       media_store_path: media,
       signing_key_path: write(
         'signing.key',
@@ -163,6 +174,10 @@ export class SynapseProcess implements AsyncDisposable {
     // JSON is YAML.
     write('homeserver.yaml', JSON.stringify(config, undefined, 2))
   }
+}
+
+function sqlite(path: string): JsonObject {
+  return { name: 'sqlite3', args: { database: path } }
 }
 
 /** A port that nobody listens at now. */
