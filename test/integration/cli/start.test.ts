@@ -53,7 +53,8 @@ describe('mxhs start', function () {
     return scratch.write(
       'homeserver.yaml',
       `server_name: start.test
-listeners: [{port: ${port}, bind_addresses: ['127.0.0.1'], resources: [{names: [client]}]}]
+listeners: [{port: ${port}, bind_addresses: ['127.0.0.1'], resources: [{names: [client, metrics]}]}]
+enable_metrics: true
 database: {name: sqlite3, args: {database: ${scratch.path('a.db')}}}
 signing_key: "ed25519 a_test ${'A'.repeat(43)}"
 log_config: ${scratch.path('log.yaml')}
@@ -69,6 +70,8 @@ ${more}`,
     expect(daemon.stderr).to.contain(`mxhs register-user --admin -c ${scratch.path('homeserver.yaml')}`)
     expect(daemon.stderr.split('\n').length).to.be.at.most(24)
     expect((await fetch(`${url}/_matrix/client/versions`)).status).to.equal(200)
+    // Of Node itself, too.
+    expect(await (await fetch(`${url}/_synapse/metrics`)).text()).to.contain('nodejs_eventloop_lag_seconds')
     expect(readFileSync(scratch.path('mxhs.pid'), 'utf8')).to.equal(`${daemon.process.pid}\n`)
 
     expect(await daemon.ends('SIGTERM')).to.equal(0)
