@@ -23,7 +23,7 @@ export const checkRooms: DoctorCheck = {
     const findings: Finding[] = crowded.map(({ roomId, extremities }) =>
       warning(`${roomId} has ${extremities} forward extremities`, {
         consequence: 'each event in the room costs much time, and its state may fall apart',
-        cure: `mxhs rooms repair '${roomId}'`,
+        cure: `mxhs rooms repair '${roomId}'; what is left, the next message that somebody here sends joins`,
         details: { roomId, extremities },
       }),
     )
