@@ -21,7 +21,7 @@ export interface ProxyPlaces {
 export interface DocumentedProxy {
   readonly program: string
   /** The whole configuration of the program, with what the documentation says in it. */
-  config(places: ProxyPlaces): string
+  readonly config: (places: ProxyPlaces) => string
   /** Looks at a configuration in a file, and runs with it in the foreground. */
   readonly check: (file: string) => readonly string[]
   readonly run: (file: string) => readonly string[]

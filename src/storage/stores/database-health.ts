@@ -91,15 +91,16 @@ export class DatabaseHealthStore {
       `SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
        WHERE NOT i.indisvalid AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname`,
     )
+    if (row === undefined) throw new Error('The database does not say what it is')
     return {
-      version: row?.version ?? '',
-      versionNumber: row?.number ?? 0,
-      encoding: row?.encoding ?? '',
-      collation: row?.collation ?? '',
-      collationVersion: await this.#collationVersion(q, row?.number ?? 0),
-      bytes: row?.bytes ?? 0,
-      connections: row?.connections ?? 0,
-      transactionAge: row?.age ?? 0,
+      version: row.version,
+      versionNumber: row.number,
+      encoding: row.encoding,
+      collation: row.collation,
+      collationVersion: await this.#collationVersion(q, row.number),
+      bytes: row.bytes,
+      connections: row.connections,
+      transactionAge: row.age,
       settings: new Map(settings.map(({ name, setting }) => [name, setting])),
       invalidIndexes: invalid.map(({ name }) => name),
       tables: await this.#listTables(q),
