@@ -38,7 +38,7 @@ describe('ignored users', () => {
       ['GET', `${V3}/sync`, { query: { since } }],
       ['POST', SLIDING_SYNC, { body: listOf([0, 9], { timelineLimit: 20 }) }],
       ['GET', `${V3}/initialSync`],
-      ['GET', `${V3}/events`, { query: { from: String(first['end']), timeout: 0 } }],
+      ['GET', `${V3}/events`, { query: { from: first['end'] as string, timeout: 0 } }],
       ['GET', `${V3}/${room}/initialSync`],
       ['GET', `${V3}/${room}/messages`, { query: { dir: 'b' } }],
       ['GET', `${V3}/${room}/messages`, { query: { dir: 'f' } }],
