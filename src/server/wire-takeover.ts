@@ -12,7 +12,7 @@ import { createMetrics } from '../telemetry/metrics.js'
 import { systemClock } from '../util/clock.js'
 import type { ProgressSink } from '../util/progress-sink.js'
 import { createEventStores } from './wire-events.js'
-import { openStorage } from './wire-storage.js'
+import { openStorage, type StorageOptions } from './wire-storage.js'
 
 const BATCH_SIZE = 1_000
 
@@ -83,10 +83,9 @@ function withSource<T>(databases: SourceDatabases, work: (source: SynapseSource)
 }
 
 /** Whatever the size of the database: one statement reads at a time, and files that are mapped count as memory. */
-function withBoundedMemory(config: HomeserverConfig): HomeserverConfig {
-  const { database } = config
-  if (database.name !== 'sqlite') return config
-  return { ...config, database: { ...database, readers: 2, mappedBytes: 0 } }
+function withBoundedMemory({ database, caches }: HomeserverConfig): StorageOptions {
+  if (database.name !== 'sqlite') return { database, caches }
+  return { caches, database: { ...database, readers: 2, mappedBytes: 0 } }
 }
 
 function context() {

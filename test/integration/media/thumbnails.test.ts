@@ -1,7 +1,13 @@
 import { expect } from 'chai'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import type { MatrixClient } from '../../support/matrix-client.js'
-import { downloadFile, fetchBytes, fetchThumbnail, mediaPath, uploadFile } from '../../support/media-client.js'
+import {
+  downloadFile,
+  fetchBytes,
+  fetchThumbnail,
+  mediaPath,
+  uploadFile,
+} from '../../support/media-client.js'
 import { animation, gifBomb, measure, picture, pngBomb } from '../../support/pictures.js'
 
 describe('thumbnails', function () {
