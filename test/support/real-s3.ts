@@ -16,10 +16,9 @@ export interface RealS3 extends AsyncDisposable {
   readonly settings: Readonly<Record<string, unknown>>
 }
 
-/** Starts the package s3rver with an empty bucket; undefined where it is not installed. */
-export async function startRealS3(): Promise<RealS3 | undefined> {
-  const S3rver = load()
-  if (S3rver === undefined) return undefined
+/** Starts the package s3rver, which has no types, with an empty bucket. */
+export async function startRealS3(): Promise<RealS3> {
+  const S3rver = createRequire(import.meta.url)('s3rver') as S3rverConstructor
   const directory = await mkdtemp(join(tmpdir(), 'mxhs-s3-'))
   const bucket = 'media'
   const server = new S3rver({
@@ -43,14 +42,5 @@ export async function startRealS3(): Promise<RealS3 | undefined> {
       await server.close()
       await rm(directory, { recursive: true, force: true })
     },
-  }
-}
-
-function load(): S3rverConstructor | undefined {
-  try {
-    return createRequire(import.meta.url)('s3rver') as S3rverConstructor
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return undefined
-    throw error
   }
 }
