@@ -100,7 +100,8 @@ async function makeSynapse(directory: string, events: number): Promise<SynapsePl
   await cp(synapse.directory, home, { recursive: true })
   const text = (await readFile(join(home, 'homeserver.yaml'), 'utf8')).replaceAll(synapse.directory, home)
   await writeFile(join(home, 'homeserver.yaml'), text)
-  const place = { directory: home, python, database: join(home, 'synapse.db'), config: JSON.parse(text) }
+  const config = JSON.parse(text) as unknown
+  const place = { directory: home, python, database: join(home, 'synapse.db'), config }
   // What a Synapse does by the way in its first minutes, and again for what it finds: its script wants it done.
   await finishUpdates(place)
   await fillSynapse({ path: place.database, serverName: synapse.serverName }, events)

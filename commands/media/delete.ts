@@ -82,7 +82,7 @@ export default class MediaDelete extends BaseCommand {
     const choice = onlyChoice(
       [
         ...named,
-        ...oldFiles(flags as OldFlags),
+        ...oldFiles(flags),
         ...(flags.redacted ? [{ kind: 'redacted' }] : []),
         ...(flags.erased ? [{ kind: 'erased' }] : []),
       ],

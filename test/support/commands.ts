@@ -20,10 +20,14 @@ export async function runCommand(command: CommandClass, ...argv: string[]): Prom
   process.exitCode = undefined
   const { stdout, stderr, error } = await captureOutput(() => command.run(argv, { root: packageRoot() }))
   // A command that has something to say may go on to its end, and say with what it ends.
-  const atEnd = Number(process.exitCode ?? 0)
+  const atEnd = exitCodeNow()
   process.exitCode = before
   const { oclif } = (error ?? {}) as { oclif?: { exit?: number } }
   return { stdout, stderr, exitCode: error === undefined ? atEnd : (oclif?.exit ?? 1) }
+}
+
+function exitCodeNow(): number {
+  return Number(process.exitCode ?? 0)
 }
 
 /** Runs `mxhs` as a process of its own, as it is installed; `input` goes to its standard input, `env` to its environment. */

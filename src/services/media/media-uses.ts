@@ -97,7 +97,7 @@ function addUris(found: Set<string>, value: JsonValue | undefined): void {
     if (typeof next === 'string') {
       if (next.startsWith('mxc://')) found.add(next)
     } else if (typeof next === 'object' && next !== null) {
-      for (const inner of Object.values(next) as JsonValue[]) waiting.push(inner)
+      for (const inner of Object.values<JsonValue>(next)) waiting.push(inner)
     }
   }
 }

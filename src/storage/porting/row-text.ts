@@ -88,6 +88,7 @@ export function textRowOf(
   return `${fields.map((field) => fieldText(field, isQuoted)).join('\x02')}\n`
 }
 
+// eslint-disable-next-line no-control-regex -- these are what fields and rows are set apart with
 const SPECIAL = /[\x01\x02\n\r]/
 
 function fieldText(field: string | null, isQuoted: boolean): string {

@@ -242,7 +242,9 @@ function isPlain({ data, rows, misfits, nulls }: PlainRows, table: TableShape): 
 /** How often each byte below the space is there. */
 function countControls(data: Buffer): Uint32Array {
   const counts = new Uint32Array(SPACE)
-  for (let index = 0; index < data.length; index++) {
+  // By index, which takes a third of the time here.
+  let index = data.length
+  while (index-- > 0) {
     const byte = data[index]!
     if (byte < SPACE) counts[byte]!++
   }

@@ -102,7 +102,7 @@ describe('links to files in buckets', function () {
     expect(anonymous.status).to.equal(404)
 
     const { mediaQuarantine } = server.server.services
-    await mediaQuarantine.quarantine([parseMxcUri(uri)!], admin.userId as UserId)
+    await mediaQuarantine.quarantine([parseMxcUri(uri)!], admin.userId)
     expect(await status(alice, authed)).to.equal(404)
     const seen = `${authed}?admin_unsafely_bypass_quarantine=true`
     expect(await status(admin, seen)).to.equal(200)

@@ -47,7 +47,7 @@ forEachServerDatabase('upkeep of files', (database) => {
       await uploadFile(admin, 'bad'),
       await uploadFile(alice, 'good'),
     ]
-    expect(await mediaQuarantine.quarantine([idOf(first)], admin.userId as UserId)).to.equal(2)
+    expect(await mediaQuarantine.quarantine([idOf(first)], admin.userId)).to.equal(2)
     expect([await statusOf(first), await statusOf(second), await statusOf(other)]).to.deep.equal([
       404, 404, 200,
     ])

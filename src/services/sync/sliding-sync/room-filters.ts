@@ -77,8 +77,13 @@ export function matchesFilters(filters: RoomFilters, room: FilteredRoom, context
   if (nameLike !== undefined && room.name?.includes(nameLike) !== true) return false
   if (looksAtState(filters) && !matchesState(filters, room)) return false
   if (spaces && !spaces.some((space) => context.spaces.get(space)?.has(room.roomId))) return false
-  if (!looksAtTags(filters)) return true
-  const own = context.tags.get(room.roomId) ?? []
+  return matchesTags({ tags, notTags }, context.tags.get(room.roomId) ?? [])
+}
+
+function matchesTags(
+  { tags, notTags }: Pick<RoomFilters, 'tags' | 'notTags'>,
+  own: readonly string[],
+): boolean {
   return !own.some((tag) => notTags.has(tag)) && (tags === undefined || own.some((tag) => tags.has(tag)))
 }
 
