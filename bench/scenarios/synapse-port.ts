@@ -100,7 +100,7 @@ async function makeSynapse(directory: string, events: number): Promise<SynapsePl
   await cp(synapse.directory, home, { recursive: true })
   const text = (await readFile(join(home, 'homeserver.yaml'), 'utf8')).replaceAll(synapse.directory, home)
   await writeFile(join(home, 'homeserver.yaml'), text)
-  const config = JSON.parse(text) as unknown
+  const config = JSON.parse(text) as SynapsePlace['config']
   const place = { directory: home, python, database: join(home, 'synapse.db'), config }
   // What a Synapse does by the way in its first minutes, and again for what it finds: its script wants it done.
   await finishUpdates(place)
