@@ -155,6 +155,6 @@ ${more}`,
     const path = config(0, 'frobnicate: 1\n')
     daemon = new Daemon(path)
     expect(await daemon.ends()).to.equal(1)
-    expect(daemon.stderr).to.equal(`error: ${path}:7:1: frobnicate: unknown key\n`)
+    expect(daemon.stderr).to.equal(`error: ${path}:8:1: frobnicate: unknown key\n`)
   })
 })
