@@ -246,11 +246,14 @@ forEachDatabase('answers of accounts', (open) => {
 })
 
 /** What the endpoint answers to input that its schemas have read. */
+/** What the operations ask besides the services of accounts: nobody has told an identity server anything. */
+const NEIGHBOURS = { identityBindings: { unbindAll: () => Promise.resolve('success') } }
+
 function handle(route: Route, input: Call, services: AccountFixture['services']): Promise<unknown> {
   const definition = route as unknown as {
     query?: { parse(value: unknown): unknown }
     body?: { parse(value: unknown): unknown }
-    handler(input: unknown, services: AccountFixture['services']): Promise<unknown>
+    handler(input: unknown, services: AccountFixture['services'] & typeof NEIGHBOURS): Promise<unknown>
   }
   return definition.handler(
     {
@@ -260,6 +263,6 @@ function handle(route: Route, input: Call, services: AccountFixture['services'])
       requester: input.requester,
       request: { ...CLIENT, method: route.method, url: String(route.path) },
     },
-    services,
+    { ...services, ...NEIGHBOURS },
   )
 }
