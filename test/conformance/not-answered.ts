@@ -1,6 +1,5 @@
 /** Operations whose requests are not counted: the configuration, which is Synapse's, has no limit for them. */
 const WITHOUT_LIMIT: readonly string[] = [
-  'getContentAuthed',
   'getContentOverrideNameAuthed',
   'getContentThumbnailAuthed',
   'getUrlPreviewAuthed',
