@@ -10,7 +10,7 @@ interface S3rver {
 }
 type S3rverConstructor = new (options: object) => S3rver
 
-/** A server of S3 by others than us, which checks what is signed. */
+/** A server of S3 by others than us. It does not check signatures of version 4. */
 export interface RealS3 extends AsyncDisposable {
   /** The `config` of a provider of `media_storage_providers`. */
   readonly settings: Readonly<Record<string, unknown>>

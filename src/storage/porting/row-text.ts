@@ -88,12 +88,12 @@ export function textRowOf(
   return `${fields.map((field) => fieldText(field, isQuoted)).join('\x02')}\n`
 }
 
-// eslint-disable-next-line no-control-regex -- these are what fields and rows are set apart with
-const SPECIAL = /[\x01\x02\n\r]/
+/** What sets fields and rows apart. */
+const SPECIAL = ['\x01', '\x02', '\n', '\r']
 
 function fieldText(field: string | null, isQuoted: boolean): string {
   if (field === null) return '\x03'
-  if (!isQuoted && field !== '\x03' && !SPECIAL.test(field)) return field
+  if (!isQuoted && field !== '\x03' && !SPECIAL.some((mark) => field.includes(mark))) return field
   return `\x01${field.replaceAll('\x01', '\x01\x01')}\x01`
 }
 

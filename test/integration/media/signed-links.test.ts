@@ -66,7 +66,7 @@ describe('links to files in buckets', function () {
     await checkLinks(server)
   })
 
-  it('are signed as a server of S3 wants it', async () => {
+  it('are taken by a server of S3', async () => {
     await using s3 = await startRealS3()
     await using server = await startHomeserver({ config: configWith(s3.settings) })
     await checkLinks(server)
