@@ -143,7 +143,7 @@ async function runSynapsePort(
   target: object,
 ): Promise<Moved> {
   const ported = join(directory, 'postgres.yaml')
-  await writeFile(ported, JSON.stringify({ ...config, database: target }))
+  await writeFile(ported, JSON.stringify({ ...config, databases: undefined, database: target }))
   const script = ['-m', 'synapse._scripts.synapse_port_db', '--sqlite-database', database]
   const run = await runMeasured(python, [...script, '--postgres-config', ported], {
     quiet: true,
