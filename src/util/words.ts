@@ -1,18 +1,25 @@
 /** Scripts that put no spaces between words, or, as Korean, put particles at the end of them. */
 const UNSPACED = String.raw`\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}`
+/** A flag is two letters that are no others. */
+const PICTURE = String.raw`\p{Extended_Pictographic}|\p{Regional_Indicator}{1,2}`
 /** One character of those scripts with its marks, a word of other scripts, or a picture. */
 const WORD = new RegExp(
-  String.raw`(?:(?=[\p{L}\p{N}])[${UNSPACED}])\p{M}*|(?:(?![${UNSPACED}])[\p{L}\p{N}]|\p{M})+|\p{Extended_Pictographic}`,
+  String.raw`(?:(?=[\p{L}\p{N}])[${UNSPACED}])\p{M}*|(?:(?![${UNSPACED}])[\p{L}\p{N}]|\p{M})+|${PICTURE}`,
   'gu',
 )
 /** The same in texts that have nothing else, many times as fast. */
 const ASCII_WORD = /[a-z0-9]+/g
 const NOT_ASCII = /[\u0080-\uffff]/
 /** A run of characters that belong together when names are looked for: unspaced scripts are not taken apart. */
-const RUN = new RegExp(String.raw`[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}`, 'gu')
+const RUN = new RegExp(String.raw`[\p{L}\p{N}\p{M}]+|${PICTURE}`, 'gu')
+const HAS_PICTURE = new RegExp(PICTURE, 'u')
 const IS_UNSPACED = new RegExp(String.raw`[${UNSPACED}]`, 'u')
-/** Accents of European scripts, variants of pictures, and what only tells how to join or break. */
-const IGNORED = /[\u0300-\u036f]|[\u00ad\u200b-\u200d]|[\ufe0e\ufe0f]/g
+/**
+ * Accents of European scripts, variants of pictures, what only tells how to join or break, and the marks of vowels that
+ * Hebrew and Arabic are written with or without.
+ */
+const IGNORED =
+  /[\u0300-\u036f]|[\u00ad\u200b-\u200d]|[\ufe0e\ufe0f]|[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7]|[\u064b-\u0652\u0670]|\u0640/g
 /** Letters that are no combination of a letter and an accent, but taken for one by those who look for them. */
 const LOOKALIKES: Readonly<Record<string, string>> = {
   ø: 'o',
@@ -86,6 +93,17 @@ export function parseSearchTerm(term: string): SearchTerm {
   return { phrases, highlights: [...highlights] }
 }
 
+/** How much of a text is looked at for the ways in which words are written in it. */
+const MAX_SPELLED_LENGTH = 2_000
+
+/** How words that are compared as `highlights` are written in a text, where that differs in more than case. */
+export function spellingsIn(text: string, highlights: ReadonlySet<string>): string[] {
+  const part = text.slice(0, MAX_SPELLED_LENGTH)
+  if (highlights.size === 0 || isAscii(part)) return []
+  const words = new Set([...segmentsOf(part)].map((word) => word.toLowerCase()))
+  return [...words].filter((word) => !highlights.has(word) && highlights.has(foldText(word)))
+}
+
 /**
  * What a name is found by: the beginnings of these. Of scripts without spaces there is one for each character that a run
  * can be entered at.
@@ -121,7 +139,7 @@ function* quotedParts(text: string): Iterable<readonly [part: string, isQuoted: 
 
 function* segmentsOf(text: string): Iterable<string> {
   for (const { segment, isWordLike } of segmenter.segment(text)) {
-    if (isWordLike === true || /\p{Extended_Pictographic}/u.test(segment)) yield segment
+    if (isWordLike === true || HAS_PICTURE.test(segment)) yield segment
   }
 }
 

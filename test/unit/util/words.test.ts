@@ -1,6 +1,13 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { foldText, namePrefixesOf, nameTermsOf, parseSearchTerm, wordsOf } from '../../../src/util/words.js'
+import {
+  foldText,
+  namePrefixesOf,
+  nameTermsOf,
+  parseSearchTerm,
+  spellingsIn,
+  wordsOf,
+} from '../../../src/util/words.js'
 
 describe('util/words', () => {
   it('folds case, accents and compatibility variants', () => {
@@ -12,6 +19,9 @@ describe('util/words', () => {
       ['ΣΊΣΥΦΟΣ', 'σισυφος'],
       ['Łódź Ærø', 'lodz aero'],
       ['ﬁne', 'FINE'],
+      ['מִשְׁפָּחָה', 'משפחה'],
+      ['مُحَمَّدـــ', 'محمد'],
+      ['Ёлка', 'елка'],
     ] as const
     for (const [a, b] of pairs) expect(foldText(a), a).to.equal(foldText(b))
   })
@@ -34,7 +44,7 @@ describe('util/words', () => {
     ])
     expect(wordsOf('我住在北京')).to.deep.equal(['我', '住', '在', '北', '京'])
     expect(wordsOf('東京タワーVer2')).to.deep.equal(['東', '京', 'タ', 'ワ', 'ー', 'ver2'])
-    expect(wordsOf('❤️ 🎉')).to.deep.equal(['❤', '🎉'])
+    expect(wordsOf('❤️ 🎉👍🏽🇩🇪🇫🇷')).to.deep.equal(['❤', '🎉', '👍', '🇩🇪', '🇫🇷'])
     expect(wordsOf('... --- !!!')).to.deep.equal([])
   })
 
@@ -42,7 +52,7 @@ describe('util/words', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         for (const word of wordsOf(text)) {
-          expect(word).to.match(/^[\p{L}\p{N}\p{M}\p{Extended_Pictographic}\ufffd]+$/u)
+          expect(word).to.match(/^[\p{L}\p{N}\p{M}\p{Extended_Pictographic}\p{Regional_Indicator}\ufffd]+$/u)
           expect(word.isWellFormed()).to.equal(true)
           expect(word).not.to.match(/['"\\\s]/)
         }
@@ -74,6 +84,15 @@ describe('util/words', () => {
     for (const part of ['天気', 'とても', '良い天気']) {
       for (const phrase of parseSearchTerm(part).phrases) expect(words, part).to.include(phrase.join(' '))
     }
+  })
+
+  it('tells how words are written that are compared in another form', () => {
+    const highlights = new Set(['hello', 'strasse', '東京'])
+    expect(spellingsIn('Héllo héllo HELLO, die Straße nach 東京', highlights)).to.deep.equal([
+      'héllo',
+      'straße',
+    ])
+    expect(spellingsIn('Hello hello', highlights)).to.deep.equal([])
   })
 
   it('finds names by the beginnings of their words', () => {
