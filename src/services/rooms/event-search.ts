@@ -1,4 +1,5 @@
 import { MatrixError } from '../../protocol/errors.js'
+import { searchableText } from '../../protocol/searchable-text.js'
 import type { EventFilter } from '../../protocol/event-filter.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
@@ -10,7 +11,7 @@ import type {
 } from '../../storage/stores/event-search.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
-import { parseSearchTerm } from '../../util/words.js'
+import { parseSearchTerm, spellingsIn } from '../../util/words.js'
 import type { EventReader } from '../events/client-events.js'
 import type { EventVisibility } from '../events/event-visibility.js'
 import type { EventAggregations } from '../events/relations.js'
@@ -109,7 +110,7 @@ export class EventSearch {
     ])
     return {
       count,
-      highlights: [...highlights],
+      highlights: [...highlights, ...spellingsOf(highlights, page.found)],
       results: described.map((result, place) => ({ rank: page.found[place]!.rank, ...result })),
       ...(page.next && { next_batch: formatSearchToken({ group: token.group, order: page.next }) }),
       ...(request.groupBy.length > 0 && { groups: groupsOf(request.groupBy, page) }),
@@ -196,6 +197,14 @@ export class EventSearch {
     )
     return Object.fromEntries(entries)
   }
+}
+
+/** For clients, which mark what stands in the text: "Héllo" where "hello" was looked for. */
+function spellingsOf(highlights: readonly string[], found: readonly Found[]): Set<string> {
+  const wanted = new Set(highlights)
+  return new Set(
+    found.flatMap(({ stored: { event } }) => spellingsIn(searchableText(event.type, event.content), wanted)),
+  )
 }
 
 function firstOf(by: SearchOrder['by']): SearchOrder {

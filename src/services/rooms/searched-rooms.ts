@@ -18,7 +18,10 @@ export interface SearchedRoomsDependencies {
 /** How often a room may have been upgraded for its first version to be searched too. */
 const MAX_UPGRADES = 20
 
-/** In which rooms somebody searches: those they are in, and those they have left and not forgotten. */
+/**
+ * In which rooms somebody searches: those they are in, and those they have left and not forgotten, unless they are
+ * encrypted. https://spec.matrix.org/latest/client-server-api/#room_events
+ */
 export class SearchedRooms {
   readonly #deps: SearchedRoomsDependencies
 
@@ -31,7 +34,8 @@ export class SearchedRooms {
     const { db, members, rooms } = this.#deps
     const memberships = await members.listForUser(db.reader, userId, ['join', 'leave', 'ban'])
     const known = memberships.filter(({ forgotten }) => !forgotten).map(({ roomNid }) => roomNid)
-    const records = [...(await rooms.getByNids(db.reader, known)).values()]
+    const readable = await this.#withoutEncrypted(known)
+    const records = [...(await rooms.getByNids(db.reader, readable)).values()]
     if (filter.rooms === undefined) return records.filter(({ roomId }) => selectsRoom(filter, roomId))
     const chosen = records.filter(({ roomId }) => filter.rooms?.has(roomId))
     const predecessors = await this.#predecessorsOf(chosen)
@@ -39,6 +43,13 @@ export class SearchedRooms {
       ({ roomId }) =>
         !filter.notRooms.has(roomId) && (filter.rooms?.has(roomId) === true || predecessors.has(roomId)),
     )
+  }
+
+  async #withoutEncrypted(roomNids: readonly number[]): Promise<number[]> {
+    const { db, currentState } = this.#deps
+    const entries = await currentState.getForRooms(db.reader, roomNids, [['m.room.encryption', '']])
+    const encrypted = new Set(entries.map(({ roomNid }) => roomNid))
+    return roomNids.filter((roomNid) => !encrypted.has(roomNid))
   }
 
   async #predecessorsOf(chosen: readonly RoomRecord[]): Promise<Set<RoomId>> {

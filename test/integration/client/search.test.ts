@@ -37,6 +37,8 @@ forEachServerDatabase('searching for messages', (database) => {
       '今日は天気がいい',
       'อากาศดีมาก',
       '서울에서 만나요',
+      'Привет, мир! Ёжик',
+      'flags 🇩🇪 and 🎉',
       'a "quoted" \\ 100% thing',
     ]
     const ids = new Map<string, string>()
@@ -49,6 +51,9 @@ forEachServerDatabase('searching for messages', (database) => {
       ['天気', ['今日は天気がいい']],
       ['อากาศ', ['อากาศดีมาก']],
       ['서울', ['서울에서 만나요']],
+      ['мир ежик', ['Привет, мир! Ёжик']],
+      ['🇩🇪', ['flags 🇩🇪 and 🎉']],
+      ['🎉 FLAGS', ['flags 🇩🇪 and 🎉']],
       ['quoted \' " 100', ['a "quoted" \\ 100% thing']],
       ['hell', []],
       ['!!!', []],
@@ -63,6 +68,14 @@ forEachServerDatabase('searching for messages', (database) => {
     ).to.deep.equal(['m.room.name'])
     expect(idsOf(await search(alice, recent('zebra', { keys: ['content.body'] })))).to.deep.equal([])
     expect(idsOf(await search(alice, recent('stripes', { keys: ['content.topic'] })))).to.have.length(1)
+    expect((await search(alice, recent('hello')))['highlights']).to.deep.equal(['hello', 'héllo'])
+    await alice.sendState(roomId, 'm.room.topic', '', {
+      topic: 'plain',
+      'm.topic': { 'm.text': [{ body: '<b>rich</b>', mimetype: 'text/html' }, { body: 'giraffes' }] },
+    })
+    const ofTopic = { keys: ['content.topic'] }
+    expect(idsOf(await search(alice, recent('plain giraffes', ofTopic)))).to.have.length(1)
+    expect(idsOf(await search(alice, recent('rich', ofTopic)))).to.deep.equal([])
     const bare = await alice.must('POST', SEARCH, { body: { search_categories: {} } })
     expect(bare).to.deep.equal({ search_categories: {} })
   })
@@ -179,6 +192,18 @@ forEachServerDatabase('searching for messages', (database) => {
     expect(idsOf(await search(bob, recent('treasure')))).to.deep.equal([])
     await bob.forget(roomId)
     expect(idsOf(await search(bob, recent('treasure')))).to.deep.equal([])
+  })
+
+  it('leaves out rooms that are encrypted', async () => {
+    await using hs = await startHomeserver({ database })
+    const alice = await hs.register('alice')
+    const roomId = await alice.createRoom({ name: 'Badgers' })
+    const other = await alice.sendText(await alice.createRoom({}), 'badger')
+    await alice.sendText(roomId, 'badger')
+    await alice.sendState(roomId, 'm.room.encryption', '', { algorithm: 'm.megolm.v1.aes-sha2' })
+    expect(idsOf(await search(alice, recent('badger')))).to.deep.equal([other])
+    expect((await search(alice, recent('badger')))['count']).to.equal(1)
+    expect(idsOf(await search(alice, recent('badgers', { filter: { rooms: [roomId] } })))).to.deep.equal([])
   })
 
   it('ranks what says it more often higher', async () => {
