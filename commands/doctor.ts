@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core'
-import { BaseCommand, configFlag, UsageError } from '../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../src/cli/base-command.js'
+import { UsageError } from '../src/cli/failures.js'
 import { configPaths } from '../src/cli/config-paths.js'
 import type { DoctorCheck } from '../src/cli/doctor/doctor-check.js'
 import type { DoctorReport } from '../src/cli/doctor/examine.js'

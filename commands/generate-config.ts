@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { Flags } from '@oclif/core'
-import { BaseCommand, CommandFailure, UsageError } from '../src/cli/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
+import { CommandFailure, UsageError } from '../src/cli/failures.js'
 import { askChoice, askNewSecret, askText, isInteractive } from '../src/cli/prompts.js'
 import type { NewDatabase, NewServer, WrittenFile } from '../src/config/generate.js'
 import { parseServerName } from '../src/protocol/ids.js'

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core'
-import { BaseCommand, configFlag, UsageError } from '../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../src/cli/base-command.js'
+import { UsageError } from '../src/cli/failures.js'
 import { givenOrDefault } from '../src/cli/config-paths.js'
 import { askNewSecret, isInteractive, readStdinLine } from '../src/cli/prompts.js'
 

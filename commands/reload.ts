@@ -1,4 +1,5 @@
-import { BaseCommand, CommandFailure, configFlag } from '../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../src/cli/base-command.js'
+import { CommandFailure } from '../src/cli/failures.js'
 import { configPaths } from '../src/cli/config-paths.js'
 
 interface Reloaded {

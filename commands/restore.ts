@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand, configFlag, UsageError } from '../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../src/cli/base-command.js'
+import { UsageError } from '../src/cli/failures.js'
 import type { RestoredServer } from '../src/cli/restore.js'
 
 interface Restored {

@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core'
 import type { WrittenBackup } from '../../src/cli/backup.js'
-import { BaseCommand, configFlag, UsageError } from '../../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
+import { UsageError } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { formatBytes } from '../../src/cli/format-bytes.js'
 import type { MediaScope } from '../../src/server/backup-tools.js'

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core'
-import { BaseCommand, CommandFailure } from '../../src/cli/base-command.js'
+import { BaseCommand } from '../../src/cli/base-command.js'
+import { CommandFailure } from '../../src/cli/failures.js'
 
 interface NewKey {
   readonly publicKey: string

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core'
-import { BaseCommand, CommandFailure } from '../../src/cli/base-command.js'
+import { BaseCommand } from '../../src/cli/base-command.js'
+import { CommandFailure } from '../../src/cli/failures.js'
 
 export default class KeysGenerate extends BaseCommand {
   static override summary = 'Make a new signing key.'
@@ -21,7 +22,7 @@ export default class KeysGenerate extends BaseCommand {
   async run(): Promise<{ path?: string; key?: string }> {
     const { flags } = await this.parse(KeysGenerate)
     const { newSigningKey, writeIfNew } = await import('../../src/config/generate.js')
-    const key = await newSigningKey()
+    const key = newSigningKey()
     const path = flags.output
     if (path === undefined) {
       if (!this.jsonEnabled()) process.stdout.write(key)

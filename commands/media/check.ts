@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core'
-import { BaseCommand, CommandFailure, configFlag } from '../../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
+import { CommandFailure } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { formatBytes } from '../../src/cli/format-bytes.js'
 import { withMedia, type MediaTools } from '../../src/cli/with-media.js'

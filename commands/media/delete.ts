@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core'
 import { administrate, loadForAdministration } from '../../src/cli/administration.js'
-import { BaseCommand, CommandFailure, configFlag, UsageError } from '../../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
+import { CommandFailure, UsageError } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { mediaChoiceFlags, namedFiles, onlyChoice } from '../../src/cli/media-choice.js'
 import { askYesNo, isInteractive } from '../../src/cli/prompts.js'

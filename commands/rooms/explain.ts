@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core'
 import { toRoomId, withAdministrationTools } from '../../src/cli/administration.js'
-import { BaseCommand, configFlag, UsageError } from '../../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
+import { UsageError } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import {
   describeEventExplanation,

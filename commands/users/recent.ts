@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core'
 import { withAdministrationTools, type AdministrationTools } from '../../src/cli/administration.js'
-import { BaseCommand, configFlag, UsageError } from '../../src/cli/base-command.js'
+import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
+import { UsageError } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { formatTime } from '../../src/cli/format-time.js'
 import { parseDurationMs } from '../../src/config/units.js'

@@ -10,7 +10,7 @@ import {
 import type { AdministrationMethod } from '../server/administration-methods.js'
 import type { AdministrationTools } from '../server/wire-administration.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
-import { CommandFailure, UsageError } from './base-command.js'
+import { CommandFailure, UsageError } from './failures.js'
 import { requireSchema, withDatabase } from './with-database.js'
 
 export type { AdministrationTools } from '../server/wire-administration.js'
@@ -45,7 +45,12 @@ async function administrateOffline(
     import('../server/administration-methods.js'),
   ])
   return expected(() =>
-    withOfflineHomeserver(config, ({ services }) => createAdministrationMethods(services)[method](params)),
+    withOfflineHomeserver(config, ({ services }) => {
+      const { accountAdministration, roomRepair, mediaDeletion, mediaQuarantine } = services
+      // Other servers are asked nothing by one that they cannot ask: without those who would.
+      const own = { accountAdministration, roomRepair, mediaDeletion, mediaQuarantine }
+      return createAdministrationMethods(own)[method](params)
+    }),
   )
 }
 

@@ -12,7 +12,7 @@ import type { ServerName } from '../protocol/ids.js'
 import type { Database } from '../storage/database.js'
 import { AppservicesStore, type AppserviceState, type DeadLetter } from '../storage/stores/appservices.js'
 import { systemClock } from '../util/clock.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 import { withDatabase } from './with-database.js'
 
 /** An application service of a server, and how it is doing. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /** The secret keys in these files: a line each; those that begin with `#` are for people. */
 export async function readSecretKeys(files: readonly string[]): Promise<readonly string[]> {

@@ -10,17 +10,7 @@ export const configFlag = Flags.string({
   description: 'homeserver.yaml, or a directory of *.yaml files; of several, later ones win (may repeat)',
 })
 
-/** An expected failure: its message is all that somebody needs to know. The process ends with exit code 1. */
-export class CommandFailure extends Error {
-  override readonly name = 'CommandFailure'
-}
-
 type CommandError = Error & { oclif?: { exit?: number }; code?: string }
-
-/** Something about how the command was called. The process ends with exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
 
 /**
  * What all commands have in common: results go to standard output, everything else to standard error; the exit code is

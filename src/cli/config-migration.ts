@@ -3,7 +3,7 @@ import { copyFile, open, readFile, rename, stat } from 'node:fs/promises'
 import { configFilesAt } from '../config/config-files.js'
 import { migrateKeys, type KeyChange, type MigratedText } from '../config/migrate-keys.js'
 import { YamlSource } from '../config/yaml-source.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /** What became of one file of a configuration. */
 export interface MigratedFile {

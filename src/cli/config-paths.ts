@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { UsageError } from './base-command.js'
+import { UsageError } from './failures.js'
 
 const DEFAULT_PATH = 'homeserver.yaml'
 

@@ -6,7 +6,7 @@ import { controlSocketPlace } from '../config/control-socket-path.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { checkSocketDirectory, SocketAddress, UnsafeDirectoryError } from '../server/socket-address.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /** The running server refuses what it was asked for. */
 export class RefusedByServer extends CommandFailure {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Pack } from 'tar-stream'
 import type { ProgressSink } from '../util/progress-sink.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /** A file that somebody hands over: text, or a copy of one on the disk. */
 export interface HandedFile {

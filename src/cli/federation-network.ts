@@ -2,7 +2,7 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { createConnections } from '../server/wire-remote.js'
 import type { Clock } from '../util/clock.js'
 import { parseServerName, type ServerName } from '../protocol/ids.js'
-import { UsageError } from './base-command.js'
+import { UsageError } from './failures.js'
 import { givenOrDefault } from './config-paths.js'
 
 /** What commands talk to other servers with. */

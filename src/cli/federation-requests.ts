@@ -7,7 +7,7 @@ import { readServerKeys, type ServerKeyDocument } from '../protocol/server-keys.
 import { createSigner } from '../protocol/signing-keys.js'
 import { formatXMatrix, requestText } from '../protocol/x-matrix.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
-import { CommandFailure, UsageError } from './base-command.js'
+import { CommandFailure, UsageError } from './failures.js'
 import { withFederationNetwork, type FederationNetwork } from './federation-network.js'
 
 const TIMEOUT_MS = 60_000

@@ -5,7 +5,7 @@ import type { SourceConfig } from '../config/load-source.js'
 import type { SourceReport, TakenOver, TakeoverOptions } from '../server/wire-takeover.js'
 import { isJsonObject } from '../util/json.js'
 import type { ProgressSink } from '../util/progress-sink.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 const CONNECT_MS = 2_000
 

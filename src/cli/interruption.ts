@@ -1,4 +1,4 @@
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /**
  * Does something that cleans up behind itself when it is interrupted: SIGINT and SIGTERM abort the signal that it is

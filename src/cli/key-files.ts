@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { parseSigningKeys, SigningKeyError, type SigningKey } from '../protocol/signing-keys.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 import { configPaths } from './config-paths.js'
 
 /** The keys of these files, or else of the configuration. Throws a `CommandFailure` for files that are no key files. */
@@ -20,7 +20,7 @@ export async function readKeys(
 
 async function readKeyFile(path: string): Promise<readonly SigningKey[]> {
   try {
-    return await parseSigningKeys(await readFile(path, 'utf8'))
+    return parseSigningKeys(await readFile(path, 'utf8'))
   } catch (error) {
     if (error instanceof SigningKeyError)
       throw new CommandFailure(`${path}: ${error.message}`, { cause: error })

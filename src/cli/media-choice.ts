@@ -4,7 +4,7 @@ import { parseRoomId } from '../protocol/ids.js'
 import { parseMxcUri } from '../protocol/mxc-uri.js'
 import type { JsonObject } from '../util/json.js'
 import { toUserId } from './administration.js'
-import { UsageError } from './base-command.js'
+import { UsageError } from './failures.js'
 
 /** Flags of commands that do something with files of somebody or of some room. */
 export const mediaChoiceFlags = {

@@ -1,5 +1,5 @@
 import { administrate, loadForAdministration } from './administration.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 import { configPaths } from './config-paths.js'
 import { namedFiles, onlyChoice } from './media-choice.js'
 

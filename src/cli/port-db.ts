@@ -3,7 +3,7 @@ import type { DatabaseConfig } from '../config/sections/database.js'
 import type { EstimateOptions, PortEstimate } from '../storage/porting/port-estimate.js'
 import type { PortOptions, PortReport } from '../storage/porting/port-database.js'
 import type { DatabaseContext } from '../storage/sql-database.js'
-import { CommandFailure, UsageError } from './base-command.js'
+import { CommandFailure, UsageError } from './failures.js'
 import { configPaths } from './config-paths.js'
 import { describeDatabase } from './with-database.js'
 

@@ -1,4 +1,4 @@
-import { CommandFailure, UsageError } from './base-command.js'
+import { CommandFailure, UsageError } from './failures.js'
 
 /** Whether somebody is there to be asked: never in pipelines and scripts. */
 export function isInteractive(): boolean {

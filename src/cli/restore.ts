@@ -22,7 +22,7 @@ import { silentLogger } from '../telemetry/logger.js'
 import { createMetrics } from '../telemetry/metrics.js'
 import { systemClock } from '../util/clock.js'
 import { readSecretKeys } from './backup-keys.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 import { Progress } from './progress.js'
 import { describeDatabase } from './with-database.js'
 

@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.js'
 import { loadLogConfig } from '../config/log-config.js'
 import { createHomeserver, type Homeserver } from '../server/homeserver.js'
 import { createLogger, type LogOutput } from '../telemetry/logger.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 import type { CheckedConfig } from './check-config.js'
 
 export interface RunOptions {

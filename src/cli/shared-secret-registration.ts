@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { ListenerConfig } from '../config/sections/listeners.js'
 import { isJsonObject, type JsonObject } from '../util/json.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 export interface NewUser {
   readonly username: string

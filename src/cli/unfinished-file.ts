@@ -3,7 +3,7 @@ import { createWriteStream, existsSync, type WriteStream } from 'node:fs'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { randomToken } from '../util/random.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /**
  * A file that has its name only when it is whole, and never takes the place of another: whatever ends the process, what

@@ -1,7 +1,7 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { loadSigningKeys, type ServerKeys } from '../config/signing-key-file.js'
 import type { ServerName } from '../protocol/ids.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 import { fetchKeys, type PublishedKeys } from './federation-requests.js'
 
 /** What somebody sees of this server's keys. */

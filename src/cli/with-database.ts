@@ -1,6 +1,6 @@
 import type { DatabaseConfig } from '../config/sections/database.js'
 import type { Database } from '../storage/database.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /**
  * Does something with the database of a configuration, by itself: the server need not run, and may. `name` is for

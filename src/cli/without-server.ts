@@ -1,5 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
-import { CommandFailure } from './base-command.js'
+import { CommandFailure } from './failures.js'
 
 /**
  * Does something while no server of this configuration runs, and keeps one from starting meanwhile. Throws a
