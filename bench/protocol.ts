@@ -60,14 +60,14 @@ function shuffled(json: JsonObject): JsonObject {
   return Object.fromEntries([...entries.slice(3), ...entries.slice(0, 3).reverse()])
 }
 
-const key = await makeSigningKey('bench', Buffer.alloc(32, 7))
+const key = makeSigningKey('bench', Buffer.alloc(32, 7))
 const signer: EventSigner = createSigner(serverName, key)
 const drafts = Array.from({ length: EVENTS }, (_, index) => draft(index))
 const events = drafts.map((item) => buildEvent(rules, item, signer))
 const texts = events.map(({ json }) => JSON.stringify(json))
 const parsed = (): JsonObject[] => texts.map((text) => JSON.parse(text) as JsonObject)
 const unsorted = texts.map((text) => JSON.stringify(shuffled(JSON.parse(text) as JsonObject)))
-const { verifyKey } = await createSigningKey(Buffer.alloc(32, 7))
+const { verifyKey } = createSigningKey(Buffer.alloc(32, 7))
 
 console.log(`An event of ${texts[0]!.length} bytes`)
 measure('canonical JSON, in order', parsed, canonicalJson)

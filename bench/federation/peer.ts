@@ -63,7 +63,7 @@ export class Peer implements AsyncDisposable {
     const server = createServer({ cert: certificate, key: privateKey })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const peer = new Peer(server, await makeSigningKey('bench', randomBytes(32)), options)
+    const peer = new Peer(server, makeSigningKey('bench', randomBytes(32)), options)
     server.on('request', (request, response) => void peer.#answer(request, response))
     return peer
   }

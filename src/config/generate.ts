@@ -56,7 +56,7 @@ export async function renderHomeserverYaml(server: NewServer, side: SideFiles | 
   return render('homeserver.yaml.njk', {
     ...server,
     side,
-    signingKey: side === undefined ? await newSigningKey() : undefined,
+    signingKey: side === undefined ? newSigningKey() : undefined,
     secrets: {
       registration: randomToken(SECRET_LENGTH),
       macaroon: randomToken(SECRET_LENGTH),
@@ -66,8 +66,8 @@ export async function renderHomeserverYaml(server: NewServer, side: SideFiles | 
 }
 
 /** The text of a key file with a new key: `ed25519 a_AbCd <seed>`. */
-export async function newSigningKey(version = `a_${randomToken(4)}`): Promise<string> {
-  return formatSigningKeys([await makeSigningKey(version, randomSeed())])
+export function newSigningKey(version = `a_${randomToken(4)}`): string {
+  return formatSigningKeys([makeSigningKey(version, randomSeed())])
 }
 
 /**
@@ -83,7 +83,7 @@ export async function writeConfig(server: NewServer, directory: string): Promise
   }
   await mkdir(directory, { recursive: true })
   if (existsSync(main)) throw new ConfigExistsError(main)
-  const key = await writeIfNew(side.signingKeyPath, { content: await newSigningKey(), mode: PRIVATE })
+  const key = await writeIfNew(side.signingKeyPath, { content: newSigningKey(), mode: PRIVATE })
   const log = await writeIfNew(side.logConfigPath, {
     content: await render('log.yaml.njk', { file: join(directory, 'homeserver.log') }),
     mode: PUBLIC,

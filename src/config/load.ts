@@ -56,7 +56,7 @@ export async function loadSettings(
     findings.add(isError ? 'error' : 'warning', files.locateKey(path), { path, message })
   }
   const values = await withSecrets(files, { findings, env, makes: options.makeSecrets ?? false })
-  const parsed = homeserverConfigSchema.safeParse(values)
+  const parsed = homeserverConfigSchema.safeParse(values, { jitless: true })
   if (!parsed.success) {
     for (const { path, message } of parsed.error.issues) {
       const at = path as KeyPath

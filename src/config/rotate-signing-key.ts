@@ -34,7 +34,7 @@ export interface RotateOptions {
 export async function rotateSigningKey(options: RotateOptions): Promise<RotatedKey> {
   const { paths, config, expiredTs, isDryRun = false } = options
   const { current, signing } = await loadSigningKeys(config.signingKeys)
-  const made = await makeSigningKey(`a_${randomToken(4)}`, randomSeed())
+  const made = makeSigningKey(`a_${randomToken(4)}`, randomSeed())
   const keys = formatSigningKeys([made, ...current.filter(({ keyId }) => keyId !== signing.keyId)])
   const editors = await readEditors(paths)
   const owner = ownerOf(editors, 'signing_key')

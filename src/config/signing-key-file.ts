@@ -24,12 +24,12 @@ export async function loadSigningKeys({
 }: HomeserverConfig['signingKeys']): Promise<ServerKeys> {
   const key = inline === undefined ? 'signing_key_path' : 'signing_key'
   const text = inline ?? (await readKeyFile(path))
-  const current = await checked(inline === undefined ? `${key}: ${path}` : key, () => parseSigningKeys(text))
+  const current = checked(inline === undefined ? `${key}: ${path}` : key, () => parseSigningKeys(text))
   return {
     // A file without a key has been refused.
     signing: current[0]!,
     current,
-    old: await checked('old_signing_keys', () =>
+    old: checked('old_signing_keys', () =>
       old.map(({ keyId, publicKey, expiredTs }) => parseOldVerifyKey(keyId, { key: publicKey, expiredTs })),
     ),
   }
@@ -48,9 +48,9 @@ async function readKeyFile(path: string): Promise<string> {
   }
 }
 
-async function checked<T>(path: string, parse: () => T | Promise<T>): Promise<T> {
+function checked<T>(path: string, parse: () => T): T {
   try {
-    return await parse()
+    return parse()
   } catch (error) {
     if (!(error instanceof SigningKeyError)) throw error
     throw new ConfigError([{ location: undefined, path, message: error.message }])

@@ -38,18 +38,15 @@ const SMALL_ORDER_POINTS: ReadonlySet<string> = new Set([
 ])
 
 /** The key pair of a 32-byte seed. Throws a RangeError for other lengths. */
-export async function createSigningKey(seed: Uint8Array): Promise<Ed25519SigningKey> {
+export function createSigningKey(seed: Uint8Array): Ed25519SigningKey {
   if (seed.length !== SEED_BYTES) throw new RangeError(`A signing key's seed has ${SEED_BYTES} bytes`)
-  // Loading it takes longer than everything else here, and most commands have no key to make.
-  const { default: sodium } = await import('libsodium-wrappers')
-  await sodium.ready
-  const { publicKey } = sodium.crypto_sign_seed_keypair(seed)
   const keyObject = createPrivateKey({
     key: Buffer.concat([PRIVATE_KEY_PREFIX, seed]),
     format: 'der',
     type: 'pkcs8',
   })
-  return { seed, keyObject, verifyKey: verifyKeyOf(publicKey) }
+  const published = createPublicKey(keyObject).export({ format: 'der', type: 'spki' })
+  return { seed, keyObject, verifyKey: verifyKeyOf(published.subarray(PUBLIC_KEY_PREFIX.length)) }
 }
 
 /** A public key in Base64, with or without padding; undefined when it is none that may be trusted. */

@@ -35,10 +35,10 @@ const VERSION = /^[a-zA-Z0-9_]+$/
 const SEED_BYTES = 32
 
 /** Makes a key of 32 random bytes. Throws a `SigningKeyError` for a bad version. */
-export async function makeSigningKey(version: string, seed: Uint8Array): Promise<SigningKey> {
+export function makeSigningKey(version: string, seed: Uint8Array): SigningKey {
   if (!VERSION.test(version))
     throw new SigningKeyError('The version of a signing key is letters, digits and _')
-  return { version, keyId: `ed25519:${version}`, key: await createSigningKey(seed) }
+  return { version, keyId: `ed25519:${version}`, key: createSigningKey(seed) }
 }
 
 /**
@@ -46,12 +46,12 @@ export async function makeSigningKey(version: string, seed: Uint8Array): Promise
  * files have nothing but a seed, whose version is `auto`. Throws a `SigningKeyError` when there is no key, a line is
  * malformed, or two have the same version.
  */
-export async function parseSigningKeys(text: string): Promise<SigningKey[]> {
+export function parseSigningKeys(text: string): SigningKey[] {
   const keys: SigningKey[] = []
   for (const [index, line] of text.split('\n').entries()) {
     const fields = line.trim().split(/\s+/)
     if (fields[0] === '') continue
-    const key = await parseFields(fields)
+    const key = parseFields(fields)
     if (key === undefined) throw new SigningKeyError(`Line ${index + 1} of the signing key is malformed`)
     if (keys.some(({ version }) => version === key.version)) {
       throw new SigningKeyError(`Line ${index + 1} of the signing key repeats the version ${key.version}`)
@@ -62,7 +62,7 @@ export async function parseSigningKeys(text: string): Promise<SigningKey[]> {
   return keys
 }
 
-async function parseFields(fields: readonly string[]): Promise<SigningKey | undefined> {
+function parseFields(fields: readonly string[]): SigningKey | undefined {
   const [algorithm, version, encoded, ...more] = fields.length === 1 ? ['ed25519', 'auto', ...fields] : fields
   if (algorithm !== 'ed25519' || version === undefined || encoded === undefined) return undefined
   const seed = decodeBase64(encoded)

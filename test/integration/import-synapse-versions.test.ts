@@ -22,7 +22,7 @@ const VERSIONS = [73, 74, 80, 83, 85, 88, 92, 94]
 
 /** A room of the server's that is taken over, with a few messages. */
 async function conversation(): Promise<LinearRoom> {
-  const [key] = await parseSigningKeys(KEY)
+  const [key] = parseSigningKeys(KEY)
   const serverName = SERVER_NAME as ServerName
   const fake = { serverName, signer: createSigner(serverName, key!) } as unknown as FakeHomeserver
   const room = new LinearRoom(fake, '10')

@@ -38,7 +38,7 @@ const ALICE = `@alice:${SERVER_NAME}`
 
 /** Who makes the rooms: the server that is taken over. */
 async function itself(): Promise<FakeHomeserver> {
-  const [key] = await parseSigningKeys(KEY)
+  const [key] = parseSigningKeys(KEY)
   const serverName = SERVER_NAME as ServerName
   return { serverName, signer: createSigner(serverName, key!) } as unknown as FakeHomeserver
 }

@@ -128,7 +128,7 @@ export async function createEventFixture(inner: Database): Promise<EventFixture>
 
 /** Signs for a server; always with the same key. */
 export async function signerOf(server: ServerName): Promise<EventSigner> {
-  return createSigner(server, await makeSigningKey('test', Buffer.alloc(32, server.length)))
+  return createSigner(server, makeSigningKey('test', Buffer.alloc(32, server.length)))
 }
 
 /** A room of Alice's that everybody may join. */

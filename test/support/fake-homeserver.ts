@@ -115,7 +115,7 @@ export class FakeHomeserver implements AsyncDisposable {
     const seed = createHash('sha256')
       .update(`${name} ${keyVersion ?? ''}`)
       .digest()
-    const signingKey = await makeSigningKey(keyVersion ?? 'fake', seed)
+    const signingKey = makeSigningKey(keyVersion ?? 'fake', seed)
     const fake = new FakeHomeserver(name as ServerName, options, { signingKey, server })
     server.on('request', (request, response) => void fake.#answer(request, response))
     server.listen(0, '127.0.0.1')

@@ -93,7 +93,7 @@ export class ReadingFixture {
         storage: { db, streams: { events, backfill } as never, ids: await openIds(db) },
         clock,
         positions: { onNewPosition: () => undefined },
-        signer: createSigner(serverName, await makeSigningKey('test', Buffer.alloc(32, 7))),
+        signer: createSigner(serverName, makeSigningKey('test', Buffer.alloc(32, 7))),
       },
       eventStores,
       { serverName, countsUnread: true },

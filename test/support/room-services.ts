@@ -75,7 +75,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
       storage: { db, streams: streams as never, ids: await openIds(db) },
       clock,
       positions,
-      signer: createSigner(ROOMS_SERVER, await makeSigningKey('test', Buffer.alloc(32, 7))),
+      signer: createSigner(ROOMS_SERVER, makeSigningKey('test', Buffer.alloc(32, 7))),
     },
     eventStores,
     { serverName: ROOMS_SERVER, countsUnread: true },

@@ -17,7 +17,7 @@ describe('invitations by third-party ID between servers', function () {
     servers = await startFederation(['a.test', 'b.test'])
     alice = await servers.get('a.test').register('alice')
     bob = await servers.get('b.test').register('bob')
-    key = await makeSigningKey('0', Buffer.alloc(32, 9))
+    key = makeSigningKey('0', Buffer.alloc(32, 9))
   })
   after(async () => {
     await servers[Symbol.asyncDispose]()

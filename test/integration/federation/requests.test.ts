@@ -31,7 +31,7 @@ describe('requests between servers', () => {
   })
 
   it('are refused without a signature, with a wrong one, and by those who are not who they say', async () => {
-    const other = createSigner(fake.serverName, await makeSigningKey('fake', Buffer.alloc(32, 9)))
+    const other = createSigner(fake.serverName, makeSigningKey('fake', Buffer.alloc(32, 9)))
     const text = requestText({
       method: 'PUT',
       uri: SEND.path,

@@ -193,8 +193,8 @@ describe('checkMembership: third-party invites (5.4.1)', () => {
   let key: Ed25519SigningKey
   let otherKey: Ed25519SigningKey
   before(async () => {
-    key = await createSigningKey(Buffer.alloc(32, 1))
-    otherKey = await createSigningKey(Buffer.alloc(32, 2))
+    key = createSigningKey(Buffer.alloc(32, 1))
+    otherKey = createSigningKey(Buffer.alloc(32, 2))
   })
 
   function signed(change: JsonObject = {}, signer = key): JsonObject {

@@ -45,7 +45,7 @@ describe('building events', () => {
   let key: SigningKey
   let signer: EventSigner
   before(async () => {
-    key = await makeSigningKey('a_1', Buffer.alloc(32, 1))
+    key = makeSigningKey('a_1', Buffer.alloc(32, 1))
     signer = createSigner(serverName, key)
   })
 

@@ -71,7 +71,7 @@ describe('hashes of events', () => {
   ]
   for (const { what, json, hash, signature } of vectors) {
     it(`hashes and signs the specification's ${what} event`, async () => {
-      const key = await createSigningKey(SEED)
+      const key = createSigningKey(SEED)
       expect(contentHash(json)).to.equal(hash)
       const hashed = { ...json, hashes: { sha256: hash } }
       expect(signBytes(key, essentialText(rulesOf('1'), hashed))).to.equal(signature)

@@ -23,8 +23,8 @@ describe('events between servers', () => {
   let theirs: EventSigner
 
   before(async () => {
-    ours = createSigner('a.test' as ServerName, await makeSigningKey('1', Buffer.alloc(32, 1)))
-    theirs = createSigner('b.test' as ServerName, await makeSigningKey('1', Buffer.alloc(32, 2)))
+    ours = createSigner('a.test' as ServerName, makeSigningKey('1', Buffer.alloc(32, 1)))
+    theirs = createSigner('b.test' as ServerName, makeSigningKey('1', Buffer.alloc(32, 2)))
   })
 
   const make = (version: string, content: JsonObject = { membership: 'join' }) =>

@@ -12,8 +12,8 @@ describe('the keys of a server', () => {
   let key: SigningKey
   let other: SigningKey
   before(async () => {
-    key = await makeSigningKey('one', Buffer.alloc(32, 1))
-    other = await makeSigningKey('two', Buffer.alloc(32, 2))
+    key = makeSigningKey('one', Buffer.alloc(32, 1))
+    other = makeSigningKey('two', Buffer.alloc(32, 2))
   })
 
   function make(changes: Readonly<Record<string, JsonValue>> = {}): JsonObject {

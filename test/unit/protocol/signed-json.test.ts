@@ -20,7 +20,7 @@ describe('signed JSON', () => {
   let signer: JsonSigner
 
   before(async () => {
-    key = await createSigningKey(SEED)
+    key = createSigningKey(SEED)
     signer = { serverName: domain, keyId: KEY_ID, sign: (message) => signBytes(key, message) }
   })
 

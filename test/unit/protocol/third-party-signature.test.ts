@@ -7,7 +7,7 @@ describe('hasValidSignature', () => {
   const json = { mxid: '@alice:example.org', token: 'abc' }
 
   async function signature(seed: number): Promise<{ key: string; signature: string }> {
-    const key = await createSigningKey(Buffer.alloc(32, seed))
+    const key = createSigningKey(Buffer.alloc(32, seed))
     return { key: key.verifyKey.base64, signature: signBytes(key, signableText(json)) }
   }
 

@@ -26,7 +26,7 @@ describe('FederationClient', () => {
   let marks: string[]
   let retryAtTs: number
   before(async () => {
-    key = await makeSigningKey('k', Buffer.alloc(32, 1))
+    key = makeSigningKey('k', Buffer.alloc(32, 1))
   })
   beforeEach(() => {
     clock = new ManualClock()

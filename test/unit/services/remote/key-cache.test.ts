@@ -86,8 +86,8 @@ forEachDatabase('KeyCache', (open) => {
     origins = new Map()
     notaries = new Map()
     hasNotaries = false
-    key = await makeSigningKey('one', Buffer.alloc(32, 1))
-    next = await makeSigningKey('two', Buffer.alloc(32, 2))
+    key = makeSigningKey('one', Buffer.alloc(32, 1))
+    next = makeSigningKey('two', Buffer.alloc(32, 2))
     cache = start()
   })
 

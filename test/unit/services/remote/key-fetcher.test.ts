@@ -20,8 +20,8 @@ describe('KeyFetcher', () => {
   let sent: FederationRequest[]
   let answers: Map<ServerName, JsonObject | FederationError>
   before(async () => {
-    key = await makeSigningKey('one', Buffer.alloc(32, 1))
-    notaryKey = await makeSigningKey('notary', Buffer.alloc(32, 2))
+    key = makeSigningKey('one', Buffer.alloc(32, 1))
+    notaryKey = makeSigningKey('notary', Buffer.alloc(32, 2))
   })
   beforeEach(() => {
     sent = []

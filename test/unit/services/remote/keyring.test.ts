@@ -23,7 +23,7 @@ describe('Keyring', () => {
     wishes = []
     clock = new ManualClock(TS + DAY_MS)
     for (const [index, name] of ['a.test', 'b.test', 'c.test'].entries()) {
-      const key = await makeSigningKey(`k${index}`, Buffer.alloc(32, index + 1))
+      const key = makeSigningKey(`k${index}`, Buffer.alloc(32, index + 1))
       signers[name] = createSigner(name as ServerName, key)
       const trusted = { key: key.key.verifyKey, validUntilTs: TS + 2 * DAY_MS }
       keys.set(name as ServerName, new Map([[key.keyId, trusted]]))

@@ -7,7 +7,7 @@ import { ManualClock } from '../../../support/manual-clock.js'
 describe('OwnKeys', () => {
   it('are published for as long as they may be kept, and made anew when half of that is over', async () => {
     const clock = new ManualClock()
-    const current = [await makeSigningKey('k', Buffer.alloc(32, 1))]
+    const current = [makeSigningKey('k', Buffer.alloc(32, 1))]
     const keys = new OwnKeys(
       { serverName: 'a.test' as ServerName, current, old: [], validityMs: 1000 },
       clock,
@@ -23,9 +23,9 @@ describe('OwnKeys', () => {
 
   it('verify what was signed with keys of the past', async () => {
     const clock = new ManualClock()
-    const { key } = await makeSigningKey('old', Buffer.alloc(32, 2))
+    const { key } = makeSigningKey('old', Buffer.alloc(32, 2))
     const old = [{ keyId: 'ed25519:old', key: key.verifyKey, expiredTs: 5 }]
-    const current = [await makeSigningKey('new', Buffer.alloc(32, 1))]
+    const current = [makeSigningKey('new', Buffer.alloc(32, 1))]
     const keys = new OwnKeys({ serverName: 'a.test' as ServerName, current, old, validityMs: 1 }, clock)
     expect([...keys.verifyKeys()].map(([keyId, { validUntilTs }]) => [keyId, validUntilTs])).to.deep.equal([
       ['ed25519:old', 5],

@@ -15,7 +15,7 @@ describe('RequestVerifier', () => {
   let key: SigningKey
   let alive: string[]
   before(async () => {
-    key = await makeSigningKey('k', Buffer.alloc(32, 1))
+    key = makeSigningKey('k', Buffer.alloc(32, 1))
   })
   beforeEach(() => {
     alive = []

@@ -23,7 +23,7 @@ forEachDatabase('third-party invites', (open) => {
 
   /** Invites a third-party ID as an identity server would have it done; gives the proof for Bob. */
   const inviteThirdParty = async (extra: JsonObject = {}): Promise<JsonObject> => {
-    const key = await makeSigningKey('0', Buffer.alloc(32, 9))
+    const key = makeSigningKey('0', Buffer.alloc(32, 9))
     const content = { display_name: 'b...', public_key: key.key.verifyKey.base64, ...extra }
     await fixture.sender.send(alice, {
       roomId,
