@@ -23,14 +23,13 @@ export default class Start extends BaseCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Start)
     const paths = configPaths(flags.config)
-    const { readCheckedConfig } = await import('../src/cli/check-config.js')
+    const { readCheckedConfig, runServer } = await import('../src/cli/serve.js')
     const checked = await readCheckedConfig(paths, { makeSecrets: !flags.check })
     this.noteWarnings(checked.warnings)
     if (flags.check) {
       this.log(`The configuration of ${checked.config.server.serverName} is valid.`)
       return
     }
-    const { runServer } = await import('../src/cli/run-server.js')
     await runServer(checked, {
       paths,
       onStarted: ({ addresses }) => {
