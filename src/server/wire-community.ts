@@ -14,7 +14,7 @@ export function createCommunity(base: Base, people: People) {
   const { later } = base
   // They need each other: what others ask for is judged by rooms, which are reached through others.
   const known: { rooms?: ReturnType<typeof createRooms>; outbound?: ReturnType<typeof createOutbound> } = {}
-  const inbound = createInbound(base, () => required(known.rooms).guestAccess)
+  const inbound = createInbound(base, () => required(known.rooms))
   const membership = createMembership(base, inbound, () => required(known.rooms).restrictedJoins)
   const rooms = createRooms(base, people, {
     inbound,
@@ -42,7 +42,7 @@ type Rooms = ReturnType<typeof createRoomServices>
 
 function createInbound(
   { parts, stores, shared, remote, events, erased }: Base,
-  guestAccess: () => Rooms['guestAccess'],
+  rooms: () => Pick<Rooms, 'guestAccess' | 'succession'>,
 ) {
   const { storage, config } = parts
   return createFederationInbound(
@@ -55,7 +55,9 @@ function createInbound(
       erased,
       ages: createEventAges(parts),
       onAccepted: (room, { type }) => {
-        if (type === 'm.room.guest_access') void guestAccess().enforce(room.roomId).catch(shared.onError)
+        if (type === 'm.room.guest_access')
+          void rooms().guestAccess.enforce(room.roomId).catch(shared.onError)
+        if (type === 'm.room.tombstone') rooms().succession.onTombstone(room.roomId)
       },
     },
     stores,

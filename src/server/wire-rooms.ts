@@ -249,6 +249,7 @@ function createEntrance(
   })
   const succession = new RoomSuccession({
     ...shared,
+    entries: new DirectoryEntries(shared),
     writer: new AccountData({ ...shared, streamIds: parts.accountDataStream }),
   })
   const guestAccess = new GuestAccess(shared)

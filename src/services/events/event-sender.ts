@@ -40,6 +40,11 @@ export interface SendInput extends EventDraft {
   readonly txnId?: string | undefined
   /** `origin_server_ts` for application services that may set it; otherwise now. */
   readonly ts?: number | undefined
+  /**
+   * What must be there before the event is, and names it. Runs once, when it is clear that the event may be sent, while
+   * nobody else sends in the room; what it throws is thrown, and the event not sent.
+   */
+  readonly beforehand?: ((eventId: EventId) => Promise<void>) | undefined
 }
 
 /** A draft whose sender need not be the one who sends the batch. */
@@ -49,6 +54,8 @@ export interface BatchDraft extends EventDraft {
 
 export interface CreateRoomInput {
   readonly rules: RoomVersionRules
+  /** As `newRoomId` makes them, for a room that is named before it is there; otherwise a new one. */
+  readonly roomId?: RoomId | undefined
   /** The content of the create event, whole. */
   readonly createContent: JsonObject
   /** The events that follow, in order. */
@@ -122,6 +129,11 @@ export class EventSender {
     })
   }
 
+  /** A room ID that no room has yet, in room versions where it is no hash of the create event. */
+  newRoomId(): RoomId {
+    return `!${randomRoomLocalpart()}:${this.#parts.serverName}` as RoomId
+  }
+
   /** Creates a room: its row, its create event and the events that follow, in one transaction. */
   async createRoom(
     creator: UserId,
@@ -165,12 +177,15 @@ export class EventSender {
     const preparing = this.#prepare([compose.draft], () => this.#checkAllowed(room, compose))
     // Without a turn's delay where there is nothing to do, so that events keep the order in which they came.
     if (preparing) await preparing
+    let { beforehand } = input
     return this.#retrying(async () => {
       let identical: StoredEvent | undefined
       const stored = await this.#composeLocked(room, async (head) => {
         identical = await this.#parts.composer.findIdentical(head, compose)
         if (identical) return undefined
         const { write, end } = await this.#composeApproved(head, head, compose)
+        if (beforehand) await this.#runBeforehand(write, beforehand)
+        beforehand = undefined
         return { writes: [write], end }
       })
       return (identical ?? stored[0]!).event.eventId
@@ -256,6 +271,18 @@ export class EventSender {
     }
   }
 
+  async #runBeforehand(
+    { event, snapshots }: EventWrite,
+    beforehand: (eventId: EventId) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await beforehand(event.eventId)
+    } catch (error) {
+      this.#parts.builder.abandoned(snapshots)
+      throw error
+    }
+  }
+
   /** Makes what was composed the room's end. What was committed in the meantime is no longer pending. */
   #advance(head: RoomHead, { writes, end }: Composed): void {
     const events = writes.flatMap(({ eventNid }) => {
@@ -290,7 +317,7 @@ export class EventSender {
     return this.#parts.registrar.prepare({
       roomId: rules.roomIdIsCreateHash
         ? this.#hashRoomId(creator, input, originServerTs)
-        : (`!${randomRoomLocalpart()}:${this.#parts.serverName}` as RoomId),
+        : (input.roomId ?? this.newRoomId()),
       rules,
       creator,
       roomType: typeof roomType === 'string' ? roomType : undefined,

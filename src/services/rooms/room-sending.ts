@@ -140,9 +140,7 @@ export class RoomSending {
       stickyMs: this.#stickyOf(input),
     })
     if (type === 'm.room.guest_access') this.#follow(this.#deps.guestAccess.enforce(roomId))
-    if (type === 'm.room.tombstone' && stateKey === '') {
-      this.#deps.succession.onTombstone(requester.userId, roomId, content['replacement_room'])
-    }
+    if (type === 'm.room.tombstone' && stateKey === '') this.#deps.succession.onTombstone(roomId)
     return eventId
   }
 

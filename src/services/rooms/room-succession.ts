@@ -3,11 +3,15 @@ import type { PushRule } from '../../protocol/push-rules.js'
 import { parseRoomId, type RoomId, type UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { AccountDataStore } from '../../storage/stores/account-data.js'
+import type { DirectoryStore } from '../../storage/stores/directory.js'
+import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { AccountData } from '../accounts/account-data.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import type { RoomState } from '../events/room-state.js'
+import type { DirectoryEntries } from './directory-entries.js'
 
 export interface RoomSuccessionDependencies {
   readonly db: Database
@@ -15,11 +19,24 @@ export interface RoomSuccessionDependencies {
   readonly accountData: AccountDataStore
   readonly writer: Pick<AccountData, 'writeIn'>
   readonly pushRules: Pick<PushRules, 'getRule' | 'putRule' | 'setEnabled'>
+  readonly members: Pick<RoomMembersStore, 'listForRoom'>
+  readonly directory: Pick<DirectoryStore, 'moveAll'>
+  readonly publicRooms: Pick<PublicRoomsStore, 'isPublished' | 'setPublished'>
+  readonly entries: Pick<DirectoryEntries, 'refresh'>
   /** Called with what fails while nobody waits. */
   readonly onError: (error: unknown) => void
 }
 
-/** Gives people's settings for a room to the room that replaces it, when they enter that. */
+/** A room and the one that replaces it: each names the other. */
+interface Succession {
+  readonly old: RoomRecord
+  readonly next: RoomRecord
+}
+
+/**
+ * Gives the room that replaces another what this server has of the old one: its aliases and its place in the directory,
+ * and the settings of those who enter it.
+ */
 export class RoomSuccession {
   readonly #deps: RoomSuccessionDependencies
   readonly #running = new Set<Promise<void>>()
@@ -32,22 +49,27 @@ export class RoomSuccession {
   onJoined(userId: UserId, room: RoomRecord): void {
     this.#start(async () => {
       const oldRoomId = await this.#predecessorOf(room.roomId)
-      if (oldRoomId === undefined) return
-      // Any room can claim to be a successor: the old one must agree.
-      const tombstone = await this.#deps.roomState.getStateEvent(oldRoomId, 'm.room.tombstone', '')
-      if (tombstone?.event.content['replacement_room'] !== room.roomId) return
-      await this.#copy(userId, oldRoomId, room.roomId)
+      const succession = oldRoomId && (await this.#findSuccession(oldRoomId))
+      if (succession?.next.roomId !== room.roomId) return
+      await this.#copy(userId, succession.old.roomId, room.roomId)
+      await this.#moveDirectory(succession)
     })
   }
 
-  /** Somebody has ended a room. They may be in the one that replaces it already. Returns at once and never fails. */
-  onTombstone(userId: UserId, roomId: RoomId, replacement: unknown): void {
-    const newRoomId = typeof replacement === 'string' ? parseRoomId(replacement) : undefined
-    if (newRoomId === undefined) return
+  /**
+   * A room has been ended, here or on another server. People of this server may be in the one that replaces it already.
+   * Returns at once and never fails.
+   */
+  onTombstone(roomId: RoomId): void {
     this.#start(async () => {
-      if ((await this.#predecessorOf(newRoomId)) !== roomId) return
-      const member = await this.#deps.roomState.getMembership(newRoomId, userId)
-      if (member?.membership === 'join') await this.#copy(userId, roomId, newRoomId)
+      const succession = await this.#findSuccession(roomId)
+      if (succession === undefined) return
+      const { db, members } = this.#deps
+      const { next } = succession
+      const followers = await members.listForRoom(db.reader, next.roomNid, ['join'], { localOnly: true })
+      if (followers.length === 0) return
+      for (const { userId } of followers) await this.#copy(userId, roomId, next.roomId)
+      await this.#moveDirectory(succession)
     })
   }
 
@@ -67,6 +89,30 @@ export class RoomSuccession {
       await this.#copyDirect(tx, userId, { oldRoomId, newRoomId })
     })
     await this.#copyPushRule(userId, { oldRoomId, newRoomId })
+  }
+
+  /** Any room can claim to be a successor: the old one must agree. Undefined where nothing, or no such room, follows. */
+  async #findSuccession(oldRoomId: RoomId): Promise<Succession | undefined> {
+    const { roomState } = this.#deps
+    const tombstone = await roomState.getStateEvent(oldRoomId, 'm.room.tombstone', '')
+    const named = tombstone?.event.content['replacement_room']
+    const nextId = typeof named === 'string' ? parseRoomId(named) : undefined
+    if (nextId === undefined || (await this.#predecessorOf(nextId)) !== oldRoomId) return undefined
+    const [old, next] = await Promise.all([roomState.findRoom(oldRoomId), roomState.findRoom(nextId)])
+    return old && next && { old, next }
+  }
+
+  /** What people find the old room by leads to the new one. */
+  async #moveDirectory({ old, next }: Succession): Promise<void> {
+    const { db, directory, publicRooms, entries } = this.#deps
+    const moved = await db.write('move_directory', async (tx) => {
+      await directory.moveAll(tx, old.roomNid, next.roomNid)
+      if (!(await publicRooms.isPublished(tx, old.roomNid))) return false
+      await publicRooms.setPublished(tx, old.roomNid, false)
+      await publicRooms.setPublished(tx, next.roomNid, true)
+      return true
+    })
+    if (moved) await entries.refresh([next.roomNid])
   }
 
   async #predecessorOf(roomId: RoomId): Promise<RoomId | undefined> {

@@ -1,10 +1,9 @@
 import { forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
-import { parseUserId, type RoomAlias, type RoomId, type UserId } from '../../protocol/ids.js'
+import { parseUserId, type EventId, type RoomAlias, type RoomId, type UserId } from '../../protocol/ids.js'
 import { roomCreators } from '../../protocol/power-levels.js'
 import { getRoomVersionRules, type RoomVersionRules } from '../../protocol/room-versions.js'
 import type { Database } from '../../storage/database.js'
 import type { DirectoryStore } from '../../storage/stores/directory.js'
-import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { ProfilesStore } from '../../storage/stores/profiles.js'
 import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
@@ -13,7 +12,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import type { Requester } from '../accounts/requester.js'
-import type { BatchDraft, EventSender } from '../events/event-sender.js'
+import type { BatchDraft, EventSender, SendInput } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import { newAliases, withoutAlias } from './canonical-aliases.js'
 import { memberContent } from './member-content.js'
@@ -31,7 +30,6 @@ export interface RoomUpgradesDependencies {
   readonly publicRooms: PublicRoomsStore
   readonly members: RoomMembersStore
   readonly events: EventsStore
-  readonly graph: EventGraphStore
   readonly profiles: ProfilesStore
   readonly roomState: RoomState
   readonly powers: RoomPowers
@@ -52,7 +50,15 @@ interface OldRoom {
   readonly room: RoomRecord
   readonly state: readonly StoredEvent[]
   readonly aliases: readonly RoomAlias[]
-  readonly lastEventId: string | undefined
+}
+
+/** What the new room is to be. */
+interface NewRoom {
+  readonly rules: RoomVersionRules
+  readonly additional: readonly UserId[]
+  readonly levels: UpgradedLevels
+  /** Where the new room's ID is chosen before it is made, that and the event that ends the old one. */
+  readonly named?: { readonly roomId: RoomId; readonly lastEventId: EventId } | undefined
 }
 
 /** Replaces rooms by rooms of other versions. https://spec.matrix.org/latest/client-server-api/#room-upgrades */
@@ -97,22 +103,45 @@ export class RoomUpgrades {
       oldCreators: creatorsWithInfinitePower(old),
       newCreators: creators,
     })
-    const roomId = await this.#createRoom(userId, old, { rules, additional, levels })
-    await this.#moveBans(userId, room, roomId)
-    if (levels.final) {
-      const { final } = levels
-      await this.#deps.sender.send(
-        { userId },
-        { roomId, type: 'm.room.power_levels', stateKey: '', content: final },
-      )
-    }
-    await this.#close(userId, old, roomId)
+    const roomId = await this.#replace(userId, old, { rules, additional, levels })
+    await this.#close(userId, old)
     this.#deps.succession.onJoinedSuccessor(userId, room.roomId, roomId)
     return roomId
   }
 
+  /**
+   * Makes the new room and ends the old one with a tombstone. Each names the other: the new room the tombstone, where its
+   * own ID is known before it is made.
+   */
+  async #replace(userId: UserId, old: OldRoom, plan: NewRoom): Promise<RoomId> {
+    const { sender } = this.#deps
+    if (plan.rules.roomIdIsCreateHash) {
+      const roomId = await this.#makeRoom(userId, old, plan)
+      await sender.send({ userId }, tombstoneOf(old, roomId))
+      return roomId
+    }
+    const roomId = sender.newRoomId()
+    const beforehand = async (lastEventId: EventId): Promise<void> => {
+      await this.#makeRoom(userId, old, { ...plan, named: { roomId, lastEventId } })
+    }
+    await sender.send({ userId }, { ...tombstoneOf(old, roomId), beforehand })
+    return roomId
+  }
+
+  /** The new room with all that moves there. */
+  async #makeRoom(userId: UserId, old: OldRoom, plan: NewRoom): Promise<RoomId> {
+    const roomId = await this.#createRoom(userId, old, plan)
+    await this.#moveBans(userId, old.room, roomId)
+    const { final } = plan.levels
+    if (final) {
+      const draft = { roomId, type: 'm.room.power_levels', stateKey: '', content: final }
+      await this.#deps.sender.send({ userId }, draft)
+    }
+    return roomId
+  }
+
   async #read(room: RoomRecord): Promise<OldRoom> {
-    const { db, directory, graph, roomState } = this.#deps
+    const { db, directory, roomState } = this.#deps
     const types = [
       ...MOVED_TYPES,
       'm.room.create',
@@ -120,19 +149,14 @@ export class RoomUpgrades {
       'm.room.canonical_alias',
       ...(room.roomType === 'm.space' ? ['m.space.child'] : []),
     ]
-    const [state, aliases, leaves] = await Promise.all([
+    const [state, aliases] = await Promise.all([
       roomState.getState(room.roomId, types),
       directory.listForRoom(db.reader, room.roomNid),
-      graph.listForwardExtremities(db.reader, room.roomNid),
     ])
-    return { room, state, aliases, lastEventId: leaves[0]?.eventId }
+    return { room, state, aliases }
   }
 
-  async #createRoom(
-    userId: UserId,
-    old: OldRoom,
-    how: { rules: RoomVersionRules; additional: readonly UserId[]; levels: UpgradedLevels },
-  ): Promise<RoomId> {
+  async #createRoom(userId: UserId, old: OldRoom, how: NewRoom): Promise<RoomId> {
     const { db, directory, publicRooms, profiles, sender } = this.#deps
     const profile = await profiles.get(db.reader, userId)
     const wasPublished = await publicRooms.isPublished(db.reader, old.room.roomNid)
@@ -144,8 +168,9 @@ export class RoomUpgrades {
     ]
     const { roomId } = await sender.createRoom(userId, {
       rules: how.rules,
+      roomId: how.named?.roomId,
       createContent: createRoomContent(userId, how.rules, {
-        content: predecessorContent(old, how.rules),
+        content: predecessorContent(old, how.named?.lastEventId),
         trusted: how.additional,
       }),
       drafts: () => drafts,
@@ -176,10 +201,8 @@ export class RoomUpgrades {
     }
   }
 
-  /** The tombstone must be sent; the rest is done where the requester may. */
-  async #close(userId: UserId, old: OldRoom, roomId: RoomId): Promise<void> {
-    const tombstone = { body: 'This room has been replaced', replacement_room: roomId }
-    await this.#sendState(userId, old, 'm.room.tombstone', tombstone)
+  /** What the requester may do of it. */
+  async #close(userId: UserId, old: OldRoom): Promise<void> {
     const canonical = contentOf(old, 'm.room.canonical_alias')
     const left = canonical && withoutAliases(canonical, old.aliases)
     const levels = contentOf(old, 'm.room.power_levels') ?? this.#defaultLevels(old)
@@ -190,15 +213,11 @@ export class RoomUpgrades {
     ] as const) {
       if (content === undefined) continue
       try {
-        await this.#sendState(userId, old, type, content)
+        await this.#deps.sender.send({ userId }, { roomId: old.room.roomId, type, stateKey: '', content })
       } catch (error) {
         if (!(error instanceof MatrixError)) throw error
       }
     }
-  }
-
-  async #sendState(userId: UserId, old: OldRoom, type: string, content: JsonObject): Promise<void> {
-    await this.#deps.sender.send({ userId }, { roomId: old.room.roomId, type, stateKey: '', content })
   }
 
   #defaultLevels({ room }: OldRoom): JsonObject {
@@ -224,16 +243,20 @@ function creatorsWithInfinitePower({ room, state }: OldRoom): string[] {
   return create ? roomCreators(room.rules, create) : []
 }
 
+function tombstoneOf({ room }: OldRoom, successor: RoomId): SendInput {
+  const content = { body: 'This room has been replaced', replacement_room: successor }
+  return { roomId: room.roomId, type: 'm.room.tombstone', stateKey: '', content }
+}
+
 /** What the create event of the new room says of the old one, and keeps of its. */
-function predecessorContent(old: OldRoom, rules: RoomVersionRules): JsonObject {
+function predecessorContent(old: OldRoom, lastEventId: EventId | undefined): JsonObject {
   const create = contentOf(old, 'm.room.create') ?? {}
   const { type } = create
   const federate = create['m.federate']
-  const named = !rules.privilegedCreators && old.lastEventId !== undefined
   return {
     ...(typeof type === 'string' && { type }),
     ...(federate === false && { 'm.federate': false }),
-    predecessor: { room_id: old.room.roomId, ...(named && { event_id: old.lastEventId }) },
+    predecessor: { room_id: old.room.roomId, ...(lastEventId !== undefined && { event_id: lastEventId }) },
   }
 }
 

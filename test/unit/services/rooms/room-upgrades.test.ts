@@ -58,7 +58,6 @@ forEachDatabase('room upgrades', (open) => {
     const create = (await fixture.state(next, 'm.room.create'))!
     expect(create).to.include({ room_version: '11', type: 'org.example.type', 'm.federate': false })
     expect(create['predecessor']).to.have.property('room_id', old)
-    expect((create['predecessor'] as JsonObject)['event_id']).to.match(/^\$/)
     for (const type of [
       'm.room.name',
       'm.room.topic',
@@ -103,7 +102,12 @@ forEachDatabase('room upgrades', (open) => {
       const next = await upgrade(old, to)
       const create = await fixture.state(next, 'm.room.create')
       expect(create).to.have.property('room_version', to)
-      expect('event_id' in (create!['predecessor'] as JsonObject)).to.equal(to !== '12')
+      const tombstone = await fixture.roomState.getStateEvent(old, 'm.room.tombstone', '')
+      expect(create!['predecessor']).to.deep.equal({
+        room_id: old,
+        // The room ID of version 12 is a hash over what stands here.
+        ...(to !== '12' && { event_id: tombstone!.event.eventId }),
+      })
       expect(await fixture.state(next, 'm.room.name')).to.deep.equal({ name: 'Cats' })
       const levels = await levelsOf(next)
       expect(levels['users']).to.deep.equal(to === '12' ? {} : { [alice.userId]: 100 })
@@ -195,21 +199,36 @@ forEachDatabase('room upgrades', (open) => {
     expect(await get(bob.userId, impostor, 'm.tag')).to.equal(undefined)
   })
 
-  it('by hand carry settings over too', async () => {
-    const old = await fixture.createRoom(alice)
+  it('by hand carry over settings of all who are there, aliases and publication', async () => {
+    const old = await fixture.createRoom(alice, { visibility: 'public', roomAliasName: 'cats' })
     const tags = { tags: { 'm.favourite': {} } }
-    await fixture.db.write('test', (tx) =>
-      fixture.stores.accountData.put(tx, alice.userId, { roomId: old, type: 'm.tag', content: tags }, 1),
-    )
-    const next = await fixture.createRoom(alice, { creationContent: { predecessor: { room_id: old } } })
+    await fixture.db.write('test', async (tx) => {
+      for (const { userId } of [alice, bob])
+        await fixture.stores.accountData.put(tx, userId, { roomId: old, type: 'm.tag', content: tags }, 1)
+    })
+    const creationContent = { predecessor: { room_id: old } }
+    const next = await fixture.createRoom(alice, { preset: 'public_chat', creationContent })
+    await fixture.services.roomMembership.join(bob, next)
     const other = await fixture.createRoom(alice)
-    const tagsOf = (roomId: RoomId) =>
-      fixture.stores.accountData.get(fixture.db.reader, alice.userId, roomId, 'm.tag')
+    const { aliases, publicRooms, succession } = fixture.services
+    const outcome = async (roomId: RoomId) => ({
+      tags: await Promise.all(
+        [alice, bob].map(({ userId }) =>
+          fixture.stores.accountData.get(fixture.db.reader, userId, roomId, 'm.tag'),
+        ),
+      ),
+      visibility: await publicRooms.getVisibility(roomId),
+    })
+    const nothing = { tags: [undefined, undefined], visibility: 'private' }
     await setState(old, 'm.room.tombstone', { replacement_room: other })
+    await succession.settle()
+    expect(await outcome(other)).to.deep.equal(nothing)
+    expect(await outcome(next)).to.deep.equal(nothing)
     await setState(old, 'm.room.tombstone', { replacement_room: next })
-    await fixture.services.succession.settle()
-    expect(await tagsOf(next)).to.deep.equal(tags)
-    expect(await tagsOf(other)).to.equal(undefined)
+    await succession.settle()
+    expect(await outcome(next)).to.deep.equal({ tags: [tags, tags], visibility: 'public' })
+    expect(await publicRooms.getVisibility(old)).to.equal('private')
+    expect((await aliases.resolve('#cats:hs.test' as RoomAlias)).roomId).to.equal(next)
   })
 
   it('move the children of spaces', async () => {
