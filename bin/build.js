@@ -17,6 +17,9 @@ const EXTERNAL = [
   'inquirer',
   'libsodium-wrappers',
   'nunjucks',
+  'nodemailer',
+  'sanitize-html',
+  'htmlparser2',
   'sharp',
   '@aws-sdk/client-s3',
   // What knex and pg would load for others.
