@@ -1,6 +1,8 @@
 import type { Event } from '../../protocol/event.js'
-import { parseServerName, type ServerName } from '../../protocol/ids.js'
+import { parseServerName, type RoomId, type ServerName } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
 import type { StoredEvent } from '../../storage/stores/events.js'
+import type { PartialStateRoom } from '../../storage/stores/partial-state.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { Clock } from '../../util/clock.js'
@@ -9,20 +11,29 @@ import type { OutlierReceiver } from '../events/outlier-receiver.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RemoteRooms } from '../events/remote-rooms.js'
 import type { RoomAdopter } from '../events/room-adoption.js'
+import type { RoomState } from '../events/room-state.js'
 import type { HandshakeOutcome } from './joining-handshakes.js'
 import type { PduIntake } from './pdu-intake.js'
 import { badAnswer } from './server-choice.js'
 
 export interface JoinedRoomsDependencies {
+  readonly db: Database
   readonly intake: PduIntake
   readonly outliers: OutlierReceiver
   readonly adopter: RoomAdopter
   readonly remoteRooms: RemoteRooms
   readonly partialRooms: PartialRooms
+  readonly roomState: Pick<RoomState, 'findRoom'>
   readonly clock: Clock
   readonly logger: Logger
   /** Called when a room has been joined whose state is to be completed. */
   readonly onPartial: (room: RoomRecord) => void
+}
+
+/** A room whose members this server is still being told. */
+export interface UnfinishedRoom {
+  readonly room: RoomRecord
+  readonly partial: PartialStateRoom
 }
 
 /** More servers than this are not remembered for a room whose members are not known yet. */
@@ -69,6 +80,21 @@ export class JoinedRooms {
     })
     if (servers) this.#deps.onPartial(room)
     return { room, eventId: event.eventId }
+  }
+
+  /** Undefined for rooms that this server knows nothing of, and for those that it knows whole. */
+  async findUnfinished(roomId: RoomId): Promise<UnfinishedRoom | undefined> {
+    const room = await this.#deps.roomState.findRoom(roomId)
+    const partial = room && this.#deps.partialRooms.get(room.roomNid)
+    return room && partial && { room, partial }
+  }
+
+  /** Has the members of a room asked for, also where that was given up since nobody of this server was in it. */
+  async keepUnfinished({ room, partial }: UnfinishedRoom): Promise<void> {
+    const { db, partialRooms, clock, onPartial } = this.#deps
+    if (partialRooms.isPartial(room.roomNid)) return
+    await db.write('keep_partial_room', (tx) => partialRooms.insert(tx, partial, clock.now()))
+    onPartial(room)
   }
 
   /** The event as the answer has it: signed by the server of whoever lets the user in, where somebody has to. */

@@ -1,4 +1,4 @@
-import { MatrixError } from '../../protocol/errors.js'
+import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { EventSigner } from '../../protocol/event-builder.js'
 import type { Event } from '../../protocol/event.js'
 import type { EventId, RoomId, ServerName, UserId } from '../../protocol/ids.js'
@@ -73,7 +73,8 @@ export class JoiningHandshakes {
     return firstThatHelps(wish.servers, async (server) => {
       const prepared = await this.#make(server, wish, 'join')
       const answer = await this.#sendJoin(prepared)
-      return this.#deps.joined.take(prepared.event, server, answer)
+      const outcome = await this.#comeBack(prepared, answer)
+      return outcome ?? this.#deps.joined.take(prepared.event, server, answer)
     })
   }
 
@@ -82,10 +83,9 @@ export class JoiningHandshakes {
     return firstThatHelps(wish.servers, async (server) => {
       const prepared = await this.#make(server, wish, 'join')
       const answer = await this.#sendJoin(prepared)
-      const event = await this.#deps.joined.signedEvent(prepared.event, answer)
-      const reception = await this.#deps.receiver.receive(room, server, event)
-      if (reception.outcome === 'missing') throw badAnswer('The join does not follow what this server knows')
-      return { room, eventId: event.eventId }
+      const outcome = await this.#follow(room, prepared, answer)
+      if (!outcome) throw badAnswer('The join does not follow what this server knows')
+      return outcome
     })
   }
 
@@ -100,6 +100,34 @@ export class JoiningHandshakes {
       await this.#deps.outside.store(room, event)
       return { room, eventId: event.eventId }
     })
+  }
+
+  /**
+   * Goes on with a room that everybody of this server has left before all of its members were known: they are still being
+   * asked for as of when it was joined first. Undefined where there is no such room, where the answer says more than is
+   * known of it, and where what has happened meanwhile cannot be had.
+   */
+  async #comeBack(prepared: Prepared, answer: JsonObject): Promise<HandshakeOutcome | undefined> {
+    const { joined } = this.#deps
+    if (answer['members_omitted'] !== true) return undefined
+    const unfinished = await joined.findUnfinished(prepared.event.roomId)
+    if (!unfinished) return undefined
+    const outcome = await this.#follow(unfinished.room, prepared, answer)
+    if (outcome) await joined.keepUnfinished(unfinished)
+    return outcome
+  }
+
+  /** Takes a join in as an event among others. Undefined where what it refers to cannot be had. */
+  async #follow(
+    room: RoomRecord,
+    { event: join, server }: Prepared,
+    answer: JsonObject,
+  ): Promise<HandshakeOutcome | undefined> {
+    const event = await this.#deps.joined.signedEvent(join, answer)
+    const reception = await this.#deps.receiver.receive(room, server, event)
+    if (reception.outcome === 'missing') return undefined
+    if (reception.outcome === 'rejected') throw forbidden(reception.reason)
+    return { room, eventId: event.eventId }
   }
 
   async #make(

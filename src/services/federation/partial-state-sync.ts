@@ -69,7 +69,9 @@ export class PartialStateSync {
       if (!partial) return
       try {
         if (await this.#giveUp(room)) return
-        if (await this.#attempt(room, partial)) continue
+        const isDone = await this.#attempt(room, partial)
+        // Where somebody has come in anew meanwhile, there is another state to ask for.
+        if (isDone || partialRooms.get(room.roomNid)?.joinNid !== partial.joinNid) continue
       } catch (err) {
         logger.warn({ err, room: room.roomId }, 'The state of a room could not be completed')
       }

@@ -51,6 +51,13 @@ describe('rooms that are joined without their members', function () {
       .sort()
   }
 
+  /** The events that this server wants to know the state at. */
+  function statesAskedFor({ roomId }: LinearRoom): (string | null)[] {
+    const asked = fake.received('GET', '/_matrix/federation/v1/state_ids/:roomId')
+    const ofRoom = asked.filter(({ params }) => params['roomId'] === roomId)
+    return [...new Set(ofRoom.map(({ query }) => query.get('event_id')))]
+  }
+
   for (const version of ['6', '10', '12']) {
     it(`can be used at once, and are whole later (version ${version})`, async () => {
       const since = await bob.syncToken()
@@ -164,6 +171,38 @@ describe('rooms that are joined without their members', function () {
     await bob.mustSyncUntil(syncJoinedTo(room.roomId), { since: later, filter: LAZY })
     told.resolve(undefined)
     expect(await members(room)).to.have.length(4)
+    expect(statesAskedFor(room)).to.have.length(1)
+  })
+
+  it('can be joined by another who comes when the first has left', async () => {
+    const ben = await servers.get(ME).register('ben')
+    const { room, told } = await begin('10')
+    await bob.leave(room.roomId)
+    await fake.waitForPdu(
+      (pdu) => dig(pdu, 'content', 'membership') === 'leave' && pdu['room_id'] === room.roomId,
+    )
+    await ben.join(room.roomId, { via: [fake.serverName] })
+    await ben.mustSyncUntil(syncJoinedTo(room.roomId), { filter: LAZY })
+    told.resolve(undefined)
+    const target = path`/_matrix/client/v3/rooms/${room.roomId}/members`
+    const joined = await ben.must('GET', target, { query: { membership: 'join' } })
+    const names = eventsAt(joined, 'chunk').map((event) => event['state_key'])
+    expect(names).to.have.members([ben.userId, room.creator, room.user('derek'), room.user('fred')])
+    expect(statesAskedFor(room)).to.have.length(1)
+  })
+
+  it('are asked for anew by who comes when more has happened than is known', async () => {
+    const { room, told } = await begin('10')
+    await bob.leave(room.roomId)
+    await fake.waitForPdu(
+      (pdu) => dig(pdu, 'content', 'membership') === 'leave' && pdu['room_id'] === room.roomId,
+    )
+    // Nobody tells what came before it.
+    const zoe = room.join('zoe')
+    await bob.join(room.roomId, { via: [fake.serverName] })
+    told.resolve(undefined)
+    expect(await members(room)).to.include(zoe.stateKey)
+    expect(statesAskedFor(room)).to.include(zoe.eventId)
   })
 
   it('are not told to others as if they were whole', async () => {
