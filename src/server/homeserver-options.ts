@@ -1,4 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { encryptedPresets } from './room-options.js'
 import type { AccountOptions } from './wire-accounts.js'
 import type { EphemeralOptions } from './wire-ephemeral.js'
 
@@ -55,6 +56,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
 
 function toDescription(config: HomeserverConfig, version: string): AccountOptions['description'] {
   const { server, sessions, rooms, experimental } = config
+  const delayedEvents = delayedEventLimits(config)
   return {
     serverName: server.serverName,
     version,
@@ -70,17 +72,36 @@ function toDescription(config: HomeserverConfig, version: string): AccountOption
     },
     adminContact: server.adminContact,
     servesServerWellKnown: server.servesServerWellKnown,
+    delayedEvents,
     configuredFeatures: {
+      ...encryptionFeatures(rooms),
       'org.matrix.msc2836': experimental.eventRelationships,
       'org.matrix.msc3391': experimental.accountDataRemoval,
       'org.matrix.msc4108': experimental.rendezvousByUrl,
       'org.matrix.msc3874': experimental.announcesRelationFilters,
-      'org.matrix.msc4140': experimental.maxEventDelayMs !== undefined && experimental.maxDelayedEvents > 0,
+      'org.matrix.msc4069': experimental.profileInhibitPropagation,
+      'org.matrix.msc4140': delayedEvents !== undefined,
       'org.matrix.msc4143': experimental.rtcTransports !== undefined,
       'org.matrix.msc4306': experimental.threadSubscriptions,
       'org.matrix.msc4354': experimental.stickyEvents,
       'org.matrix.simplified_msc3575': experimental.slidingSync,
     },
+  }
+}
+
+function delayedEventLimits({
+  experimental: { maxEventDelayMs: maxDelayMs, maxDelayedEvents: maxScheduled },
+}: HomeserverConfig): AccountOptions['description']['delayedEvents'] {
+  return maxDelayMs === undefined || maxScheduled === 0 ? undefined : { maxDelayMs, maxScheduled }
+}
+
+/** Clients ask which rooms are encrypted anyway before they offer the choice. */
+function encryptionFeatures({ encryptedByDefault }: HomeserverConfig['rooms']): Record<string, boolean> {
+  const forced = encryptedPresets(encryptedByDefault)
+  return {
+    'io.element.e2ee_forced.public': forced.includes('public_chat'),
+    'io.element.e2ee_forced.private': forced.includes('private_chat'),
+    'io.element.e2ee_forced.trusted_private': forced.includes('trusted_private_chat'),
   }
 }
 

@@ -47,7 +47,8 @@ export function toRoomOptions(config: HomeserverConfig): RoomOptions {
   }
 }
 
-function encryptedPresets(which: 'off' | 'invite' | 'all'): RoomPreset[] {
+/** The presets whose rooms are encrypted from the beginning, by `encryption_enabled_by_default_for_room_type`. */
+export function encryptedPresets(which: 'off' | 'invite' | 'all'): RoomPreset[] {
   if (which === 'off') return []
   return which === 'all' ? ALL_PRESETS : ALL_PRESETS.filter((preset) => PRESETS[preset].joinRule === 'invite')
 }

@@ -46,6 +46,8 @@ const FEATURES: Readonly<Record<string, boolean>> = {
   'org.matrix.msc3771': true,
   'org.matrix.msc3773': true,
   'org.matrix.msc3981': true,
+  // What a first sync gives of a room is in the order of its graph.
+  'org.matrix.msc4445.initial_sync_timeline_topological_ordering': true,
   // Finding rooms by type, and jumping to a date: v1.4 and v1.6.
   'org.matrix.msc3827.stable': true,
   'org.matrix.msc3030.stable': true,

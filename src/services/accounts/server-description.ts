@@ -14,6 +14,8 @@ export interface ServerDescriptionOptions {
   readonly defaultRoomVersion: string
   /** `forget_rooms_on_leave`. */
   readonly forgetsRoomsOnLeave: boolean
+  /** What is sent later: for how long at most, and how many at once. Undefined: nothing is. */
+  readonly delayedEvents?: { readonly maxDelayMs: number; readonly maxScheduled: number } | undefined
   /** Users can add and remove e-mail addresses and telephone numbers. */
   readonly threepidChanges: boolean
   /** `login_via_existing_session`. */
@@ -92,6 +94,12 @@ export class ServerDescription {
       'm.get_login_token': { enabled: options.loginTokens.enabled },
       'm.profile_fields': { enabled: true, ...(disallowed.length > 0 ? { disallowed } : {}) },
       'm.forget_forced_upon_leave': { enabled: options.forgetsRoomsOnLeave },
+      ...(options.delayedEvents && {
+        'org.matrix.msc4140.delayed_events': {
+          max_delay_ms: options.delayedEvents.maxDelayMs,
+          max_scheduled: options.delayedEvents.maxScheduled,
+        },
+      }),
       ...(requester.isAdmin && { 'm.account_moderation': { suspend: true, lock: true } }),
     }
   }
