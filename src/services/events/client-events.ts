@@ -1,6 +1,6 @@
 import type { Database, Query } from '../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
-import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
+import type { EventTxnsStore, SenderMarks } from '../../storage/stores/event-txns.js'
 import { clientEventJson, type ClientEventFormat } from '../../protocol/client-event.js'
 import type { DeviceId, EventId } from '../../protocol/ids.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
@@ -43,7 +43,7 @@ type Related = ReadonlyMap<EventId, Aggregations>
 interface Facts {
   readonly now: number
   readonly format: ClientEventFormat
-  readonly txnIds: ReadonlyMap<number, string>
+  readonly marks: ReadonlyMap<number, SenderMarks>
   readonly redactions: ReadonlyMap<EventId, StoredEvent>
   readonly points: StateAtPoints
   /** Undefined: the reader's membership is not told. */
@@ -53,6 +53,7 @@ interface Facts {
 }
 
 const NOTHING: Related = new Map()
+const NO_MARKS: SenderMarks = { txnId: undefined, delayId: undefined }
 
 /**
  * Writes events for clients, with what this server adds under `unsigned`. Says nothing about who may see them, but for
@@ -82,15 +83,15 @@ export class ClientEvents {
       isTimeline && options.includeMembership !== false
         ? stateKeyOf('m.room.member', reader.userId)
         : undefined
-    const [txnIds, redactions, points] = await Promise.all([
-      this.#txnIds(q, reader, all),
+    const [marks, redactions, points] = await Promise.all([
+      this.#marks(q, reader, all),
       this.#redactions(q, all),
       this.#parts.points.lookUp(q, piecesOf(all, { memberKey, tellsPrevious: isTimeline })),
     ])
     const facts: Facts = {
       now: this.#parts.clock.now(),
       format: options.format ?? 'client',
-      txnIds,
+      marks,
       redactions,
       points,
       memberKey,
@@ -119,12 +120,16 @@ export class ClientEvents {
     return new Map([...ofLatest, ...related])
   }
 
-  async #txnIds(q: Query, reader: EventReader, events: readonly StoredEvent[]): Promise<Map<number, string>> {
+  async #marks(
+    q: Query,
+    reader: EventReader,
+    events: readonly StoredEvent[],
+  ): Promise<Map<number, SenderMarks>> {
     const { userId, deviceId } = reader
     if (deviceId === undefined) return new Map()
     const own = events.filter(({ event }) => event.sender === userId).map(({ eventNid }) => eventNid)
     if (own.length === 0) return new Map()
-    return this.#parts.txns.getTxnIds(q, { userId, deviceId }, own)
+    return this.#parts.txns.getMarks(q, { userId, deviceId }, own)
   }
 
   async #redactions(q: Query, events: readonly StoredEvent[]): Promise<Map<EventId, StoredEvent>> {
@@ -160,8 +165,9 @@ function toJson(stored: StoredEvent, facts: Facts): JsonObject {
   const unsigned: JsonObject = { age: facts.now - stored.event.originServerTs }
   const ttlMs = (stickyUntil(stored.event, stored.receivedTs) ?? 0) - facts.now
   if (ttlMs > 0) unsigned[STICKY_TTL_FIELD] = ttlMs
-  const txnId = facts.txnIds.get(stored.eventNid)
+  const { txnId, delayId } = facts.marks.get(stored.eventNid) ?? NO_MARKS
   if (txnId !== undefined) unsigned['transaction_id'] = txnId
+  if (delayId !== undefined) unsigned['org.matrix.msc4140.delay_id'] = delayId
   if (facts.memberKey !== undefined && stored.stateAfter !== null) {
     const member = facts.points.get(stored.stateAfter, facts.memberKey)
     unsigned['membership'] = membershipOf(member) ?? 'leave'

@@ -121,6 +121,13 @@ export class DelayedEvents {
     return events.map(toJson)
   }
 
+  /** One of those. Throws `M_NOT_FOUND`, for what others have scheduled too. */
+  async get(requester: Requester, delayId: string): Promise<JsonObject> {
+    const event = (await this.list(requester)).find(({ delay_id: id }) => id === delayId)
+    if (event === undefined) throw missing()
+    return event
+  }
+
   /**
    * Cancels an event, lets its delay begin again, or sends it now. `requester` may be anybody who knows the ID, and
    * nobody. Throws `M_NOT_FOUND` for what is not there, or has been sent or cancelled.
@@ -255,9 +262,8 @@ export class DelayedEvents {
     const requester = await this.#requesterOf(event)
     // It was counted when it was scheduled.
     rateLimits.refund('message', userId)
-    const input = { roomId, type, content, ts, stickyMs }
-    if (stateKey === undefined)
-      await sending.sendMessage(requester, { ...input, txnId: `delayed ${delayId}` })
+    const input = { roomId, type, content, ts, stickyMs, delayId }
+    if (stateKey === undefined) await sending.sendMessage(requester, { ...input, txnId: delayId })
     else await sending.setState(requester, { ...input, stateKey })
   }
 
@@ -308,8 +314,11 @@ function toJson({
     room_id: roomId,
     type,
     ...(stateKey !== undefined && { state_key: stateKey }),
+    // The first two are what an earlier draft called the others.
     delay: delayMs,
     running_since: runningSince,
+    delay_ms: delayMs,
+    scheduled_at: runningSince,
     content,
   }
 }

@@ -9,7 +9,7 @@ import {
 import { ownerOfStateKey } from '../../protocol/owned-state.js'
 import { MAX_STICKY_MS } from '../../protocol/sticky-events.js'
 import type { Database } from '../../storage/database.js'
-import type { EventTxnsStore } from '../../storage/stores/event-txns.js'
+import { DELAYED_SENDER, type EventTxnsStore } from '../../storage/stores/event-txns.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { JsonObject } from '../../util/json.js'
@@ -60,6 +60,8 @@ export interface MessageInput {
   readonly ts?: number | undefined
   /** For how long everybody in the room is told of it; means nothing where that is switched off. */
   readonly stickyMs?: number | undefined
+  /** Of what a client has let wait: instead of a transaction. */
+  readonly delayId?: string
 }
 
 export interface StateInput {
@@ -69,6 +71,7 @@ export interface StateInput {
   readonly content: JsonObject
   readonly ts?: number | undefined
   readonly stickyMs?: number | undefined
+  readonly delayId?: string
 }
 
 const MAX_SESSION_NAME_LENGTH = 255
@@ -99,11 +102,11 @@ export class RoomSending {
       await this.#deps.relations.check(room, { type, content, sender: requester.userId })
     } catch (error) {
       // What looks like a second event may be the first one, sent again.
-      const sent = await this.#findSent(requester, room, txnId)
+      const sent = await this.#findSent(sourceOf(requester, input), room, txnId)
       if (sent) return sent
       throw error
     }
-    return this.#deps.sender.send(sourceOf(requester), {
+    return this.#deps.sender.send(sourceOf(requester, input), {
       roomId,
       type,
       content,
@@ -131,11 +134,12 @@ export class RoomSending {
     if (requester.isShadowBanned) return pretendedEventId()
     const room = await this.#deps.roomState.requireRoom(roomId)
     await this.#checkState(room, input)
-    const eventId = await this.#deps.sender.send(sourceOf(requester), {
+    const eventId = await this.#deps.sender.send(sourceOf(requester, input), {
       roomId,
       type,
       stateKey,
       content,
+      txnId: input.delayId,
       ts: timestampOf(requester, input),
       stickyMs: this.#stickyOf(input),
     })
@@ -169,7 +173,7 @@ export class RoomSending {
     if (!isOwn) checkNotSuspended(requester)
     await rateLimits.consumeFor(requester, isOwn ? 'message' : 'adminRedaction')
     if (requester.isShadowBanned) return pretendedEventId()
-    return sender.send(sourceOf(requester), {
+    return sender.send(sourceOf(requester, input), {
       roomId,
       type: REDACTION_TYPE,
       content,
@@ -196,8 +200,11 @@ export class RoomSending {
     }
   }
 
-  async #findSent(requester: Requester, room: RoomRecord, txnId: string): Promise<EventId | undefined> {
-    const { userId, deviceId } = sourceOf(requester)
+  async #findSent(
+    { userId, deviceId }: EventSource,
+    room: RoomRecord,
+    txnId: string,
+  ): Promise<EventId | undefined> {
     if (deviceId === undefined) return undefined
     const { db, transactions } = this.#deps
     return transactions.find(db.reader, { userId, deviceId }, room.roomNid, txnId)
@@ -222,9 +229,13 @@ export class RoomSending {
 
 /**
  * Whose transaction IDs are meant: those of a device, or of the application service that acts without one, which sends
- * again what it has no answer to like any client.
+ * again what it has no answer to like any client. What has waited has transactions of its own.
  */
-function sourceOf({ userId, deviceId, appserviceId }: Requester): EventSource {
+function sourceOf(
+  { userId, deviceId, appserviceId }: Requester,
+  { delayId }: { readonly delayId?: string },
+): EventSource {
+  if (delayId !== undefined) return { userId, deviceId: DELAYED_SENDER as DeviceId }
   if (deviceId !== undefined || appserviceId === undefined) return { userId, deviceId }
   return { userId, deviceId: `appservice ${appserviceId}`.slice(0, MAX_SESSION_NAME_LENGTH) as DeviceId }
 }

@@ -4,6 +4,20 @@ import type { EventId, UserId } from '../../protocol/ids.js'
 /** How long a transaction ID protects against sending twice. */
 export const EVENT_TXN_LIFETIME_MS = 24 * 60 * 60 * 1000
 
+/**
+ * What stands in the place of the device of events that were sent later: their transactions are the IDs by which they
+ * could be cancelled.
+ */
+export const DELAYED_SENDER = 'delayed event'
+
+/** By what the sender of an event knows it. */
+export interface SenderMarks {
+  /** The transaction of the device that asks. */
+  readonly txnId: string | undefined
+  /** Of what was sent later, by whichever device. */
+  readonly delayId: string | undefined
+}
+
 interface SentTransaction {
   readonly roomNid: number
   readonly txnId: string
@@ -45,19 +59,24 @@ export class EventTxnsStore {
     return row?.event_id as EventId | undefined
   }
 
-  /** The transaction IDs of those events that this device sent. Index event_txns_event. */
-  async getTxnIds(
+  /** Of events, by nid, what tells their sender that they are theirs. Index event_txns_event. */
+  async getMarks(
     q: Query,
     device: { userId: UserId; deviceId: string },
     eventNids: readonly number[],
-  ): Promise<Map<number, string>> {
+  ): Promise<Map<number, SenderMarks>> {
     if (eventNids.length === 0) return new Map()
-    const rows = await q.all<{ event_nid: number; txn_id: string }>(
-      `SELECT event_nid, txn_id FROM event_txns
-       WHERE ${q.dialect.anyOf('event_nid', 'integer')} AND user_id = ? AND device_id = ?`,
-      [q.dialect.list(eventNids), device.userId, device.deviceId],
+    const rows = await q.all<{ event_nid: number; device_id: string; txn_id: string }>(
+      `SELECT event_nid, device_id, txn_id FROM event_txns
+       WHERE ${q.dialect.anyOf('event_nid', 'integer')} AND user_id = ? AND device_id IN (?, ?)`,
+      [q.dialect.list(eventNids), device.userId, device.deviceId, DELAYED_SENDER],
     )
-    return new Map(rows.map((row) => [row.event_nid, row.txn_id]))
+    return new Map(
+      rows.map(({ event_nid: nid, device_id: deviceId, txn_id: id }) => {
+        const isDelayed = deviceId === DELAYED_SENDER
+        return [nid, { txnId: isDelayed ? undefined : id, delayId: isDelayed ? id : undefined }]
+      }),
+    )
   }
 
   async deleteBefore(tx: Tx, ts: number): Promise<number> {

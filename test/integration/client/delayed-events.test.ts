@@ -19,6 +19,7 @@ forEachServerDatabase('Delayed events', (database) => {
   before(async () => {
     clock = new ManualClock()
     const config = {
+      allow_guest_access: true,
       max_event_delay_duration: '24h',
       rc_delayed_event_mgmt: { per_second: 1000, burst_count: 1000 },
       experimental_features: { msc4140_max_delayed_events_per_user: 5 },
@@ -131,6 +132,69 @@ forEachServerDatabase('Delayed events', (database) => {
     expect(await state('cancelled')).to.equal(404)
   })
 
+  it('come back to their sender with the ID that they were scheduled by, and to nobody else', async () => {
+    const messageId = await delayMessage({ n: 1 }, 1_000, 'own')
+    const stateId = await delayState({ n: 2 }, 1_000)
+    await pass(1_500, 0)
+    const marks = async (client: MatrixClient): Promise<unknown[]> => {
+      const { chunk } = await client.messages(roomId, { dir: 'b', limit: 2 })
+      return (chunk as JsonObject[]).map((event) => dig(event, 'unsigned', 'org.matrix.msc4140.delay_id'))
+    }
+    expect(await marks(alice)).to.have.members([messageId, stateId])
+    const second = await hs.client().login(alice.userId, 'correct horse')
+    expect(await marks(second)).to.have.members([messageId, stateId])
+    expect(await marks(bob)).to.deep.equal([undefined, undefined])
+    const { chunk } = await alice.messages(roomId, { dir: 'b', limit: 2 })
+    for (const event of chunk as JsonObject[])
+      expect(dig(event, 'unsigned', 'transaction_id')).to.equal(undefined)
+  })
+
+  it('can be scheduled with everything in the body, and looked at one by one', async () => {
+    const target = (room: string, txnId: string): string =>
+      path`/_matrix/client/unstable/org.matrix.msc4140/rooms/${room}/delayed_event/${TYPE}/${txnId}`
+    const message = { delay_ms: 700, content: { n: 1 } }
+    const { delay_id: messageId } = await alice.must('PUT', target(roomId, 'a'), { body: message })
+    expect(await alice.must('PUT', target(roomId, 'a'), { body: message })).to.include({
+      delay_id: messageId,
+    })
+    const piece = { delay_ms: 900, state_key: 'key', content: { n: 2 } }
+    const { delay_id: stateId } = await alice.must('PUT', target(roomId, 'b'), { body: piece })
+    const [first, second] = await scheduled()
+    expect(first).to.deep.include({ delay_id: messageId, ...message, room_id: roomId, type: TYPE })
+    expect(second).to.deep.include({ delay_id: stateId, ...piece })
+    expect(second?.['scheduled_at']).to.be.a('number')
+    expect(await alice.must('GET', `${LIST}/${stateId as string}`)).to.deep.equal(second)
+    expect(await bob.request('GET', `${LIST}/${stateId as string}`)).to.include({ status: 404 })
+    expect(await hs.client().request('GET', `${LIST}/${stateId as string}`)).to.include({ status: 401 })
+    const stranger = await hs.register(`outsider${users}`)
+    expect(await stranger.request('PUT', target(roomId, 'a'), { body: message })).to.include({ status: 403 })
+    for (const body of [
+      { content: {} },
+      { delay_ms: 0, content: {} },
+      { delay_ms: 5 },
+      { delay_ms: '5', content: {} },
+    ])
+      expect(await alice.request('PUT', target(roomId, 'c'), { body })).to.include({ status: 400 })
+    await pass(1_000, 0)
+    expect(await state()).to.deep.equal({ n: 2 })
+  })
+
+  it('are there for guests, who see their limits', async () => {
+    const { capabilities } = await alice.must('GET', '/_matrix/client/v3/capabilities')
+    expect(dig(capabilities, 'org.matrix.msc4140.delayed_events')).to.deep.equal({
+      max_delay_ms: 24 * HOUR_MS,
+      max_scheduled: 5,
+    })
+    const register = '/_matrix/client/v3/register'
+    const body = await hs.client().must('POST', register, { query: { kind: 'guest' }, body: {} })
+    const guest = hs.client().withSession({
+      userId: body['user_id'] as string,
+      deviceId: body['device_id'] as string,
+      accessToken: body['access_token'] as string,
+    })
+    expect(await scheduled(guest)).to.deep.equal([])
+  })
+
   it('take the action from the body too', async () => {
     const delayId = await delayState({ a: 1 }, HOUR_MS)
     const act = async (body: JsonObject): Promise<unknown> => {
@@ -216,6 +280,8 @@ describe('Delayed events that are not configured', () => {
     expect(await alice.request('GET', LIST)).to.include({ status: 404 })
     const versions = await alice.must('GET', '/_matrix/client/versions')
     expect(dig(versions, 'unstable_features', 'org.matrix.msc4140')).to.equal(false)
+    const { capabilities } = await alice.must('GET', '/_matrix/client/v3/capabilities')
+    expect(capabilities).to.not.have.property('org.matrix.msc4140.delayed_events')
     expect(dig(versions, 'unstable_features', 'org.matrix.simplified_msc3575')).to.equal(true)
   })
 })

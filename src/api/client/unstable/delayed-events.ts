@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { route } from '../../../http/route.js'
 import { unrecognized } from '../../../protocol/errors.js'
+import { jsonObject } from '../json-object.js'
+import { timestampOf, timestampQuery } from '../timestamp-query.js'
+import { stickyQuery } from './sticky-query.js'
 
 const PATH = '/_matrix/client/unstable/org.matrix.msc4140/delayed_events'
 
@@ -9,10 +12,49 @@ export const listDelayedEvents = route({
   operationId: 'unstableListDelayedEvents',
   method: 'GET',
   path: PATH,
-  auth: 'user',
+  auth: 'userOrGuest',
   async handler({ requester }, { delayedEvents }) {
     if (!delayedEvents.isEnabled) throw unrecognized()
     return { delayed_events: await delayedEvents.list(requester) }
+  },
+})
+
+/** One that the requester has scheduled and that has not been sent yet. */
+export const getDelayedEvent = route({
+  operationId: 'unstableGetDelayedEvent',
+  method: 'GET',
+  path: `${PATH}/:delayId`,
+  auth: 'userOrGuest',
+  async handler({ params, requester }, { delayedEvents }) {
+    if (!delayedEvents.isEnabled) throw unrecognized()
+    return delayedEvents.get(requester, params.delayId)
+  },
+})
+
+/** As later drafts have it: the delay, the state key and the content in the body. */
+export const scheduleDelayedEvent = route({
+  operationId: 'unstableScheduleDelayedEvent',
+  method: 'PUT',
+  path: '/_matrix/client/unstable/org.matrix.msc4140/rooms/:roomId/delayed_event/:eventType/:txnId',
+  auth: 'userOrGuest',
+  allowNul: true,
+  query: z.looseObject({ ...timestampQuery, ...stickyQuery }),
+  body: z.looseObject({
+    delay_ms: z.int().min(1),
+    state_key: z.string().optional(),
+    content: jsonObject,
+  }),
+  async handler({ params, query, body, requester }, { delayedEvents }) {
+    if (!delayedEvents.isEnabled) throw unrecognized()
+    const { roomId, eventType: type, txnId } = params
+    const { delay_ms: delayMs, state_key: stateKey, content } = body
+    const delayId = await delayedEvents.add(requester, {
+      ...{ roomId, type, txnId, content, delayMs },
+      ...(stateKey !== undefined && { stateKey }),
+      ts: timestampOf(requester, query),
+      stickyMs: query['org.matrix.msc4354.sticky_duration_ms'],
+    })
+    return { delay_id: delayId }
   },
 })
 
