@@ -21,6 +21,8 @@ import * as stickyEventsAndAddresses from './0019-sticky-events-and-addresses.js
 import * as firstMembers from './0025-first-members.js'
 import * as identityBindings from './0034-identity-bindings.js'
 import * as eventRelationships from './0035-event-relationships.js'
+import * as threadSubscribers from './0040-thread-subscribers.js'
+import * as waitingStickyEvents from './0041-waiting-sticky-events.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -54,4 +56,6 @@ export const migrations: readonly Migration[] = [
   firstMembers,
   identityBindings,
   eventRelationships,
+  threadSubscribers,
+  waitingStickyEvents,
 ]

@@ -8,6 +8,8 @@ export interface DefaultRuleChoice {
   readonly textMentions: boolean
   /** Those for polls. https://github.com/matrix-org/matrix-spec-proposals/pull/3930 */
   readonly polls: boolean
+  /** Those for subscriptions to threads. https://github.com/matrix-org/matrix-spec-proposals/pull/4306 */
+  readonly threadSubscriptions?: boolean
 }
 
 /**
@@ -26,6 +28,9 @@ export const TEXT_MENTION_RULES: ReadonlySet<string> = new Set([
   '.m.rule.contains_user_name',
 ])
 
+/** The kind of condition that asks whether somebody has subscribed to a thread, as it is called until it is specified. */
+export const THREAD_SUBSCRIPTION = 'io.element.msc4306.thread_subscription'
+
 /** What polls are called until they are specified. */
 export const POLL_TYPES = {
   start: 'org.matrix.msc3381.poll.start',
@@ -41,11 +46,12 @@ export function rulesetOf(
 ): PushRuleset {
   const defaults = defaultRules(userId, choice)
   const withChanges = (kind: PushRuleKind): PushRule[] =>
-    defaults[kind].map((rule) => ({ ...rule, ...changes.defaults[rule.rule_id] }))
+    (defaults[kind] ?? []).map((rule) => ({ ...rule, ...changes.defaults[rule.rule_id] }))
   const [master, ...override] = withChanges('override')
   return {
     override: [...(master ? [master] : []), ...(changes.rules.override ?? []), ...override],
     content: [...(changes.rules.content ?? []), ...withChanges('content')],
+    ...(defaults.postcontent && { postcontent: withChanges('postcontent') }),
     room: [...(changes.rules.room ?? []), ...withChanges('room')],
     sender: [...(changes.rules.sender ?? []), ...withChanges('sender')],
     underride: [...(changes.rules.underride ?? []), ...withChanges('underride')],
@@ -58,15 +64,20 @@ export function isDefaultRule(
   ruleId: string,
   choice: DefaultRuleChoice = USUAL_DEFAULT_RULES,
 ): boolean {
-  return defaultRules('' as UserId, choice)[kind].some((rule) => rule.rule_id === ruleId)
+  const rules = defaultRules('' as UserId, choice)[kind] ?? []
+  return rules.some((rule) => rule.rule_id === ruleId)
 }
 
 /** The specification's predefined rules. https://spec.matrix.org/latest/client-server-api/#predefined-rules */
-function defaultRules(userId: UserId, { textMentions, polls }: DefaultRuleChoice): PushRuleset {
+function defaultRules(
+  userId: UserId,
+  { textMentions, polls, threadSubscriptions }: DefaultRuleChoice,
+): PushRuleset {
   const override = [...overrideRules(userId), ...(polls ? POLL_OVERRIDES : [])]
   return {
     override: textMentions ? override : override.filter((rule) => !TEXT_MENTION_RULES.has(rule.rule_id)),
     content: textMentions ? [containsUserName(userId)] : [],
+    ...(threadSubscriptions && { postcontent: POSTCONTENTS }),
     room: [],
     sender: [],
     underride: [...UNDERRIDES, ...(polls ? POLL_UNDERRIDES : [])],
@@ -131,6 +142,13 @@ function containsUserName(userId: UserId): PushRule {
     pattern: localpartOf(userId),
   }
 }
+
+const threadSubscription = (subscribed: boolean): JsonObject => ({ kind: THREAD_SUBSCRIPTION, subscribed })
+
+const POSTCONTENTS: readonly PushRule[] = [
+  rule('.io.element.msc4306.rule.unsubscribed_thread', [threadSubscription(false)], []),
+  rule('.io.element.msc4306.rule.subscribed_thread', [threadSubscription(true)], ['notify', SOUND]),
+]
 
 const UNDERRIDES: readonly PushRule[] = [
   rule('.m.rule.call', [match('type', 'm.call.invite')], ['notify', { set_tweak: 'sound', value: 'ring' }]),

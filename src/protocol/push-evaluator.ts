@@ -1,6 +1,6 @@
 import { compileGlob, containsWords } from '../util/glob.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
-import { TEXT_MENTION_RULES } from './default-push-rules.js'
+import { TEXT_MENTION_RULES, THREAD_SUBSCRIPTION } from './default-push-rules.js'
 import type { Event } from './event.js'
 import { PUSH_RULE_KINDS, type PushRule, type PushRuleKind, type PushRuleset } from './push-rules.js'
 
@@ -10,6 +10,8 @@ export interface PushContext {
   readonly memberCount: number
   /** The display name, in the room, of the user whose rules these are. */
   readonly displayName: string | undefined
+  /** Whether that user has subscribed to the thread that the event is in; undefined: it is in none. */
+  readonly isSubscribed?: boolean | undefined
   /** Whether the sender's power level reaches the one that `notifications[key]` of the power levels wants. */
   mayNotify(key: string): boolean
 }
@@ -39,7 +41,7 @@ export class PushEvaluator {
 
   constructor(ruleset: PushRuleset) {
     this.#rules = PUSH_RULE_KINDS.flatMap((kind) =>
-      ruleset[kind].filter((rule) => rule.enabled).map((rule) => compileRule(kind, rule)),
+      (ruleset[kind] ?? []).filter((rule) => rule.enabled).map((rule) => compileRule(kind, rule)),
     )
   }
 
@@ -87,7 +89,7 @@ const never: Condition = () => false
 
 /** Conditions that are unknown or not as they should be match nothing. */
 function compileCondition(condition: JsonObject): Condition {
-  const { kind, key, pattern, value, is } = condition
+  const { kind, key, pattern, value, is, subscribed } = condition
   switch (kind) {
     case 'event_match':
       return typeof key === 'string' && typeof pattern === 'string' ? eventMatch(key, pattern) : never
@@ -98,9 +100,11 @@ function compileCondition(condition: JsonObject): Condition {
     case 'contains_display_name':
       return containsDisplayName
     case 'room_member_count':
-      return typeof is === 'string' ? memberCountIs(is) : never
+      return memberCountIs(is)
     case 'sender_notification_permission':
       return typeof key === 'string' ? (_event, context) => context.mayNotify(key) : never
+    case THREAD_SUBSCRIPTION:
+      return subscriptionIs(subscribed)
     default:
       return never
   }
@@ -134,7 +138,14 @@ function containsDisplayName(event: Event, { displayName }: PushContext): boolea
   return containsWords(body.toLowerCase(), displayName.toLowerCase())
 }
 
-function memberCountIs(is: string): Condition {
+/** Of events that are in no thread it holds in no case. */
+function subscriptionIs(wanted: JsonValue | undefined): Condition {
+  if (typeof wanted !== 'boolean') return never
+  return (_event, { isSubscribed }) => isSubscribed === wanted
+}
+
+function memberCountIs(is: JsonValue | undefined): Condition {
+  if (typeof is !== 'string') return never
   const parts = /^(==|<=|>=|<|>)?(\d{1,15})$/.exec(is)
   if (!parts) return never
   const wanted = Number(parts[2])

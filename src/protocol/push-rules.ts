@@ -1,8 +1,12 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { badJson, invalidParam, missingParam } from './errors.js'
 
-/** In the order in which rules are checked. https://spec.matrix.org/latest/client-server-api/#push-rules */
-export const PUSH_RULE_KINDS = ['override', 'content', 'room', 'sender', 'underride'] as const
+/**
+ * In the order in which rules are checked. https://spec.matrix.org/latest/client-server-api/#push-rules
+ * Of `postcontent` there are none but the server's own.
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/4306
+ */
+export const PUSH_RULE_KINDS = ['override', 'content', 'postcontent', 'room', 'sender', 'underride'] as const
 export type PushRuleKind = (typeof PUSH_RULE_KINDS)[number]
 
 /** A rule as clients see it: most important first within its kind. */
@@ -11,13 +15,16 @@ export interface PushRule {
   readonly default: boolean
   readonly enabled: boolean
   readonly actions: readonly JsonValue[]
-  /** Of override and underride rules. */
+  /** Of override, postcontent and underride rules. */
   readonly conditions?: readonly JsonObject[]
   /** Of content rules. */
   readonly pattern?: string
 }
 
-export type PushRuleset = Readonly<Record<PushRuleKind, readonly PushRule[]>>
+/** `postcontent` is there only where the server has such rules. */
+export type PushRuleset = Readonly<Record<Exclude<PushRuleKind, 'postcontent'>, readonly PushRule[]>> & {
+  readonly postcontent?: readonly PushRule[]
+}
 
 /** What a user has changed: rules of their own, and settings of the server's default rules by rule ID. */
 export interface PushRuleChanges {
@@ -63,6 +70,8 @@ export function parsePushRule(kind: PushRuleKind, ruleId: string, body: JsonObje
     case 'override':
     case 'underride':
       return { ...rule, conditions: parseConditions(body['conditions']) }
+    case 'postcontent':
+      throw invalidParam('There are no rules of this kind but those of the server')
     case 'content':
       return { ...rule, pattern: parsePattern(body['pattern']) }
     default:

@@ -117,7 +117,10 @@ export function createBase(parts: ServiceParts) {
     stores,
     bus,
     client: remote.federationClient,
-    pushRules: { evaluatorsOfChanged: (userIds) => later.get('pushRules').evaluatorsOfChanged(userIds) },
+    pushRules: {
+      evaluatorsOfChanged: (userIds) => later.get('pushRules').evaluatorsOfChanged(userIds),
+      defaultEvaluator: (userId) => later.get('pushRules').defaultEvaluator(userId),
+    },
   })
   const http = createOutboundHttp(parts)
   const federating = { storage, serverName, clock, bus, remote, onError }

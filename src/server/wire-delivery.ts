@@ -29,6 +29,7 @@ import { NotificationsStore } from '../storage/stores/notifications.js'
 import { PushersStore } from '../storage/stores/pushers.js'
 import { RoomSummariesStore } from '../storage/stores/room-summaries.js'
 import { StreamCursorsStore } from '../storage/stores/stream-cursors.js'
+import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import { TimelinesStore } from '../storage/stores/timelines.js'
 import { randomFraction } from '../util/random.js'
 import type { BackgroundWork } from './lifecycle.js'
@@ -102,6 +103,7 @@ export function createDeliveryServices(
     pushRules: parts.pushRules,
     ignored: parts.ignored,
     hiddenInviters: parts.hiddenInviters,
+    ...(config.experimental.threadSubscriptions && { threads: new ThreadSubscriptionsStore() }),
   })
   return {
     services: {

@@ -24,6 +24,7 @@ import { PresenceStore } from '../storage/stores/presence.js'
 import { ReceiptsStore } from '../storage/stores/receipts.js'
 import type { RoomMembersStore } from '../storage/stores/room-members.js'
 import type { RoomsStore } from '../storage/stores/rooms.js'
+import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 import type { Clock } from '../util/clock.js'
 
@@ -42,7 +43,7 @@ export interface EphemeralParts {
   readonly presenceStream: StreamIdGenerator
   readonly accountDataStore: AccountDataStore
   readonly accountData: AccountData
-  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged'>
+  readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged' | 'defaultEvaluator'>
   readonly roomState: RoomState
   /** Users of other servers; without it, there are none. */
   readonly isRemote?: (userId: UserId) => boolean
@@ -144,7 +145,8 @@ export function createPushAudience(
 ): PushAudience {
   const { caches, pushActions, members } = stores
   const names = new MemberNames({ db, members, caches })
-  return new PushAudience({ db, pushRules, caches, pushActions, names })
+  const threads = new ThreadSubscriptionsStore()
+  return new PushAudience({ db, pushRules, caches, pushActions, names, threads })
 }
 
 /** Tells typing of those who leave rooms: to be subscribed to the bus. */

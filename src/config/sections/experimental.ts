@@ -85,6 +85,7 @@ export const experimental = section(
       defaultPushRules: {
         polls: features['msc3381_polls_enabled'] === true || features['msc3930_enabled'] === true,
         textMentions: features['msc4210_enabled'] !== true,
+        threadSubscriptions: features['msc4306_enabled'] === true,
       },
       /** `msc4108_enabled`: devices meet at a URL. */
       rendezvousByUrl: features['msc4108_enabled'] === true,

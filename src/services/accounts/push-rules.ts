@@ -102,7 +102,7 @@ export class PushRules {
   /** One rule. Throws `M_NOT_FOUND`. */
   async getRule(userId: UserId, { kind, ruleId }: RuleName): Promise<PushRule> {
     const ruleset = await this.#rulesetOf(this.#deps.db.reader, userId)
-    const rule = ruleset[kind].find((candidate) => candidate.rule_id === ruleId)
+    const rule = (ruleset[kind] ?? []).find((candidate) => candidate.rule_id === ruleId)
     if (!rule) throw notFound('The push rule was not found')
     return rule
   }

@@ -8,6 +8,10 @@ import type { NotificationsStore, NotifiedEvent, NotifiedRoom } from '../../stor
 import type { ReadPositions, ReceiptsStore } from '../../storage/stores/receipts.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
+import type {
+  ThreadSubscriptionKey,
+  ThreadSubscriptionsStore,
+} from '../../storage/stores/thread-subscriptions.js'
 import { BatchedLookup } from '../../util/batched-lookup.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from '../events/quiet-rooms.js'
@@ -60,6 +64,8 @@ export interface NotifiedEventsDependencies {
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged' | 'defaultEvaluator'>
   readonly ignored: Pick<IgnoredUsers, 'of'>
   readonly hiddenInviters: Pick<HiddenInviters, 'of'>
+  /** Who has subscribed to threads; undefined: that does not count. */
+  readonly threads?: Pick<ThreadSubscriptionsStore, 'listSubscribed'> | undefined
 }
 
 /** For what notified once, though the rules have changed since. */
@@ -282,6 +288,25 @@ export class NotifiedEvents {
       ignored.get(userId)?.has(event.sender) !== true
   }
 
+  /** Whether users have subscribed to the threads of the events; undefined for those that are in none. */
+  async #subscriptionsFor(
+    candidates: readonly Candidate[],
+  ): Promise<(candidate: Candidate) => boolean | undefined> {
+    const { db, threads } = this.#deps
+    const keys = new Map(
+      candidates.flatMap((candidate) => {
+        const key = threadOf(candidate)
+        return key === undefined ? [] : [[textOf(key), key] as const]
+      }),
+    )
+    const found = await threads?.listSubscribed(db.reader, [...keys.values()])
+    const subscribed = new Set(found?.map(textOf))
+    return (candidate) => {
+      const key = threadOf(candidate)
+      return key && subscribed.has(textOf(key))
+    }
+  }
+
   /** The users' rules with what they ask of the rooms, read beforehand. */
   async #evaluatorFor(
     changed: Evaluators,
@@ -289,18 +314,32 @@ export class NotifiedEvents {
   ): Promise<(candidate: Candidate) => PushOutcome> {
     const facts = await this.#deps.roomFacts.get(candidates.map(({ room }) => room.roomNid))
     const names = await this.#deps.notifications.getDisplayNames(this.#deps.db.reader, membersOf(candidates))
+    const isSubscribed = await this.#subscriptionsFor(candidates)
     const evaluators = new Map(changed)
-    return ({ userId, stored: { event }, room }) => {
+    return (candidate) => {
+      const { userId, stored, room } = candidate
+      const { event } = stored
       const evaluator = evaluators.get(userId) ?? this.#deps.pushRules.defaultEvaluator(userId)
       evaluators.set(userId, evaluator)
       const ofRoom = facts.get(room.roomNid)
       return evaluator.evaluate(event, {
         memberCount: ofRoom?.memberCount ?? 0,
         displayName: names.get(userId)?.get(room.roomNid),
+        isSubscribed: isSubscribed(candidate),
         mayNotify: (key) => key === 'room' && mayNotifyRoom(ofRoom, room, event.sender),
       })
     }
   }
+}
+
+/** A user and the thread of an event, where it is in one. */
+function threadOf({ userId, stored }: Candidate): ThreadSubscriptionKey | undefined {
+  const { threadRoot, roomNid } = stored
+  return threadRoot === null ? undefined : { userId, roomNid, rootId: threadRoot }
+}
+
+function textOf({ userId, roomNid, rootId }: ThreadSubscriptionKey): string {
+  return `${userId} ${roomNid} ${rootId}`
 }
 
 /** The users in the rooms of their events, each once. */

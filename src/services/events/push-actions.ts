@@ -4,7 +4,7 @@ import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { POLL_TYPES, USUAL_DEFAULT_RULES, type DefaultRuleChoice } from '../../protocol/default-push-rules.js'
 import type { Event } from '../../protocol/event.js'
-import { parseUserId, type UserId } from '../../protocol/ids.js'
+import { parseEventId, parseUserId, type EventId, type UserId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import type { AuthState } from '../../protocol/state-map.js'
@@ -75,6 +75,7 @@ export class PushActions {
         return { notify: notifies || highlight, highlight }
       },
       mayNotify: (key) => key === 'room' && options.mayNotifyRoom(),
+      threadRoot: this.#rules.threadSubscriptions ? threadRootOf(event) : undefined,
     })
     return { notifies, highlights, exceptions }
   }
@@ -91,7 +92,7 @@ export class PushActions {
     if (type === 'm.room.tombstone' && event.stateKey === '') return HIGHLIGHTING
     const mentions = event.content['m.mentions']
     return {
-      notifies: this.#notifyingTypes.has(type) && !isEdit(event),
+      notifies: this.#notifyingTypes.has(type) && !isEdit(event) && !this.#isForSubscribers(event),
       highlights: isJsonObject(mentions)
         ? await this.#mentioned(room, event, mentions['user_ids'])
         : await this.#named(room, event),
@@ -119,6 +120,11 @@ export class PushActions {
       userId !== event.sender && (by === 'displayName' || !onlyDisplayNames) ? [userId] : [],
     )
     return [...new Set(userIds)]
+  }
+
+  /** Whether an event is in a thread of which only those are notified who have subscribed to it. */
+  #isForSubscribers(event: Event): boolean {
+    return this.#rules.threadSubscriptions === true && threadRootOf(event) !== undefined
   }
 
   /** Whether an event asks to notify everybody in the room; whether its sender may is another question. */
@@ -169,6 +175,13 @@ function saysMentions(event: Event): boolean {
 function isEdit(event: Event): boolean {
   const relation = event.content['m.relates_to']
   return isJsonObject(relation) && relation['rel_type'] === 'm.replace'
+}
+
+function threadRootOf(event: Event): EventId | undefined {
+  const relation = event.content['m.relates_to']
+  if (!isJsonObject(relation) || relation['rel_type'] !== 'm.thread') return undefined
+  const { event_id: rootId } = relation
+  return typeof rootId === 'string' ? parseEventId(rootId) : undefined
 }
 
 /** Whether the sender's power level lets `m.mentions.room` notify everybody. */

@@ -26,6 +26,13 @@ export interface ThreadSubscriptionChange {
   readonly streamId: number
 }
 
+/** A member of a room who wants to hear of a thread. */
+export interface ThreadSubscriber {
+  readonly userId: UserId
+  /** In the room. */
+  readonly displayName: string | undefined
+}
+
 interface Row {
   subscribed: number
   automatic: number
@@ -106,6 +113,49 @@ export class ThreadSubscriptionsStore {
       isSubscribed: row.subscribed === 1,
       isAutomatic: row.automatic === 1,
       streamId: row.stream_id,
+    }))
+  }
+
+  /** The members of this server in the room who have subscribed to a thread of it. Index thread_subscriptions_thread. */
+  async listSubscribers(
+    q: Query,
+    { roomNid, rootId }: Pick<ThreadSubscriptionKey, 'roomNid' | 'rootId'>,
+  ): Promise<ThreadSubscriber[]> {
+    const rows = await q.all<{ user_id: string; display_name: string | null }>(
+      `SELECT m.user_id, m.display_name FROM thread_subscriptions t
+       JOIN room_members m ON m.room_nid = t.room_nid AND m.user_id = t.user_id
+       WHERE t.room_nid = ? AND t.root_id = ? AND t.subscribed = 1 AND m.membership = 'join'`,
+      [roomNid, rootId],
+    )
+    return rows.map((row) => ({
+      userId: row.user_id as UserId,
+      displayName: row.display_name ?? undefined,
+    }))
+  }
+
+  /** The keys of those subscriptions, of the ones asked for, that are there and have not ended. By primary key. */
+  async listSubscribed(q: Query, keys: readonly ThreadSubscriptionKey[]): Promise<ThreadSubscriptionKey[]> {
+    if (keys.length === 0) return []
+    const { dialect } = q
+    const rows = await q.all<{ user_id: string; room_nid: number; root_id: string }>(
+      `SELECT t.user_id, t.room_nid, t.root_id
+       FROM ${dialect.rowsFrom({ user_id: 'text', room_nid: 'integer', root_id: 'text' })} AS k
+       CROSS JOIN thread_subscriptions t
+       WHERE t.user_id = k.user_id AND t.room_nid = k.room_nid AND t.root_id = k.root_id AND t.subscribed = 1`,
+      [
+        dialect.rows(
+          keys.map(({ userId, roomNid, rootId }) => ({
+            user_id: userId,
+            room_nid: roomNid,
+            root_id: rootId,
+          })),
+        ),
+      ],
+    )
+    return rows.map((row) => ({
+      userId: row.user_id as UserId,
+      roomNid: row.room_nid,
+      rootId: row.root_id as EventId,
     }))
   }
 

@@ -260,6 +260,51 @@ describe('Extensions of sliding sync', () => {
       expect(await errorOf(stranger.must('PUT', hidden, { body: {} }))).to.deep.equal([404, 'M_NOT_FOUND'])
     })
 
+    it('decide who is notified of what is said in a thread, but for those who are mentioned', async () => {
+      const { rootId, url } = await thread()
+      const carol = await hs.register(`carol${users}`)
+      await carol.join(roomId)
+      await carol.must('PUT', url, { body: {} })
+      const mute = path`/_matrix/client/v3/pushrules/global/room/${roomId}`
+      await carol.must('PUT', mute, { body: { actions: [] } })
+      const say = (text: string, rest: JsonObject = {}): Promise<string> =>
+        alice.sendEvent(roomId, 'm.room.message', {
+          msgtype: 'm.text',
+          body: text,
+          'm.relates_to': { rel_type: 'm.thread', event_id: rootId },
+          ...rest,
+        })
+      await say('for those who have subscribed')
+      await say('for Bob', { 'm.mentions': { user_ids: [bob.userId] } })
+      const notified = async (client: MatrixClient): Promise<unknown[]> => {
+        const { notifications } = await client.must('GET', '/_matrix/client/v3/notifications')
+        return (notifications as JsonObject[]).map((one) => dig(one, 'event', 'content', 'body'))
+      }
+      expect(await notified(bob)).to.deep.equal(['for Bob', 'root'])
+      expect(await notified(carol)).to.deep.equal(['for Bob', 'for those who have subscribed'])
+      const counts = await carol.must('GET', '/_matrix/client/v3/sync', { query: { timeout: 0 } })
+      expect(dig(counts, 'rooms', 'join', roomId, 'unread_notifications', 'notification_count')).to.equal(2)
+      await carol.must('DELETE', url)
+      await say('for nobody')
+      expect(await notified(carol)).to.not.include('for nobody')
+    })
+
+    it('have push rules that clients can change, and add none to', async () => {
+      const rules = '/_matrix/client/v3/pushrules/global'
+      const { global } = await alice.must('GET', '/_matrix/client/v3/pushrules/')
+      const ids = (dig(global, 'postcontent') as JsonObject[]).map(({ rule_id: id }) => id as string)
+      expect(ids).to.deep.equal([
+        '.io.element.msc4306.rule.unsubscribed_thread',
+        '.io.element.msc4306.rule.subscribed_thread',
+      ])
+      expect(
+        await errorOf(alice.must('PUT', `${rules}/postcontent/mine`, { body: { actions: [] } })),
+      ).to.deep.equal([400, 'M_INVALID_PARAM'])
+      const rule = `${rules}/postcontent/${ids[1]}/enabled`
+      await alice.must('PUT', rule, { body: { enabled: false } })
+      expect(await alice.must('GET', rule)).to.deep.equal({ enabled: false })
+    })
+
     it('are told, and what a limit leaves out can be read', async () => {
       expect((await sliding.sync(body(NAME)))['extensions']).to.deep.equal({})
       const first = await thread()

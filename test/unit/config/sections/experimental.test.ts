@@ -34,8 +34,16 @@ describe('experimental features', () => {
         msc4140_max_delayed_events_per_user: 5,
       },
     })
-    expect(off.defaultPushRules).to.deep.equal({ textMentions: true, polls: false })
-    expect(on.defaultPushRules).to.deep.equal({ textMentions: false, polls: true })
+    expect(off.defaultPushRules).to.deep.equal({
+      textMentions: true,
+      polls: false,
+      threadSubscriptions: false,
+    })
+    expect(on.defaultPushRules).to.deep.equal({
+      textMentions: false,
+      polls: true,
+      threadSubscriptions: true,
+    })
     expect(on).to.include({ slidingSync: false, threadSubscriptions: true, maxDelayedEvents: 5 })
     expect(on.maxEventDelayMs).to.equal(86_400_000)
     expect(on.rtcTransports).to.deep.equal(transports)

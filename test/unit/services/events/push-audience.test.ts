@@ -6,6 +6,7 @@ import { MemberNames } from '../../../../src/services/events/member-names.js'
 import { PushActions } from '../../../../src/services/events/push-actions.js'
 import { PushAudience } from '../../../../src/services/events/push-audience.js'
 import { totalUnread } from '../../../../src/services/events/unread-counts.js'
+import { ThreadSubscriptionsStore } from '../../../../src/storage/stores/thread-subscriptions.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import {
   createEphemeralFixture,
@@ -33,6 +34,7 @@ forEachDatabase('PushAudience', (open) => {
       ...fixture,
       pushActions: fixture.stores.pushActions,
       names: new MemberNames(fixture),
+      threads: new ThreadSubscriptionsStore(),
     })
     actions = new PushActions(fixture.db, fixture.members, { enabled: true, audience })
   })
