@@ -1,13 +1,14 @@
 import { expect } from 'chai'
 import type { JsonObject } from '../../../src/util/json.js'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
-import { dig, type MatrixClient } from '../../support/matrix-client.js'
+import { ClientError, dig, type MatrixClient } from '../../support/matrix-client.js'
 import {
   eventsIn,
   keysIn,
   listOf,
   roomIn,
   roomsIn,
+  SLIDING_SYNC,
   SlidingClient,
   textsIn,
 } from '../../support/sliding-client.js'
@@ -312,5 +313,37 @@ describe('Rooms in sliding sync', () => {
     await bob.sendText(roomId, alice.userId)
     const room = roomIn(await sliding.sync(listOf([0, 9])), roomId)
     expect(room).to.include({ notification_count: 2 })
+  })
+
+  it('are asked for and told as later drafts of the proposal have it, too', async () => {
+    const roomId = await commonRoom({ name: 'Room' })
+    await bob.sendText(roomId, 'hello')
+    const ask = (requiredState: JsonObject, rest: JsonObject = {}): Promise<JsonObject> => {
+      const list = { range: [0, 9], timeline_limit: 1 }
+      const lists = {
+        all: { ...list, required_state: requiredState },
+        dms: { ...list, required_state: {}, filters: { is_dm: true } },
+      }
+      return alice.must('POST', SLIDING_SYNC, {
+        body: { lists, timeout: 0, set_presence: 'offline', ...rest },
+      })
+    }
+    const named = { type: 'm.room.name', state_key: '' }
+    const first = await ask({ include: [named, { type: 'm.room.create' }], lazy_members: true })
+    const room = roomIn(first, roomId)
+    expect(room).to.deep.include({ membership: 'join', lists: ['all'] })
+    expect(keysIn(room)).to.deep.equal(['m.room.create/', `m.room.member/${bob.userId}`, 'm.room.name/'])
+    const rest = { include: [{}], exclude: [{ type: 'm.room.member' }, named] }
+    const second = await ask(rest, { pos: first['pos'] as string })
+    const keys = keysIn(roomIn(second, roomId))
+    expect(keys).to.include('m.room.join_rules/')
+    expect(keys).to.not.include.members(['m.room.name/', `m.room.member/${alice.userId}`])
+    const other = await bob.createRoom({ invite: [alice.userId] })
+    const invited = roomIn(await ask(rest, { pos: second['pos'] as string }), other)
+    expect(invited).to.deep.include({ membership: 'invite', stripped_state: invited['invite_state'] })
+    for (const body of [{ set_presence: 'busy' }, { conn_id: 5 }])
+      expect(await ask(rest, body).catch((error: unknown) => error)).to.be.instanceOf(ClientError)
+    for (const wrong of [{ include: [5] }, { exclude: {} }, { include: [{ type: 5 }] }])
+      expect(await ask(wrong).catch((error: unknown) => error)).to.be.instanceOf(ClientError)
   })
 })

@@ -12,8 +12,8 @@ export const slidingSync = route({
   auth: 'userOrGuest',
   query: z.looseObject({
     pos: z.string().optional(),
-    timeout: z.coerce.number().int().min(0).default(0),
-    set_presence: z.enum(['online', 'offline', 'unavailable']).default('online'),
+    timeout: z.coerce.number().int().min(0).optional(),
+    set_presence: z.enum(['online', 'offline', 'unavailable']).optional(),
   }),
   body: jsonObject,
   emptyBody: true,

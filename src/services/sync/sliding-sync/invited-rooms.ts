@@ -40,6 +40,7 @@ function toJson(plan: RoomPlan, state: readonly JsonObject[]): JsonObject {
   const { name } = contentOf('m.room.name')
   const { url } = contentOf('m.room.avatar')
   return {
+    membership: plan.membership,
     ...(plan.after === undefined && { initial: true }),
     ...(plan.isDm && { is_dm: true }),
     ...(typeof name === 'string' && name !== '' && { name }),
@@ -47,7 +48,9 @@ function toJson(plan: RoomPlan, state: readonly JsonObject[]): JsonObject {
     bump_stamp: Math.max(0, plan.streamOrdering),
     notification_count: 0,
     highlight_count: 0,
+    // Later drafts have another name for it.
     invite_state: [...state],
+    stripped_state: [...state],
   }
 }
 

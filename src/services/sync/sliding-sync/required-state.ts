@@ -17,7 +17,12 @@ interface Fields {
   readonly anyType: ReadonlySet<string>
   /** Members are wanted where the timeline needs them. */
   readonly lazyMembers: boolean
+  /** What is not wanted though the rest of this asks for it; `*` stands for all types or all keys. */
+  readonly excluded?: readonly StatePair[]
 }
+
+/** A type and a state key. */
+export type StatePair = readonly [type: string, stateKey: string]
 
 const NO_KEYS: ReadonlySet<string> = new Set()
 
@@ -37,17 +42,19 @@ export class RequiredState {
   readonly types: ReadonlyMap<string, ReadonlySet<string>>
   readonly anyType: ReadonlySet<string>
   readonly lazyMembers: boolean
+  readonly excluded: readonly StatePair[]
   #text: string | undefined
 
-  private constructor({ everything, types, anyType, lazyMembers }: Fields) {
+  private constructor({ everything, types, anyType, lazyMembers, excluded = [] }: Fields) {
     this.everything = everything
     this.types = types
     this.anyType = anyType
     this.lazyMembers = lazyMembers
+    this.excluded = excluded
   }
 
   /** Of pairs of type and state key, as requests have them; `$ME` is `userId`. */
-  static of(pairs: readonly (readonly [string, string])[], userId: UserId): RequiredState {
+  static of(pairs: readonly StatePair[], userId: UserId): RequiredState {
     const everything = pairs.some(([type, key]) => type === WILDCARD && key === WILDCARD)
     const types = new Map<string, Set<string>>()
     const anyType = new Set<string>()
@@ -66,10 +73,15 @@ export class RequiredState {
     return new RequiredState({ everything, types, anyType, lazyMembers })
   }
 
+  /** The same but for what some pairs name; members that are loaded lazily stay. */
+  without(excluded: readonly StatePair[]): RequiredState {
+    return new RequiredState({ ...this.#fields(), excluded })
+  }
+
   /** Reads what `toJson` wrote. */
   static fromJson(json: JsonValue): RequiredState {
     if (!isJsonObject(json)) return RequiredState.none
-    const { all, lazy, any, types } = json
+    const { all, lazy, any, types, not } = json
     return new RequiredState({
       everything: all === true,
       lazyMembers: lazy === true,
@@ -80,6 +92,10 @@ export class RequiredState {
           new Set(strings(keys)),
         ]),
       ),
+      excluded: (Array.isArray(not) ? not : []).flatMap((pair) => {
+        const [type, key] = strings(pair)
+        return type === undefined || key === undefined ? [] : [[type, key] as const]
+      }),
     })
   }
 
@@ -92,12 +108,14 @@ export class RequiredState {
       types: Object.fromEntries(
         [...this.types].sort(([a], [b]) => (a < b ? -1 : 1)).map(([type, keys]) => [type, [...keys].sort()]),
       ),
+      ...(this.excluded.length > 0 && { not: this.excluded }),
     })
     return this.#text
   }
 
   /** Whether a piece of state is asked for by name; members that are loaded lazily are not. */
   matches(type: string, stateKey: string): boolean {
+    if (this.#excludes(type, stateKey)) return false
     const keys = this.types.get(type)
     if (keys !== undefined) {
       if (keys.has(stateKey) || keys.has(WILDCARD)) return true
@@ -129,6 +147,7 @@ export class RequiredState {
       types,
       anyType: new Set([...this.anyType, ...other.anyType]),
       lazyMembers: this.lazyMembers || other.lazyMembers,
+      excluded: this.excluded.filter((pair) => other.#names(pair)),
     })
   }
 
@@ -150,8 +169,25 @@ export class RequiredState {
       }
       if (kept.size > 0) types.set(type, kept)
     }
-    const { everything, anyType, lazyMembers } = next
-    return new RequiredState({ everything, types, anyType, lazyMembers })
+    const { everything, anyType, lazyMembers, excluded } = next
+    return new RequiredState({ everything, types, anyType, lazyMembers, excluded })
+  }
+
+  #fields(): Fields {
+    const { everything, types, anyType, lazyMembers, excluded } = this
+    return { everything, types, anyType, lazyMembers, excluded }
+  }
+
+  #excludes(type: string, stateKey: string): boolean {
+    return this.excluded.some(
+      ([ofType, ofKey]) =>
+        (ofType === WILDCARD || ofType === type) && (ofKey === WILDCARD || ofKey === stateKey),
+    )
+  }
+
+  /** Whether a pair is one of those that are excluded. */
+  #names([type, stateKey]: StatePair): boolean {
+    return this.excluded.some(([ofType, ofKey]) => ofType === type && ofKey === stateKey)
   }
 
   /** Whether a key is asked for of every type: of everything, the types that are named there may lack it. */
@@ -163,6 +199,7 @@ export class RequiredState {
   /** Whether this asks for anything that `known` does not cover. */
   exceeds(known: RequiredState): boolean {
     if (this === known || this.toJson() === known.toJson()) return false
+    if (known.excluded.some((pair) => !this.#names(pair))) return true
     if (this.everything && !known.everything) return true
     if ([...this.anyType].some((key) => !known.#hasOfEveryType(key))) return true
     const types = this.everything ? new Set([...this.types.keys(), ...known.types.keys()]) : this.types.keys()

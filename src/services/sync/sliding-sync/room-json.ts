@@ -74,6 +74,7 @@ export function roomJson(detail: RoomDetail, summaries: Summaries): JsonObject {
   const unread = summaries.unread.get(roomNid) ?? NOTHING_UNREAD
   const bump = bumpOf(detail, summaries)
   return {
+    membership: plan.membership,
     ...(isNew && { initial: true }),
     ...((isDm || (!isNew && memory.isDm)) && { is_dm: isDm }),
     ...metaJson('name', detail.name, { field: 'name', isNew }),

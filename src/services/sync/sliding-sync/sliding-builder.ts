@@ -82,7 +82,7 @@ export class SlidingBuilder {
       changes,
       body: {
         ...(scope.lists.size > 0 && { lists: listsJson(scope.lists) }),
-        rooms: Object.fromEntries(rooms.map(({ roomId, json }) => [roomId, json])),
+        rooms: roomsJson(rooms, scope.lists),
         extensions: extensions.json,
       },
     }
@@ -154,6 +154,17 @@ function frameOf(
 
 function nidsIn(windows: ListResult['windows']): ReadonlySet<number> {
   return new Set(windows.flatMap(({ rooms }) => rooms.map(({ room }) => room.roomNid)))
+}
+
+/** With the names of the lists in whose windows each room stands. */
+function roomsJson(rooms: readonly RoomResult[], lists: ReadonlyMap<string, ListResult>): JsonObject {
+  const members = [...lists].map(([name, { windows }]) => [name, nidsIn(windows)] as const)
+  return Object.fromEntries(
+    rooms.map(({ roomId, roomNid, json }) => {
+      const names = members.flatMap(([name, nids]) => (nids.has(roomNid) ? [name] : []))
+      return [roomId, names.length === 0 ? json : { ...json, lists: names }]
+    }),
+  )
 }
 
 function listsJson(lists: ReadonlyMap<string, ListResult>): JsonObject {

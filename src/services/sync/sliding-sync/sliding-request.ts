@@ -4,7 +4,7 @@ import type { SlidingPos } from '../../../protocol/sliding-pos.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../../util/json.js'
 import type { PresenceState } from '../../../storage/stores/presence.js'
 import type { SyncViewer } from '../sync-request.js'
-import { RequiredState } from './required-state.js'
+import { MEMBER, RequiredState, type StatePair } from './required-state.js'
 import { parseRoomFilters, type RoomFilters } from './room-filters.js'
 
 /** What a client wants to be told of a room. */
@@ -111,6 +111,7 @@ function parseConfig(json: JsonObject, where: string, userId: UserId): RoomConfi
 
 function parseRequiredState(value: JsonValue | undefined, where: string, userId: UserId): RequiredState {
   if (value === undefined || value === null) return RequiredState.none
+  if (isJsonObject(value)) return parseStateElements(value, where, userId)
   if (!Array.isArray(value)) throw badJson(`${where}: required_state must be a list`)
   if (value.length > MAX_REQUIRED_STATE)
     throw invalidParam(`${where}: required_state may have ${MAX_REQUIRED_STATE} entries`)
@@ -124,6 +125,36 @@ function parseRequiredState(value: JsonValue | undefined, where: string, userId:
     pairs.filter((pair) => pair.every(isStorable)),
     userId,
   )
+}
+
+/** As later drafts have it: what is wanted, what of it is not, and whether members are loaded lazily. */
+function parseStateElements(json: JsonObject, where: string, userId: UserId): RequiredState {
+  const included = parsePairs(json['include'], where)
+  const isLazy = json['lazy_members'] === true
+  const isEverything = included.some((pair) => pair.every((part) => part === '*'))
+  // Beside everything, single pieces say nothing, but members where all of them are loaded lazily.
+  const named = isEverything ? included.filter(([type]) => isLazy && type === MEMBER) : included
+  const pairs: StatePair[] = [
+    ...(isEverything ? [['*', '*'] as const] : []),
+    ...(isLazy ? [[MEMBER, '$LAZY'] as const] : []),
+    ...named,
+  ]
+  return RequiredState.of(pairs, userId).without(parsePairs(json['exclude'], where))
+}
+
+/** What is left out stands for all. */
+function parsePairs(value: JsonValue | undefined, where: string): StatePair[] {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value)) throw badJson(`${where}: required_state consists of lists`)
+  if (value.length > MAX_REQUIRED_STATE)
+    throw invalidParam(`${where}: required_state may have ${MAX_REQUIRED_STATE} entries`)
+  const pairs = value.map((element): StatePair => {
+    const { type = '*', state_key: stateKey = '*' } = objectOf(element, where)
+    if (typeof type !== 'string' || typeof stateKey !== 'string')
+      throw badJson(`${where}: type and state_key must be strings`)
+    return [type, stateKey]
+  })
+  return pairs.filter((pair) => pair.every(isStorable))
 }
 
 /** No event has a type or state key that is not. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../util/clock.js'
-import type { JsonObject } from '../../../util/json.js'
+import type { JsonObject, JsonValue } from '../../../util/json.js'
+import { invalidParam } from '../../../protocol/errors.js'
 import { formatSlidingPos, tryParseSlidingPos } from '../../../protocol/sliding-pos.js'
 import type { StreamToken } from '../../../protocol/stream-token.js'
 import type { Presence } from '../../ephemeral/presence.js'
@@ -33,15 +34,35 @@ function posIn({ pos }: JsonObject): string | undefined {
   return typeof pos === 'string' && tryParseSlidingPos(pos) !== undefined ? pos : undefined
 }
 
+/** The other parameters, which later drafts have in the body too; those in the query count where there are both. */
+function paramsIn(
+  { timeout, set_presence: presence }: JsonObject,
+  { timeoutMs, setPresence }: Pick<RawRequest, 'timeoutMs' | 'setPresence'>,
+): { timeoutMs: number; setPresence: PresenceState } {
+  return {
+    timeoutMs: timeoutMs ?? (typeof timeout === 'number' && timeout > 0 ? timeout : 0),
+    setPresence: setPresence ?? presenceIn(presence),
+  }
+}
+
+function presenceIn(value: JsonValue | undefined): PresenceState {
+  if (value === undefined || value === null) return 'online'
+  const state = PRESENCE_STATES.find((known) => known === value)
+  if (state === undefined) throw invalidParam(`set_presence is one of ${PRESENCE_STATES.join(', ')}`)
+  return state
+}
+
 /** A request as it comes: the position and the body as sent. */
 export interface RawRequest {
   readonly viewer: SyncViewer
   readonly pos: string | undefined
-  readonly timeoutMs: number
-  readonly setPresence: PresenceState
+  /** Undefined here and below: the body may say. */
+  readonly timeoutMs: number | undefined
+  readonly setPresence: PresenceState | undefined
   readonly body: JsonObject
 }
 
+const PRESENCE_STATES: readonly PresenceState[] = ['online', 'offline', 'unavailable']
 /** No client waits longer for one answer. */
 const MAX_TIMEOUT_MS = 10 * 60_000
 
@@ -65,8 +86,10 @@ export class SlidingSync {
    * connection comes. Throws `M_UNKNOWN_POS` for a position that is not (or no longer) the client's, `M_BAD_JSON` and
    * `M_INVALID_PARAM` for a body that cannot be understood.
    */
-  async wait({ body, ...rest }: RawRequest, signal: AbortSignal): Promise<JsonObject> {
-    const { viewer, setPresence } = rest
+  async wait({ body, ...query }: RawRequest, signal: AbortSignal): Promise<JsonObject> {
+    const { viewer } = query
+    const rest = { ...query, ...paramsIn(body, query) }
+    const { setPresence } = rest
     const posText = rest.pos ?? posIn(body)
     const pos = posText === undefined ? undefined : tryParseSlidingPos(posText)
     const request = { ...rest, ...parseSlidingBody(body, viewer.userId), pos }

@@ -44,6 +44,22 @@ describe('RequiredState', () => {
     expect(of(['m.room.name', '$LAZY']).lazyMembers).to.equal(false)
   })
 
+  it('leaves out what is excluded, whoever asks for it by what', () => {
+    const state = of(['*', '*'], ['m.room.member', '$LAZY']).without([
+      ['m.room.name', '*'],
+      ['*', 'a'],
+      ['m.room.member', '*'],
+    ])
+    expect(piecesOf(state)).to.deep.equal(['org.example.x/', 'org.example.x/@me:hs.test', 'org.example.x/b'])
+    expect(state.lazyMembers).to.equal(true)
+    const read = RequiredState.fromJson(JSON.parse(state.toJson()) as JsonValue)
+    expect(piecesOf(read)).to.deep.equal(piecesOf(state))
+    expect(of(['*', '*']).exceeds(state)).to.equal(true)
+    expect(state.exceeds(of(['*', '*']))).to.equal(false)
+    expect(piecesOf(state.union(of(['m.room.name', ''])))).to.include('m.room.name/')
+    expect(piecesOf(state.union(state))).to.deep.equal(piecesOf(state))
+  })
+
   it('unites to what either asks for, no less and no more', () => {
     fc.assert(
       fc.property(anyState, anyState, (a, b) => {
