@@ -26,6 +26,7 @@ import type { EventAges } from '../services/federation/event-ages.js'
 import { EventFeed } from '../services/federation/event-feed.js'
 import { FederationSender } from '../services/federation/federation-sender.js'
 import { StoredReceiptBacklog } from '../services/federation/missed-receipts.js'
+import { MissedStickyEvents } from '../services/federation/missed-sticky-events.js'
 import { PassingFeeds } from '../services/federation/passing-feeds.js'
 import { RoomServers } from '../services/federation/room-servers.js'
 import { StickyIntroductions } from '../services/federation/sticky-introductions.js'
@@ -273,6 +274,9 @@ function createFeeds(
       missed: new MissedRoomsStore(),
       deviceListEdus: new DeviceListEdus(shared),
       localPattern,
+      ...(parts.sendsSticky && {
+        sticky: new MissedStickyEvents({ ...shared, stickyEvents: stores.stickyEvents }),
+      }),
     }),
     receipts: new StoredReceiptBacklog({ ...shared, stream: streams.receipts, localPattern }),
   })

@@ -9,6 +9,7 @@ import type {
 } from '../../storage/stores/federation-outbox.js'
 import type { MissedRoom, MissedRoomsStore } from '../../storage/stores/missed-rooms.js'
 import type { DeviceListEdus } from './device-list-edus.js'
+import type { MissedStickyEvents } from './missed-sticky-events.js'
 import type { EduJson } from './outgoing-edus.js'
 
 /** EDUs of the outbox, of one transaction. */
@@ -20,7 +21,7 @@ export interface OutboxPart {
   readonly hasMore: boolean
 }
 
-/** Events that catch up with rooms, one of each, of one transaction. */
+/** Events that catch up with rooms, one of each and those that are sticky, of one transaction. */
 export interface CatchUpPart {
   readonly events: readonly Event[]
   readonly rooms: readonly { readonly roomNid: number; readonly upTo: number }[]
@@ -34,6 +35,8 @@ interface Dependencies {
   readonly deviceListEdus: DeviceListEdus
   /** What finds our users; see `usersOfPattern`. */
   readonly localPattern: string
+  /** Undefined: no events are sticky. */
+  readonly sticky?: Pick<MissedStickyEvents, 'list'> | undefined
 }
 
 /** No transaction is much larger than this, so that nobody refuses one for its size. */
@@ -67,10 +70,13 @@ export class DestinationBacklog {
     }
   }
 
-  /** Of some rooms that a destination has missed something of, the newest event that it is to have. */
+  /**
+   * Of some rooms that a destination has missed something of, the newest event that it is to have, and before it those of
+   * our users that are sticky.
+   */
   async loadCatchUp(destination: ServerName): Promise<CatchUpPart> {
     const { db, missed, events } = this.#deps
-    const rooms = await missed.list(db.reader, destination, MAX_CATCH_UP)
+    const { rooms, sticky } = await this.#listMissed(destination)
     const open = rooms.filter(({ isLast }) => !isLast)
     const newest = await missed.newestEvents(
       db.reader,
@@ -81,18 +87,51 @@ export class DestinationBacklog {
       db.reader,
       rooms.flatMap(({ isLast, missedAt }) => (isLast ? missedAt : [])),
     )
-    const nids = rooms.flatMap(({ roomNid, isLast, missedAt }) =>
-      isLast ? (last.get(missedAt) ?? []) : (newest.get(roomNid)?.eventNid ?? []),
+    const nids = new Map(
+      rooms.map(({ roomNid, isLast, missedAt }) => [
+        roomNid,
+        isLast ? last.get(missedAt) : newest.get(roomNid)?.eventNid,
+      ]),
     )
-    const stored = await events.getByNids(db.reader, nids)
+    const stored = await events.getByNids(
+      db.reader,
+      [...nids.values()].flatMap((nid) => nid ?? []),
+    )
     return {
-      events: nids.flatMap((nid) => stored.get(nid)?.event ?? []),
+      events: [...nids].flatMap(([roomNid, nid]) => {
+        const event = nid === undefined ? undefined : stored.get(nid)?.event
+        const before = sticky.get(roomNid)?.filter(({ eventId }) => eventId !== event?.eventId) ?? []
+        return event === undefined ? before : [...before, event]
+      }),
       // A room without such an event is caught up with all the same.
       rooms: rooms.map(({ roomNid, missedAt }) => ({
         roomNid,
         upTo: Math.max(missedAt, newest.get(roomNid)?.streamOrdering ?? 0),
       })),
     }
+  }
+
+  /** As many rooms as one transaction can take the events of. */
+  async #listMissed(
+    destination: ServerName,
+  ): Promise<{ rooms: readonly MissedRoom[]; sticky: ReadonlyMap<number, readonly Event[]> }> {
+    const { db, missed, sticky } = this.#deps
+    const rooms = await missed.list(db.reader, destination, MAX_CATCH_UP)
+    const open = rooms.filter(({ isLast }) => !isLast)
+    const found = await sticky?.list(open.map(({ roomNid }) => roomNid))
+    if (found === undefined || found.size === 0) return { rooms, sticky: new Map() }
+    const taken: MissedRoom[] = []
+    const ofTaken = new Map<number, readonly Event[]>()
+    let left = MAX_CATCH_UP
+    for (const room of rooms) {
+      // There is place for the newest event too.
+      const events = (found.get(room.roomNid) ?? []).slice(1 - MAX_CATCH_UP)
+      if (events.length + 1 > left) break
+      left -= events.length + 1
+      taken.push(room)
+      ofTaken.set(room.roomNid, events)
+    }
+    return { rooms: taken, sticky: ofTaken }
   }
 
   /** The destination has these. */

@@ -14,7 +14,9 @@ describe('a server that is away for long', function () {
   let alice: MatrixClient
 
   before(async () => {
-    servers = await startFederation(['a.test'])
+    servers = await startFederation(['a.test'], {
+      config: { experimental_features: { msc4354_enabled: true } },
+    })
     fake = await servers.fake('fake.test')
     alice = await servers.get('a.test').register('alice')
   })
@@ -81,4 +83,23 @@ describe('a server that is away for long', function () {
       await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'second 4')
     })
   }
+
+  it('gets what is sticky besides, though it is not the newest', async () => {
+    const roomId = await openRoom()
+    const before = fake.requests.length
+    fake.on('PUT', SEND, () => ({
+      status: 429,
+      json: { errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 600_000 },
+    }))
+    const target = path`/_matrix/client/v3/rooms/${roomId}/send/org.example.here/1`
+    const query = { 'org.matrix.msc4354.sticky_duration_ms': 3_600_000 }
+    await alice.must('PUT', target, { query, body: { body: 'sticky' } })
+    for (const text of ['one', 'two', 'last']) await alice.sendText(roomId, text)
+    await fake.waitFor('PUT', SEND, (request) => fake.requests.indexOf(request) >= before)
+    fake.requests.length = 0
+    fake.on('PUT', SEND, () => ({ json: { pdus: {} } }))
+    await fake.send('a.test', { path: '/_matrix/federation/v1/query/profile?user_id=@alice:a.test' })
+    await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'last')
+    expect(bodies()).to.deep.equal(['sticky', 'last'])
+  })
 })

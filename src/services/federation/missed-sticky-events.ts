@@ -1,0 +1,50 @@
+import type { Event } from '../../protocol/event.js'
+import { serverNameOf, type ServerName } from '../../protocol/ids.js'
+import type { Database } from '../../storage/database.js'
+import type { EventsStore } from '../../storage/stores/events.js'
+import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
+import type { Clock } from '../../util/clock.js'
+
+interface Dependencies {
+  readonly db: Database
+  readonly clock: Clock
+  readonly serverName: ServerName
+  readonly stickyEvents: Pick<StickyEventsStore, 'listInRooms'>
+  readonly events: Pick<EventsStore, 'getByNids'>
+}
+
+/** Of all rooms that are asked for together. */
+const MAX_EVENTS = 500
+
+/**
+ * The sticky events of our users that a destination may have missed: who catches up with a room gets its newest event and
+ * asks for what it wants of the rest, but these must reach it; those that it has already do no harm.
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/4354
+ */
+export class MissedStickyEvents {
+  readonly #deps: Dependencies
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps
+  }
+
+  /** By nid of the room, the oldest first. */
+  async list(roomNids: readonly number[]): Promise<Map<number, Event[]>> {
+    const { db, clock, serverName, stickyEvents, events } = this.#deps
+    const missed = new Map<number, Event[]>()
+    const range = { after: 0, upTo: Number.MAX_SAFE_INTEGER, now: clock.now(), limit: MAX_EVENTS }
+    const found = await stickyEvents.listInRooms(db.reader, roomNids, range)
+    const stored = await events.getByNids(
+      db.reader,
+      found.map(({ eventNid }) => eventNid),
+    )
+    for (const { eventNid, roomNid } of found) {
+      const event = stored.get(eventNid)?.event
+      if (event === undefined || serverNameOf(event.sender) !== serverName) continue
+      const ofRoom = missed.get(roomNid)
+      if (ofRoom === undefined) missed.set(roomNid, [event])
+      else ofRoom.push(event)
+    }
+    return missed
+  }
+}
