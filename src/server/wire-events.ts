@@ -38,6 +38,7 @@ import { StateChangeDescriber } from '../services/events/state-changes.js'
 import { StateCompletion } from '../services/events/state-completion.js'
 import { StateKeyInterner } from '../services/events/state-key-interner.js'
 import { StateResolver } from '../services/events/state-resolver.js'
+import { StickyRetrials } from '../services/events/sticky-retrials.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import type { PositionSink } from '../services/streams/notifier.js'
 import type { CacheRegistry } from '../storage/cache-registry.js'
@@ -97,6 +98,7 @@ export interface EventServices {
   readonly partialRooms: PartialRooms
   readonly roomRepair: RoomRepair
   readonly stateCompletion: StateCompletion
+  readonly stickyRetrials: StickyRetrials
   /** Undefined where nobody is asked what may be said in a room. */
   readonly eventPolicy: ReceivedEventPolicy | undefined
   /** What those who follow the events stream read first. */
@@ -172,6 +174,12 @@ export function createEventServices(
       ...shared,
       repair: new RoomRepairStore(),
       judge: new LateJudge(tools),
+      eventStream: streams.events,
+      positions,
+    }),
+    stickyRetrials: new StickyRetrials(db, {
+      ...shared,
+      store: stores.stickyEvents,
       eventStream: streams.events,
       positions,
     }),

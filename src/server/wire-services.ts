@@ -11,6 +11,7 @@ import { createDeliveryServices } from './wire-delivery.js'
 import { createServerNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
 import { createRelationships } from './wire-relationships.js'
+import { createStickyWork } from './wire-sticky-events.js'
 import { createViews, type Views } from './wire-views.js'
 
 /** The services, and what only the process has to do with. */
@@ -128,7 +129,7 @@ function createDelivery(base: Base, people: People, { reading, ignored, reads }:
 
 /** In the order in which it starts; it stops in the opposite one. */
 function backgroundOf(
-  { http, remote, remoteDevices, media }: Base,
+  { parts, shared, bus, events, http, remote, remoteDevices, media }: Base,
   { membership, inbound, outbound }: Community,
   { discovery, retention, sliding }: Views,
 ): readonly BackgroundWork[] {
@@ -143,5 +144,6 @@ function backgroundOf(
     ...retention.background,
     ...media.background,
     sliding.background,
+    createStickyWork({ ...parts, ...shared, bus, retrials: events.stickyRetrials }),
   ]
 }

@@ -19,6 +19,7 @@ export interface FakeDraft {
   readonly stateKey?: string
   readonly content?: JsonObject
   readonly ts?: number
+  readonly stickyMs?: number
   /** After these; by default after all ends of the room. */
   readonly after?: readonly Event[]
   /** In place of what the selection says. */
@@ -145,6 +146,7 @@ export class FakeRoom {
         authEvents: authEvents.map(toReference),
         depth: Math.max(0, ...after.map(({ depth }) => depth)) + 1,
         originServerTs: draft.ts ?? this.#nextTs(),
+        ...(draft.stickyMs !== undefined && { stickyMs: draft.stickyMs }),
       },
       draft.signer ?? this.fake.signer,
     )

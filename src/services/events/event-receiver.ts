@@ -323,6 +323,7 @@ export class EventReceiver {
       snapshots: [...received.given.flatMap(({ rows }) => rows), ...before.rows, ...after.rows],
       rejected,
       softFailed,
+      isUnwanted: received.isUnwanted,
       // An outlier has its place already.
       authPosition:
         event.isState() && (!known || received.isPlaceless)

@@ -127,6 +127,23 @@ export const STICKY: EventTable = {
     }),
 }
 
+/** Those that would be, were it not for the current state of the room, which may change. */
+export const WAITING_STICKY: EventTable = {
+  table: 'waiting_sticky_events',
+  options: {
+    columns: { event_nid: 'integer', expires_ts: 'integer' },
+    conflict: 'ignore',
+  },
+  rows: (writes) =>
+    writes.flatMap(({ event, eventNid, receivedTs, kind, rejected, softFailed, isUnwanted }) => {
+      if (kind !== 'live' || rejected !== null || !softFailed || isUnwanted) return []
+      const expiresTs = stickyUntil(event, receivedTs)
+      return expiresTs === undefined || expiresTs <= receivedTs
+        ? []
+        : { event_nid: eventNid, expires_ts: expiresTs }
+    }),
+}
+
 /** Whose attention they want. */
 export const HIGHLIGHTS: EventTable = {
   table: 'event_highlights',

@@ -4,7 +4,16 @@ import type { Event } from '../../protocol/event.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
 import { writeCurrentState, type CurrentStateChange } from './current-state-writer.js'
 import { RELATIONSHIPS } from './event-relationships.js'
-import { EDGES, EVENTS, HIGHLIGHTS, PUSH_EXCEPTIONS, STICKY, TXNS, type EventTable } from './event-rows.js'
+import {
+  EDGES,
+  EVENTS,
+  HIGHLIGHTS,
+  PUSH_EXCEPTIONS,
+  STICKY,
+  TXNS,
+  WAITING_STICKY,
+  type EventTable,
+} from './event-rows.js'
 import { writeExtremities } from './extremity-moves.js'
 import { writeGaps, type MissingEvent } from './missing-events.js'
 import { writeRedactions } from './redaction-writer.js'
@@ -35,6 +44,8 @@ export interface EventWrite {
   readonly snapshots: readonly SnapshotRow[]
   readonly rejected: string | null
   readonly softFailed: boolean
+  /** It is soft-failed by somebody who says what is wanted in the room, whatever its state. */
+  readonly isUnwanted?: boolean
   readonly authPosition: AuthChainPosition | undefined
   readonly stateChanges: readonly CurrentStateChange[]
   readonly extremities: { readonly becomesOne: boolean; readonly removed: readonly number[] }
@@ -101,6 +112,7 @@ export class EventWriter {
       insertRows(tx, HIGHLIGHTS, writes),
       insertRows(tx, PUSH_EXCEPTIONS, writes),
       insertRows(tx, STICKY, writes),
+      insertRows(tx, WAITING_STICKY, writes),
       insertRows(tx, RELATIONSHIPS, writes),
       writeRedactions(tx, writes),
     ])

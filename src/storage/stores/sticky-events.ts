@@ -46,9 +46,45 @@ export class StickyEventsStore {
     return rows.map(toStickyEvent)
   }
 
-  /** Index sticky_events_expiry. */
+  /** Those that were soft-failed and are still sticky: nids. Index waiting_sticky_events_expiry. */
+  async listWaiting(q: Query, { now, limit }: { now: number; limit: number }): Promise<number[]> {
+    const rows = await q.all<{ event_nid: number }>(
+      'SELECT event_nid FROM waiting_sticky_events WHERE expires_ts > ? ORDER BY expires_ts LIMIT ?',
+      [now, limit],
+    )
+    return rows.map((row) => row.event_nid)
+  }
+
+  /**
+   * Takes in some of those, which have come to readers at these positions. Whoever keeps the events in memory forgets
+   * them after the commit.
+   */
+  async release(tx: Tx, events: readonly StickyEvent[]): Promise<void> {
+    const nids = tx.dialect.list(events.map(({ eventNid }) => eventNid))
+    const columns = { event_nid: 'integer', room_nid: 'integer', stream_ordering: 'integer' } as const
+    const rows = events.map(({ eventNid, roomNid, streamOrdering }) => ({
+      event_nid: eventNid,
+      room_nid: roomNid,
+      stream_ordering: streamOrdering,
+    }))
+    await tx.execute(
+      `INSERT INTO sticky_events (stream_ordering, event_nid, room_nid, expires_ts)
+       SELECT r.stream_ordering, r.event_nid, r.room_nid, w.expires_ts
+       FROM ${tx.dialect.rowsFrom(columns)} AS r JOIN waiting_sticky_events w ON w.event_nid = r.event_nid`,
+      [tx.dialect.rows(rows)],
+    )
+    await tx.execute(`UPDATE events SET soft_failed = 0 WHERE ${tx.dialect.anyOf('event_nid', 'integer')}`, [
+      nids,
+    ])
+    await tx.execute(`DELETE FROM waiting_sticky_events WHERE ${tx.dialect.anyOf('event_nid', 'integer')}`, [
+      nids,
+    ])
+  }
+
+  /** Indexes sticky_events_expiry, waiting_sticky_events_expiry. */
   async deleteExpired(tx: Tx, now: number): Promise<void> {
     await tx.execute('DELETE FROM sticky_events WHERE expires_ts <= ?', [now])
+    await tx.execute('DELETE FROM waiting_sticky_events WHERE expires_ts <= ?', [now])
   }
 }
 

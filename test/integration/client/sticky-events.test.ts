@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { randomUUID } from 'node:crypto'
 import type { JsonObject } from '../../../src/util/json.js'
+import { FakeRoom } from '../../support/fake-room.js'
 import { startFederation } from '../../support/federation.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -190,6 +191,31 @@ describe('Sticky events between servers', function () {
     await alice.mustSyncUntil(syncJoinedTo(roomId, bob.userId))
     const there = await bob.sendText(roomId, 'still together')
     await alice.mustSyncUntil((sync) => JSON.stringify(sync).includes(there))
+  })
+})
+
+describe('Sticky events that were soft-failed', () => {
+  it('are told once the room lets their sender speak again', async () => {
+    await using servers = await startFederation(['a.test'], { config: FEATURES })
+    const fake = await servers.fake('fake.test')
+    const alice = await servers.get('a.test').register('alice')
+    const eve = '@eve:fake.test'
+    const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
+    const room = await FakeRoom.join(fake, 'a.test', { roomId, version: '11', userId: eve })
+    const [sticky, plain] = [
+      room.make({ type: TYPE, sender: eve, stickyMs: 600_000 }),
+      room.make({ type: TYPE, sender: eve }),
+    ]
+    await alice.kick(roomId, eve)
+    await room.tell('a.test', sticky, plain)
+    const before = await alice.sync({ timeout: 0 })
+    expect(JSON.stringify(before)).to.not.include(sticky.eventId)
+    const since = before['next_batch'] as string
+    await room.joinThrough('a.test', eve)
+    await alice.mustSyncUntil((sync) => idsOf(stickyIn(sync, roomId)).includes(sticky.eventId), { since })
+    const all = await alice.sync({ timeout: 0 })
+    expect(JSON.stringify(all)).to.include(sticky.eventId)
+    expect(JSON.stringify(all)).to.not.include(plain.eventId)
   })
 })
 
