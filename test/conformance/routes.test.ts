@@ -23,9 +23,9 @@ const OPERATIONS: readonly Operation[] = readFileSync(
     return { method, path, operationId }
   })
 
-/** Routes that are not in the client-server API: of the administration API, of proposals, operations and federation. */
+/** Routes that are not in the client-server API: of the administration API, of proposals, operations, federation, old. */
 const OWN =
-  /^(?:admin[A-Z]|federation[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$|unsubscribe(?:Page)?$|passwordResetPage$|submit\w+Token$|deleteAppserviceRoomDirectoryEntry$)/
+  /^(?:admin[A-Z]|federation[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$|unsubscribe(?:Page)?$|passwordResetPage$|submit\w+Token$|deleteAppserviceRoomDirectoryEntry$|\w+WithoutTransaction$)/
 
 /** The shape of a path, whatever its parameters are called. */
 function shapeOf(path: string): string {

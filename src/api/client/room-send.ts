@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { route, type RequestInfo } from '../../http/route.js'
 import { MatrixError } from '../../protocol/errors.js'
+import { randomToken } from '../../util/random.js'
 import { delayQuery } from './unstable/delay-query.js'
 import { stickyQuery } from './unstable/sticky-query.js'
 import { timestampOf, timestampQuery } from './timestamp-query.js'
@@ -45,5 +46,23 @@ export const sendMessage = route({
       stickyMs,
     })
     return { event_id: eventId }
+  },
+})
+
+/** As clients of the first versions send, whose events have no transaction: each request is another event. */
+export const sendMessageWithoutTransaction = route({
+  operationId: 'sendMessageWithoutTransaction',
+  method: 'POST',
+  path: '/_matrix/client/v3/rooms/:roomId/send/:eventType',
+  auth: 'userOrGuest',
+  allowNul: true,
+  query: z.looseObject(timestampQuery),
+  body: jsonObject,
+  async handler({ params, query, requester, body }, { roomSending, presence }) {
+    presence.onActivity(requester)
+    const { roomId, eventType: type } = params
+    const ts = timestampOf(requester, query)
+    const event = { roomId, type, txnId: randomToken(), content: body, ts }
+    return { event_id: await roomSending.sendMessage(requester, event) }
   },
 })

@@ -48,6 +48,15 @@ forEachServerDatabase('sending events', (database) => {
     expect(await send({ body: { n: 3 } }, again, 'same')).to.deep.equal(first)
   })
 
+  it('sends and redacts without a transaction, each time anew', async () => {
+    const target = path`/_matrix/client/v3/rooms/${roomId}/send/org.example.dummy`
+    const first = (await alice.must('POST', target, { body: { n: 1 } }))['event_id'] as string
+    expect((await alice.must('POST', target, { body: { n: 1 } }))['event_id']).not.to.equal(first)
+    await alice.must('POST', path`/_matrix/client/r0/rooms/${roomId}/redact/${first}`, { body: { reason: 'x' } })
+    const redacted = await alice.must('GET', path`/_matrix/client/v3/rooms/${roomId}/event/${first}`)
+    expect(redacted['content']).to.deep.equal({})
+  })
+
   it('refuses what cannot be in an event', async () => {
     for (const rawBody of ['{"body": 9007199254740992}', '{"body": -9007199254740992}', '{"body": 1.1}']) {
       expect(await send({ rawBody }), rawBody).to.deep.equal([400, 'M_BAD_JSON'])
