@@ -226,7 +226,7 @@ export class UiAuth {
         session: session.sessionId,
         flows: operation.flows.map((stages) => ({ stages: [...stages] })),
         params,
-        ...(completed.length > 0 ? { completed } : {}),
+        completed,
         ...(error === undefined ? {} : { errcode: error.errcode, error: error.message }),
       },
     }
