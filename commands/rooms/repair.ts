@@ -10,10 +10,13 @@ export default class RoomsRepair extends BaseCommand {
   static override summary =
     'Find out whether what is written of a room agrees with itself, and make it agree.'
   static override description =
-    'Looks at the ends of the graph (forward extremities), the current state (which is that at the ends), the members ' +
-    'and their counts, and corrects them in one transaction; events are never changed. --dry-run only says what is ' +
-    'wrong. Exits with 1 when something is wrong that cannot be repaired, or with --dry-run when anything is. The ' +
-    'server may run, and does it then.'
+    'Reads all events of the room and holds against them what is written of it: which events follow and authorize ' +
+    'each other, the state at each event, the ends of the graph (forward extremities), the current state (which is ' +
+    'that at the ends), the members and their counts. What is wrong is corrected; events are never changed. A state ' +
+    'that is lost is found out from the events before it or, by a server that runs, asked of the other servers in ' +
+    'the room; events that authorize others and are not held are fetched from them. --dry-run only says what is ' +
+    'wrong, and asks nobody. Exits with 1 when something is wrong that cannot be repaired, or with --dry-run when ' +
+    'anything is. The server may run, and does it then.'
 
   static override examples = [
     "<%= config.bin %> <%= command.id %> '!room:example.org' --dry-run -c homeserver.yaml",
@@ -45,8 +48,9 @@ export default class RoomsRepair extends BaseCommand {
     return report
   }
 
-  #print({ roomId, findings, isRepaired, obstacle }: RoomRepairReport): void {
+  #print({ roomId, findings, omitted, isRepaired, obstacle }: RoomRepairReport): void {
     for (const finding of findings) this.log(describeFinding(finding))
+    if (omitted > 0) this.note(`${omitted} more of these`)
     if (findings.length === 0) this.log(`${roomId} is as it should be.`)
     else if (isRepaired) this.note(`${roomId} has been repaired.`)
     else this.note('Nothing was changed.')

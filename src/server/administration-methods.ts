@@ -17,7 +17,8 @@ export type AdministrationMethod = keyof ReturnType<typeof createAdministrationM
  * throws what its service throws, and a `ControlError` for parameters that it cannot be called with.
  */
 export function createAdministrationMethods(
-  services: Pick<Services, 'accountAdministration' | 'roomRepair' | 'mediaDeletion' | 'mediaQuarantine'>,
+  services: Pick<Services, 'accountAdministration' | 'roomRepair' | 'mediaDeletion' | 'mediaQuarantine'> &
+    Partial<Pick<Services, 'roomWitnesses'>>,
 ) {
   const { accountAdministration: accounts } = services
   return {
@@ -49,10 +50,11 @@ export function createAdministrationMethods(
       return { devices: await accounts.logout(userIdOf(params), deviceId) }
     },
 
-    /** `{roomId, dryRun}`; gives a `RoomRepairReport`. */
+    /** `{roomId, dryRun}`; gives a `RoomRepairReport`. Without witnesses, no other server is asked. */
     'rooms.repair': async (params: JsonObject): Promise<JsonObject> => {
       const report = await services.roomRepair.repair(roomIdOf(params), {
         dryRun: booleanOf(params, 'dryRun'),
+        witnesses: services.roomWitnesses,
       })
       return toJson(report)
     },

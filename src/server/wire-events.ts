@@ -1,6 +1,7 @@
 import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
+import { AuthChainPlacer } from '../services/events/auth-chain-placer.js'
 import { AuthCover } from '../services/events/auth-cover.js'
 import { ConflictResolver } from '../services/events/conflict-resolver.js'
 import { EarlyRedactions } from '../services/events/early-redactions.js'
@@ -16,6 +17,7 @@ import { EventTail } from '../services/events/event-tail.js'
 import { EventSender } from '../services/events/event-sender.js'
 import { FlatStates } from '../services/events/flat-states.js'
 import { GivenStates } from '../services/events/given-states.js'
+import { GraphRepair } from '../services/events/graph-repair.js'
 import { LateJudge } from '../services/events/late-judge.js'
 import { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import { EventLookup } from '../services/events/pending-events.js'
@@ -37,8 +39,11 @@ import { SnapshotBuilder } from '../services/events/snapshot-builder.js'
 import { StateChangeDescriber } from '../services/events/state-changes.js'
 import { StateCompletion } from '../services/events/state-completion.js'
 import { StateKeyInterner } from '../services/events/state-key-interner.js'
+import { StateRecovery } from '../services/events/state-recovery.js'
+import { StateRepair } from '../services/events/state-repair.js'
 import { StateResolver } from '../services/events/state-resolver.js'
 import { StickyRetrials } from '../services/events/sticky-retrials.js'
+import { StateSurvey } from '../services/events/state-survey.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import type { PositionSink } from '../services/streams/notifier.js'
 import type { CacheRegistry } from '../storage/cache-registry.js'
@@ -47,6 +52,7 @@ import { EventGraphStore } from '../storage/stores/event-graph.js'
 import { EventStatesStore } from '../storage/stores/event-states.js'
 import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { EventWriter } from '../storage/stores/event-writer.js'
+import { GraphSurveyStore } from '../storage/stores/graph-survey.js'
 import { MessageWriter } from '../storage/stores/message-writer.js'
 import { EventsStore } from '../storage/stores/events.js'
 import { MissingEventsStore } from '../storage/stores/missing-events.js'
@@ -59,6 +65,7 @@ import { RoomsStore } from '../storage/stores/rooms.js'
 import { StateDeltasStore } from '../storage/stores/state-deltas.js'
 import { StateKeysStore } from '../storage/stores/state-keys.js'
 import { StateSnapshotsStore } from '../storage/stores/state-snapshots.js'
+import { StateSurveyStore } from '../storage/stores/state-survey.js'
 import { StickyEventsStore } from '../storage/stores/sticky-events.js'
 import { TimelinesStore } from '../storage/stores/timelines.js'
 import type { Clock } from '../util/clock.js'
@@ -164,12 +171,7 @@ export function createEventServices(
     remoteRooms: new RemoteRooms(db, { ...shared, registrar }),
     roomAdopter: new RoomAdopter(db, shared),
     partialRooms,
-    roomRepair: new RoomRepair(db, {
-      ...shared,
-      repair: new RoomRepairStore(),
-      eventStream: streams.events,
-      positions,
-    }),
+    roomRepair: createRoomRepair(parts, stores, tools),
     stateCompletion: new StateCompletion(db, {
       ...shared,
       repair: new RoomRepairStore(),
@@ -195,6 +197,32 @@ export function createEventServices(
   }
 }
 
+function createRoomRepair(
+  { storage, positions }: EventParts,
+  stores: EventStores,
+  tools: ReturnType<typeof createWriteTools>,
+): RoomRepair {
+  const { db, ids, streams } = storage
+  const survey = new StateSurveyStore()
+  const graphSurvey = new GraphSurveyStore()
+  const shared = { ...stores, ...tools, survey, graphSurvey }
+  return new RoomRepair(db, {
+    ...shared,
+    repair: new RoomRepairStore(),
+    graphRepair: new GraphRepair(db, {
+      ...shared,
+      placer: new AuthChainPlacer(db, { ...shared, chainIds: ids.authChains }),
+    }),
+    stateRepair: new StateRepair(db, {
+      ...shared,
+      stateSurvey: new StateSurvey(db, { survey }),
+      stateRecovery: new StateRecovery(db, { ...shared, snapshotIds: ids.snapshots }),
+    }),
+    eventStream: streams.events,
+    positions,
+  })
+}
+
 /** What all who write events work with. */
 function createWriteTools(parts: EventParts, stores: EventStores, options: EventOptions) {
   const { clock, signer, positions } = parts
@@ -215,6 +243,8 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
   const partialStates = new PartialStates({ partialRooms, interner, builder, conflicts })
   return {
     assembler,
+    cover,
+    conflicts,
     judge: new EventJudge({ assembler, resolver, partialStates }),
     lookup,
     interner,

@@ -8,6 +8,7 @@ import type { OutlierReceiver } from '../services/events/outlier-receiver.js'
 import type { OutsideMemberships } from '../services/events/outside-memberships.js'
 import type { PartialRooms } from '../services/events/partial-rooms.js'
 import type { RoomState } from '../services/events/room-state.js'
+import type { RoomWitnesses } from '../services/events/room-witnesses.js'
 import { StatePoints } from '../services/events/state-points.js'
 import { AuthChains } from '../services/federation/auth-chains.js'
 import { Backfill } from '../services/federation/backfill.js'
@@ -26,6 +27,7 @@ import { PulledEvents } from '../services/federation/pulled-events.js'
 import type { ReceivedEventPolicy } from '../services/federation/received-event-policy.js'
 import { RemoteStates } from '../services/federation/remote-states.js'
 import { RemoteTimestamps } from '../services/federation/remote-timestamps.js'
+import { RemoteWitnesses } from '../services/federation/remote-witnesses.js'
 import { RoomAnswers } from '../services/federation/room-answers.js'
 import { RoomGate } from '../services/federation/room-gate.js'
 import { RoomInbox } from '../services/federation/room-inbox.js'
@@ -70,6 +72,7 @@ export interface FederationInbound {
   readonly services: {
     readonly inboundTransactions: InboundTransactions
     readonly roomAnswers: RoomAnswers
+    readonly roomWitnesses: RoomWitnesses
   }
   readonly acls: ServerAcls
   readonly intake: PduIntake
@@ -150,7 +153,11 @@ export function createFederationInbound(
     threshold: parts.config.rooms.maxExtremities,
   })
   return {
-    services: { inboundTransactions, roomAnswers },
+    services: {
+      inboundTransactions,
+      roomAnswers,
+      roomWitnesses: new RemoteWitnesses(db, { ...getting, ...stores }),
+    },
     ...getting,
     processor,
     acls,

@@ -49,6 +49,7 @@ import type { ReadMarkers } from './ephemeral/read-markers.js'
 import type { Receipts } from './ephemeral/receipts.js'
 import type { Typing } from './ephemeral/typing.js'
 import type { RoomRepair } from './events/room-repair.js'
+import type { RoomWitnesses } from './events/room-witnesses.js'
 import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
@@ -196,6 +197,8 @@ export interface Services {
   readonly roomStateViews: RoomStateViews
   readonly roomSummaries: RoomSummaries
   readonly roomUpgrades: RoomUpgrades
+  /** Other servers, asked for what this one has lost. */
+  readonly roomWitnesses: RoomWitnesses
   readonly serverDescription: ServerDescription
   readonly serverNotices: ServerNotices
   readonly sharedSecretRegistration: SharedSecretRegistration

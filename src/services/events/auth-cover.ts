@@ -99,6 +99,11 @@ export class AuthCover {
     )
   }
 
+  /** After the places of a room's events have changed. */
+  forget({ roomNid }: RoomRecord): void {
+    this.#shared.delete(roomNid)
+  }
+
   /** What the states of the room shared the last time, where that is much the same. */
   #nearReach({ roomNid }: RoomRecord, shared: ReadonlySet<number>): KnownReach | undefined {
     const reach = this.#shared.get(roomNid)

@@ -14,10 +14,13 @@ import { nextTurn } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { FlatStates } from './flat-states.js'
+import type { GraphFinding, GraphRepair } from './graph-repair.js'
 import type { PartialRooms } from './partial-rooms.js'
 import { NOTHING_PENDING } from './pending-events.js'
 import type { RoomHeads } from './room-heads.js'
+import type { RoomWitnesses } from './room-witnesses.js'
 import type { SnapshotBuilder, SnapshotRef } from './snapshot-builder.js'
+import type { MissingState, StateRepair, StateRepairReport } from './state-repair.js'
 import type { StateResolver } from './state-resolver.js'
 
 /** Something about a room that contradicts something else. */
@@ -28,8 +31,8 @@ export type RoomFinding =
   | { readonly kind: 'brokenEnd'; readonly eventId: EventId | undefined }
   /** An event that nothing follows, and that is no forward extremity. */
   | { readonly kind: 'lostEnd'; readonly eventId: EventId }
-  /** A state that events refer to and that is not there. Cannot be repaired here. */
-  | { readonly kind: 'missingSnapshot'; readonly snapshotNid: number }
+  | GraphFinding
+  | MissingState
   /** The current state is not what the state at the ends comes to; undefined: nothing is there. */
   | {
       readonly kind: 'wrongState'
@@ -51,6 +54,8 @@ export type RoomFinding =
 export interface RoomRepairReport {
   readonly roomId: RoomId
   readonly findings: readonly RoomFinding[]
+  /** How many more there are than are listed. */
+  readonly omitted: number
   /** Whether what was found has been corrected; false where nothing was to be. */
   readonly isRepaired: boolean
   /** Why something stays as it is; undefined where nothing does. */
@@ -59,6 +64,8 @@ export interface RoomRepairReport {
 
 interface Parts {
   readonly repair: RoomRepairStore
+  readonly graphRepair: GraphRepair
+  readonly stateRepair: StateRepair
   readonly rooms: RoomsStore
   readonly members: RoomMembersStore
   readonly events: EventsStore
@@ -90,10 +97,19 @@ interface StateDiagnosis {
   readonly state: SnapshotRef | undefined
 }
 
+/** More are counted, and not listed. */
+const MAX_FINDINGS = 1_000
+
+export interface RoomRepairOptions {
+  readonly dryRun: boolean
+  /** Whom to ask for what is lost here; undefined where nobody can be asked. */
+  readonly witnesses?: RoomWitnesses | undefined
+}
+
 /**
- * Finds out whether what is written of a room agrees with itself, and makes it agree: the graph's ends with the graph,
- * the current state with the state at the ends, members with the current state, counts with members. Events are never
- * changed.
+ * Finds out whether what is written of a room agrees with itself, and makes it agree: what events name with what is held,
+ * states with the graph, the graph's ends with the graph, the current state with the state at the ends, members with the
+ * current state, counts with members. Events are never changed.
  */
 export class RoomRepair {
   readonly #db: Database
@@ -105,38 +121,64 @@ export class RoomRepair {
   }
 
   /**
-   * One transaction corrects all that can be; `dryRun`: only says what it would be. Throws `M_NOT_FOUND` for a room that
-   * this server knows nothing of, and `M_BAD_STATE` while the room's state is still being fetched.
+   * Corrects all that can be; `dryRun`: only says what it would be. May be interrupted at any point, and run again. Throws
+   * `M_NOT_FOUND` for a room that this server knows nothing of, and `M_BAD_STATE` while the room's state is still being
+   * fetched.
    */
-  async repair(roomId: RoomId, options: { readonly dryRun: boolean }): Promise<RoomRepairReport> {
-    const room = await this.#parts.rooms.get(this.#db.reader, roomId)
+  async repair(roomId: RoomId, { dryRun, witnesses }: RoomRepairOptions): Promise<RoomRepairReport> {
+    const { rooms, partialRooms, graphRepair, stateRepair, locks } = this.#parts
+    const room = await rooms.get(this.#db.reader, roomId)
     if (room === undefined) throw notFound(`There is no room ${roomId}`)
-    return this.#parts.locks.run(String(room.roomNid), async () => {
-      const { heads, partialRooms, builder } = this.#parts
-      if (partialRooms.get(room.roomNid) !== undefined) {
-        throw new MatrixError('M_BAD_STATE', 'The state of the room is still being fetched: try again later')
+    if (partialRooms.get(room.roomNid) !== undefined) {
+      throw new MatrixError('M_BAD_STATE', 'The state of the room is still being fetched: try again later')
+    }
+    const graph = await graphRepair.run(room, { dryRun, witnesses })
+    const states = await stateRepair.run(room, { dryRun, witnesses, pending: graph.pending })
+    try {
+      const present = await locks.run(String(room.roomNid), () => this.#repairPresent(room, states, dryRun))
+      const found = [...graph.findings, ...states.findings]
+      const findings = [...found, ...present.findings]
+      return {
+        roomId,
+        findings: findings.slice(0, MAX_FINDINGS),
+        omitted: Math.max(0, findings.length - MAX_FINDINGS),
+        isRepaired: graph.isRepaired || states.isRepaired || present.isRepaired,
+        obstacle: joined([lossOf(found, witnesses !== undefined), present.obstacle]),
       }
-      // What is looked at must be there: nothing new comes while the lock is held.
-      while (heads.pendingOf(room).size > 0) await nextTurn()
-      const ends = await this.#diagnoseEnds(room)
-      const state = await this.#diagnoseState(room, ends)
-      const counts = await this.#diagnoseCounts(room)
-      const findings = [...ends.findings, ...state.findings, ...counts]
-      const isRepairable = findings.some(({ kind }) => kind !== 'missingSnapshot')
-      const isRepaired = isRepairable && !options.dryRun
-      if (isRepaired) await this.#write(room, ends, state)
-      else builder.abandoned(state.state?.rows ?? [])
-      return { roomId, findings, isRepaired, obstacle: ends.obstacle }
-    })
+    } finally {
+      states.recovery?.close('abandoned')
+    }
   }
 
-  async #diagnoseEnds(room: RoomRecord): Promise<EndsDiagnosis> {
+  /** What is derived from the events and their states. */
+  async #repairPresent(
+    room: RoomRecord,
+    states: StateRepairReport,
+    dryRun: boolean,
+  ): Promise<Pick<RoomRepairReport, 'findings' | 'isRepaired' | 'obstacle'>> {
+    const { heads, builder } = this.#parts
+    // What is looked at must be there: nothing new comes while the lock is held.
+    while (heads.pendingOf(room).size > 0) await nextTurn()
+    const ends = await this.#diagnoseEnds(room, states)
+    const state = await this.#diagnoseState(room, ends, states)
+    const counts = await this.#diagnoseCounts(room)
+    const findings = [...ends.findings, ...state.findings, ...counts]
+    const isRepaired = findings.length > 0 && !dryRun
+    if (isRepaired) await this.#write(room, ends, state)
+    else if (states.recovery === undefined) builder.abandoned(state.state?.rows ?? [])
+    return { findings, isRepaired, obstacle: ends.obstacle }
+  }
+
+  async #diagnoseEnds(room: RoomRecord, { recovery }: StateRepairReport): Promise<EndsDiagnosis> {
     const { repair, graph } = this.#parts
     const q = this.#db.reader
     const followed = await repair.listFollowedEnds(q, room.roomNid)
-    const broken = await repair.listBrokenEnds(q, room.roomNid)
+    // Those that would have been given a state before are none of them.
+    const linked = new Set(recovery?.linked.map(({ eventNid }) => eventNid))
+    const broken = (await repair.listBrokenEnds(q, room.roomNid)).filter(
+      ({ eventNid }) => !linked.has(eventNid),
+    )
     const lost = await repair.listLostEnds(q, room.roomNid)
-    const missing = await repair.listMissingSnapshots(q, room.roomNid)
     const ends = await graph.listForwardExtremities(q, room.roomNid)
     const removed = [...new Set([...followed, ...broken].map(({ eventNid }) => eventNid))]
     const staying = ends.filter(({ eventNid }) => !removed.includes(eventNid))
@@ -146,25 +188,24 @@ export class RoomRepair {
         ...followed.map(({ eventId }) => ({ kind: 'followedEnd', eventId }) as const),
         ...broken.map(({ eventId }) => ({ kind: 'brokenEnd', eventId }) as const),
         ...lost.map(({ eventId }) => ({ kind: 'lostEnd', eventId }) as const),
-        ...missing.map((snapshotNid) => ({ kind: 'missingSnapshot', snapshotNid }) as const),
       ],
       removed: losesAll ? [] : removed,
       added: lost.map(({ eventNid }) => eventNid),
-      obstacle: losesAll
-        ? 'No event is left that the room could end at'
-        : missing.length > 0
-          ? 'States are missing: only a backup has them, or leaving the room and joining it through another server'
-          : undefined,
+      obstacle: losesAll ? 'no event is left that the room could end at' : undefined,
     }
   }
 
-  async #diagnoseState(room: RoomRecord, ends: EndsDiagnosis): Promise<StateDiagnosis> {
+  async #diagnoseState(
+    room: RoomRecord,
+    ends: EndsDiagnosis,
+    states: StateRepairReport,
+  ): Promise<StateDiagnosis> {
     const { members } = this.#parts
     const nothing = { findings: [], changes: [], state: undefined }
     // Where nobody of ours is in the room, the tables hold what was last known, and newer invitations.
     if (!(await members.hasLocalMember(this.#db.reader, room.roomNid))) return nothing
     if (ends.obstacle !== undefined) return nothing
-    const state = await this.#stateAtEnds(room, ends)
+    const state = await this.#stateAtEnds(room, ends, states)
     if (state === undefined) return nothing
     const wrong = await this.#parts.flat.changesTo(room, state.snapshot, NOTHING_PENDING)
     const keys = new Set(wrong.map(({ type, stateKey }) => stateKeyOf(type, stateKey)))
@@ -189,16 +230,24 @@ export class RoomRepair {
     }
   }
 
-  /** What the ends come to once they are right; undefined for a room without any. */
-  async #stateAtEnds(room: RoomRecord, { removed, added }: EndsDiagnosis): Promise<SnapshotRef | undefined> {
+  /** What the ends come to once they are right; undefined for a room without any, and where it is lost. */
+  async #stateAtEnds(
+    room: RoomRecord,
+    { removed, added }: EndsDiagnosis,
+    { recovery, lost }: StateRepairReport,
+  ): Promise<SnapshotRef | undefined> {
     const { graph, events, resolver } = this.#parts
     const ends = await graph.listForwardExtremities(this.#db.reader, room.roomNid)
     const found = await events.getByNids(this.#db.reader, added)
-    const states = [
-      ...ends.filter(({ eventNid }) => !removed.includes(eventNid)).map(({ stateAfter }) => stateAfter),
+    const linked = new Map(recovery?.linked.map(({ eventNid, after }) => [eventNid, after]))
+    const nids = [
+      ...ends
+        .filter(({ eventNid }) => !removed.includes(eventNid))
+        .flatMap(({ eventNid, stateAfter }) => (stateAfter as number | null) ?? linked.get(eventNid) ?? []),
       ...[...found.values()].flatMap(({ stateAfter }) => stateAfter ?? []),
     ]
-    return states.length === 0 ? undefined : resolver.resolve(room, states)
+    if (nids.length === 0 || nids.some((nid) => lost.has(nid))) return undefined
+    return recovery === undefined ? resolver.resolve(room, nids) : recovery.resolve(nids)
   }
 
   /** Somebody the current state says nothing of has left. */
@@ -265,4 +314,26 @@ export class RoomRepair {
     const users = changes.flatMap(({ stateKey, member }) => (member?.isLocal ? [stateKey as UserId] : []))
     positions.onNewPosition('events', { rooms: [room.roomId], users })
   }
+}
+
+/** What stays lost, and what might help; undefined where nothing does. */
+function lossOf(findings: readonly RoomFinding[], hasAsked: boolean): string | undefined {
+  const count = (kind: RoomFinding['kind']): number =>
+    findings.filter((one) => one.kind === kind && 'from' in one && one.from === undefined).length
+  const states = count('missingState')
+  const authEvents = count('missingAuthEvent')
+  if (states + authEvents === 0) return undefined
+  const losses = [
+    ...(states > 0 ? [`${states} states of the room are lost`] : []),
+    ...(authEvents > 0 ? [`${authEvents} events that authorize others are lost`] : []),
+  ]
+  const cure = hasAsked
+    ? 'only a backup has them, or leaving the room and joining it through another server'
+    : 'other servers in the room may have them, and are asked by a server that runs; else only a backup has them'
+  return `${losses.join(', ')}: ${cure}`
+}
+
+function joined(reasons: readonly (string | undefined)[]): string | undefined {
+  const given = reasons.filter((reason) => reason !== undefined)
+  return given.length === 0 ? undefined : given.join('; ')
 }

@@ -15,6 +15,12 @@ export interface SnapshotRef {
   readonly rows: readonly SnapshotRow[]
 }
 
+/** Where snapshots are found. */
+export type NamedSnapshots = Pick<
+  StateSnapshotsStore,
+  'getMany' | 'findByHash' | 'hops' | 'remember' | 'forget'
+>
+
 /**
  * Names states: equal states of a room are one snapshot, whatever way led there. A new one is a delta on the one it
  * comes from, or whole where the chain of deltas would grow too long.
@@ -22,14 +28,14 @@ export interface SnapshotRef {
  */
 export class SnapshotBuilder {
   readonly #db: Database
-  readonly #store: StateSnapshotsStore
+  readonly #store: NamedSnapshots
   readonly #ids: IdAllocator
   /** Named, but not committed yet: room and hash to nid. */
   readonly #pendingNids = new Map<string, number>()
   /** What those are: the store's cache may forget what it cannot read. */
   readonly #pending = new Map<number, { row: SnapshotRow; snapshot: StateSnapshot }>()
 
-  constructor(db: Database, store: StateSnapshotsStore, ids: IdAllocator) {
+  constructor(db: Database, store: NamedSnapshots, ids: IdAllocator) {
     this.#db = db
     this.#store = store
     this.#ids = ids

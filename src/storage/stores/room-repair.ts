@@ -90,19 +90,6 @@ export class RoomRepairStore {
     )
   }
 
-  /** Snapshots that events of the room name, or that others build on, and that are not there. */
-  async listMissingSnapshots(q: Query, roomNid: number): Promise<number[]> {
-    const rows = await q.all<{ nid: number }>(
-      `SELECT DISTINCT w.nid FROM (
-         SELECT state_before AS nid FROM events WHERE room_nid = ? AND state_before IS NOT NULL
-         UNION SELECT state_after FROM events WHERE room_nid = ? AND state_after IS NOT NULL
-         UNION SELECT base_nid FROM state_snapshots WHERE room_nid = ? AND base_nid IS NOT NULL) AS w
-       WHERE NOT EXISTS (SELECT 1 FROM state_snapshots s WHERE s.snapshot_nid = w.nid) ORDER BY w.nid`,
-      [roomNid, roomNid, roomNid],
-    )
-    return rows.map(({ nid }) => nid)
-  }
-
   /** Whose row in the table of members says something else than the current state. */
   async listWrongMembers(q: Query, roomNid: number): Promise<WrongMember[]> {
     const rows = await q.all<{ user_id: string; event_nid: number | null }>(
