@@ -159,6 +159,27 @@ describe('Lists of sliding sync', () => {
     expect(await filtered({ room_name_like: '' })).to.have.length(5)
   })
 
+  it('have invitations and knocks once, whatever is asked for, and what becomes of them', async () => {
+    const ask = (limit: number): JsonObject =>
+      listOf([0, 9], { timelineLimit: limit, requiredState: [['*', '*']] })
+    const invited = await bob.createRoom({ invite: [alice.userId] })
+    const knockable = { type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }
+    const knocked = await bob.createRoom({ initial_state: [knockable] })
+    await alice.must('POST', path`/_matrix/client/v3/knock/${knocked}`, { body: {} })
+    expect(roomsIn(await sliding.sync(ask(5)))).to.have.members([invited, knocked])
+    for (const limit of [5, 5, 50]) expect(roomsIn(await sliding.sync(ask(limit)))).to.deep.equal([])
+    await alice.leave(invited)
+    await bob.kick(knocked, alice.userId)
+    const answer = await sliding.sync(ask(5))
+    for (const roomId of [invited, knocked]) {
+      const room = roomIn(answer, roomId)
+      expect(room).to.include({ membership: 'leave', limited: false })
+      expect(room).to.not.have.any.keys('expanded_timeline', 'invite_state')
+      expect(keysIn(room)).to.deep.equal([`m.room.member/${alice.userId}`])
+    }
+    expect(roomsIn(await sliding.sync(ask(5)))).to.deep.equal([])
+  })
+
   it('have invitations and knocks with their stripped state alone', async () => {
     const roomId = await bob.createRoom({ name: 'Tea', invite: [alice.userId] })
     await bob.sendText(roomId, 'not for outsiders')

@@ -23,10 +23,12 @@ export class InvitedRooms {
       this.#invites.loadKnocks(frame),
     ])
     return plans.flatMap((plan) => {
-      const { roomId, roomNid } = plan
+      const { roomId, roomNid, isDm } = plan
+      const { timelineLimit, requiredState } = plan.config
       const state = strippedState(invites[roomId] ?? knocks[roomId])
       if (state === undefined) return []
-      request.changes.note(roomNid, { sent: LIVE, isDm: plan.isDm })
+      // What becomes of the invitation or the knock is told as it comes, and is no more of what was told before.
+      request.changes.note(roomNid, { sent: LIVE, isDm, timelineLimit, requiredState })
       return [{ roomId, roomNid, json: toJson(plan, state), timeline: [], isWide: plan.after === undefined }]
     })
   }

@@ -54,14 +54,16 @@ export class RoomPlanner {
       const memory = request.told.get(roomNid) ?? UNTOLD
       const sent = positionOf(memory.sent, request.since ?? 0)
       const after = fresh.has(roomNid) ? undefined : sent
-      const isExpanded = after !== undefined && config.timelineLimit > memory.timelineLimit
+      // Outsiders are told the same whatever is asked for.
+      const hasMore = !isInvited(room.membership)
+      const isExpanded = hasMore && after !== undefined && config.timelineLimit > memory.timelineLimit
       const isDm = request.dmRooms.has(roomId)
       const hasNews =
         after === undefined ||
         isExpanded ||
         room.activity > after ||
         isDm !== memory.isDm ||
-        config.requiredState.exceeds(memory.requiredState)
+        (hasMore && config.requiredState.exceeds(memory.requiredState))
       if (!hasNews) return []
       const upTo = isIn(room.membership) ? request.upTo : room.streamOrdering
       return [{ ...room, roomNid, roomId, config, memory, after, isExpanded, isDm, upTo }]
