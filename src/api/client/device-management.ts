@@ -79,12 +79,15 @@ export const deleteDevices = route({
   },
 })
 
-/** All fields are there, if only as `null`: some clients refuse the answer otherwise. */
+/**
+ * Some clients refuse devices that do not say what they are called, null for nothing, and where and when they were seen.
+ * One that has not been used since it logged in was seen then.
+ */
 function deviceJson(device: DeviceRecord): JsonObject {
   return {
     device_id: device.deviceId,
     display_name: device.displayName ?? null,
-    last_seen_ip: device.lastSeenIp ?? null,
-    last_seen_ts: device.lastSeenTs ?? null,
+    last_seen_ip: device.lastSeenIp ?? '',
+    last_seen_ts: device.lastSeenTs ?? device.createdTs,
   }
 }

@@ -2,6 +2,10 @@ import { z } from 'zod'
 import { route } from '../../http/route.js'
 import { jsonObject } from './json-object.js'
 
+const PROFILE = '/_matrix/client/v3/profile/:userId'
+/** Where clients look for fields beyond name and avatar that were made before those were specified. */
+const EARLY = '/_matrix/client/unstable/uk.tcpip.msc4133/profile'
+
 /** MSC4069: `false` leaves the memberships as they are. */
 const propagateQuery = z.looseObject({
   'org.matrix.msc4069.propagate': z
@@ -14,7 +18,8 @@ const propagateQuery = z.looseObject({
 export const getUserProfile = route({
   operationId: 'getUserProfile',
   method: 'GET',
-  path: '/_matrix/client/v3/profile/:userId',
+  path: PROFILE,
+  aliases: [`${EARLY}/:userId`],
   auth: 'optionalUser',
   async handler({ params, requester }, { profiles }) {
     return profiles.get(requester, params.userId)
@@ -25,7 +30,8 @@ export const getUserProfile = route({
 export const getProfileField = route({
   operationId: 'getProfileField',
   method: 'GET',
-  path: '/_matrix/client/v3/profile/:userId/:keyName',
+  path: `${PROFILE}/:keyName`,
+  aliases: [`${EARLY}/:userId/:keyName`],
   auth: 'optionalUser',
   async handler({ params, requester }, { profiles }) {
     return { [params.keyName]: await profiles.getField(requester, params.userId, params.keyName) }
@@ -36,7 +42,8 @@ export const getProfileField = route({
 export const setProfileField = route({
   operationId: 'setProfileField',
   method: 'PUT',
-  path: '/_matrix/client/v3/profile/:userId/:keyName',
+  path: `${PROFILE}/:keyName`,
+  aliases: [`${EARLY}/:userId/:keyName`],
   auth: 'userOrGuest',
   query: propagateQuery,
   body: jsonObject,
@@ -51,7 +58,8 @@ export const setProfileField = route({
 export const deleteProfileField = route({
   operationId: 'deleteProfileField',
   method: 'DELETE',
-  path: '/_matrix/client/v3/profile/:userId/:keyName',
+  path: `${PROFILE}/:keyName`,
+  aliases: [`${EARLY}/:userId/:keyName`],
   auth: 'userOrGuest',
   query: propagateQuery,
   async handler({ params, query, requester }, { profiles }) {

@@ -35,6 +35,7 @@ const VERSIONS = [
 /** Flags that clients still look for though the feature has a version by now; only what is served. */
 const FEATURES: Readonly<Record<string, boolean>> = {
   // Fields of profiles beyond name and avatar: v1.16, read by Element and the bridges.
+  'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,
   // v1.1, but Element sets up encryption after a login only where it finds the flag.
   'org.matrix.e2e_cross_signing': true,

@@ -82,6 +82,7 @@ export class ServerDescription {
   listCapabilities(requester: Pick<Requester, 'isAdmin'>): JsonObject {
     const { options, passwordChanges, profiles } = this.#deps
     const disallowed = profiles.listForbiddenFields()
+    const profileFields = { enabled: true, ...(disallowed.length > 0 && { disallowed }) }
     const available: JsonObject = {}
     for (const version of ROOM_VERSIONS.keys()) available[version] = 'stable'
     for (const version of UNSTABLE_ROOM_VERSIONS.keys()) available[version] = 'unstable'
@@ -92,7 +93,8 @@ export class ServerDescription {
       'm.set_avatar_url': { enabled: !disallowed.includes('avatar_url') },
       'm.3pid_changes': { enabled: options.threepidChanges },
       'm.get_login_token': { enabled: options.loginTokens.enabled },
-      'm.profile_fields': { enabled: true, ...(disallowed.length > 0 ? { disallowed } : {}) },
+      'm.profile_fields': profileFields,
+      'uk.tcpip.msc4133.profile_fields': profileFields,
       'm.forget_forced_upon_leave': { enabled: options.forgetsRoomsOnLeave },
       ...(options.delayedEvents && {
         'org.matrix.msc4140.delayed_events': {

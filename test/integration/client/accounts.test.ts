@@ -63,6 +63,8 @@ forEachServerDatabase('accounts over HTTP', (database) => {
     const alice = await hs.register('alice')
     const phone = await hs.login(alice.userId)
     const target = path`/_matrix/client/v3/devices/${phone.deviceId}`
+    const described = await alice.must('GET', target)
+    expect(described).to.include({ device_id: phone.deviceId, display_name: null })
     const challenge = await alice.request('DELETE', target, { body: {} })
     expect(challenge.status).to.equal(401)
     const auth = {

@@ -36,6 +36,18 @@ describe('answers about profiles', () => {
     ])
   })
 
+  it('are also where they were before other fields were specified', async () => {
+    const early = path`/_matrix/client/unstable/uk.tcpip.msc4133/profile/${alice.userId}`
+    await expectAnswers([
+      [alice, `PUT ${early}/org.example.early`, 200, { 'org.example.early': 1 }],
+      [bob, `GET ${early}/org.example.early`, 200],
+      [bob, `GET ${early}`, 200],
+      [alice, `GET ${field('org.example.early')}`, 200],
+      [alice, `DELETE ${early}/org.example.early`, 200],
+      [alice, `GET ${early}/org.example.early`, [404, 'M_NOT_FOUND']],
+    ])
+  })
+
   it('say what is wrong with a field', async () => {
     const long = 'x'.repeat(256)
     await expectAnswers([
