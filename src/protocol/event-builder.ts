@@ -6,7 +6,7 @@ import { badJson } from './errors.js'
 import { Event, type PduJson } from './event.js'
 import { checkEventSize } from './event-format.js'
 import { essentialText, hashedText, hashEventId, roomIdOfCreate, sha256 } from './hashes.js'
-import type { EventId, RoomId, UserId } from './ids.js'
+import type { EventId, RoomId, ServerName, UserId } from './ids.js'
 import type { RoomVersionRules } from './room-versions.js'
 import type { JsonSigner } from './signed-json.js'
 import { STICKY_FIELD } from './sticky-events.js'
@@ -36,6 +36,8 @@ export interface NewEvent {
   readonly depth: number
   /** Milliseconds since the epoch. */
   readonly originServerTs: number
+  /** The sender's server, for those who want to be told; no event needs it. */
+  readonly origin?: ServerName | undefined
   /** For how long it is told to everybody in the room; undefined: it is not. In milliseconds. */
   readonly stickyMs?: number | undefined
 }
@@ -78,6 +80,7 @@ function unsignedJson(rules: RoomVersionRules, draft: NewEvent): PduJson {
     ...(rules.eventIdFormat === 'v1' && { event_id: '' }),
     hashes: { sha256: '' },
     ...(stickyMs !== undefined && { [STICKY_FIELD]: { duration_ms: stickyMs } }),
+    ...(draft.origin !== undefined && { origin: draft.origin }),
     origin_server_ts: draft.originServerTs,
     prev_events: references(rules, draft.prevEvents),
     ...(redacts !== undefined && { redacts }),

@@ -146,6 +146,8 @@ export class FakeRoom {
         authEvents: authEvents.map(toReference),
         depth: Math.max(0, ...after.map(({ depth }) => depth)) + 1,
         originServerTs: draft.ts ?? this.#nextTs(),
+        // Invitations say where they come from.
+        origin: content['membership'] === 'invite' ? this.fake.serverName : undefined,
         ...(draft.stickyMs !== undefined && { stickyMs: draft.stickyMs }),
       },
       draft.signer ?? this.fake.signer,

@@ -8,7 +8,7 @@ import type { Event } from '../../protocol/event.js'
 import { checkEventAuth } from '../../protocol/event-auth.js'
 import { buildEvent, type EventReference, type EventSigner } from '../../protocol/event-builder.js'
 import { referenceHash } from '../../protocol/hashes.js'
-import type { EventId, UserId } from '../../protocol/ids.js'
+import type { EventId, ServerName, UserId } from '../../protocol/ids.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import type { Clock } from '../../util/clock.js'
@@ -42,6 +42,8 @@ export interface ComposeInput {
   readonly draft: EventDraft
   readonly sender: UserId
   readonly originServerTs?: number | undefined
+  /** As `NewEvent.origin`. */
+  readonly origin?: ServerName | undefined
   readonly txn?: EventTxn | undefined
 }
 
@@ -176,7 +178,7 @@ export class EventComposer {
     end: GraphEnd,
     given: { input: ComposeInput; prev: readonly ForwardExtremity[]; authEvents: readonly StoredEvent[] },
   ): Promise<Event> {
-    const { draft, sender, originServerTs } = given.input
+    const { draft, sender, originServerTs, origin } = given.input
     const { roomId, rules } = head.room
     const authEvents = given.authEvents.map(({ event: { eventId }, eventNid }) => ({ eventNid, eventId }))
     return buildEvent(
@@ -192,6 +194,7 @@ export class EventComposer {
         authEvents: await this.#references(rules, end, authEvents),
         depth: nextInGraph(end.extremities).depth,
         originServerTs: originServerTs ?? this.#parts.clock.now(),
+        origin,
       },
       this.#parts.signer,
     )

@@ -42,7 +42,7 @@ export class InviteSender {
   ): Promise<EventId> {
     const { proposals, receiver } = this.#deps
     const draft = { type: 'm.room.member', stateKey: userId, content }
-    const event = await proposals.propose(room, { draft, sender })
+    const event = await proposals.propose(room, { draft, sender, origin: serverNameOf(sender) })
     const signed = await this.#countersigned(room, event, serverNameOf(userId))
     const reception = await receiver.receive(room, signed)
     if (reception.outcome === 'rejected' || reception.outcome === 'softFailed') {

@@ -206,7 +206,8 @@ export class ResidentHandshakes {
   async #template(room: RoomRecord, userId: UserId, content: JsonObject): Promise<JsonObject> {
     const draft = { type: 'm.room.member', stateKey: userId, content }
     const event = await this.#deps.proposals.propose(room, { draft, sender: userId })
-    return { room_version: room.rules.version, event: toTemplate(event) }
+    const template = { ...toTemplate(event), origin: this.#deps.signer.serverName }
+    return { room_version: room.rules.version, event: template }
   }
 
   async #take(
