@@ -3,6 +3,7 @@ import { gzip } from 'node:zlib'
 import Koa from 'koa'
 import type { ByteSource } from '../util/byte-source.js'
 import { CORS_HEADERS } from './cors.js'
+import { encodeJson } from './json-encoding.js'
 import type { ListenerView, Pipeline } from './pipeline.js'
 import type { HttpResponse } from './responses.js'
 import { SourceSender } from './source-sender.js'
@@ -35,7 +36,7 @@ function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void 
   if (body === undefined) ctx.body = status === 204 ? null : ''
   else if ('json' in body) {
     ctx.set('Content-Type', 'application/json')
-    ctx.body = encode(JSON.stringify(body.json))
+    ctx.body = encodeJson(body.json)
   } else if ('text' in body) ctx.body = body.text
   else if ('bytes' in body) ctx.body = body.bytes
   else if ('stream' in body) ctx.body = body.stream
@@ -45,13 +46,6 @@ function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void 
   }
   // After the body, whose setter guesses a type and a length.
   ctx.set(headers)
-}
-
-/** From here on it pays that node need not measure a text, join it to the headers, and encode that. */
-const MIN_ENCODED_LENGTH = 16_384
-
-function encode(text: string): string | Buffer {
-  return text.length < MIN_ENCODED_LENGTH ? text : Buffer.from(text)
 }
 
 const gzipAsync = promisify(gzip)

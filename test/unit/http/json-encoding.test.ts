@@ -1,0 +1,44 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { encodeJson } from '../../../src/http/json-encoding.js'
+import type { JsonValue } from '../../../src/util/json.js'
+
+describe('encodeJson', () => {
+  it('is what JSON.stringify makes, whatever is in it', () => {
+    const leaf = fc.oneof(fc.jsonValue(), fc.string({ unit: 'binary' }), fc.constant(undefined), fc.date())
+    const wide = fc.oneof(
+      fc.dictionary(fc.string({ unit: 'binary' }), leaf, { minKeys: 30, maxKeys: 40, noNullPrototype: true }),
+      fc.array(leaf, { minLength: 30, maxLength: 40 }),
+    )
+    const nested = fc.record({ next_batch: leaf, rooms: fc.record({ join: wide, leave: leaf }), chunk: wide })
+    fc.assert(
+      fc.property(fc.oneof(wide, nested), (value) => {
+        expect(encodeJson(value as JsonValue).toString()).to.equal(
+          Buffer.from(JSON.stringify(value)).toString(),
+        )
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it('writes what JSON has no text for as JSON.stringify does', () => {
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`key${index}`, index]))
+    const odd = {
+      ...many,
+      none: undefined,
+      call: () => 1,
+      mark: Symbol('a'),
+      list: [undefined, () => 1, []],
+      empty: {},
+    }
+    for (const value of [odd, { a: odd }, [odd], [...Array(40).keys(), undefined]]) {
+      expect(encodeJson(value as JsonValue).toString()).to.equal(JSON.stringify(value))
+    }
+  })
+
+  it('encodes what is long, and leaves short texts to node', () => {
+    expect(encodeJson({ a: 1 })).to.equal('{"a":1}')
+    expect(encodeJson({ a: 'ž'.repeat(20_000) })).to.be.instanceOf(Buffer)
+    expect(encodeJson({ a: Array.from({ length: 40 }, () => 'ž') })).to.be.instanceOf(Buffer)
+  })
+})
