@@ -94,6 +94,12 @@ describe('import of a Synapse of any age', () => {
           fields: version >= 88 ? '{"m.tz":"Europe/Berlin"}' : '{}',
         },
         threepid: { address: 'alice@example.org', validated_ts: 5, added_ts: 6 },
+        bound: {
+          user_id: ALICE,
+          medium: 'email',
+          address: 'alice@example.org',
+          id_server: 'identity.example.org',
+        },
         external: { auth_provider: 'oidc-club', external_id: '17', user_id: ALICE },
         filter: { user_id: ALICE, filter_id: 0, json: '{"room":{}}' },
         registration: { token: 'welcome', uses_allowed: 3, pending: 0, completed: 1 },

@@ -38,6 +38,12 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     'validated_at BIGINT NOT NULL',
     'added_at BIGINT NOT NULL',
   ],
+  user_threepid_id_server: [
+    'user_id TEXT NOT NULL',
+    'medium TEXT NOT NULL',
+    'address TEXT NOT NULL',
+    'id_server TEXT NOT NULL',
+  ],
   user_external_ids: ['auth_provider TEXT NOT NULL', 'external_id TEXT NOT NULL', 'user_id TEXT NOT NULL'],
   user_filters: [
     'user_id TEXT NOT NULL',

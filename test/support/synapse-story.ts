@@ -33,6 +33,12 @@ async function addAccountData(source: SynapseDatabase, { roomId, events }: Linea
     validated_at: 5,
     added_at: 6,
   })
+  await source.insert('user_threepid_id_server', {
+    user_id: ALICE,
+    medium: 'email',
+    address: 'alice@example.org',
+    id_server: 'identity.example.org',
+  })
   await source.insert('user_external_ids', {
     auth_provider: 'oidc-club',
     external_id: '17',
@@ -189,6 +195,7 @@ export async function readStory(q: Query): Promise<Record<string, unknown>> {
     dora: await one(`SELECT is_locked, is_suspended FROM users WHERE user_id LIKE '@dora%'`),
     profile: await one(`SELECT display_name, fields FROM profiles WHERE user_id LIKE '@alice%'`),
     threepid: await one('SELECT address, validated_ts, added_ts FROM user_threepids'),
+    bound: await one('SELECT user_id, medium, address, id_server FROM identity_bindings'),
     external: await one('SELECT auth_provider, external_id, user_id FROM user_external_ids'),
     filter: await one('SELECT user_id, filter_id, json FROM filters'),
     registration: await one('SELECT token, uses_allowed, pending, completed FROM registration_tokens'),

@@ -115,6 +115,25 @@ export const ACCOUNT_COPIES: readonly TableCopy[] = [
     }),
   },
   {
+    what: 'identity servers that know third-party IDs',
+    from: {
+      table: 'user_threepid_id_server',
+      columns: ['user_id', 'medium', 'address', 'id_server'],
+      key: ['user_id', 'medium', 'address', 'id_server'],
+    },
+    into: 'identity_bindings',
+    options: {
+      columns: { user_id: 'text', medium: 'text', address: 'text', id_server: 'text' },
+      conflict: 'ignore',
+    },
+    toRow: (row) => ({
+      user_id: textOf(row['user_id']) ?? '',
+      medium: textOf(row['medium']) ?? '',
+      address: textOf(row['address']) ?? '',
+      id_server: textOf(row['id_server']) ?? '',
+    }),
+  },
+  {
     what: 'external IDs',
     from: {
       table: 'user_external_ids',
