@@ -77,7 +77,15 @@ export const media = section(
     max_pending_media_uploads: withDefault(integer(), 5),
     unused_expiration_time: withDefault(duration, DAY_MS),
     media_upload_limits: withDefault(
-      listOf(group({ time_period: duration, max_size: size }), 'a list of limits'),
+      listOf(
+        group({
+          time_period: duration,
+          max_size: size,
+          info_uri: optional(text),
+          can_upgrade: withDefault(flag, false),
+        }),
+        'a list of limits',
+      ),
       [],
     ),
     max_image_pixels: withDefault(size, 32 * MIB),
@@ -119,10 +127,12 @@ export const media = section(
     maxPendingUploads: raw.max_pending_media_uploads,
     /** After which what was announced can no longer be uploaded. */
     unusedExpirationMs: raw.unused_expiration_time,
-    /** How many bytes a user may upload within some time. */
+    /** How many bytes a user may upload within some time, and where they can read about it. */
     uploadLimits: raw.media_upload_limits.map((limit) => ({
       periodMs: limit.time_period,
       maxBytes: limit.max_size,
+      infoUri: limit.info_uri,
+      canUpgrade: limit.can_upgrade,
     })),
     /** Larger pictures have no thumbnails. */
     maxImagePixels: raw.max_image_pixels,

@@ -1,4 +1,4 @@
-import { forbidden, tooLarge, type MatrixError } from '../../protocol/errors.js'
+import { forbidden, MatrixError, tooLarge } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { MediaStore } from '../../storage/stores/media.js'
@@ -8,6 +8,10 @@ import type { Clock } from '../../util/clock.js'
 export interface UploadLimit {
   readonly periodMs: number
   readonly maxBytes: number
+  /** Where people are told about the limit; undefined: nowhere. */
+  readonly infoUri: string | undefined
+  /** They can have it raised there. */
+  readonly canUpgrade: boolean
 }
 
 export interface UploadLimitsDependencies {
@@ -37,12 +41,23 @@ export class UploadLimits {
     return tooLarge(`The file is larger than ${this.#deps.maxUploadSize} bytes`)
   }
 
-  /** Throws `M_FORBIDDEN` when the user may not upload so many bytes more now. */
+  /**
+   * Throws `M_USER_LIMIT_EXCEEDED` when the user may not upload so many bytes more now, `M_FORBIDDEN` where that has no
+   * explanation. https://spec.matrix.org/latest/client-server-api/#common-error-codes
+   */
   async check(userId: UserId, length: number): Promise<void> {
     const { db, media, clock, limits } = this.#deps
-    for (const { periodMs, maxBytes } of limits) {
+    for (const limit of limits) {
+      const { periodMs, maxBytes } = limit
       const uploaded = await media.uploadedSince(db.reader, userId, clock.now() - periodMs)
-      if (uploaded + length > maxBytes) throw forbidden('You have uploaded as much as you may at the moment')
+      if (uploaded + length > maxBytes) throw exceeded(limit)
     }
   }
+}
+
+function exceeded({ infoUri, canUpgrade }: UploadLimit): MatrixError {
+  const message = 'You have uploaded as much as you may at the moment'
+  if (infoUri === undefined) return forbidden(message)
+  const fields = { info_uri: infoUri, can_upgrade: canUpgrade }
+  return new MatrixError('M_USER_LIMIT_EXCEEDED', message, { status: 403, fields })
 }

@@ -253,6 +253,21 @@ describe('what users may upload', () => {
   })
 })
 
+describe('what users may upload and can read about', () => {
+  it('says where, and whether that helps', async () => {
+    const limit = { time_period: '1h', max_size: 5, info_uri: 'https://hs.test/storage', can_upgrade: true }
+    await using server = await startHomeserver({ config: { media_upload_limits: [limit] } })
+    const alice = await server.register('alice')
+    const { status, body } = await alice.request('POST', '/_matrix/media/v3/upload', { rawBody: 'too much' })
+    expect(status).to.equal(403)
+    expect(body).to.include({
+      errcode: 'M_USER_LIMIT_EXCEEDED',
+      info_uri: 'https://hs.test/storage',
+      can_upgrade: true,
+    })
+  })
+})
+
 describe('what users may do at the same time', () => {
   it('is no more than one after the other', async () => {
     await using server = await startHomeserver({
