@@ -22,6 +22,12 @@ describe('RTC transports', () => {
     expect(dig(versions, 'unstable_features', 'org.matrix.msc4143')).to.equal(true)
   })
 
+  it('may be none', async () => {
+    await using hs = await startHomeserver({ config: { experimental_features: { msc4143_enabled: true } } })
+    const alice = await hs.register('alice')
+    expect(await alice.must('GET', PATH)).to.deep.equal({ rtc_transports: [] })
+  })
+
   it('are not there unless they are switched on', async () => {
     await using hs = await startHomeserver({ config: { matrix_rtc: { transports: TRANSPORTS } } })
     const alice = await hs.register('alice')

@@ -10,6 +10,6 @@ export const getRtcTransports = route({
   async handler(_input, { serverDescription }) {
     const { rtcTransports } = serverDescription
     if (rtcTransports === undefined) throw unrecognized()
-    return Promise.resolve(rtcTransports.length === 0 ? {} : { rtc_transports: [...rtcTransports] })
+    return Promise.resolve({ rtc_transports: [...rtcTransports] })
   },
 })
