@@ -7,6 +7,8 @@ import { optionalString } from './json-object.js'
 import { emailTokenBody, msisdnTokenBody, tokenRequestOf } from './request-token-body.js'
 
 const PATH = '/_matrix/client/v3/account/3pid'
+/** Where clients looked for it before it was in the specification. */
+const UNSTABLE = '/_matrix/client/unstable/account/3pid'
 const identifier = z.looseObject({
   medium: z.enum(['email', 'msisdn']),
   address: z.string(),
@@ -51,6 +53,7 @@ export const add3PID = route({
   operationId: 'add3PID',
   method: 'POST',
   path: `${PATH}/add`,
+  aliases: [`${UNSTABLE}/add`],
   auth: 'user',
   body: z.looseObject({ client_secret: z.string(), sid: z.string() }),
   async handler({ requester, request, body }, { threepids, uiAuth }) {
@@ -67,6 +70,7 @@ export const bind3PID = route({
   operationId: 'bind3PID',
   method: 'POST',
   path: `${PATH}/bind`,
+  aliases: [`${UNSTABLE}/bind`],
   auth: 'user',
   rateLimit: 'threepidValidation',
   body: z.looseObject({
@@ -87,6 +91,7 @@ export const delete3pidFromAccount = route({
   operationId: 'delete3pidFromAccount',
   method: 'POST',
   path: `${PATH}/delete`,
+  aliases: [`${UNSTABLE}/delete`],
   auth: 'user',
   body: identifier,
   async handler({ requester, body }, { identityBindings, threepids }) {
@@ -101,6 +106,7 @@ export const unbind3pidFromAccount = route({
   operationId: 'unbind3pidFromAccount',
   method: 'POST',
   path: `${PATH}/unbind`,
+  aliases: [`${UNSTABLE}/unbind`],
   auth: 'user',
   rateLimit: 'threepidValidation',
   body: identifier,
