@@ -21,7 +21,11 @@ export class ServerAcl {
   }
 
   isAllowed(serverName: ServerName): boolean {
-    const host = hostOf(serverName)
+    return this.allowsName(hostOf(serverName))
+  }
+
+  /** The same of a name as it is, with its port where it has one. */
+  allowsName(host: string): boolean {
     // 2. If the server name is an IP address literal, and `allow_ip_literals` is present and false, deny.
     if (!this.#allowIpLiterals && (host.startsWith('[') || IPV4_LITERAL.test(host))) return false
     // 3. If the server name matches an entry in the deny list, deny.

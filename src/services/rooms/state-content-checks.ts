@@ -39,9 +39,13 @@ export function checkTombstoneContent(content: JsonObject, roomId: RoomId): void
   }
 }
 
-/** Nobody of this server could lift an ACL that shuts it out. Throws `M_INVALID_PARAM`. */
+/**
+ * Nobody of this server could lift an ACL that shuts it out. Where it shares a host with others at other ports, which no
+ * ACL can tell apart, that may be meant for them. Throws `M_INVALID_PARAM`.
+ */
 export function checkServerAclContent(content: JsonObject, serverName: ServerName): void {
-  if (!new ServerAcl(content).isAllowed(serverName)) {
+  const acl = new ServerAcl(content)
+  if (!acl.isAllowed(serverName) && !acl.allowsName(serverName)) {
     throw invalidParam('The access control list shuts out this server')
   }
 }
