@@ -53,8 +53,12 @@ export const getPushRule = route({
   method: 'GET',
   path: RULE,
   auth: 'user',
-  handler({ params, requester }, { pushRules }) {
-    return pushRules.getRule(requester.userId, ruleNameOf(params))
+  async handler({ params, requester }, { pushRules }) {
+    const { kind, ruleId } = params
+    if (ruleId !== '') return pushRules.getRule(requester.userId, ruleNameOf(params))
+    // No rule has an empty name: all of the kind are asked for.
+    if (!isRuleKind(kind)) throw invalidParam(`There are no push rules of the kind ${kind}`)
+    return pushRules.listKind(requester.userId, kind)
   },
 })
 

@@ -99,6 +99,11 @@ export class PushRules {
     return new PushEvaluator(rulesetOf(userId, NO_PUSH_RULE_CHANGES, this.#choice))
   }
 
+  /** All rules of a kind, the most important first. */
+  async listKind(userId: UserId, kind: PushRuleKind): Promise<readonly PushRule[]> {
+    return (await this.#rulesetOf(this.#deps.db.reader, userId))[kind] ?? []
+  }
+
   /** One rule. Throws `M_NOT_FOUND`. */
   async getRule(userId: UserId, { kind, ruleId }: RuleName): Promise<PushRule> {
     const ruleset = await this.#rulesetOf(this.#deps.db.reader, userId)

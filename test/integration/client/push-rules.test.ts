@@ -28,4 +28,16 @@ forEachServerDatabase('push rules', (database) => {
     const { status, body } = await alice.request('PUT', `${RULES}/afterwards/mine`, { body: { actions: [] } })
     expect([status, body['errcode']]).to.deep.equal([400, 'M_INVALID_PARAM'])
   })
+
+  it('are listed by kind', async () => {
+    await using hs = await startHomeserver({ database })
+    const alice = await hs.register('alice')
+    for (const name of ['first', 'second'])
+      await alice.must('PUT', `${RULES}/room/${name}`, { body: { actions: [] } })
+    const { text } = await alice.request('GET', `${RULES}/room/`, { isPartial: true })
+    const rules = JSON.parse(text) as { rule_id: string }[]
+    expect(rules.map(({ rule_id: id }) => id)).to.deep.equal(['second', 'first'])
+    const none = await alice.request('GET', `${RULES}/afterwards/`)
+    expect([none.status, none.body['errcode']]).to.deep.equal([400, 'M_INVALID_PARAM'])
+  })
 })
