@@ -80,6 +80,11 @@ export class Typing {
     return [...(this.#rooms.get(roomId)?.users.keys() ?? [])]
   }
 
+  /** Whether somebody types in a room, or did a short while ago. */
+  hasNews(roomId: RoomId): boolean {
+    return this.#rooms.has(roomId)
+  }
+
   /** The position of the last change. */
   position(): number {
     return this.#serial

@@ -32,6 +32,8 @@ forEachServerDatabase('typing', (database) => {
     const since = await bob!.mustSyncUntil(syncUsersTyping(roomId, [alice!.userId]), { since: bobToken })
     await setTyping(alice!, roomId, { typing: false })
     const later = await bob!.mustSyncUntil(syncUsersTyping(roomId, []), { since })
+    // Who has not heard of it yet is told as well.
+    await bob!.mustSyncUntil(syncUsersTyping(roomId, []))
     await setTyping(alice!, roomId, { typing: true, timeout: 50 })
     await bob!.mustSyncUntil(syncUsersTyping(roomId, []), { since: later })
     const ofCarol = await carol!.sync({ since: carolToken })

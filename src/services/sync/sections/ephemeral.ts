@@ -8,7 +8,7 @@ import type { UserRoom } from '../user-rooms.js'
 
 interface Parts {
   readonly receipts: Pick<Receipts, 'listForRooms'>
-  readonly typing: Pick<Typing, 'usersTyping' | 'changedRooms'>
+  readonly typing: Pick<Typing, 'usersTyping' | 'hasNews' | 'changedRooms'>
 }
 
 /** What passes by in joined rooms: who types, and how far people have read. */
@@ -42,15 +42,15 @@ export class EphemeralSection {
     return events
   }
 
-  /** Rooms where somebody has begun or stopped; of those that are new to the client, only where somebody types. */
+  /** Rooms where somebody has begun or stopped; of those that are new to the client, where somebody types or did lately. */
   #typingRooms(frame: SyncFrame): RoomId[] {
     const { joined, since, now } = frame
     const changed = since && this.#parts.typing.changedRooms(since.typing, now.typing)
     if (changed?.size === 0 && !frame.isFull && frame.newlyJoined.size === 0) return []
     return [...joined].flatMap(([roomNid, { room }]) => {
       const isChanged = changed?.has(room.roomId) ?? false
-      const isTyping = isWhole(frame, roomNid) && this.#parts.typing.usersTyping(room.roomId).length > 0
-      return isChanged || isTyping ? [room.roomId] : []
+      const isNews = isWhole(frame, roomNid) && this.#parts.typing.hasNews(room.roomId)
+      return isChanged || isNews ? [room.roomId] : []
     })
   }
 
