@@ -26,6 +26,8 @@ export const getEvents = route({
     from: z.string().optional(),
     timeout: z.coerce.number().int().min(0).default(0),
     room_id: z.string().optional(),
+    // Not in the specification any more, and not needed: but what is none is said to be none.
+    limit: limitParam,
   }),
   async handler({ query, requester, request }, { oldSync, roomPeeking }) {
     const from = query.from === undefined || query.from === '' ? undefined : parseSince(query.from)

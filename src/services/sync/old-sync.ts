@@ -43,18 +43,24 @@ export class OldSync {
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3initialsync
    */
   async initialSync(
-    { userId }: Requester,
+    { userId, deviceId }: Requester,
     { limit, includeLeft }: { limit: number; includeLeft: boolean },
     signal: AbortSignal,
   ): Promise<JsonObject> {
     const filter = { room: { include_leave: includeLeft, timeline: { limit } } }
-    const answer = await this.#sync({ userId, filter, since: undefined, timeoutMs: 0 }, signal)
+    const answer = await this.#sync({ userId, deviceId, filter, since: undefined, timeoutMs: 0 }, signal)
     const shown = roomsOf(answer).filter(({ section }) => includeLeft || section !== 'leave')
     const published = await this.#published(shown.map(({ roomId }) => roomId))
     return {
       end: answer['next_batch']!,
-      presence: listAt(answer, 'presence', 'events'),
-      account_data: listAt(answer, 'account_data', 'events'),
+      presence: presenceOf(answer),
+      // Push rules are no account data for those clients.
+      account_data: listAt(answer, 'account_data', 'events').filter(({ type }) => type !== 'm.push_rules'),
+      receipts: shown.flatMap(({ roomId, room }) =>
+        listAt(room, 'ephemeral', 'events')
+          .filter(({ type }) => type === 'm.receipt')
+          .map((event) => ({ ...event, room_id: roomId })),
+      ),
       rooms: shown.map(({ roomId, section, room }) =>
         section === 'invite' || section === 'knock'
           ? describeInvitation(roomId, section, room)
@@ -74,34 +80,40 @@ export class OldSync {
    * single rooms: `M_GUEST_ACCESS_FORBIDDEN`.
    */
   async listEvents(
-    { userId, isGuest }: Requester,
+    { userId, deviceId, isGuest }: Requester,
     { from, timeoutMs }: { from: StreamToken | undefined; timeoutMs: number },
     signal: AbortSignal,
   ): Promise<JsonObject> {
     if (isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests must specify a room ID')
     const since = from ?? this.#parts.notifier.currentToken()
     const filter = { room: { timeline: { limit: MAX_EVENTS } } }
-    const answer = await this.#sync({ userId, filter, since, timeoutMs }, signal)
+    const answer = await this.#sync({ userId, deviceId, filter, since, timeoutMs }, signal)
     const chunk = roomsOf(answer).flatMap(({ roomId, section, room }) =>
       [
         ...(section === 'invite' ? listAt(room, 'invite_state', 'events').slice(-1) : []),
         ...listAt(room, 'timeline', 'events'),
         ...listAt(room, 'ephemeral', 'events'),
+        ...listAt(room, 'account_data', 'events'),
       ].map((event) => ({ ...event, room_id: roomId })),
     )
     return {
       start: formatStreamToken(since),
       end: answer['next_batch']!,
-      chunk: [...chunk, ...listAt(answer, 'presence', 'events')],
+      chunk: [...chunk, ...listAt(answer, 'account_data', 'events'), ...presenceOf(answer)],
     }
   }
 
   #sync(
-    wish: { userId: UserId; filter: JsonObject; since: StreamToken | undefined; timeoutMs: number },
+    wish: Pick<Requester, 'userId' | 'deviceId'> & {
+      filter: JsonObject
+      since: StreamToken | undefined
+      timeoutMs: number
+    },
     signal: AbortSignal,
   ): Promise<JsonObject> {
     const request: SyncRequest = {
       viewer: { userId: wish.userId, deviceId: undefined },
+      presentDeviceId: wish.deviceId,
       filter: parseFilter(wish.filter),
       since: wish.since,
       fullState: false,
@@ -177,6 +189,17 @@ function describeRoom(wish: {
     visibility: isPublic ? 'public' : 'private',
     account_data: listAt(room, 'account_data', 'events'),
   }
+}
+
+/** With the user in the content, where those clients look for it. */
+function presenceOf(answer: JsonObject): JsonObject[] {
+  return listAt(answer, 'presence', 'events').map((event) => ({
+    ...event,
+    content: {
+      ...objectAt(event, 'content'),
+      ...(event['sender'] !== undefined && { user_id: event['sender'] }),
+    },
+  }))
 }
 
 function objectAt(json: JsonObject, key: string): JsonObject {

@@ -18,6 +18,8 @@ export interface SyncRequest {
   readonly fullState: boolean
   readonly timeoutMs: number
   readonly setPresence: PresenceState
+  /** The device that is present by this request, where the viewer is without one. */
+  readonly presentDeviceId?: DeviceId | undefined
   /**
    * The names under which the state after the timeline is given instead of `state`; empty: not wanted.
    * https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4222-sync-v2-state-after.md

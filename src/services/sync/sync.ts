@@ -36,7 +36,8 @@ export class Sync {
    */
   async wait(request: SyncRequest, signal: AbortSignal): Promise<JsonObject> {
     const { viewer, setPresence, since, fullState } = request
-    const endPresence = this.#parts.presence.onSync(viewer, setPresence)
+    const device = { userId: viewer.userId, deviceId: viewer.deviceId ?? request.presentDeviceId }
+    const endPresence = this.#parts.presence.onSync(device, setPresence)
     const watch = this.#parts.notifier.watch(viewer.userId)
     try {
       // Who comes online by this sync is told now, not by waking the next one.
