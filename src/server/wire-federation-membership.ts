@@ -114,7 +114,9 @@ export function createFederationMembership(
       joining: new JoiningHandshakes({
         ...shared,
         joined,
-        receiver: { receive: (room, origin, event) => processor.process(origin, room, event) },
+        receiver: {
+          receive: (room, origin, event, options) => processor.process(origin, room, event, options),
+        },
       }),
       leaving: new LeavingHandshakes(shared),
       inviting: new InviteSender(shared),

@@ -197,13 +197,17 @@ export class EventFeed implements PositionSink {
   async #originsOf(events: readonly StreamedEvent[]): Promise<Map<number, ServerName>> {
     const { db, relayed, serverName } = this.#deps
     const isLocal = (sender: UserId): boolean => serverNameOf(sender) === serverName
-    // Nothing but memberships is relayed.
-    const others = events.filter(({ sender, type }) => type === 'm.room.member' && !isLocal(sender))
+    // Nothing but memberships is relayed; joins of ours may have come about through another server, which has them.
+    const others = events.filter(
+      (event) => event.type === 'm.room.member' && (!isLocal(event.sender) || isOwnMembership(event)),
+    )
     const origins = await relayed.list(
       db.reader,
       others.map(({ eventNid }) => eventNid),
     )
-    for (const { eventNid, sender } of events) if (isLocal(sender)) origins.set(eventNid, serverName)
+    for (const { eventNid, sender } of events) {
+      if (isLocal(sender) && !origins.has(eventNid)) origins.set(eventNid, serverName)
+    }
     return origins
   }
 

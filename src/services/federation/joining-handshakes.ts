@@ -5,6 +5,7 @@ import type { EventId, RoomId, ServerName, UserId } from '../../protocol/ids.js'
 import { annotateEvent, buildFromTemplate, pduJson } from '../../protocol/pdu.js'
 import { getRoomVersionRules, ROOM_VERSIONS, type RoomVersionRules } from '../../protocol/room-versions.js'
 import { pruneStrippedState } from '../../protocol/stripped-state.js'
+import type { RelayedEventsStore } from '../../storage/stores/relayed-events.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
@@ -36,6 +37,7 @@ export interface JoiningHandshakesDependencies {
   readonly client: Pick<FederationClient, 'request'>
   readonly joined: JoinedRooms
   readonly receiver: PduReceiver
+  readonly relayed: Pick<RelayedEventsStore, 'insert'>
   readonly outside: OutsideMemberships
   readonly remoteRooms: RemoteRooms
   readonly clock: Clock
@@ -123,8 +125,12 @@ export class JoiningHandshakes {
     { event: join, server }: Prepared,
     answer: JsonObject,
   ): Promise<HandshakeOutcome | undefined> {
-    const event = await this.#deps.joined.signedEvent(join, answer)
-    const reception = await this.#deps.receiver.receive(room, server, event)
+    const { joined, receiver, relayed } = this.#deps
+    const event = await joined.signedEvent(join, answer)
+    const reception = await receiver.receive(room, server, event, {
+      // It is ours, but the server that helped has it already.
+      inTransaction: (tx, eventNid) => relayed.insert(tx, eventNid, server),
+    })
     if (reception.outcome === 'missing') return undefined
     if (reception.outcome === 'rejected') throw forbidden(reception.reason)
     return { room, eventId: event.eventId }

@@ -2,7 +2,7 @@ import type { Event } from '../../protocol/event.js'
 import type { ServerName } from '../../protocol/ids.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
-import type { EventReceiver, OfferedEvent } from '../events/event-receiver.js'
+import type { EventReceiver, OfferedEvent, ReceiveOptions } from '../events/event-receiver.js'
 import type { Reception } from '../events/reception.js'
 import type { MissingEvents } from './missing-events.js'
 import type { OutlierFetcher } from './outlier-fetcher.js'
@@ -39,8 +39,13 @@ export class PduProcessor {
    * Judges an event and stores it with the outcome. What it refers to is asked of the server that has sent it; an event
    * whose sender does not tell what came before it is dropped: nothing could be said of it but what that server likes.
    */
-  async process(origin: ServerName, room: RoomRecord, received: Event): Promise<Reception> {
-    return this.#process(origin, room, await judgeByPolicy(this.#parts.policy, room, received))
+  async process(
+    origin: ServerName,
+    room: RoomRecord,
+    received: Event,
+    options: Pick<ReceiveOptions, 'inTransaction'> = {},
+  ): Promise<Reception> {
+    return this.#process(origin, room, await judgeByPolicy(this.#parts.policy, room, received), options)
   }
 
   /**
@@ -74,9 +79,10 @@ export class PduProcessor {
     origin: ServerName,
     room: RoomRecord,
     { event, isUnwanted }: OfferedEvent,
+    options: Pick<ReceiveOptions, 'inTransaction'> = {},
   ): Promise<Reception> {
     const { receiver, outliers } = this.#parts
-    const receive = (): Promise<Reception> => receiver.receive(room, event, { isUnwanted })
+    const receive = (): Promise<Reception> => receiver.receive(room, event, { ...options, isUnwanted })
     let reception = await receive()
     if (reception.outcome === 'missing' && reception.prevEvents.length > 0) {
       await this.#fillGap(origin, room, event)

@@ -3,7 +3,7 @@ import type { ServerName } from '../../protocol/ids.js'
 
 /**
  * Events of other servers' users that came through this server, which has to pass them on: joins, leaves and knocks
- * whose server is not in the room, or cannot know who else is.
+ * whose server is not in the room, or cannot know who else is; and joins of our users that another server has helped to.
  */
 export class RelayedEventsStore {
   /** `origin`: the server that has sent the event, and has it therefore. */

@@ -191,6 +191,17 @@ describe('rooms that are joined without their members', function () {
     expect(statesAskedFor(room)).to.have.length(1)
   })
 
+  it('can be joined by a second, whose join goes to nobody who has it', async () => {
+    const ben = await servers.get(ME).register('bert')
+    const { room, told } = await begin('11')
+    await ben.join(room.roomId, { via: [fake.serverName] })
+    const sent = await ben.sendText(room.roomId, 'hello')
+    await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'hello' && pdu['sender'] === ben.userId)
+    expect(sent).to.be.a('string')
+    expect(fake.pdus.filter((pdu) => pdu['state_key'] === ben.userId)).to.deep.equal([])
+    told.resolve(undefined)
+  })
+
   it('are asked for anew by who comes when more has happened than is known', async () => {
     const { room, told } = await begin('10')
     await bob.leave(room.roomId)
