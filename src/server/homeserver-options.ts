@@ -73,6 +73,7 @@ function toDescription(config: HomeserverConfig, version: string): AccountOption
     adminContact: server.adminContact,
     servesServerWellKnown: server.servesServerWellKnown,
     delayedEvents,
+    retention: experimental.tellsRetention && config.retention.enabled ? config.retention : undefined,
     configuredFeatures: {
       ...encryptionFeatures(rooms),
       'org.matrix.msc2836': experimental.eventRelationships,

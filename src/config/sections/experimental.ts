@@ -4,6 +4,7 @@ import { duration, jsonObject, optional, withDefault } from '../values.js'
 
 /** Proposals of which this server knows. */
 const SERVED: ReadonlySet<string> = new Set([
+  'msc1763_enabled',
   'msc4069_profile_inhibit_propagation',
   // On anyway.
   'msc2836_enabled',
@@ -79,6 +80,8 @@ export const experimental = section(
       threadSubscriptions: features['msc4306_enabled'] === true,
       /** `msc4354_enabled`: events can be told to everybody in a room for a while. */
       stickyEvents: features['msc4354_enabled'] === true,
+      /** `msc1763_enabled`: clients are told how long messages are kept. */
+      tellsRetention: features['msc1763_enabled'] === true,
       /** `msc3391_enabled`: account data can be removed. */
       accountDataRemoval: features['msc3391_enabled'] === true,
       /** `msc3381_polls_enabled` or `msc3930_enabled`, and `msc4210_enabled`, which takes rules out. */

@@ -1,5 +1,6 @@
 import { ROOM_VERSIONS, UNSTABLE_ROOM_VERSIONS } from '../../protocol/room-versions.js'
 import type { ServerName } from '../../protocol/ids.js'
+import type { RetentionPolicy } from '../../protocol/retention.js'
 import type { JsonObject } from '../../util/json.js'
 import { buildClientWellKnown, type ClientWellKnownOptions } from './client-well-known.js'
 import type { PasswordChanges } from './password-changes.js'
@@ -25,8 +26,17 @@ export interface ServerDescriptionOptions {
   readonly adminContact: string | undefined
   /** `serve_server_wellknown`. */
   readonly servesServerWellKnown: boolean
+  /** How long messages are kept; undefined: that is not told. */
+  readonly retention?: RetentionDescription | undefined
   /** Flags of `/versions` that depend on the configuration. */
   readonly configuredFeatures: Readonly<Record<string, boolean>>
+}
+
+/** `retention`, in milliseconds. */
+export interface RetentionDescription {
+  readonly defaultPolicy: RetentionPolicy
+  readonly allowedLifetimeMinMs: number | undefined
+  readonly allowedLifetimeMaxMs: number | undefined
 }
 
 export interface ServerDescriptionDependencies {
@@ -58,6 +68,23 @@ export class ServerDescription {
 
   get loginTokens(): { readonly enabled: boolean; readonly requireUiAuth: boolean } {
     return this.#deps.options.loginTokens
+  }
+
+  /**
+   * The policy for rooms that have none, and the limits of those that rooms have.
+   * https://github.com/matrix-org/matrix-spec-proposals/pull/1763
+   */
+  get retention(): JsonObject | undefined {
+    const { retention } = this.#deps.options
+    if (retention === undefined) return undefined
+    const { defaultPolicy, allowedLifetimeMinMs: min, allowedLifetimeMaxMs: max } = retention
+    const { minLifetimeMs, maxLifetimeMs } = defaultPolicy
+    const policy = withoutUndefined({ min_lifetime: minLifetimeMs, max_lifetime: maxLifetimeMs })
+    const limit = withoutUndefined({ min, max })
+    return {
+      policies: isEmpty(policy) ? {} : { '*': policy },
+      limits: isEmpty(limit) ? {} : { max_lifetime: limit },
+    }
   }
 
   /** How clients reach each other in calls; undefined: this server says nothing of it. */
@@ -105,4 +132,14 @@ export class ServerDescription {
       ...(requester.isAdmin && { 'm.account_moderation': { suspend: true, lock: true } }),
     }
   }
+}
+
+function withoutUndefined(values: Readonly<Record<string, number | undefined>>): JsonObject {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
+}
+
+function isEmpty(object: JsonObject): boolean {
+  return Object.keys(object).length === 0
 }

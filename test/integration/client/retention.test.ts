@@ -80,6 +80,25 @@ forEachServerDatabase('retention', (database) => {
 })
 
 describe('retention', () => {
+  it('is told to clients where the operator wants that', async () => {
+    const target = '/_matrix/client/unstable/org.matrix.msc1763/retention/configuration'
+    const told = async (retention: JsonObject, isOn = true): Promise<unknown> => {
+      const config = { retention, experimental_features: { msc1763_enabled: isOn } }
+      await using hs = await startHomeserver({ config })
+      const alice = await hs.register('alice')
+      expect(await hs.client().request('GET', target)).to.include({ status: 401 })
+      const { status, body } = await alice.request('GET', target)
+      return status === 200 ? body : [status, body['errcode']]
+    }
+    const limits = { allowed_lifetime_min: '1d', allowed_lifetime_max: '1y' }
+    const policy = { default_policy: { min_lifetime: '1d', max_lifetime: '7d' } }
+    expect(await told({ enabled: true, ...policy, ...limits })).to.deep.equal({
+      policies: { '*': { min_lifetime: 86_400_000, max_lifetime: 604_800_000 } },
+      limits: { max_lifetime: { min: 86_400_000, max: 31_536_000_000 } },
+    })
+    expect(await told({ enabled: true }, false)).to.deep.equal([404, 'M_UNRECOGNIZED'])
+  })
+
   it('is off unless the operator wants it', async () => {
     const clock = new ManualClock()
     await using hs = await startHomeserver({ clock })
