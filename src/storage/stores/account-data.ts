@@ -72,7 +72,7 @@ export class AccountDataStore {
     return this.#listChanges(q, userId, range, '<>')
   }
 
-  /** Whom the user ignores, as `m.ignored_user_list` says. */
+  /** Whom the user ignores, as `m.ignored_user_list` says: never themselves, who would lose sight of what they say. */
   async getIgnoredUsers(q: Query, userId: UserId): Promise<ReadonlySet<UserId>> {
     return (await this.getIgnoredUsersOf(q, [userId])).get(userId) ?? new Set()
   }
@@ -82,7 +82,8 @@ export class AccountDataStore {
     const found = new Map<UserId, ReadonlySet<UserId>>()
     for (const [userId, contents] of await this.getGlobalOfUsers(q, userIds, [IGNORED_USERS])) {
       const ignored = contents.get(IGNORED_USERS)?.['ignored_users']
-      if (isJsonObject(ignored)) found.set(userId, new Set(Object.keys(ignored) as UserId[]))
+      if (!isJsonObject(ignored)) continue
+      found.set(userId, new Set(Object.keys(ignored).filter((other): other is UserId => other !== userId)))
     }
     return found
   }

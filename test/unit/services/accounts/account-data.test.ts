@@ -174,7 +174,7 @@ forEachDatabase('account data and tags', (open) => {
     const ignored = () => fixture.stores.accountData.getIgnoredUsers(fixture.db.reader, userId)
     expect(await ignored()).to.deep.equal(new Set())
     for (const [content, expected] of [
-      [{ ignored_users: { '@spam:hs.test': {} } }, ['@spam:hs.test']],
+      [{ ignored_users: { '@spam:hs.test': {}, [userId]: {} } }, ['@spam:hs.test']],
       [{ ignored_users: 'everybody' }, []],
       [{}, []],
     ] as const) {
