@@ -96,7 +96,7 @@ export const delete3pidFromAccount = route({
   body: identifier,
   async handler({ requester, body }, { identityBindings, threepids }) {
     const { userId } = requester
-    await threepids.delete(userId, body)
+    await threepids.delete(requester, body)
     return { id_server_unbind_result: await identityBindings.tryUnbind(userId, body, body.id_server) }
   },
 })

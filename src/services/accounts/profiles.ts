@@ -14,6 +14,7 @@ import type { JsonObject, JsonValue } from '../../util/json.js'
 import type { AppserviceQueries } from '../appservices/appservice-queries.js'
 import type { RemoteProfiles } from '../remote/remote-profiles.js'
 import type { Requester } from './requester.js'
+import { checkNotSuspended } from './suspension.js'
 
 export interface ProfileOptions {
   readonly serverName: ServerName
@@ -189,9 +190,7 @@ export class Profiles {
     if (!this.#isLocal(userId) || (requester.userId !== userId && !requester.isAdmin)) {
       throw forbidden('The profiles of others cannot be changed')
     }
-    if (requester.isSuspended) {
-      throw new MatrixError('M_USER_SUSPENDED', 'You cannot perform this action while suspended.')
-    }
+    checkNotSuspended(requester)
   }
 
   /** Where users may not change a name or an avatar, they may still give themselves a first one. */

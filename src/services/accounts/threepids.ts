@@ -4,6 +4,8 @@ import type { Database, Tx } from '../../storage/database.js'
 import type { ThreepidRecord, ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { Clock } from '../../util/clock.js'
 import type { EmailValidations, ThreepidCredentials } from './email-validations.js'
+import type { Requester } from './requester.js'
+import { checkNotSuspended } from './suspension.js'
 
 export interface ThreepidsDependencies {
   readonly db: Database
@@ -36,10 +38,18 @@ export class Threepids {
     return this.#deps.threepids.listForUser(this.#deps.db.reader, userId)
   }
 
-  /** Removes an identifier; does nothing for those that are not the user's. Throws `M_FORBIDDEN`. */
-  async delete(userId: UserId, identifier: { medium: string; address: string }): Promise<void> {
+  /**
+   * Removes an identifier; does nothing for those that are not the requester's. Throws `M_FORBIDDEN`, `M_USER_SUSPENDED`:
+   * who is suspended must stay known.
+   */
+  async delete(
+    requester: Pick<Requester, 'userId' | 'isSuspended'>,
+    identifier: { medium: string; address: string },
+  ): Promise<void> {
     const { db, threepids, mayChange } = this.#deps
+    const { userId } = requester
     if (!mayChange) throw changesForbidden()
+    checkNotSuspended(requester)
     const { medium } = identifier
     const address = medium === 'email' ? identifier.address.toLowerCase() : identifier.address
     await db.write('delete_threepid', async (tx) => {

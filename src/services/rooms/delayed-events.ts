@@ -10,6 +10,7 @@ import { upTo } from '../../util/lru-bounds.js'
 import { randomToken } from '../../util/random.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import { checkNotSuspended } from '../accounts/suspension.js'
 import type { RoomState } from '../events/room-state.js'
 import type { RoomSending } from './room-sending.js'
 
@@ -94,7 +95,7 @@ export class DelayedEvents {
   /**
    * Schedules an event; gives the ID by which it can be cancelled, by anybody who knows it. Throws `M_FORBIDDEN` where
    * that is switched off and for those who are not in the room, `M_UNKNOWN` with `M_MAX_DELAY_EXCEEDED` for a delay that
-   * is too long, `M_LIMIT_EXCEEDED` for who has scheduled too many.
+   * is too long, `M_USER_SUSPENDED`, `M_LIMIT_EXCEEDED` for who has scheduled too many.
    */
   async add(requester: Requester, input: DelayedEventInput): Promise<string> {
     const { txnId } = input
@@ -153,6 +154,7 @@ export class DelayedEvents {
     const { db, store, clock, roomState, rateLimits, eventsPosition } = this.#parts
     const { userId, deviceId } = requester
     this.#checkDelay(input.delayMs)
+    checkNotSuspended(requester)
     await rateLimits.consumeFor(requester, 'message')
     const room = await roomState.requireRoom(input.roomId)
     const member = await roomState.getMembership(input.roomId, userId)

@@ -14,13 +14,13 @@ import type { JsonObject } from '../../util/json.js'
 import { parseIdentityServer } from '../accounts/identity-bindings.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import { checkNotSuspended } from '../accounts/suspension.js'
 import type { EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import { identityFailure } from '../remote/identity-failure.js'
 import type { Invitations } from './invitations.js'
 import type { RoomMembership } from './room-membership.js'
 import type { RoomPowers } from './room-powers.js'
-import { checkNotSuspended } from './suspension.js'
 
 /** Whom somebody wants to invite without knowing their user ID, and who may know it. */
 export interface IdentifierWish extends Identifier {

@@ -15,6 +15,7 @@ import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import { checkNotSuspended } from '../accounts/suspension.js'
 import type { BatchDraft, EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import { roomInUse, type Aliases } from './aliases.js'
@@ -32,7 +33,6 @@ import {
   type RoomPreset,
   type StateDraft,
 } from './room-presets.js'
-import { checkNotSuspended } from './suspension.js'
 
 /** What somebody wants of a new room. */
 export interface RoomWish {

@@ -15,6 +15,7 @@ import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import { checkNotSuspended } from '../accounts/suspension.js'
 import type { EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import type { Aliases } from './aliases.js'
@@ -31,7 +32,6 @@ import {
 } from './membership-wishes.js'
 import type { RemoteMembership, RemoteWish } from './remote-membership.js'
 import { pretendedEventId } from './shadow-bans.js'
-import { checkNotSuspended } from './suspension.js'
 import type { ThirdPartyInvites } from './third-party-invites.js'
 
 export interface MembershipOptions {

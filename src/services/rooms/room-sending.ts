@@ -15,6 +15,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import { checkNotSuspended } from '../accounts/suspension.js'
 import type { EventSender, EventSource } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import type { Aliases } from './aliases.js'
@@ -30,7 +31,6 @@ import {
   checkTombstoneContent,
   createEventRefused,
 } from './state-content-checks.js'
-import { checkNotSuspended } from './suspension.js'
 
 export interface RoomSendingDependencies {
   readonly db: Database

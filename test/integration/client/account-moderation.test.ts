@@ -59,6 +59,18 @@ forEachServerDatabase('account moderation', (database) => {
       true,
     ])
     expect(await outcome(alice, 'GET', `${V3}/sync`)).to.deep.equal([401, 'M_USER_LOCKED'])
+    for (const [method, target] of [
+      ['GET', `${V3}/devices`],
+      ['GET', '/_matrix/client/versions'],
+      ['POST', `${V3}/search`],
+      ['PUT', path`/_matrix/client/v3/profile/${alice.userId}/displayname`],
+    ] as const) {
+      const isPublic = target.endsWith('versions')
+      const expected = isPublic ? [200, undefined] : [401, 'M_USER_LOCKED']
+      expect(await outcome(alice, method, target, method === 'GET' ? undefined : {}), target).to.deep.equal(
+        expected,
+      )
+    }
     expect((await second.request('POST', `${V3}/logout`)).status).to.equal(200)
     await lock(false)
     expect(await outcome(alice, 'GET', `${V3}/account/whoami`)).to.deep.equal([200, undefined])
@@ -66,7 +78,7 @@ forEachServerDatabase('account moderation', (database) => {
   })
 
   it('suspends: who is suspended may read, leave and redact their own, and say nothing', async () => {
-    await using hs = await startHomeserver({ database })
+    await using hs = await startHomeserver({ database, config: { max_event_delay_duration: '10m' } })
     const admin = await hs.register('admin', { isAdmin: true })
     const [alice, bob] = [await hs.register('alice'), await hs.register('bob')]
     const roomId = await bob.createRoom({ preset: 'public_chat', invite: [alice.userId] })
@@ -85,7 +97,14 @@ forEachServerDatabase('account moderation', (database) => {
       ['POST', path`/_matrix/client/v3/knock/${open}`, {}],
       ['POST', path`/_matrix/client/v3/rooms/${roomId}/invite`, { user_id: '@carol:hs.test' }],
       ['POST', `${V3}/createRoom`, {}],
+      ['POST', path`/_matrix/client/v3/rooms/${roomId}/upgrade`, { new_version: '12' }],
       ['PUT', path`/_matrix/client/v3/profile/${alice.userId}/displayname`, { displayname: 'x' }],
+      [
+        'PUT',
+        path`/_matrix/client/v3/rooms/${roomId}/send/m.room.message/3?org.matrix.msc4140.delay=1000`,
+        { body: 'x' },
+      ],
+      ['POST', `${V3}/account/3pid/delete`, { medium: 'email', address: 'alice@hs.test' }],
     ]
     for (const [method, target, body] of refusals) {
       expect(await outcome(alice, method, target, body), target).to.deep.equal([403, 'M_USER_SUSPENDED'])

@@ -1,5 +1,5 @@
 import { MatrixError } from '../../protocol/errors.js'
-import type { Requester } from '../accounts/requester.js'
+import type { Requester } from './requester.js'
 
 /**
  * Throws `M_USER_SUSPENDED` for suspended users.
