@@ -74,7 +74,7 @@ export function createKeyServices(
   const localKeys = new LocalKeys({ ...stores, db, tellsDeviceNames: parts.tellsDeviceNames ?? false })
   const e2eKeys = new E2eKeys({ ...stores, db, clock: parts.clock, devices })
   return {
-    crossSigning: new CrossSigning({ ...stores, db, devices }),
+    crossSigning: new CrossSigning({ ...stores, ...parts, streamIds: streams.deviceLists }),
     dehydratedDevices: new DehydratedDevices({
       db,
       dehydratedDevices: stores.dehydratedDevices,

@@ -9,13 +9,18 @@ import { forbidden, invalidSignature, missingParam } from '../../protocol/errors
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database, Query, Tx } from '../../storage/database.js'
 import type { CrossSigningKeys, CrossSigningStore } from '../../storage/stores/cross-signing.js'
+import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { JsonObject } from '../../util/json.js'
+import type { PositionSink } from '../streams/notifier.js'
 import type { Devices } from './devices.js'
 
 export interface CrossSigningDependencies {
   readonly db: Database
   readonly crossSigning: CrossSigningStore
   readonly devices: Pick<Devices, 'list' | 'recordChange'>
+  /** Of device lists. */
+  readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
+  readonly positions: PositionSink
 }
 
 /** Keys as a request brings them; each may be left out. */
@@ -99,7 +104,18 @@ export class CrossSigning {
     )
     if (isNewMaster) await crossSigning.delete(tx, userId, gone)
     await crossSigning.set(tx, userId, keys)
-    await devices.recordChange(tx, userId, [CROSS_SIGNING_DEVICE])
+    if (keys.some(({ usage }) => usage !== 'user_signing') || isNewMaster)
+      await devices.recordChange(tx, userId, [CROSS_SIGNING_DEVICE])
+    else await this.#tellOneself(tx, userId)
+  }
+
+  /** The key that signs other users is shown to nobody else. */
+  async #tellOneself(tx: Tx, userId: UserId): Promise<void> {
+    const { crossSigning, streamIds, positions } = this.#deps
+    const [streamId] = await streamIds.allocate(tx, 1)
+    if (streamId === undefined) throw new Error('No position of the device lists stream was allocated')
+    await crossSigning.recordSigned(tx, userId, [userId], streamId)
+    tx.afterCommit(() => positions.onNewPosition('device_lists', { users: [userId] }))
   }
 
   /** Devices and cross-signing keys sign under their names: nobody shall take one for the other. */

@@ -186,11 +186,17 @@ forEachServerDatabase('cross-signing over HTTP', (database) => {
     const tokens = async () => [await alicePhone.syncToken(), await bob.syncToken()] as const
     const [alice0, bob0] = await tokens()
     const ofAlice = new CrossSigningIdentity(alice.userId)
-    await alice.must('POST', `${V3}/keys/device_signing/upload`, { body: ofAlice.upload })
+    const { user_signing_key: userSigningKey, ...shown } = ofAlice.upload
+    await alice.must('POST', `${V3}/keys/device_signing/upload`, { body: shown })
     expect(await changedSince(bob, bob0)).to.deep.equal([alice.userId])
     expect(await changedSince(alicePhone, alice0)).to.deep.equal([alice.userId])
 
-    const [, bob1] = await tokens()
+    const [alice1, bob1] = await tokens()
+    const auth = password(alice, undefined)
+    const added = { user_signing_key: userSigningKey, auth }
+    await alice.must('POST', `${V3}/keys/device_signing/upload`, { body: added as JsonObject })
+    expect(await changedSince(alicePhone, alice1)).to.deep.equal([alice.userId])
+    expect(await changedSince(bob, bob1)).to.deep.equal([])
     const signedDevice = ofAlice.selfSigning.sign(device.deviceKeys, alice.userId)
     const signatures = { [alice.userId]: { [alice.deviceId]: signedDevice } }
     const target = '/_matrix/client/unstable/keys/signatures/upload'
