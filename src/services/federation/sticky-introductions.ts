@@ -17,7 +17,7 @@ interface Dependencies {
   readonly onError: (error: unknown) => void
 }
 
-const MAX_EVENTS = 100
+const MAX_EVENTS = 1_000
 /** Whoever joins has to take in the room first: what comes for a room that is not there is dropped. */
 const DELAY_MS = 2_000
 
