@@ -112,7 +112,13 @@ export function createReadingServices(
   const all = { ...others, ...stores }
   const points = new StatePoints(all)
   const { retention, erased } = parts
-  const visibility = new EventVisibility(db, { points, stays: stores.stays, retention, erased })
+  const visibility = new EventVisibility(db, {
+    events: others.events,
+    points,
+    stays: stores.stays,
+    retention,
+    erased,
+  })
   const access = new RoomAccess(db, { ...all, eventsPosition })
   const aggregations = new EventAggregations(db, { ...all, visibility })
   const clientEvents = new ClientEvents(db, {
@@ -140,8 +146,7 @@ export function createReadingServices(
   const stateViews = new RoomStateViews(shared)
   return {
     eventByTimestamp: new EventByTimestamp(db, {
-      access,
-      visibility,
+      ...shared,
       timeline: stores.timeline,
       remote: parts.history && { ...parts.history, timestamps: parts.history.remoteTimestamps },
     }),

@@ -5,6 +5,7 @@ import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
 import type { Direction } from '../../storage/timeline-range.js'
 import type { EventVisibility } from '../events/event-visibility.js'
+import type { EventAggregations } from '../events/relations.js'
 import type { RoomAccess, RoomView } from '../events/room-access.js'
 import type { Backfill } from '../federation/backfill.js'
 import type { RemoteTimestamps } from '../federation/remote-timestamps.js'
@@ -13,6 +14,7 @@ interface Parts {
   readonly access: RoomAccess
   readonly timeline: RoomTimelineStore
   readonly visibility: EventVisibility
+  readonly aggregations: Pick<EventAggregations, 'listIgnored'>
   /** Without it, what is held is all the history that there is. */
   readonly remote?: RemoteHistory | undefined
 }
@@ -26,6 +28,12 @@ export interface RemoteHistory {
 interface TimestampQuery {
   readonly ts: number
   readonly direction: Direction
+}
+
+/** Who looks, and whose messages they do not want to see. */
+interface Reader {
+  readonly userId: UserId
+  readonly ignored: ReadonlySet<UserId>
 }
 
 const BATCH = 50
@@ -53,22 +61,23 @@ export class EventByTimestamp {
     query: TimestampQuery,
   ): Promise<{ eventId: EventId; originServerTs: number }> {
     const view = await this.#parts.access.requireView(userId, roomId)
-    const held = await this.#findHeld(userId, view, query)
-    const closest = (await this.#findElsewhere(userId, view, { ...query, held })) ?? held
+    const ignored = await this.#parts.aggregations.listIgnored(userId)
+    const held = await this.#findHeld({ userId, ignored }, view, query)
+    const closest = (await this.#findElsewhere({ userId, ignored }, view, { ...query, held })) ?? held
     if (closest) return { eventId: closest.event.eventId, originServerTs: closest.event.originServerTs }
     const where = query.direction === 'f' ? 'forward' : 'backward'
     throw notFound(`Unable to find event from ${query.ts} in ${where} direction`)
   }
 
   async #findHeld(
-    userId: UserId,
+    { userId, ignored }: Reader,
     { room, ceiling }: RoomView,
     { ts, direction }: TimestampQuery,
   ): Promise<StoredEvent | undefined> {
     for (let offset = 0; offset < MAX_CANDIDATES; offset += BATCH) {
       const query = { ts, direction, ceiling, limit: BATCH, offset }
       const candidates = await this.#parts.timeline.listByTimestamp(this.#db.reader, room.roomNid, query)
-      const [closest] = await this.#parts.visibility.filter(userId, candidates)
+      const [closest] = await this.#parts.visibility.filter(userId, candidates, { ignored })
       if (closest || candidates.length < BATCH) return closest
     }
     return undefined
@@ -76,7 +85,7 @@ export class EventByTimestamp {
 
   /** Where the history that is held has gaps, what is closer may lie in them. */
   async #findElsewhere(
-    userId: UserId,
+    { userId, ignored }: Reader,
     { room, membership }: RoomView,
     { ts, direction, held }: TimestampQuery & { held: StoredEvent | undefined },
   ): Promise<StoredEvent | undefined> {
@@ -86,6 +95,8 @@ export class EventByTimestamp {
     if (!(await remote.backfill.hasGaps(room, end))) return undefined
     const closerThan = held?.event.originServerTs
     const found = await remote.timestamps.find(room, { ts, direction, closerThan })
-    return found && (await visibility.mayRead(userId, found)) ? found : undefined
+    if (found === undefined) return undefined
+    const [readable] = await visibility.filter(userId, [found], { ignored })
+    return readable
   }
 }

@@ -24,6 +24,7 @@ describe('ignored users', () => {
       body: { ignored_users: { [eve.userId]: {} } },
     })
     const said = await eve.sendText(roomId, `${WORD} ${alice.userId}`)
+    const saidTs = Date.now()
     await eve.sendEvent(roomId, 'm.room.message', {
       msgtype: 'm.text',
       body: `${WORD} in a thread`,
@@ -46,6 +47,7 @@ describe('ignored users', () => {
       ['GET', path`/_matrix/client/v3/rooms/${roomId}/event/${root}`],
       ['GET', path`/_matrix/client/v1/rooms/${roomId}/relations/${root}`],
       ['GET', `${V1}/${room}/threads`],
+      ['GET', `${V1}/${room}/timestamp_to_event`, { query: { ts: saidTs, dir: 'b' } }],
       ['POST', `${V3}/search`, { body: { search_categories: { room_events: { search_term: WORD } } } }],
       ['GET', `${V3}/notifications`],
     ]
