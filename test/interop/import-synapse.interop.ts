@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,11 +20,13 @@ import { findSynapse, SynapseProcess } from './synapse-process.js'
 const found = findSynapse()
 
 /** Where the Synapse keeps what it has. */
-const SOURCES = ['SQLite', 'two databases of PostgreSQL'] as const
+const SOURCES = ['SQLite', 'two databases of PostgreSQL', 'PostgreSQL with workers'] as const
 
 for (const sourceKind of SOURCES) {
   describe(`import of ${'version' in found ? `Synapse ${found.version}` : 'Synapse'} on ${sourceKind}`, function () {
     this.timeout(600_000)
+    const hasWorkers = sourceKind === 'PostgreSQL with workers'
+    const missing = 'missing' in found ? found.missing : hasWorkers ? missingRedis() : undefined
     let synapse: SynapseProcess
     let household: Household
     let seen: Observed
@@ -31,16 +34,15 @@ for (const sourceKind of SOURCES) {
     let postgres: PostgresServer | undefined
 
     before(async function () {
-      if ('missing' in found) {
-        process.stderr.write(`Skipped: ${found.missing}\n`)
+      if (missing !== undefined) {
+        process.stderr.write(`Skipped: ${missing}\n`)
         this.skip()
       }
-      if (sourceKind === 'two databases of PostgreSQL')
-        postgres = await PostgresServer.start({ durable: true })
-      synapse = await SynapseProcess.start(
-        new TestAuthority(),
-        postgres === undefined ? {} : { databases: await twoDatabases(postgres) },
-      )
+      if (sourceKind !== 'SQLite') postgres = await PostgresServer.start({ durable: true })
+      synapse = await SynapseProcess.start(new TestAuthority(), {
+        ...(postgres && { databases: await databasesIn(postgres, hasWorkers ? 1 : 2) }),
+        hasWorkers,
+      })
       household = await liveOn(synapse)
       seen = await observe(household)
       sinceToken = await household.bob.syncToken()
@@ -48,7 +50,7 @@ for (const sourceKind of SOURCES) {
     })
 
     after(async () => {
-      if ('missing' in found) return
+      if (missing !== undefined) return
       await synapse[Symbol.asyncDispose]()
       await postgres?.stop()
     })
@@ -145,8 +147,12 @@ for (const sourceKind of SOURCES) {
   })
 }
 
-/** A database for states and one for everything else. The server's directory is one that Synapse sees. */
-async function twoDatabases({ url, directory }: PostgresServer): Promise<JsonObject> {
+function missingRedis(): string | undefined {
+  return spawnSync('redis-server', ['--version']).status === 0 ? undefined : 'there is no redis-server'
+}
+
+/** One for all, or one for states and one for everything else. The server's directory is one that Synapse sees. */
+async function databasesIn({ url, directory }: PostgresServer, count: 1 | 2): Promise<JsonObject> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   for (const name of ['main', 'states'])
@@ -157,7 +163,8 @@ async function twoDatabases({ url, directory }: PostgresServer): Promise<JsonObj
     data_stores: [store],
     args: { host: directory, user: 'postgres', dbname, cp_min: 1, cp_max: 5 },
   })
-  return { main: at('main', 'main'), states: at('states', 'state') }
+  const { data_stores: _stores, ...whole } = at('main', 'main')
+  return count === 1 ? { all: whole } : { main: at('main', 'main'), states: at('states', 'state') }
 }
 
 /** Tokens are written in another way. */

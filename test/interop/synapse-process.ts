@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { JsonObject } from '../../src/util/json.js'
 import { MatrixClient } from '../support/matrix-client.js'
 import type { TestAuthority } from '../support/test-authority.js'
+import { SynapseWorkers } from './synapse-workers.js'
 
 /** The Python that can import `synapse`. */
 const PYTHON_VARIABLE = 'MXHS_INTEROP_SYNAPSE'
@@ -36,25 +37,34 @@ export class SynapseProcess implements AsyncDisposable {
   /** Where clients find it. */
   readonly url: string
   readonly #directory: string
+  readonly #workers: SynapseWorkers | undefined
+  readonly #clientPort: number
   #process: ChildProcess | undefined
 
-  private constructor(directory: string, ports: { client: number; federation: number }) {
+  private constructor(
+    directory: string,
+    ports: { client: number; federation: number },
+    workers: SynapseWorkers | undefined,
+  ) {
     this.#directory = directory
+    this.#workers = workers
+    this.#clientPort = ports.client
     this.serverName = `127.0.0.1:${ports.federation}`
     this.url = `http://127.0.0.1:${ports.client}`
   }
 
-  /** `databases`: instead of a file of SQLite. */
+  /** `databases`: instead of a file of SQLite. `hasWorkers`: in several processes, for which there must be a Redis. */
   static async start(
     authority: TestAuthority,
-    { databases }: { databases?: JsonObject } = {},
+    { databases, hasWorkers = false }: { databases?: JsonObject; hasWorkers?: boolean } = {},
   ): Promise<SynapseProcess> {
     const directory = mkdtempSync(join(tmpdir(), 'mxhs-synapse-'))
     chmodSync(directory, 0o755)
     const [client, federation] = await Promise.all([freePort(), freePort()])
-    const synapse = new SynapseProcess(directory, { client, federation })
+    const workers = hasWorkers ? await workersIn(directory) : undefined
+    const synapse = new SynapseProcess(directory, { client, federation }, workers)
     synapse.#writeFiles(authority, {
-      ports: { client, federation },
+      ports: { client: workers?.mainPort ?? client, federation },
       databases: databases ?? { all: sqlite(join(directory, 'synapse.db')) },
     })
     await synapse.resume()
@@ -68,12 +78,19 @@ export class SynapseProcess implements AsyncDisposable {
 
   /** Starts it again after `pause`. */
   async resume(): Promise<void> {
+    await this.#workers?.startRedis()
+    await this.#resumeMain()
+    await this.#workers?.start(this.#clientPort)
+  }
+
+  async #resumeMain(): Promise<void> {
+    const main = `http://127.0.0.1:${this.#workers?.mainPort ?? this.#clientPort}`
     const log = openSync(join(this.#directory, 'synapse.log'), 'a')
     const command = ['-m', 'synapse.app.homeserver', '-c', join(this.#directory, 'homeserver.yaml')]
     this.#process = spawn(process.env[PYTHON_VARIABLE] ?? 'python3', command, { stdio: ['ignore', log, log] })
     for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
       if (this.#process.exitCode !== null) break
-      const isUp = await fetch(`${this.url}/health`).then(
+      const isUp = await fetch(`${main}/health`).then(
         ({ ok }) => ok,
         () => false,
       )
@@ -85,6 +102,7 @@ export class SynapseProcess implements AsyncDisposable {
 
   /** Stops it; what it knows stays. */
   async pause(): Promise<void> {
+    await this.#workers?.stop()
     const running = this.#process
     this.#process = undefined
     if (running?.exitCode !== null) return
@@ -138,7 +156,9 @@ export class SynapseProcess implements AsyncDisposable {
           bind_addresses: ['127.0.0.1'],
           resources: [{ names: ['federation'] }],
         },
+        ...(this.#workers ? [this.#workers.replicationListener] : []),
       ],
+      ...this.#workers?.config,
       tls_certificate_path: write('tls.crt', certificate),
       tls_private_key_path: write('tls.key', privateKey),
       federation_custom_ca_list: [write('authority.pem', authority.certificate)],
@@ -174,6 +194,11 @@ export class SynapseProcess implements AsyncDisposable {
     // JSON is YAML.
     write('homeserver.yaml', JSON.stringify(config, undefined, 2))
   }
+}
+
+async function workersIn(directory: string): Promise<SynapseWorkers> {
+  const ports = await Promise.all(Array.from({ length: SynapseWorkers.portsNeeded }, freePort))
+  return new SynapseWorkers(process.env[PYTHON_VARIABLE] ?? 'python3', directory, ports)
 }
 
 function sqlite(path: string): JsonObject {
