@@ -1,4 +1,3 @@
-import { MatrixError } from '../../protocol/errors.js'
 import type { PushRule } from '../../protocol/push-rules.js'
 import { parseRoomId, type RoomId, type UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
@@ -7,7 +6,7 @@ import type { DirectoryStore } from '../../storage/stores/directory.js'
 import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { AccountData } from '../accounts/account-data.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import type { RoomState } from '../events/room-state.js'
@@ -18,7 +17,7 @@ export interface RoomSuccessionDependencies {
   readonly roomState: RoomState
   readonly accountData: AccountDataStore
   readonly writer: Pick<AccountData, 'writeIn'>
-  readonly pushRules: Pick<PushRules, 'getRule' | 'putRule' | 'setEnabled'>
+  readonly pushRules: Pick<PushRules, 'listKind' | 'putRule' | 'setEnabled'>
   readonly members: Pick<RoomMembersStore, 'listForRoom'>
   readonly directory: Pick<DirectoryStore, 'moveAll'>
   readonly publicRooms: Pick<PublicRoomsStore, 'isPublished' | 'setPublished'>
@@ -26,6 +25,9 @@ export interface RoomSuccessionDependencies {
   /** Called with what fails while nobody waits. */
   readonly onError: (error: unknown) => void
 }
+
+/** Kinds of push rules that can be about one room. */
+const COPIED_KINDS = ['override', 'room', 'underride'] as const
 
 /** A room and the one that replaces it: each names the other. */
 interface Succession {
@@ -88,7 +90,7 @@ export class RoomSuccession {
       await this.#copyTags(tx, userId, { oldRoomId, newRoomId })
       await this.#copyDirect(tx, userId, { oldRoomId, newRoomId })
     })
-    await this.#copyPushRule(userId, { oldRoomId, newRoomId })
+    await this.#copyPushRules(userId, { oldRoomId, newRoomId })
   }
 
   /** Any room can claim to be a successor: the old one must agree. Undefined where nothing, or no such room, follows. */
@@ -122,22 +124,20 @@ export class RoomSuccession {
     return typeof named === 'string' ? parseRoomId(named) : undefined
   }
 
-  /** How the room notifies. */
-  async #copyPushRule(userId: UserId, rooms: { oldRoomId: RoomId; newRoomId: RoomId }): Promise<void> {
-    const old = await this.#roomRule(userId, rooms.oldRoomId)
-    if (old === undefined || (await this.#roomRule(userId, rooms.newRoomId))) return
-    const name = { kind: 'room', ruleId: rooms.newRoomId } as const
-    const body = { actions: old.actions as JsonValue }
-    await this.#deps.pushRules.putRule(userId, name, { body, place: {} })
-    if (!old.enabled) await this.#deps.pushRules.setEnabled(userId, name, false)
-  }
-
-  async #roomRule(userId: UserId, roomId: RoomId): Promise<PushRule | undefined> {
-    try {
-      return await this.#deps.pushRules.getRule(userId, { kind: 'room', ruleId: roomId })
-    } catch (error) {
-      if (error instanceof MatrixError && error.errcode === 'M_NOT_FOUND') return undefined
-      throw error
+  /** How the room notifies: its own rule, and those that are about it, as clients mute rooms by. */
+  async #copyPushRules(userId: UserId, rooms: { oldRoomId: RoomId; newRoomId: RoomId }): Promise<void> {
+    const { pushRules } = this.#deps
+    for (const kind of COPIED_KINDS) {
+      const rules = await pushRules.listKind(userId, kind)
+      const known = new Set(rules.map((rule) => rule.rule_id))
+      const copies = rules.flatMap((rule) => successorRule(kind, rule, rooms) ?? [])
+      // Each is put before all others of its kind.
+      for (const { rule_id: ruleId, enabled, actions, conditions } of copies.toReversed()) {
+        if (known.has(ruleId)) continue
+        const body = { actions: [...actions], ...(conditions && { conditions: [...conditions] }) }
+        await pushRules.putRule(userId, { kind, ruleId }, { body, place: {} })
+        if (!enabled) await pushRules.setEnabled(userId, { kind, ruleId }, false)
+      }
     }
   }
 
@@ -164,6 +164,27 @@ export class RoomSuccession {
       })
       .finally(() => this.#running.delete(running))
     this.#running.add(running)
+  }
+}
+
+/** The rule for the new room that a rule about the old one stands for; undefined for all others. */
+function successorRule(
+  kind: (typeof COPIED_KINDS)[number],
+  rule: PushRule,
+  { oldRoomId, newRoomId }: { oldRoomId: RoomId; newRoomId: RoomId },
+): PushRule | undefined {
+  if (rule.default) return undefined
+  if (kind === 'room') return rule.rule_id === oldRoomId ? { ...rule, rule_id: newRoomId } : undefined
+  const isAbout = ({ kind: how, key, pattern }: JsonObject): boolean =>
+    how === 'event_match' && key === 'room_id' && pattern === oldRoomId
+  const { conditions = [], rule_id: ruleId } = rule
+  if (!conditions.some(isAbout)) return undefined
+  return {
+    ...rule,
+    rule_id: ruleId.includes(oldRoomId) ? ruleId.replaceAll(oldRoomId, newRoomId) : `${ruleId} ${newRoomId}`,
+    conditions: conditions.map((condition) =>
+      isAbout(condition) ? { ...condition, pattern: newRoomId } : condition,
+    ),
   }
 }
 

@@ -173,6 +173,18 @@ forEachDatabase('room upgrades', (open) => {
       await fixture.pushRules.putRule(userId, rule, { body: { actions: [] }, place: {} })
     }
     await fixture.pushRules.setEnabled(bob.userId, rule, false)
+    const about = (pattern: string) => [
+      { kind: 'event_match', key: 'room_id', pattern },
+      { kind: 'event_match', key: 'type', pattern: 'm.*' },
+    ]
+    for (const [ruleId, pattern] of [
+      [old, old],
+      ['named', old],
+      ['other', '!other:y'],
+    ] as const) {
+      const body = { actions: ['notify'], conditions: about(pattern) }
+      await fixture.pushRules.putRule(bob.userId, { kind: 'override', ruleId }, { body, place: {} })
+    }
     const next = await upgrade(old, '12')
     await fixture.services.roomMembership.join(bob, next)
     await fixture.services.succession.settle()
@@ -180,6 +192,11 @@ forEachDatabase('room upgrades', (open) => {
       const copied = await fixture.pushRules.getRule(userId, { kind: 'room', ruleId: next })
       expect(copied).to.deep.include({ actions: [], enabled: userId === alice.userId })
     }
+    const overriding = (await fixture.pushRules.listKind(bob.userId, 'override')).filter(
+      (one) => !one.default,
+    )
+    expect(overriding.map((one) => one.rule_id)).to.deep.equal([`named ${next}`, next, 'other', 'named', old])
+    expect(overriding[1]).to.deep.include({ actions: ['notify'], conditions: about(next) })
     const get = (userId: Requester['userId'], roomId: RoomId | undefined, type: string) =>
       fixture.stores.accountData.get(fixture.db.reader, userId, roomId, type)
     for (const { userId } of [alice, bob]) {
