@@ -50,7 +50,7 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX events_annotations')
+  await knex.raw('DROP INDEX IF EXISTS events_annotations')
   for (const table of [
     'pending_profile_updates',
     'directory_position',

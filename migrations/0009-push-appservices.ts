@@ -106,6 +106,6 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX users_appservice')
+  await knex.raw('DROP INDEX IF EXISTS users_appservice')
   for (const table of TABLES) await knex.raw(`DROP TABLE ${table}`)
 }

@@ -36,6 +36,6 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX room_members_server')
+  await knex.raw('DROP INDEX IF EXISTS room_members_server')
   for (const table of ['federation_transactions', 'federation_inbox']) await knex.raw(`DROP TABLE ${table}`)
 }

@@ -55,7 +55,7 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX access_tokens_expiry')
-  await knex.raw('DROP INDEX refresh_tokens_expiry')
+  await knex.raw('DROP INDEX IF EXISTS access_tokens_expiry')
+  await knex.raw('DROP INDEX IF EXISTS refresh_tokens_expiry')
   for (const table of TABLES) await knex.raw(`DROP TABLE ${table}`)
 }

@@ -43,7 +43,7 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX users_erased')
+  await knex.raw('DROP INDEX IF EXISTS users_erased')
   await knex.raw('ALTER TABLE delayed_events DROP COLUMN sticky_ms')
   for (const table of TABLES) await knex.raw(`DROP TABLE ${table}`)
 }

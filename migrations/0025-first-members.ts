@@ -10,5 +10,5 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX room_members_order')
+  await knex.raw('DROP INDEX IF EXISTS room_members_order')
 }

@@ -8,5 +8,5 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX thread_subscriptions_thread')
+  await knex.raw('DROP INDEX IF EXISTS thread_subscriptions_thread')
 }

@@ -88,6 +88,7 @@ export class DatabaseLoad {
    * `ArchiveError` when rows are missing.
    */
   async finish(summary: ArchiveSummary, clock: Pick<Clock, 'now'>): Promise<UsedOnce> {
+    await this.#makeIndexes()
     await this.#closeLoader()
     for (const { name } of this.#tables.values()) {
       const row = await this.#db.reader.first<{ n: number }>(`SELECT COUNT(*) AS n FROM ${quoteName(name)}`)
@@ -109,6 +110,16 @@ export class DatabaseLoad {
     await this.#closeLoader()
     await dropSchema(this.#db)
     await this.#db.write('restore_end', endRestore)
+  }
+
+  async #makeIndexes(): Promise<void> {
+    try {
+      await this.#loader?.makeIndexes()
+    } catch (error) {
+      throw new ArchiveError(`Rows of the archive contradict each other: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
   }
 
   async #closeLoader(): Promise<void> {
