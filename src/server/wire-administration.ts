@@ -99,6 +99,7 @@ export function createAdministrationTools(
   const readers = createReaders({ db, serverName: config.server.serverName }, stores)
   const shelf = createMediaShelf({ config, db, clock: systemClock, logger: silentLogger() })
   const visibility = new EventVisibility(db, {
+    events: stores.events,
     points: new StatePoints(stores),
     stays: new RoomStaysStore(),
     erased: new ErasedUsers(db, stores.users),

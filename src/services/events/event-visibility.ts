@@ -1,12 +1,13 @@
 import type { Database, Query } from '../../storage/database.js'
-import type { StoredEvent } from '../../storage/stores/events.js'
+import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { RoomStay, RoomStaysStore } from '../../storage/stores/room-stays.js'
 import { mayReadEvent, parseHistoryVisibility, type ReadingState } from '../../protocol/history-visibility.js'
-import type { UserId } from '../../protocol/ids.js'
+import type { EventId, UserId } from '../../protocol/ids.js'
 import { redactEvent } from '../../protocol/redaction.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import type { ErasedUsers } from './erased-users.js'
 import type { RetentionPolicies } from './retention-policies.js'
+import { redactionTarget } from './redaction-rules.js'
 import { membershipOf, type StateAtPoints, type StatePiece, type StatePoints } from './state-points.js'
 
 export interface VisibilityOptions {
@@ -17,6 +18,7 @@ export interface VisibilityOptions {
 }
 
 interface Parts {
+  readonly events: Pick<EventsStore, 'getByIds'>
   readonly points: StatePoints
   readonly stays: RoomStaysStore
   /** How long messages may be read; undefined: for ever. */
@@ -46,7 +48,7 @@ export class EventVisibility {
 
   /**
    * Those of the events, of any rooms, that a user may see, in the same order. Outliers, rejected and soft-failed events
-   * are nobody's to see, nor are messages that have become too old. What users have sent who are erased comes in its
+   * are nobody's to see, nor are messages that have become too old, and redactions that redact nothing. What users have sent who are erased comes in its
    * redacted form to those who were not in the room. Takes a constant number of statements.
    */
   async filter(
@@ -57,7 +59,8 @@ export class EventVisibility {
     const { q = this.#db.reader, ignored = NOBODY } = options
     const shown = events.filter((stored) => isShown(stored) && !isIgnored(stored, userId, ignored))
     const { retention } = this.#parts
-    const candidates = retention === undefined ? shown : await retention.filter(q, shown)
+    const kept = retention === undefined ? shown : await retention.filter(q, shown)
+    const candidates = await this.#withoutVain(q, kept)
     if (candidates.length === 0) return []
     const memberKey = stateKeyOf('m.room.member', userId)
     const points = await this.#parts.points.lookUp(q, pointsOf(candidates, memberKey))
@@ -76,6 +79,26 @@ export class EventVisibility {
   /** Whether a user may see one event. */
   async mayRead(userId: UserId, stored: StoredEvent, options: VisibilityOptions = {}): Promise<boolean> {
     return (await this.filter(userId, [stored], options)).length === 1
+  }
+
+  /**
+   * Redactions of events that are not there, of another room, or that their sender may not redact, wait for what they
+   * redact, and are not shown before. https://spec.matrix.org/latest/rooms/v11/#handling-redactions
+   */
+  async #withoutVain(q: Query, events: readonly StoredEvent[]): Promise<readonly StoredEvent[]> {
+    const targets = new Map<StoredEvent, EventId>()
+    for (const stored of events) {
+      const target = stored.event.rules.redactionsCheckedOnApply ? redactionTarget(stored.event) : undefined
+      if (target !== undefined) targets.set(stored, target)
+    }
+    if (targets.size === 0) return events
+    const found = await this.#parts.events.getByIds(q, [...new Set(targets.values())])
+    return events.filter((stored) => {
+      const targetId = targets.get(stored)
+      if (targetId === undefined) return true
+      const target = found.get(targetId)
+      return target?.roomNid === stored.roomNid && target.redactedBy !== null
+    })
   }
 
   async #hideErased(

@@ -307,10 +307,13 @@ describe('Events from other servers', () => {
         content: { redacts: target.eventId },
         after: [known],
       })
+      // Until there is something to redact, nobody sees it.
       await room.tell('a.test', redaction)
-      await mustSee(room, redaction)
+      await sentinel(room, redaction)
+      expect(await statusOf(room, redaction)).to.equal(404)
       await room.tell('a.test', target)
       await mustSee(room, target)
+      expect(await statusOf(room, redaction)).to.equal(200)
       const shown = await alice.must(
         'GET',
         path`/_matrix/client/v3/rooms/${room.roomId}/event/${target.eventId}`,
