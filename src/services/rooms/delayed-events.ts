@@ -131,7 +131,8 @@ export class DelayedEvents {
 
   /**
    * Cancels an event, lets its delay begin again, or sends it now. `requester` may be anybody who knows the ID, and
-   * nobody. Throws `M_NOT_FOUND` for what is not there, or has been sent or cancelled.
+   * nobody. Throws `M_NOT_FOUND` for what is not there, or has been sent or cancelled, and what sending throws: then the
+   * event goes on waiting for its time.
    */
   async update(
     delayId: string,
@@ -200,7 +201,14 @@ export class DelayedEvents {
       return store.take(tx, delayId)
     })
     if (event === undefined) throw missing()
-    await this.#send(event)
+    try {
+      await this.#deliver(event)
+    } catch (error) {
+      await db.write('keep_delayed_event', (tx) => store.keep(tx, delayId))
+      this.#wakeAt(event.runningSince + event.delayMs)
+      throw error
+    }
+    await db.write('delete_delayed_event', (tx) => store.deleteTaken(tx, delayId))
   }
 
   #wakeAt(ts: number): void {

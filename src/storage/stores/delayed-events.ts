@@ -134,6 +134,11 @@ export class DelayedEventsStore {
     await tx.execute('UPDATE delayed_events SET is_due = 0 WHERE is_due = 1')
   }
 
+  /** What was taken waits again, until its time. */
+  async keep(tx: Tx, delayId: string): Promise<void> {
+    await tx.execute('UPDATE delayed_events SET is_due = 0 WHERE delay_id = ?', [delayId])
+  }
+
   /** Lets the delay begin again; false: there is no such event. */
   async restart(tx: Tx, delayId: string, now: number): Promise<boolean> {
     const changed = await tx.execute(

@@ -195,6 +195,21 @@ forEachServerDatabase('Delayed events', (database) => {
     expect(await scheduled(guest)).to.deep.equal([])
   })
 
+  it('go on waiting where they cannot be sent before their time', async () => {
+    const target = path`/_matrix/client/v3/rooms/${roomId}/state/${TYPE}/key`
+    const query = { 'org.matrix.msc4140.delay': HOUR_MS }
+    const { delay_id: delayId } = await bob.must('PUT', target, { query, body: { by: 'bob' } })
+    const levels = (level: number): Promise<unknown> =>
+      alice.sendState(roomId, 'm.room.power_levels', '', { events: { [TYPE]: level } })
+    await levels(50)
+    expect(await update(delayId as string, 'send')).to.deep.equal([403, 'M_FORBIDDEN'])
+    expect(await scheduled(bob)).to.have.length(1)
+    await levels(0)
+    expect(await update(delayId as string, 'send')).to.equal(200)
+    expect(await state()).to.deep.equal({ by: 'bob' })
+    expect(await scheduled(bob)).to.deep.equal([])
+  })
+
   it('take the action from the body too', async () => {
     const delayId = await delayState({ a: 1 }, HOUR_MS)
     const act = async (body: JsonObject): Promise<unknown> => {
