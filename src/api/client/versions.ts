@@ -61,6 +61,7 @@ const FEATURES: Readonly<Record<string, boolean>> = {
   // Reporting rooms, and locking and suspending accounts: v1.13 and v1.18.
   'org.matrix.msc4151': true,
   'uk.timedout.msc4323': true,
+  'uk.timedout.msc4323.stable': true,
   // Refusing invitations, and choosing between inviters: v1.18 and a proposal.
   'org.matrix.msc4380': true,
   'org.matrix.msc4380.stable': true,
