@@ -1,6 +1,5 @@
 import { coverPosition, type AuthChainPosition } from '../../storage/auth-reach.js'
 import type { Database } from '../../storage/database.js'
-import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { GraphSurveyStore } from '../../storage/stores/graph-survey.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
@@ -9,8 +8,7 @@ import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import { topologicalSort } from '../../protocol/topological-sort.js'
 
 interface Parts {
-  readonly graphSurvey: Pick<GraphSurveyStore, 'listEvents'>
-  readonly graph: EventGraphStore
+  readonly graphSurvey: Pick<GraphSurveyStore, 'listEvents' | 'listHeld' | 'listPositioned'>
   readonly events: EventsStore
   readonly chainIds: IdAllocator
 }
@@ -78,7 +76,7 @@ export class AuthChainPlacer {
   }
 
   async #list({ roomNid }: RoomRecord): Promise<Map<number, Unplaced>> {
-    const { graphSurvey, events, graph } = this.#parts
+    const { graphSurvey, events } = this.#parts
     const q = this.#db.reader
     const records = (await graphSurvey.listEvents(q, roomNid)).filter(({ isState }) => isState)
     const listed = new Map<number, Unplaced>()
@@ -86,16 +84,16 @@ export class AuthChainPlacer {
       const some = records.slice(start, start + BATCH)
       const nids = some.map(({ eventNid }) => eventNid)
       const stored = await events.getByNids(q, nids)
-      const positions = await graph.getAuthPositions(q, nids)
+      const positioned = await graphSurvey.listPositioned(q, nids)
       const authIds = [...stored.values()].flatMap(({ event }) => event.authEventIds)
-      const authNids = await events.getNids(q, [...new Set(authIds)])
+      const authNids = await graphSurvey.listHeld(q, [...new Set(authIds)])
       for (const { eventNid, isPlaced, isCurrent } of some) {
         const event = stored.get(eventNid)?.event
         if (event?.stateKey === undefined) continue
         listed.set(eventNid, {
           key: stateKeyOf(event.type, event.stateKey),
           authNids: event.authEventIds.flatMap((id) => authNids.get(id) ?? []),
-          standsAlone: !isPlaced && !isCurrent && !positions.has(eventNid) && event.type === 'm.room.member',
+          standsAlone: !isPlaced && !isCurrent && !positioned.has(eventNid) && event.type === 'm.room.member',
         })
       }
     }

@@ -91,7 +91,7 @@ export class GraphRepair {
     if (mayFetch && !dryRun) await witnesses.fetchAuthEvents(room, wanted)
     const came = dryRun
       ? new Map<EventId, number>()
-      : await this.#parts.events.getNids(this.#db.reader, wanted)
+      : await this.#parts.graphSurvey.listHeld(this.#db.reader, wanted)
     const isFound = (id: EventId): boolean => (dryRun ? mayFetch : came.has(id))
     // What was built without them does not cover them.
     const mustPlace = first.unplaced.size > 0 || came.size > 0
@@ -115,23 +115,23 @@ export class GraphRepair {
   }
 
   async #surveySome(survey: GraphSurvey, records: readonly GraphRecord[]): Promise<void> {
-    const { events, graph } = this.#parts
+    const { events, graphSurvey } = this.#parts
     const q = this.#db.reader
     const stored = await events.getByNids(
       q,
       records.map(({ eventNid }) => eventNid),
     )
     const authIds = [...new Set([...stored.values()].flatMap(({ event }) => event.authEventIds))]
-    const authNids = await events.getNids(q, authIds)
+    const authNids = await graphSurvey.listHeld(q, authIds)
     const states = records.filter(({ isState }) => isState).map(({ eventNid }) => eventNid)
-    const positions = await graph.getAuthPositions(q, [...new Set([...states, ...authNids.values()])])
+    const positioned = await graphSurvey.listPositioned(q, [...new Set([...states, ...authNids.values()])])
     const placed: StoredEvent[] = []
     for (const { eventNid, isPlaced, isState, isCurrent } of records) {
       const own = stored.get(eventNid)
       if (!own) continue
       const { event } = own
       if (isPlaced) placed.push(own)
-      const hasPosition = positions.has(eventNid)
+      const hasPosition = positioned.has(eventNid)
       // Memberships that came from outside of their rooms stand alone.
       if (!isPlaced && !isCurrent && !hasPosition && event.type === 'm.room.member') continue
       if (isState && !hasPosition) survey.unplaced.set(eventNid, event.eventId)
@@ -139,7 +139,7 @@ export class GraphRepair {
       for (const id of event.authEventIds) {
         const nid = authNids.get(id)
         if (nid === undefined) survey.authEvents.set(id, survey.authEvents.get(id) ?? event.eventId)
-        else if (!positions.has(nid)) survey.unplaced.set(nid, id)
+        else if (!positioned.has(nid)) survey.unplaced.set(nid, id)
       }
     }
     survey.edges.push(...(await this.#lostEdges(placed)))
@@ -159,7 +159,7 @@ export class GraphRepair {
   /** The nids of previous events, held or not; those of which none is known are left out. */
   async #prevNids(ids: readonly EventId[]): Promise<Map<EventId, number>> {
     const unique = [...new Set(ids)]
-    const held = await this.#parts.events.getNids(this.#db.reader, unique)
+    const held = await this.#parts.graphSurvey.listHeld(this.#db.reader, unique)
     const others = unique.filter((id) => !held.has(id))
     return new Map([...held, ...(await this.#parts.missingEvents.getNids(this.#db.reader, others))])
   }

@@ -1,3 +1,4 @@
+import type { EventId } from '../../protocol/ids.js'
 import { encodeReach, type AuthChainPosition } from '../auth-reach.js'
 import type { Query, Tx } from '../database.js'
 
@@ -17,7 +18,7 @@ export interface Edge {
   readonly eventNid: number
 }
 
-/** How the events of a room hang together, as a whole. */
+/** How the events of a room hang together, as a whole: as it is written, whatever is in memory. */
 export class GraphSurveyStore {
   /** All events of a room. Index events_room_stream. */
   async listEvents(q: Query, roomNid: number): Promise<GraphRecord[]> {
@@ -38,6 +39,24 @@ export class GraphSurveyStore {
       isState: row.is_state === 1,
       isCurrent: row.is_current === 1,
     }))
+  }
+
+  /** The nids of those events that are held. By unique index. */
+  async listHeld(q: Query, ids: readonly EventId[]): Promise<Map<EventId, number>> {
+    const rows = await q.all<{ event_id: string; event_nid: number }>(
+      `SELECT event_id, event_nid FROM events WHERE ${q.dialect.anyOf('event_id', 'text')}`,
+      [q.dialect.list(ids)],
+    )
+    return new Map(rows.map((row) => [row.event_id as EventId, row.event_nid]))
+  }
+
+  /** Those events that have a place in the auth chains. By primary key. */
+  async listPositioned(q: Query, eventNids: readonly number[]): Promise<Set<number>> {
+    const rows = await q.all<{ event_nid: number }>(
+      `SELECT event_nid FROM auth_chains WHERE ${q.dialect.anyOf('event_nid', 'integer')}`,
+      [q.dialect.list(eventNids)],
+    )
+    return new Set(rows.map((row) => row.event_nid))
   }
 
   /** What follows events. By primary key prefix. */

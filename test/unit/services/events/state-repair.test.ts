@@ -170,6 +170,15 @@ forEachDatabase('StateRepair', (open) => {
     })
   })
 
+  it('looks at what is written, whatever a running server has in memory', async () => {
+    await execute('DELETE FROM auth_chains WHERE event_nid = ?', [await nidOf(loser)])
+    await execute('DELETE FROM state_snapshots')
+    const report = await fixture.services.roomRepair.repair(roomId, { dryRun: false })
+    expect(kinds(report)).to.deep.equal(['missingPosition', 'missingState'])
+    await fixture.sender.send({ userId: ALICE }, { roomId, ...topic(ALICE, 'after') })
+    expect((await repair()).findings).to.deep.equal([])
+  })
+
   it('gives events their places in the auth chains and in the graph', async () => {
     await expectMended(
       async () => {
