@@ -53,8 +53,8 @@ export class RoomSuccession {
       const oldRoomId = await this.#predecessorOf(room.roomId)
       const succession = oldRoomId && (await this.#findSuccession(oldRoomId))
       if (succession?.next.roomId !== room.roomId) return
-      await this.#copy(userId, succession.old.roomId, room.roomId)
       await this.#moveDirectory(succession)
+      await this.#copy(userId, succession.old.roomId, room.roomId)
     })
   }
 
@@ -70,8 +70,8 @@ export class RoomSuccession {
       const { next } = succession
       const followers = await members.listForRoom(db.reader, next.roomNid, ['join'], { localOnly: true })
       if (followers.length === 0) return
-      for (const { userId } of followers) await this.#copy(userId, roomId, next.roomId)
       await this.#moveDirectory(succession)
+      for (const { userId } of followers) await this.#copy(userId, roomId, next.roomId)
     })
   }
 

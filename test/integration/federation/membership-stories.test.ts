@@ -176,29 +176,27 @@ describe('memberships between servers', function () {
     expect(await statusOf(knock(bob, roomId, 'a.test'))).to.deep.include({ status: 403 })
   })
 
-  for (const version of ['8', '10', '12']) {
-    it(`lets people into restricted rooms of version ${version}, in the name of a member`, async () => {
-      const space = await alice.createRoom({ preset: 'public_chat' })
-      const allow = [{ type: 'm.room_membership', room_id: space, via: ['a.test'] }]
-      const roomId = await alice.createRoom({
-        preset: 'public_chat',
-        room_version: version,
-        initial_state: [
-          { type: 'm.room.join_rules', state_key: '', content: { join_rule: 'restricted', allow } },
-        ],
-      })
-      expect(await statusOf(bob.join(roomId, { via: ['a.test'] }))).to.deep.include({ status: 403 })
-      await bob.join(space, { via: ['a.test'] })
-      await bob.join(roomId, { via: ['a.test'] })
-      const member = await bob.state(roomId, 'm.room.member', bob.userId)
-      expect(member['join_authorised_via_users_server']).to.equal(alice.userId)
-      await bob.sendState(roomId, 'm.room.member', bob.userId, { membership: 'join', displayname: 'Bobby' })
-      await bob.leave(roomId)
-      await bob.leave(space)
-      await until(alice, { roomId: space, userId: bob.userId, is: 'leave' })
-      expect(await statusOf(bob.join(roomId, { via: ['a.test'] }))).to.deep.include({ status: 403 })
+  it('lets people into restricted rooms in the name of a member', async () => {
+    const space = await alice.createRoom({ preset: 'public_chat' })
+    const allow = [{ type: 'm.room_membership', room_id: space, via: ['a.test'] }]
+    const roomId = await alice.createRoom({
+      preset: 'public_chat',
+      room_version: '10',
+      initial_state: [
+        { type: 'm.room.join_rules', state_key: '', content: { join_rule: 'restricted', allow } },
+      ],
     })
-  }
+    expect(await statusOf(bob.join(roomId, { via: ['a.test'] }))).to.deep.include({ status: 403 })
+    await bob.join(space, { via: ['a.test'] })
+    await bob.join(roomId, { via: ['a.test'] })
+    const member = await bob.state(roomId, 'm.room.member', bob.userId)
+    expect(member['join_authorised_via_users_server']).to.equal(alice.userId)
+    await bob.sendState(roomId, 'm.room.member', bob.userId, { membership: 'join', displayname: 'Bobby' })
+    await bob.leave(roomId)
+    await bob.leave(space)
+    await until(alice, { roomId: space, userId: bob.userId, is: 'leave' })
+    expect(await statusOf(bob.join(roomId, { via: ['a.test'] }))).to.deep.include({ status: 403 })
+  })
 
   it('has another server let people in where nobody here may', async () => {
     const space = await alice.createRoom({ preset: 'public_chat' })
@@ -269,5 +267,30 @@ describe('memberships between servers', function () {
     })
     expect(dig(joins[0], 'unsigned', 'prev_content', 'membership')).to.equal('invite')
     expect(dig(joins[0], 'unsigned', 'prev_content', 'is_direct')).to.equal(true)
+  })
+
+  it('leads the aliases of other servers to the room that replaces another', async () => {
+    const old = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
+    await bob.join(old, { via: ['a.test'] })
+    const alias = '#replaced:b.test'
+    await bob.must('PUT', path`/_matrix/client/v3/directory/room/${alias}`, { body: { room_id: old } })
+    const tag = path`/_matrix/client/v3/user/${bob.userId}/rooms/${old}/tags/u.work`
+    await bob.must('PUT', tag, { body: {} })
+    const { replacement_room: next } = await alice.must(
+      'POST',
+      path`/_matrix/client/v3/rooms/${old}/upgrade`,
+      {
+        body: { new_version: '11' },
+      },
+    )
+    await bob.join(next as string, { via: ['a.test'] })
+    // What this server has of the old room follows before the settings of who has come.
+    await bob.mustSyncUntil((response) =>
+      eventsAt(response, 'rooms', 'join', next as string, 'account_data', 'events').some(
+        ({ type }) => type === 'm.tag',
+      ),
+    )
+    const { room_id: roomId } = await bob.must('GET', path`/_matrix/client/v3/directory/room/${alias}`)
+    expect(roomId).to.equal(next)
   })
 })
