@@ -7,6 +7,7 @@ import { encodeBase64 } from '../../src/util/base64.js'
 import type { LogOutput } from '../../src/telemetry/logger.js'
 import type { DatabaseKind } from './databases.js'
 import { FakeHomeserver, type FakeHomeserverOptions } from './fake-homeserver.js'
+import { FederationAnswers } from './federation-answers.js'
 import { startHomeserver, type TestHomeserver } from './homeserver.js'
 import { TestAuthority } from './test-authority.js'
 import { TestNetwork } from './test-network.js'
@@ -22,7 +23,8 @@ export interface FederationOptions {
 
 /**
  * Real servers in this process that federate over TLS on loopback, with certificates of an authority that they all
- * trust: `await using servers = await startFederation(['a.test', 'b.test'])`, then `const [a, b] = servers.list`.
+ * trust: `await using servers = await startFederation(['a.test', 'b.test'])`, then `const [a, b] = servers.list`. What they
+ * answer each other must have the shape that the specification says: otherwise disposing of them throws.
  */
 export async function startFederation(
   names: readonly string[],
@@ -45,6 +47,7 @@ export class TestFederation implements AsyncDisposable {
   readonly #directory = mkdtempSync(join(tmpdir(), 'mxhs-federation-'))
   readonly #servers = new Map<string, TestHomeserver>()
   readonly #fakes: FakeHomeserver[] = []
+  readonly #answers = new FederationAnswers((name) => this.#servers.has(name))
 
   constructor(authority: TestAuthority, options: FederationOptions) {
     this.authority = authority
@@ -127,10 +130,12 @@ export class TestFederation implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#answers[Symbol.dispose]()
     await Promise.all(this.list.map((server) => server[Symbol.asyncDispose]()))
     await Promise.all(this.#fakes.map((fake) => fake[Symbol.asyncDispose]()))
     await this.network[Symbol.asyncDispose]()
     rmSync(this.#directory, { recursive: true, force: true })
+    this.#answers.check()
   }
 
   #write(name: string, content: string): string {

@@ -9,8 +9,8 @@ import {
 } from '../../support/matrix-client.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 
-/** Versions in which something about memberships changed. */
-const VERSIONS = ['1', '6', '8', '10', '11', '12']
+/** The first version, and those with other event IDs, other redactions, and other rooms' IDs. */
+const VERSIONS = ['1', '6', '11', '12']
 
 describe('memberships between two servers', function () {
   this.timeout(30_000)
@@ -27,19 +27,19 @@ describe('memberships between two servers', function () {
     await servers[Symbol.asyncDispose]()
   })
 
-  for (const version of VERSIONS) {
-    it(`joins a room of version ${version} that is on the other server`, async () => {
-      const roomId = await alice.createRoom({ preset: 'public_chat', room_version: version, name: 'Cats' })
-      await alice.sendText(roomId, 'before')
-      expect(await bob.join(roomId, { via: ['a.test'] })).to.equal(roomId)
-      await bob.mustSyncUntil(syncJoinedTo(roomId))
-      await alice.mustSyncUntil(syncJoinedTo(roomId, bob.userId))
-      expect(await bob.state(roomId, 'm.room.name')).to.deep.equal({ name: 'Cats' })
-      expect(dig(await bob.state(roomId, 'm.room.member', alice.userId), 'membership')).to.equal('join')
-      expect(dig(await alice.state(roomId, 'm.room.member', bob.userId), 'membership')).to.equal('join')
-      await bob.sendText(roomId, 'after')
-    })
+  it('joins a room that is on the other server', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat', name: 'Cats' })
+    await alice.sendText(roomId, 'before')
+    expect(await bob.join(roomId, { via: ['a.test'] })).to.equal(roomId)
+    await bob.mustSyncUntil(syncJoinedTo(roomId))
+    await alice.mustSyncUntil(syncJoinedTo(roomId, bob.userId))
+    expect(await bob.state(roomId, 'm.room.name')).to.deep.equal({ name: 'Cats' })
+    expect(dig(await bob.state(roomId, 'm.room.member', alice.userId), 'membership')).to.equal('join')
+    expect(dig(await alice.state(roomId, 'm.room.member', bob.userId), 'membership')).to.equal('join')
+    await bob.sendText(roomId, 'after')
+  })
 
+  for (const version of VERSIONS) {
     it(`accepts an invitation to a room of version ${version}`, async () => {
       const roomId = await alice.createRoom({ preset: 'private_chat', room_version: version, name: 'Dogs' })
       await alice.invite(roomId, bob.userId)
