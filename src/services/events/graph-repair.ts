@@ -88,7 +88,11 @@ export class GraphRepair {
     const first = await this.#survey(room)
     const wanted = [...first.authEvents.keys()].slice(0, MAX_FETCHED)
     const mayFetch = witnesses !== undefined && wanted.length > 0
-    if (mayFetch && !dryRun) await witnesses.fetchAuthEvents(room, wanted)
+    if (mayFetch && !dryRun) {
+      // Memory may outlive rows, and what is in memory is not fetched.
+      this.#parts.events.forgetIds(wanted)
+      await witnesses.fetchAuthEvents(room, wanted)
+    }
     const came = dryRun
       ? new Map<EventId, number>()
       : await this.#parts.graphSurvey.listHeld(this.#db.reader, wanted)

@@ -123,6 +123,15 @@ export class EventsStore {
     this.#nidsById.set(stored.event.eventId, stored.eventNid)
   }
 
+  /** After rows have gone: nobody finds the events any more. */
+  forgetIds(ids: readonly EventId[]): void {
+    for (const id of ids) {
+      const nid = this.#nidsById.peek(id)
+      if (nid !== undefined) this.#byNid.delete(nid)
+      this.#nidsById.delete(id)
+    }
+  }
+
   /** After a change of the event's row: the next reader reads it anew. */
   forget(eventNid: number): void {
     this.#byNid.delete(eventNid)
