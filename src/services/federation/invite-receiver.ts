@@ -1,4 +1,4 @@
-import { invalidParam, MatrixError } from '../../protocol/errors.js'
+import { badJson, forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
 import type { EventSigner } from '../../protocol/event-builder.js'
 import type { Event } from '../../protocol/event.js'
 import { parseEvent } from '../../protocol/event-format.js'
@@ -63,9 +63,9 @@ export class InviteReceiver {
   }
 
   /**
-   * Signs the invitation, keeps it and tells the user. Throws 400 `M_INCOMPATIBLE_ROOM_VERSION`, `M_INVALID_PARAM` for
-   * what is no invitation of one of our users by one of theirs, or comes with a state that is none of the room; 403 and
-   * 429 as the policy.
+   * Signs the invitation, keeps it and tells the user. Throws 400 `M_INCOMPATIBLE_ROOM_VERSION`, `M_BAD_JSON` for what is
+   * no event, `M_INVALID_PARAM` for what is no invitation of one of our users by one of theirs, or comes with a state that
+   * is none of the room; 403 `M_FORBIDDEN` where a signature is missing or wrong; 403 and 429 as the policy.
    * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2inviteroomideventid
    */
   async receive(origin: ServerName, invite: ForeignInvite): Promise<JsonObject> {
@@ -97,7 +97,7 @@ export class InviteReceiver {
     const given = [offered.exactText ?? pduJson(offered)]
     const { events, refused } = await this.#deps.intake.check({ rules, roomId: offered.roomId }, given)
     const [event] = events
-    if (event === undefined) throw invalidParam([...refused.values()][0] ?? 'The event cannot be verified')
+    if (event === undefined) throw forbidden([...refused.values()][0] ?? 'The event cannot be verified')
     return event
   }
 
@@ -159,7 +159,7 @@ function parseInvite(rules: RoomVersionRules, json: JsonObject): Event {
   try {
     return parseEvent(rules, json)
   } catch (error) {
-    if (error instanceof MatrixError) throw invalidParam(error.message)
+    if (error instanceof MatrixError) throw badJson(error.message)
     throw error
   }
 }

@@ -221,7 +221,7 @@ export class ResidentHandshakes {
     const ready = membership === 'join' ? await this.#countersign(room, offered) : offered
     const { events, refused } = await intake.check(room, [ready.exactText ?? pduJson(ready)])
     const [event] = events
-    if (event === undefined) throw invalidParam([...refused.values()][0] ?? 'The event cannot be verified')
+    if (event === undefined) throw forbidden([...refused.values()][0] ?? 'The event cannot be verified')
     const reception = await receiver.receive(room, event, {
       inTransaction: (tx, eventNid) => relayed.insert(tx, eventNid, origin),
     })

@@ -324,7 +324,8 @@ describe('a server in the room, as others see it', function () {
       await refused(offer(inviteOf('@somebody:other.test')))
       await refused(offer(inviteOf('@nobody:a.test')), 'M_FORBIDDEN')
       await refused(offer(room.make({ type: 'm.room.message', sender: ZOE, content: { body: 'x' } })))
-      await refused(offer(good, { event: { ...pduJson(good), signatures: {} } }))
+      await refused(offer(good, { event: { ...pduJson(good), signatures: {} } }), 'M_FORBIDDEN')
+      await refused(offer(good, { event: { ...pduJson(good), depth: 'x' } }), 'M_BAD_JSON')
       const rules = pduJson(room.current('m.room.join_rules'))
       await refused(offer(good, { invite_room_state: [rules] }))
       await refused(
