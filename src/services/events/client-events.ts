@@ -193,6 +193,8 @@ function addRedaction(unsigned: JsonObject, redactionId: EventId, facts: Facts):
   const redaction = facts.redactions.get(redactionId)
   if (!redaction) return
   const age = facts.now - redaction.event.originServerTs
+  // Not in the specification, but where clients of old look for it.
+  unsigned['redacted_by'] = redactionId
   unsigned['redacted_because'] = clientEventJson(redaction.event, { age }, facts.format)
 }
 

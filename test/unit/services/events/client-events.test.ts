@@ -85,6 +85,7 @@ forEachDatabase('ClientEvents', (open) => {
     const redactionId = await hs.redact(ALICE, roomId, eventId!)
     const [json, redaction] = await serialize([eventId!, redactionId])
     expect(json!['content']).to.deep.equal({})
+    expect(unsignedOf(json!)['redacted_by']).to.equal(redactionId)
     expect(unsignedOf(json!)['redacted_because']).to.deep.include({ event_id: redactionId, redacts: eventId })
     expect(redaction).to.have.property('redacts', eventId)
   })
