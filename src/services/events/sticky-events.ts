@@ -7,7 +7,7 @@ import type { Clock } from '../../util/clock.js'
 interface Parts {
   readonly db: Database
   readonly clock: Clock
-  readonly store: StickyEventsStore
+  readonly store: Pick<StickyEventsStore, 'listInRooms' | 'listInStream'>
   readonly events: Pick<EventsStore, 'getByNids'>
 }
 
@@ -18,8 +18,10 @@ export interface StickyWindow {
   readonly ignored: ReadonlySet<UserId>
 }
 
-/** More are not told at once. */
+/** Of one statement. */
 const MAX_EVENTS = 1_000
+/** More are not told at once: none of them is to be missed, but an answer has to fit into memory. */
+const MAX_LISTED = 20_000
 /** Where more rooms have to be looked at, it is cheaper to look at what is new everywhere. */
 const MAX_ROOMS = 50
 
@@ -36,7 +38,15 @@ export class StickyEvents {
 
   /** By room nid, what became sticky in these rooms within a stretch and still is, the oldest first. */
   async list(roomNids: readonly number[], window: StickyWindow): Promise<Map<number, StoredEvent[]>> {
-    const found = await this.#find(roomNids, window, MAX_EVENTS)
+    const found: StickyEvent[] = []
+    let after = window.after
+    while (found.length < MAX_LISTED) {
+      const page = await this.#find(roomNids, { ...window, after }, MAX_EVENTS)
+      found.push(...page)
+      const last = page.at(-1)
+      if (last === undefined || page.length < MAX_EVENTS) break
+      after = last.streamOrdering
+    }
     return groupByRoom(await this.#read(found, window.ignored))
   }
 
