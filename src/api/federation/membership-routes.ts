@@ -6,7 +6,11 @@ import { sendJoinV2 } from './joins-v2.js'
 import { makeKnock, sendKnock } from './knocks.js'
 import { makeLeave, sendLeaveV1 } from './leaving-v1.js'
 import { sendLeaveV2 } from './leaving-v2.js'
-import { exchangeThirdPartyInvite, onBindThirdPartyIdentifier } from './third-party-invite.js'
+import {
+  exchangeThirdPartyInvite,
+  onBindThirdPartyIdentifier,
+  onBindThirdPartyIdentifierByPost,
+} from './third-party-invite.js'
 
 /** How memberships come and go between servers. */
 export const membershipRoutes: readonly Route[] = [
@@ -22,4 +26,5 @@ export const membershipRoutes: readonly Route[] = [
   sendInviteV2,
   exchangeThirdPartyInvite,
   onBindThirdPartyIdentifier,
+  onBindThirdPartyIdentifierByPost,
 ]

@@ -46,31 +46,36 @@ describe('invitations by third-party ID between servers', function () {
     await alice.mustSyncUntil(syncJoinedTo(roomId, bob.userId))
   })
 
-  it('reach those to whom the ID is bound', async () => {
-    const roomId = await invite('two')
-    const { mxid: _mxid, ...rest } = proof('two')
-    const body = {
-      medium: 'email',
-      address: 'bob@b.test',
-      mxid: bob.userId,
-      invites: [
-        'nonsense',
-        { mxid: bob.userId, room_id: roomId, sender: alice.userId, signed: proof('two') },
-        { mxid: bob.userId, room_id: roomId, sender: alice.userId, signed: rest },
-      ],
-    }
-    const fake = await servers.fake('id.test')
-    const reply = await fake.send('b.test', {
-      method: 'PUT',
-      path: '/_matrix/federation/v1/3pid/onbind',
-      body,
-      authorization: null,
+  for (const [method, token] of [
+    ['PUT', 'two'],
+    ['POST', 'five'],
+  ] as const) {
+    it(`reach those to whom the ID is bound, by ${method}`, async () => {
+      const roomId = await invite(token)
+      const { mxid: _mxid, ...rest } = proof(token)
+      const body = {
+        medium: 'email',
+        address: 'bob@b.test',
+        mxid: bob.userId,
+        invites: [
+          'nonsense',
+          { mxid: bob.userId, room_id: roomId, sender: alice.userId, signed: proof(token) },
+          { mxid: bob.userId, room_id: roomId, sender: alice.userId, signed: rest },
+        ],
+      }
+      const fake = await servers.fake('id.test')
+      const reply = await fake.send('b.test', {
+        method,
+        path: '/_matrix/federation/v1/3pid/onbind',
+        body,
+        authorization: null,
+      })
+      expect(reply.status).to.equal(200)
+      await bob.mustSyncUntil(syncInvitedTo(roomId))
+      const member = await alice.state(roomId, 'm.room.member', bob.userId)
+      expect(dig(member, 'third_party_invite', 'signed', 'token')).to.equal(token)
     })
-    expect(reply.status).to.equal(200)
-    await bob.mustSyncUntil(syncInvitedTo(roomId))
-    const member = await alice.state(roomId, 'm.room.member', bob.userId)
-    expect(dig(member, 'third_party_invite', 'signed', 'token')).to.equal('two')
-  })
+  }
 
   it('are not made of proofs that are none', async () => {
     const roomId = await invite('three')
