@@ -124,7 +124,10 @@ export class RemoteStates {
       what: 'state_ids',
       maxBytes: MAX_STATE_IDS_BYTES,
     })
-    return { state: eventIds(json['pdu_ids']), authChain: eventIds(json['auth_chain_ids']) }
+    const { pdu_ids: state, auth_chain_ids: authChain } = json
+    if (!Array.isArray(state))
+      throw new FederationError(server, 'malformed', 'the state at an event is no list')
+    return { state: eventIds(state), authChain: eventIds(authChain) }
   }
 
   /** Gets what is not held: one by one while it is little, else all at once. */

@@ -19,6 +19,7 @@ import type { Requester } from '../accounts/requester.js'
 import type { AppserviceQueries } from '../appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { EventSender } from '../events/event-sender.js'
+import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomState } from '../events/room-state.js'
 import type { RemoteDirectory } from '../remote/remote-directory.js'
 import { withoutAlias } from './canonical-aliases.js'
@@ -45,6 +46,8 @@ export interface AliasesDependencies {
   readonly namespaces?: Pick<AppserviceRegistry, 'isTaken' | 'ownsAlias'>
   /** Asks application services for rooms that they may yet have to make. */
   readonly queries?: Pick<AppserviceQueries, 'hasAlias'>
+  /** Rooms whose members are not all known; without it, there are none. */
+  readonly partialRooms?: Pick<PartialRooms, 'get'> | undefined
   /** Without it, other servers cannot be asked. */
   readonly remoteDirectory?: Pick<RemoteDirectory, 'resolve'> | undefined
   readonly options: AliasOptions
@@ -89,7 +92,9 @@ export class Aliases {
     if (!record && (await this.#deps.queries?.hasAlias(alias))) record = await directory.get(db.reader, alias)
     if (!record) throw aliasNotFound(alias)
     const remote = await directory.sampleRemoteMembers(db.reader, record.roomNid, SAMPLED_MEMBERS)
-    const servers = new Set([options.serverName, ...remote.map(serverNameOf)])
+    const ofMembers = remote.map(serverNameOf)
+    const partial = this.#deps.partialRooms?.get(record.roomNid)
+    const servers = new Set([options.serverName, ...ofMembers, ...(partial?.servers ?? [])])
     return { roomId: record.roomId, servers: [...servers].slice(0, MAX_SERVERS) }
   }
 

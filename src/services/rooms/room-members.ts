@@ -39,7 +39,7 @@ interface Parts {
   /** Whether an application service has somebody in a room; without it, there are none. */
   readonly isServiceInRoom?: ((appserviceId: string, room: RoomRecord) => Promise<boolean>) | undefined
   /** Rooms whose members are not all known; without it, there are none. */
-  readonly partialRooms?: Pick<PartialRooms, 'whenWhole'> | undefined
+  readonly partialRooms?: Pick<PartialRooms, 'whenWhole' | 'completedBetween'> | undefined
 }
 
 /** Who is or was in rooms, for those who may know. */
@@ -111,10 +111,16 @@ export class RoomMembers {
     }
     const position = reached ? bound.streamOrdering : last.streamOrdering
     // The state after one event is that of its branch; what the server took for the state of the room is in its history.
-    if (position !== null && position >= 0) {
+    if (position !== null && position >= 0 && !this.#wasPartial(roomNid, position)) {
       return this.#load(await this.#parts.history.listAt(q, roomNid, position, 'm.room.member'))
     }
     return last.stateAfter === null ? [] : this.#parts.roomState.getStateAt(last.stateAfter, isMember)
+  }
+
+  /** Whether not all members were known there, which are by now: those are in the states of its events alone. */
+  #wasPartial(roomNid: number, position: number): boolean {
+    const completed = this.#parts.partialRooms?.completedBetween(position, Number.MAX_SAFE_INTEGER)
+    return completed?.includes(roomNid) === true
   }
 
   /**

@@ -129,6 +129,25 @@ describe('rooms that are joined without their members', function () {
     expect(later).to.deep.equal([])
   })
 
+  it('are shown as they are now to who asks for the members of back then', async () => {
+    const { room, told } = await begin('11')
+    const at = await bob.mustSyncUntil(syncJoinedTo(room.roomId), { filter: LAZY })
+    const target = path`/_matrix/client/v3/rooms/${room.roomId}/members`
+    const asked = bob.must('GET', target, { query: { at, membership: 'join' } })
+    told.resolve(undefined)
+    const shown = eventsAt(await asked, 'chunk').map((event) => event['state_key'])
+    expect(shown).to.have.members([bob.userId, room.creator, room.user('derek'), room.user('fred')])
+  })
+
+  it('are led to by aliases, through the servers that are said to be there', async () => {
+    const { room, told } = await begin('10')
+    const alias = path`/_matrix/client/v3/directory/room/${'#unfinished:b.test'}`
+    await bob.must('PUT', alias, { body: { room_id: room.roomId } })
+    const { servers: through } = await bob.must('GET', alias)
+    expect(through).to.deep.equal([ME, fake.serverName])
+    told.resolve(undefined)
+  })
+
   it('goes on after a restart', async () => {
     const { room, told } = await begin('10')
     await servers.get(ME).restart()
@@ -137,6 +156,21 @@ describe('rooms that are joined without their members', function () {
     told.resolve(undefined)
     await bob.mustSyncUntil(syncJoinedTo(room.roomId))
     expect(await members(room)).to.have.length(4)
+  })
+
+  it('asks for no more when a server does not tell the state', async () => {
+    const room = new LinearRoom(fake, '10')
+    room.serve({ omitsMembers: true })
+    let asked = 0
+    fake.on('GET', '/_matrix/federation/v1/state_ids/:roomId', () => {
+      asked++
+      return { json: asked === 1 ? {} : room.stateIds(room.events.at(-2)!.eventId) }
+    })
+    await bob.join(room.roomId, { via: [fake.serverName] })
+    expect(await members(room)).to.have.length(2)
+    expect(asked).to.equal(2)
+    const states = fake.received('GET', '/_matrix/federation/v1/state/:roomId')
+    expect(states.filter(({ params }) => params['roomId'] === room.roomId)).to.deep.equal([])
   })
 
   it('asks again when a server tells nonsense', async () => {
