@@ -132,7 +132,7 @@ describe('a server over HTTP', () => {
   it('has its name and version for administrators', async () => {
     await using hs = await startHomeserver()
     const { server_version: version } = await hs.client().must('GET', '/_synapse/admin/v1/server_version')
-    expect(version).to.match(/^mxhs \d+\.\d+\.\d+/)
+    expect(version).to.match(/^1\.\d+\.\d+ \(mxhs \d+\.\d+\.\d+\)$/)
     expect(hs.server.serverName).to.equal(SERVER_NAME)
   })
 })
