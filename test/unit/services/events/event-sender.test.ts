@@ -291,4 +291,33 @@ forEachDatabase('EventSender', (open) => {
     expect(await restarted.sender.send(device, { roomId, ...message('x'), txnId: 't1' })).to.equal(first)
     expect(await restarted.timeline(roomId)).to.have.length(5)
   })
+
+  it('lets be done beforehand what an event names, and does not send it where that fails', async () => {
+    const roomId = await createRoom(fixture)
+    const before = (await fixture.timeline(roomId)).length
+    const fail = (): Promise<void> => Promise.reject(new Error('no successor'))
+    const attempt = fixture.sender.send({ userId: ALICE }, { roomId, ...message('x'), beforehand: fail })
+    expect(await rejection(attempt)).to.have.property('message', 'no successor')
+    expect(await fixture.timeline(roomId)).to.have.length(before)
+    const told: EventId[] = []
+    const eventId = await fixture.sender.send(
+      { userId: ALICE },
+      {
+        roomId,
+        ...message('y'),
+        beforehand: async (announced) => {
+          expect(await fixture.timeline(roomId)).to.have.length(before)
+          told.push(announced)
+        },
+      },
+    )
+    expect(told).to.deep.equal([eventId])
+    expect((await fixture.timeline(roomId)).at(-1)!.event.eventId).to.equal(eventId)
+    const never = fixture.sender.send(
+      { userId: BOB },
+      { roomId, ...message('z'), beforehand: () => Promise.resolve(void told.push(eventId)) },
+    )
+    expect(await rejection(never)).to.have.property('errcode', 'M_FORBIDDEN')
+    expect(told).to.have.length(1)
+  })
 })
