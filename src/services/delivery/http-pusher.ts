@@ -1,4 +1,6 @@
 import type { PushGatewayClient } from '../../net/clients/push-gateway-client.js'
+import type { Event } from '../../protocol/event.js'
+import { pruneStrippedState } from '../../protocol/stripped-state.js'
 import type { PusherRecord } from '../../storage/stores/pushers.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { UserNotification } from './notified-events.js'
@@ -70,7 +72,10 @@ export class HttpPusher implements PusherDelivery {
       return { ...common, devices: [deviceOf(pusher, {})] }
     }
     const senderName = await this.#deps.senderNames.get(room.roomNid, event.sender)
-    const { name, alias } = await this.#deps.roomNames.get(pusher.userId, room.roomNid)
+    const known = await this.#deps.roomNames.get(pusher.userId, room.roomNid)
+    const told = namesInInvitation(event)
+    const name = known.name ?? told.name ?? told.alias
+    const alias = known.alias ?? told.alias
     return {
       ...common,
       id: event.eventId,
@@ -88,6 +93,18 @@ export class HttpPusher implements PusherDelivery {
       devices: [deviceOf(pusher, tweaks)],
     }
   }
+}
+
+/** What a room elsewhere is called, of which nothing is known but what came with the invitation. */
+function namesInInvitation({ json }: Event): { name: string | undefined; alias: string | undefined } {
+  const unsigned = isJsonObject(json['unsigned']) ? json['unsigned'] : {}
+  const state = pruneStrippedState(unsigned['invite_room_state'])
+  const textOf = (stateType: string, key: string): string | undefined => {
+    const text = state.find(({ type, state_key: stateKey }) => type === stateType && stateKey === '')
+      ?.content[key]
+    return typeof text === 'string' && text !== '' ? text : undefined
+  }
+  return { name: textOf('m.room.name', 'name'), alias: textOf('m.room.canonical_alias', 'alias') }
 }
 
 function countsFor({ data }: PusherRecord): boolean {

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { FakePushGateway } from '../../support/fake-push-gateway.js'
+import { startFederation } from '../../support/federation.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { dig, path, type MatrixClient } from '../../support/matrix-client.js'
@@ -242,5 +243,24 @@ describe('HTTP pushers whose gateway fails', () => {
     await bob.sendText(roomId, 'one')
     await server.restart()
     expect(gateway.notifications).to.have.length(0)
+  })
+})
+
+describe('HTTP pushers of invitations from other servers', () => {
+  it('name the room', async () => {
+    await using servers = await startFederation(['a.test', 'b.test'], { config: LOCAL })
+    await using gateway = await FakePushGateway.start()
+    const alice = await servers.get('a.test').register('alice')
+    const bob = await servers.get('b.test').register('bob')
+    await alice.must('POST', SET, { body: gateway.pusher() })
+    const roomId = await bob.createRoom({ name: 'Far away', invite: [alice.userId] })
+    const [notification] = await gateway.waitFor(1)
+    expect(notification).to.include({
+      room_id: roomId,
+      type: 'm.room.member',
+      membership: 'invite',
+      user_is_target: true,
+      room_name: 'Far away',
+    })
   })
 })
