@@ -1,7 +1,7 @@
 import { Args } from '@oclif/core'
 import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
 import { configPaths } from '../../src/cli/config-paths.js'
-import { withDatabase } from '../../src/cli/with-database.js'
+import { requireSchema, withDatabase } from '../../src/cli/with-database.js'
 
 interface Retried {
   readonly server: string
@@ -30,9 +30,10 @@ export default class FederationRetry extends BaseCommand {
     const { serverNameArgument } = await import('../../src/cli/federation-network.js')
     const { DestinationsStore } = await import('../../src/storage/stores/destinations.js')
     const server = serverNameArgument(args.server)
-    const wasFailing = await withDatabase(configPaths(flags.config), (db) =>
-      db.write('request_retry', (tx) => new DestinationsStore().requestRetry(tx, server)),
-    )
+    const wasFailing = await withDatabase(configPaths(flags.config), async (db) => {
+      await requireSchema(db)
+      return db.write('request_retry', (tx) => new DestinationsStore().requestRetry(tx, server))
+    })
     this.log(
       wasFailing ? `${server} is tried again within fifteen seconds.` : `${server} is not known to fail.`,
     )

@@ -2,7 +2,7 @@ import { Args } from '@oclif/core'
 import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
 import { configPaths } from '../../src/cli/config-paths.js'
 import { formatTable } from '../../src/cli/tables.js'
-import { withDatabase } from '../../src/cli/with-database.js'
+import { requireSchema, withDatabase } from '../../src/cli/with-database.js'
 
 interface DestinationStatus {
   readonly server: string
@@ -42,9 +42,10 @@ export default class FederationStatus extends BaseCommand {
     const { serverNameArgument } = await import('../../src/cli/federation-network.js')
     const { DestinationBacklogsStore } = await import('../../src/storage/stores/destination-backlogs.js')
     const only = args.server === undefined ? {} : { serverName: serverNameArgument(args.server) }
-    const backlogs = await withDatabase(configPaths(flags.config), (db) =>
-      new DestinationBacklogsStore().list(db.reader, { ...only, limit: MAX_SHOWN }),
-    )
+    const backlogs = await withDatabase(configPaths(flags.config), async (db) => {
+      await requireSchema(db)
+      return new DestinationBacklogsStore().list(db.reader, { ...only, limit: MAX_SHOWN })
+    })
     const list = backlogs.map(({ serverName, failure, rooms, messages, deviceChanges }) => ({
       server: serverName,
       failures: failure?.failures ?? 0,

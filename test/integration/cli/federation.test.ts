@@ -226,6 +226,17 @@ describe('mxhs federation', function () {
     expect(none.stderr).to.contain('does not know the keys')
   })
 
+  it('makes the tables of a database that has none yet', async () => {
+    const args = { database: join(directory, 'fresh-db') }
+    const fresh = writeConfig({ database: { name: 'sqlite3', args } })
+    const status = await runCommand(FederationStatus, '-c', fresh)
+    expect(status.stdout).to.equal('All servers answer, and nothing waits.\n')
+    args.database = join(directory, 'another-fresh-db')
+    const other = writeConfig({ database: { name: 'sqlite3', args } })
+    const retry = await runCommand(FederationRetry, 'up.test', '-c', other)
+    expect([retry.exitCode, retry.stdout]).to.deep.equal([0, 'up.test is not known to fail.\n'])
+  })
+
   it('shows who does not answer, and tries again on demand', async () => {
     const db = await openDatabase(
       { name: 'sqlite', path: join(directory, 'db') },
