@@ -85,7 +85,7 @@ export class EventVisibility {
    * Redactions of events that are not there, of another room, or that their sender may not redact, wait for what they
    * redact, and are not shown before. https://spec.matrix.org/latest/rooms/v11/#handling-redactions
    */
-  async #withoutVain(q: Query, events: readonly StoredEvent[]): Promise<readonly StoredEvent[]> {
+  async #withoutVain(q: Query, events: StoredEvent[]): Promise<StoredEvent[]> {
     const targets = new Map<StoredEvent, EventId>()
     for (const stored of events) {
       const target = stored.event.rules.redactionsCheckedOnApply ? redactionTarget(stored.event) : undefined
