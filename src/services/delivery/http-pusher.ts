@@ -72,10 +72,7 @@ export class HttpPusher implements PusherDelivery {
       return { ...common, devices: [deviceOf(pusher, {})] }
     }
     const senderName = await this.#deps.senderNames.get(room.roomNid, event.sender)
-    const known = await this.#deps.roomNames.get(pusher.userId, room.roomNid)
-    const told = namesInInvitation(event)
-    const name = known.name ?? told.name ?? told.alias
-    const alias = known.alias ?? told.alias
+    const { name, alias } = await this.#namesOfRoom(pusher.userId, notification)
     return {
       ...common,
       id: event.eventId,
@@ -92,6 +89,15 @@ export class HttpPusher implements PusherDelivery {
       ...(this.#deps.includesContent && { content: event.content }),
       devices: [deviceOf(pusher, tweaks)],
     }
+  }
+
+  async #namesOfRoom(
+    userId: PusherRecord['userId'],
+    { stored, room }: UserNotification,
+  ): Promise<{ name: string | undefined; alias: string | undefined }> {
+    const known = await this.#deps.roomNames.get(userId, room.roomNid)
+    const told = namesInInvitation(stored.event)
+    return { name: known.name ?? told.name ?? told.alias, alias: known.alias ?? told.alias }
   }
 }
 
