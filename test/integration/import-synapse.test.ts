@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import ImportSynapse from '../../commands/import/synapse.js'
 import type { Event } from '../../src/protocol/event.js'
 import { createSigner, parseSigningKeys } from '../../src/protocol/signing-keys.js'
-import type { ServerName } from '../../src/protocol/ids.js'
+import type { RoomId, ServerName } from '../../src/protocol/ids.js'
 import { loadConfig } from '../../src/config/load.js'
 import { takeOverSynapse } from '../../src/server/wire-takeover.js'
 import { decodeReach } from '../../src/storage/auth-reach.js'
@@ -125,6 +125,12 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
     return startImported(configs())
   }
 
+  /** What `mxhs rooms repair` finds. */
+  async function contradictions({ server }: ImportedServer, roomId: string): Promise<readonly unknown[]> {
+    const { roomRepair } = server.services
+    return (await roomRepair.repair(roomId as RoomId, { dryRun: true })).findings
+  }
+
   function session(
     server: ImportedServer,
     userId: string,
@@ -149,6 +155,7 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
       rooms.map(({ roomId }) => roomId),
     )
     for (const room of rooms) {
+      expect(await contradictions(server, room.roomId)).to.deep.equal([])
       const { chunk } = await alice.messages(room.roomId, { dir: 'b', limit: 100 })
       const ids = (chunk as JsonObject[]).map((event) => event['event_id'])
       expect(ids).to.deep.equal(room.events.map(({ eventId }) => eventId).reverse())
@@ -200,6 +207,8 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
     } finally {
       await db.close()
     }
+    await using server = await start()
+    expect(await contradictions(server, room.roomId)).to.deep.equal([])
   })
 
   it('copies what has come since, whatever it is', async () => {
