@@ -118,10 +118,11 @@ const common = {
 rmSync(join(target, 'dist'), { recursive: true, force: true })
 await build({
   ...common,
-  // The last three are for `bin/`, and a process of their own.
+  // The others are for `bin/`, for oclif, and a process of their own.
   entryPoints: [
     'commands/**/*.ts',
     'src/cli/program.ts',
+    'src/cli/command-not-found.ts',
     'src/config/generate.ts',
     'src/services/media/inspection-process.ts',
   ],
