@@ -48,8 +48,9 @@ export class EventVisibility {
 
   /**
    * Those of the events, of any rooms, that a user may see, in the same order. Outliers, rejected and soft-failed events
-   * are nobody's to see, nor are messages that have become too old, and redactions that redact nothing. What users have sent who are erased comes in its
-   * redacted form to those who were not in the room. Takes a constant number of statements.
+   * are nobody's to see, nor are messages that have become too old, and redactions that redact nothing. What users have
+   * sent who are erased comes in its redacted form to those who were not in the room. Takes a constant number of
+   * statements.
    */
   async filter(
     userId: UserId,
