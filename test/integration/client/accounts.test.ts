@@ -10,7 +10,7 @@ forEachServerDatabase('accounts over HTTP', (database) => {
       .client()
       .request('POST', '/_matrix/client/v3/register', { body: { username: 'alice' } })
     expect(challenge.status).to.equal(401)
-    expect(challenge.body).to.have.keys('flows', 'params', 'session')
+    expect(challenge.body).to.have.keys('completed', 'flows', 'params', 'session')
     const alice = await hs.client().register('alice', PASSWORD)
     expect(alice.userId).to.equal('@alice:hs.test')
     const phone = await hs.client().login('alice', PASSWORD)
