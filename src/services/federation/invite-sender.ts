@@ -1,4 +1,5 @@
-import { MatrixError } from '../../protocol/errors.js'
+import { isDeepStrictEqual } from 'node:util'
+import { MatrixError, badJson } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import { serverNameOf, type EventId, type ServerName, type UserId } from '../../protocol/ids.js'
 import { pduJson } from '../../protocol/pdu.js'
@@ -34,7 +35,8 @@ export class InviteSender {
 
   /**
    * Resolves when the invitation is part of the room. Rejects with 403 `M_FORBIDDEN` where the room or the other server
-   * does not allow it, `M_INVITE_BLOCKED`, `M_UNSUPPORTED_ROOM_VERSION`, 502 `M_CONNECTION_FAILED`.
+   * does not allow it, `M_INVITE_BLOCKED`, `M_UNSUPPORTED_ROOM_VERSION`, `M_BAD_JSON` where the other server gives back
+   * something else than the invitation, 502 `M_CONNECTION_FAILED`.
    */
   async invite(
     room: RoomRecord,
@@ -55,7 +57,8 @@ export class InviteSender {
     const answer = await this.#ask(room, event, destination)
     const given = answer['event']
     if (!isJsonObject(given)) throw badAnswer(destination)
-    // Only signatures are taken from it: all else is as we have sent it.
+    if (!isSameBut(given, event)) throw badJson(`${destination} has changed the invitation`)
+    // Only signatures are taken from it: what is unsigned is for the other server to say to its own users.
     const { events } = await this.#deps.intake.check(room, [
       { ...pduJson(event), ...pick(given, 'signatures') },
     ])
@@ -113,6 +116,16 @@ function toInviteError(error: unknown): unknown {
 
 function pick(json: JsonObject, key: string): JsonObject {
   return json[key] === undefined ? {} : { [key]: json[key] }
+}
+
+/** Whether it is the event but for who has signed it. Some servers name the ID where the room's version leaves it out. */
+function isSameBut(given: JsonObject, event: Event): boolean {
+  return isDeepStrictEqual(withoutAdditions(given), withoutAdditions(pduJson(event)))
+}
+
+function withoutAdditions(json: JsonObject): JsonObject {
+  const { signatures: _signatures, unsigned: _unsigned, event_id: _eventId, ...kept } = json
+  return kept
 }
 
 /** Which keys those are has been checked, but not that the server is among the signers. */

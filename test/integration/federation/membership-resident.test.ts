@@ -270,6 +270,14 @@ describe('a server in the room, as others see it', function () {
       expect((await attempt())[0]).to.equal(502)
       fake.on('PUT', invites, ({ body }) => ({ json: { event: (body as JsonObject)['event']! } }))
       expect((await attempt())[0]).to.equal(502)
+      // Signed, but with something that nobody has sent to be signed.
+      for (const change of [{ more: 1.1 }, { content: { membership: 'invite', reason: 'changed' } }]) {
+        fake.on('PUT', invites, (request) => {
+          const { event } = accept(request).json
+          return { json: { event: { ...(event as JsonObject), ...change } } }
+        })
+        expect(await attempt()).to.deep.equal([400, 'M_BAD_JSON'])
+      }
       const members = await alice.must('GET', path`/_matrix/client/v3/rooms/${roomId}/members`)
       expect(eventsAt(members, 'chunk').map((event) => event['state_key'])).to.deep.equal([alice.userId])
       fake.on('PUT', invites, accept)
