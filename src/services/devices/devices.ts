@@ -55,8 +55,8 @@ export class Devices {
   }
 
   /**
-   * The device of a login: a known one keeps its name and loses its tokens, a new one is made. Without `deviceId` an ID
-   * is chosen. Names that are too long are cut.
+   * The device of a login: a known one keeps its name and loses its tokens, a new one is made and announced. Without
+   * `deviceId` an ID is chosen. Names that are too long are cut.
    * https://spec.matrix.org/latest/client-server-api/#relationship-between-access-tokens-and-devices
    */
   async register(
@@ -139,12 +139,15 @@ export class Devices {
     deviceId: DeviceId,
     displayName: string | undefined,
   ): Promise<boolean> {
-    return this.#deps.devices.insert(tx, {
+    const isNew = await this.#deps.devices.insert(tx, {
       userId,
       deviceId,
       displayName: displayName?.slice(0, MAX_DISPLAY_NAME_LENGTH),
       createdTs: this.#deps.clock.now(),
     })
+    // Others are to know of devices before these have keys: https://spec.matrix.org/latest/server-server-api/#device-management
+    if (isNew) await this.recordChange(tx, userId, [deviceId])
+    return isNew
   }
 }
 

@@ -38,14 +38,21 @@ forEachDatabase('devices', (open) => {
 
   it('tell the stream of device lists when they change', async () => {
     const { userId, deviceId } = await fixture.createUser('alice')
-    const { userId: bob } = await fixture.createUser('bob')
+    const { userId: bob, deviceId: bobsDevice } = await fixture.createUser('bob')
     const store = fixture.stores.devices
     const changed = (from: number, to = 1_000_000) =>
       store.listChangedUsers(fixture.db.reader, [userId, bob], from, to)
-    expect(await changed(0)).to.deep.equal(new Set())
+    expect(await changed(0)).to.deep.equal(new Set([userId, bob]))
+    const made = await store.getLastChange(fixture.db.reader, bob)
+    expect(await changed(made)).to.deep.equal(new Set())
+    // Somebody who logs in again with the device that they have brings nothing new.
+    await fixture.db.write('register', (tx) =>
+      fixture.services.devices.register(tx, bob, { deviceId: bobsDevice, displayName: undefined }),
+    )
+    expect(await changed(made)).to.deep.equal(new Set())
     await fixture.services.devices.rename(userId, deviceId, 'phone')
-    expect(await changed(0)).to.deep.equal(new Set([userId]))
-    expect(await store.listAllChangedUsers(fixture.db.reader, 0, 1_000_000)).to.deep.equal(new Set([userId]))
+    expect(await changed(made)).to.deep.equal(new Set([userId]))
+    expect(await store.listAllChangedUsers(fixture.db.reader, made, 1_000_000)).to.deep.equal(new Set([userId]))
     const row = await fixture.db.reader.first<{ id: number }>(
       'SELECT MAX(stream_id) AS id FROM device_list_changes',
     )
