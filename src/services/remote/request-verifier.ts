@@ -36,8 +36,8 @@ export class RequestVerifier {
 
   /**
    * The server that a request says that it is from, which need not be true, so that limits can be kept before anything
-   * costs time. Throws `M_UNAUTHORIZED` where it does not say so, says different things, or is meant for another server;
-   * `M_FORBIDDEN` for servers that the configuration does not allow.
+   * costs time. Throws `M_UNAUTHORIZED` where it does not say so (with status 400 where it tries to), says different
+   * things, or is meant for another server; `M_FORBIDDEN` for servers that the configuration does not allow.
    */
   claimedOrigin({ authorization }: Pick<SignedRequest, 'authorization'>): ServerName {
     return this.#read(authorization)[0]!.origin
@@ -69,7 +69,7 @@ export class RequestVerifier {
     if (authorization.length > MAX_SIGNATURES) throw unauthorized('The request has too many signatures')
     const headers = authorization.flatMap((header) => parseXMatrix(header) ?? [])
     const first = headers[0]
-    if (first === undefined) throw unauthorized('The Authorization header is not a valid one of X-Matrix')
+    if (first === undefined) throw notXMatrix(authorization)
     for (const { origin, destination } of headers) {
       if (origin !== first.origin) throw unauthorized('The request is signed by several servers')
       if (destination !== undefined && destination !== this.#deps.serverName) {
@@ -96,6 +96,12 @@ function signedText(request: Parameters<typeof requestText>[0]): string {
   }
 }
 
-function unauthorized(message: string): MatrixError {
-  return new MatrixError('M_UNAUTHORIZED', message)
+/** To sign in a way that nobody can read is a mistake in the request; to sign in no way at all asks for it to be done. */
+function notXMatrix(authorization: readonly string[]): MatrixError {
+  const isMalformed = authorization.some((header) => /^X-Matrix\b/i.test(header))
+  return unauthorized('The Authorization header is not a valid one of X-Matrix', isMalformed ? 400 : 401)
+}
+
+function unauthorized(message: string, status: 400 | 401 = 401): MatrixError {
+  return new MatrixError('M_UNAUTHORIZED', message, { status })
 }

@@ -102,6 +102,16 @@ describe('RequestVerifier', () => {
     })
   }
 
+  for (const [what, header] of Object.entries({
+    'without a key': `X-Matrix origin=${A},sig="AAAA"`,
+    'by a server with no port where it says one': `X-Matrix origin="a.test:http",key="ed25519:k",sig="AAAA"`,
+    'in no form at all': 'X-Matrix ,,',
+  })) {
+    it(`says that requests are malformed that are signed ${what}`, async () => {
+      expect(await refusal({ ...request(), authorization: [header] })).to.equal('400 M_UNAUTHORIZED')
+    })
+  }
+
   it('refuses servers that are not allowed', async () => {
     expect(await refusal(request(), ['b.test'])).to.equal('403 M_FORBIDDEN')
     expect(await verifier([A]).verify(request())).to.equal(A)
