@@ -92,6 +92,20 @@ export class MatrixError extends Error {
   }
 }
 
+/** What another server has refused something with, passed on to the client: this server may not know the errcode. */
+export class PassedOnError extends MatrixError {
+  readonly #said: string
+
+  constructor(errcode: string, message: string, options: { status: number; fields?: JsonObject }) {
+    super('M_UNKNOWN', message, options)
+    this.#said = errcode
+  }
+
+  override toJson(): JsonObject {
+    return { ...super.toJson(), errcode: this.#said }
+  }
+}
+
 // Constructors are returned and thrown by the caller, so that the control flow stays visible.
 export const forbidden = (message: string): MatrixError => new MatrixError('M_FORBIDDEN', message)
 export const notFound = (message = 'Not found'): MatrixError => new MatrixError('M_NOT_FOUND', message)

@@ -1,4 +1,4 @@
-import { MatrixError, ERRCODES, type Errcode } from '../../protocol/errors.js'
+import { MatrixError, PassedOnError, ERRCODES, type Errcode } from '../../protocol/errors.js'
 import { parseServerName, serverNameOf, type RoomId, type ServerName } from '../../protocol/ids.js'
 import { FederationError } from '../remote/federation-client.js'
 
@@ -66,6 +66,9 @@ export function toClientError(error: unknown): MatrixError {
       ...(typeof roomVersion === 'string' && { fields: { room_version: roomVersion } }),
     })
   }
+  if (errcode !== undefined && status !== undefined && isOfOthers(errcode, status)) {
+    return new PassedOnError(errcode, message, { status })
+  }
   if (error.kind === 'unreachable' && /time/i.test(error.message)) {
     return new MatrixError('M_CONNECTION_TIMEOUT', error.message)
   }
@@ -89,6 +92,14 @@ const OURS_TO_EXPLAIN: ReadonlySet<string> = new Set([
 
 function isErrcode(text: string): text is Errcode {
   return Object.hasOwn(ERRCODES, text)
+}
+
+/**
+ * Whether it says something of the thing itself that this server has no name for. Clients would take a 401 for one of
+ * their own server.
+ */
+function isOfOthers(errcode: string, status: number): boolean {
+  return !isErrcode(errcode) && /^[\w.-]{1,255}$/.test(errcode) && status >= 400 && status < 500 && status !== 401
 }
 
 function weightOf({ errcode, status }: MatrixError): number {

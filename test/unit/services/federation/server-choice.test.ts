@@ -75,17 +75,27 @@ describe('choice of servers', () => {
     expect(asked).to.equal(1)
   })
 
-  it('keeps errors about our own requests from clients', () => {
-    for (const errcode of [
-      'M_INVALID_PARAM',
-      'M_MISSING_PARAM',
-      'M_UNAUTHORIZED',
-      'M_UNRECOGNIZED',
-      'X_OWN',
-    ]) {
+  it('keeps errors about our own requests from clients, and passes on what it does not know', () => {
+    for (const errcode of ['M_INVALID_PARAM', 'M_MISSING_PARAM', 'M_UNAUTHORIZED', 'M_UNRECOGNIZED']) {
       expect(toClientError(refusal(400, errcode))).to.include({ errcode: 'M_CONNECTION_FAILED', status: 502 })
     }
     expect(toClientError(refusal(429, 'M_LIMIT_EXCEEDED'))).to.include({ status: 429 })
+    const unknown = toClientError(refusal(418, 'ORG.EXAMPLE_TEAPOT'))
+    expect(unknown).to.include({ status: 418 })
+    expect(unknown.toJson()).to.deep.equal({
+      errcode: 'ORG.EXAMPLE_TEAPOT',
+      error: 'says ORG.EXAMPLE_TEAPOT',
+    })
+    for (const [status, errcode] of [
+      [401, 'X_OWN'],
+      [500, 'X_OWN'],
+      [400, 'no errcode'],
+    ] as const) {
+      expect(toClientError(refusal(status, errcode))).to.include({
+        errcode: 'M_CONNECTION_FAILED',
+        status: 502,
+      })
+    }
     const own = new MatrixError('M_FORBIDDEN', 'ours')
     expect(toClientError(own)).to.equal(own)
     const bug = new TypeError('a bug')
