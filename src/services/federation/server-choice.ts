@@ -99,7 +99,9 @@ function isErrcode(text: string): text is Errcode {
  * their own server.
  */
 function isOfOthers(errcode: string, status: number): boolean {
-  return !isErrcode(errcode) && /^[\w.-]{1,255}$/.test(errcode) && status >= 400 && status < 500 && status !== 401
+  return (
+    !isErrcode(errcode) && /^[\w.-]{1,255}$/.test(errcode) && status >= 400 && status < 500 && status !== 401
+  )
 }
 
 function weightOf({ errcode, status }: MatrixError): number {

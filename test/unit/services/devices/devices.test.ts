@@ -52,7 +52,9 @@ forEachDatabase('devices', (open) => {
     expect(await changed(made)).to.deep.equal(new Set())
     await fixture.services.devices.rename(userId, deviceId, 'phone')
     expect(await changed(made)).to.deep.equal(new Set([userId]))
-    expect(await store.listAllChangedUsers(fixture.db.reader, made, 1_000_000)).to.deep.equal(new Set([userId]))
+    expect(await store.listAllChangedUsers(fixture.db.reader, made, 1_000_000)).to.deep.equal(
+      new Set([userId]),
+    )
     const row = await fixture.db.reader.first<{ id: number }>(
       'SELECT MAX(stream_id) AS id FROM device_list_changes',
     )
