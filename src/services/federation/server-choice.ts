@@ -56,23 +56,29 @@ export function badAnswer(message: string): MatrixError {
 export function toClientError(error: unknown): MatrixError {
   if (error instanceof MatrixError) return error
   if (!(error instanceof FederationError)) throw error
-  const { status, errcode, body } = error
-  const said = body?.['error']
-  const message = typeof said === 'string' ? said.slice(0, MAX_MESSAGE_LENGTH) : error.message
-  if (errcode !== undefined && isErrcode(errcode) && !OURS_TO_EXPLAIN.has(errcode)) {
-    const roomVersion = body?.['room_version']
-    return new MatrixError(errcode, message, {
-      ...(status !== undefined && status >= 400 && status < 500 && { status }),
-      ...(typeof roomVersion === 'string' && { fields: { room_version: roomVersion } }),
-    })
-  }
-  if (errcode !== undefined && status !== undefined && isOfOthers(errcode, status)) {
-    return new PassedOnError(errcode, message, { status })
-  }
+  const refusal = refusalOf(error)
+  if (refusal !== undefined) return refusal
   if (error.kind === 'unreachable' && /time/i.test(error.message)) {
     return new MatrixError('M_CONNECTION_TIMEOUT', error.message)
   }
   return new MatrixError('M_CONNECTION_FAILED', error.message)
+}
+
+/** The refusal itself, where it says something of the thing asked for. */
+function refusalOf({ status, errcode, body, message }: FederationError): MatrixError | undefined {
+  if (errcode === undefined) return undefined
+  const said = body?.['error']
+  const text = typeof said === 'string' ? said.slice(0, MAX_MESSAGE_LENGTH) : message
+  const refused = status !== undefined && status >= 400 && status < 500 ? { status } : undefined
+  if (isErrcode(errcode)) {
+    if (OURS_TO_EXPLAIN.has(errcode)) return undefined
+    const roomVersion = body?.['room_version']
+    const fields = typeof roomVersion === 'string' ? { fields: { room_version: roomVersion } } : undefined
+    return new MatrixError(errcode, text, { ...refused, ...fields })
+  }
+  // Clients would take a 401 for one of their own server.
+  if (refused === undefined || refused.status === 401 || !/^[\w.-]{1,255}$/.test(errcode)) return undefined
+  return new PassedOnError(errcode, text, refused)
 }
 
 const MAX_MESSAGE_LENGTH = 500
@@ -92,16 +98,6 @@ const OURS_TO_EXPLAIN: ReadonlySet<string> = new Set([
 
 function isErrcode(text: string): text is Errcode {
   return Object.hasOwn(ERRCODES, text)
-}
-
-/**
- * Whether it says something of the thing itself that this server has no name for. Clients would take a 401 for one of
- * their own server.
- */
-function isOfOthers(errcode: string, status: number): boolean {
-  return (
-    !isErrcode(errcode) && /^[\w.-]{1,255}$/.test(errcode) && status >= 400 && status < 500 && status !== 401
-  )
 }
 
 function weightOf({ errcode, status }: MatrixError): number {
