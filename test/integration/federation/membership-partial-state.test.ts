@@ -162,7 +162,10 @@ describe('rooms that are joined without their members', function () {
     const room = new LinearRoom(fake, '10')
     room.serve({ omitsMembers: true })
     let asked = 0
-    fake.on('GET', '/_matrix/federation/v1/state_ids/:roomId', () => {
+    fake.on('GET', '/_matrix/federation/v1/state_ids/:roomId', ({ params }) => {
+      // Rooms of other tests may be asked for still.
+      if (params['roomId'] !== room.roomId)
+        return { status: 404, json: { errcode: 'M_NOT_FOUND', error: '' } }
       asked++
       return { json: asked === 1 ? {} : room.stateIds(room.events.at(-2)!.eventId) }
     })
