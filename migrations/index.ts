@@ -23,6 +23,7 @@ import * as identityBindings from './0034-identity-bindings.js'
 import * as eventRelationships from './0035-event-relationships.js'
 import * as threadSubscribers from './0040-thread-subscribers.js'
 import * as waitingStickyEvents from './0041-waiting-sticky-events.js'
+import * as rememberedRegistrations from './0044-remembered-registrations.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -58,4 +59,5 @@ export const migrations: readonly Migration[] = [
   eventRelationships,
   threadSubscribers,
   waitingStickyEvents,
+  rememberedRegistrations,
 ]

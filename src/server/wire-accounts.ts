@@ -35,6 +35,7 @@ import {
   type MailSubscriber,
   type RegistrationOptions,
 } from '../services/journeys/account-registration.js'
+import { RegistrationSessions } from '../services/journeys/registration-sessions.js'
 import { SharedSecretRegistration } from '../services/journeys/shared-secret-registration.js'
 import type { Services } from '../services/services.js'
 import type { PositionSink } from '../services/streams/notifier.js'
@@ -179,6 +180,7 @@ export function createAccountServices(
     ...sessions,
     db,
     clock,
+    registrationSessions: new RegistrationSessions({ db, clock, sessions: stores.sessions }),
     authenticator: accessTokens,
     autoJoiner: parts.autoJoiner,
     ...(parts.mailSubscriber && { mailSubscriber: parts.mailSubscriber }),

@@ -2,6 +2,7 @@ import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
+import type { SessionsStore } from '../../storage/stores/sessions.js'
 import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Devices } from '../devices/devices.js'
@@ -13,6 +14,7 @@ export interface PasswordChangesDependencies {
   readonly db: Database
   readonly users: UsersStore
   readonly loginTokens: LoginTokensStore
+  readonly sessions: Pick<SessionsStore, 'deleteForUser'>
   readonly threepids: Pick<ThreepidsStore, 'findOwner'>
   readonly devices: Devices
   readonly tokens: Pick<AccessTokens, 'revokeForUser'>
@@ -65,6 +67,7 @@ export class PasswordChanges {
       if (user === undefined || user.isDeactivated) throw forbidden('This account has no password')
       await this.#deps.users.setPasswordHash(tx, userId, passwordHash)
       await this.#deps.loginTokens.deleteForUser(tx, userId)
+      await this.#deps.sessions.deleteForUser(tx, userId)
       if (!options.logoutDevices) return
       await this.#deps.devices.deleteAllIn(tx, userId, options.except?.deviceId)
       await this.#deps.tokens.revokeForUser(tx, userId, options.except)

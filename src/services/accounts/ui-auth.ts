@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MatrixError, badJson, forbidden } from '../../protocol/errors.js'
-import type { Database, Tx } from '../../storage/database.js'
+import type { Database } from '../../storage/database.js'
 import type { AccessTokensStore } from '../../storage/stores/access-tokens.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
 import type { SessionsStore, UiAuthSessionRecord } from '../../storage/stores/sessions.js'
@@ -23,7 +23,7 @@ export interface UiAuthOperation {
   readonly flows: readonly (readonly string[])[]
   /** The body may change between the stages: for registration, where clients ask for the flows first. */
   readonly mutableBody?: boolean
-  /** The session remains when it is complete, for `consume`. Otherwise it is good for this one request. */
+  /** The session remains when it is complete, for the caller to end it. Otherwise it is good for this one request. */
   readonly keepSession?: boolean
   /** A proof given with the same token a short while ago is enough, where `ui_auth.session_timeout` says so. */
   readonly mayReuse?: boolean
@@ -87,11 +87,6 @@ export class UiAuth {
       return this.#challenge(operation, await this.#begin(operation), error)
     }
     return this.#advance(operation, session, auth)
-  }
-
-  /** Ends a session that was kept. False when it is gone: somebody else has used it. */
-  async consume(tx: Tx, sessionId: string): Promise<boolean> {
-    return this.#deps.sessions.delete(tx, sessionId)
   }
 
   /** Removes sessions that nobody will finish; uses of registration tokens that they held become free. */
@@ -191,6 +186,7 @@ export class UiAuth {
       path: operation.path,
       bodyHash: hashBody(operation),
       completed: {},
+      request: undefined,
       createdTs: this.#deps.clock.now(),
     }
     await this.#deps.db.write('begin_ui_auth_session', async (tx) => {

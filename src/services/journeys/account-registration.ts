@@ -17,6 +17,7 @@ import { userIdForUsername, type UsernameRules } from '../accounts/usernames.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { Devices } from '../devices/devices.js'
 import type { AccessTokens } from '../accounts/access-tokens.js'
+import { mergeWishes, type RegistrationSessions, type RegistrationWishes } from './registration-sessions.js'
 
 /** Brings new users into the rooms that everybody is to be in; must not fail because of a room. */
 export interface AutoJoiner {
@@ -62,6 +63,7 @@ export interface RegistrationDependencies {
   readonly tokenIssuer: TokenIssuer
   readonly passwords: Passwords
   readonly uiAuth: UiAuth
+  readonly registrationSessions: RegistrationSessions
   readonly authenticator: Authenticator & Pick<AccessTokens, 'revokeForUser'>
   readonly autoJoiner: AutoJoiner
   /** Which names application services have for themselves; none without it. */
@@ -137,13 +139,19 @@ export class AccountRegistration {
     await this.#checkNotTaken(userId)
   }
 
-  /** A person registers. What is wrong with the name or the password is said before any authentication. */
+  /**
+   * A person registers. What is wrong with the name or the password is said before any authentication. What an earlier
+   * request of the session has said need not be said again; who asks again when all is done gets the same account.
+   */
   async register(request: RegistrationRequest): Promise<RegistrationOutcome> {
     this.#checkOpen()
+    const { options, uiAuth, registrationSessions } = this.#deps
+    const session = await registrationSessions.find(request.body['auth'], request)
+    const wishes = mergeWishes({ ...request, passwordHash: undefined }, session.wishes)
+    if (session.registeredAs !== undefined) return this.#repeat(session.registeredAs, wishes)
     const guestId = await this.#guestOf(request)
-    const userId = guestId ?? (await this.#wantedUserId(request.username))
+    const userId = guestId ?? (await this.#wantedUserId(wishes.username))
     if (request.password !== undefined) this.#deps.passwords.checkNew(request.password)
-    const { options, uiAuth } = this.#deps
     const outcome = await uiAuth.authenticate({
       requester: undefined,
       method: request.method,
@@ -153,16 +161,21 @@ export class AccountRegistration {
       mutableBody: true,
       keepSession: true,
     })
-    if (!outcome.complete) return { challenge: outcome.response }
-    if (request.password === undefined) throw missingParam('password')
-    const passwordHash = await this.#deps.passwords.hash(request.password)
+    if (!outcome.complete) {
+      // The first password of a session is hashed, not that of every request that asks how far it has come.
+      const passwordHash = wishes.passwordHash ?? (await this.#hashOf(request))
+      await registrationSessions.remember(outcome.response['session'], { ...wishes, passwordHash })
+      return { challenge: outcome.response }
+    }
+    const passwordHash = (await this.#hashOf(request)) ?? wishes.passwordHash
+    if (passwordHash === undefined) throw missingParam('password')
     const registered = await this.#deps.db.write('register', async (tx) => {
-      await this.#consumeSession(tx, outcome)
       const id = userId ?? (await this.#numericUserId(tx))
+      await this.#endSession(tx, outcome, { userId: id, wishes })
       if (guestId === undefined) await this.#insertUser(tx, id, { passwordHash })
       else await this.#upgradeGuest(tx, guestId, passwordHash)
       await this.#addEmail(tx, id, outcome.completed[EMAIL_STAGE])
-      return this.#beginSession(tx, id, request)
+      return this.#beginSession(tx, id, wishes)
     })
     await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
     return { registered }
@@ -247,12 +260,26 @@ export class AccountRegistration {
     return guest.userId
   }
 
-  async #consumeSession(
+  /** The account of a session is there already: whoever asks again is let in, as after a login. */
+  async #repeat(userId: UserId, wishes: RegistrationWishes): Promise<RegistrationOutcome> {
+    const registered = await this.#deps.db.write('repeat_registration', (tx) =>
+      this.#beginSession(tx, userId, wishes),
+    )
+    return { registered }
+  }
+
+  #hashOf({ password }: RegistrationRequest): Promise<string> | undefined {
+    return password === undefined ? undefined : this.#deps.passwords.hash(password)
+  }
+
+  async #endSession(
     tx: Tx,
     outcome: { sessionId: string | undefined; completed: Readonly<JsonObject> },
+    { userId, wishes }: { userId: UserId; wishes: RegistrationWishes },
   ): Promise<void> {
     if (outcome.sessionId === undefined) return
-    if (!(await this.#deps.uiAuth.consume(tx, outcome.sessionId))) throw forbidden('The session has ended')
+    const isFirst = await this.#deps.registrationSessions.end(tx, outcome.sessionId, userId, wishes)
+    if (!isFirst) throw forbidden('The session has ended')
     const token = outcome.completed[REGISTRATION_TOKEN_STAGE]
     if (typeof token === 'string') await this.#deps.registrationTokens.complete(tx, token)
   }

@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from '../../util/json.js'
 /** One operation that somebody is proving their right to, stage by stage. */
 export interface UiAuthSessionRecord {
   readonly sessionId: string
-  /** Undefined where the operation needs no account. */
+  /** Undefined where the operation needs no account: until a registration has made one. */
   readonly userId: UserId | undefined
   readonly method: string
   /** The path of the endpoint, without the query. */
@@ -14,6 +14,8 @@ export interface UiAuthSessionRecord {
   readonly bodyHash: string | undefined
   /** What each completed stage has established, by stage. */
   readonly completed: Readonly<JsonObject>
+  /** What was said that need not be said again; undefined where every request has to say all. */
+  readonly request: Readonly<JsonObject> | undefined
   readonly createdTs: number
 }
 
@@ -24,6 +26,7 @@ interface Row {
   path: string
   body_hash: string | null
   completed: string
+  request: string | null
   created_ts: number
 }
 
@@ -36,8 +39,8 @@ export class SessionsStore {
 
   async insert(tx: Tx, session: UiAuthSessionRecord): Promise<void> {
     await tx.execute(
-      `INSERT INTO ui_auth_sessions (session_id, user_id, method, path, body_hash, completed, created_ts)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO ui_auth_sessions (session_id, user_id, method, path, body_hash, completed, request, created_ts)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       [
         session.sessionId,
         session.userId ?? null,
@@ -45,6 +48,7 @@ export class SessionsStore {
         session.path,
         session.bodyHash ?? null,
         JSON.stringify(session.completed),
+        session.request === undefined ? null : JSON.stringify(session.request),
         session.createdTs,
       ],
     )
@@ -55,6 +59,33 @@ export class SessionsStore {
       JSON.stringify(completed),
       sessionId,
     ])
+  }
+
+  /** What later requests of an open session need not say. */
+  async setRequest(tx: Tx, sessionId: string, request: Readonly<JsonObject>): Promise<void> {
+    const json = JSON.stringify(request)
+    await tx.execute(
+      `UPDATE ui_auth_sessions SET request = ?
+       WHERE session_id = ? AND user_id IS NULL AND (request IS NULL OR request <> ?)`,
+      [json, sessionId, json],
+    )
+  }
+
+  /**
+   * Turns an open session into the record of the account that was made in it: nothing is completed in it any more, and
+   * it lives on from `ts`. True for the one caller that does so.
+   */
+  async endRegistration(
+    tx: Tx,
+    sessionId: string,
+    { userId, request, ts }: { userId: UserId; request: Readonly<JsonObject>; ts: number },
+  ): Promise<boolean> {
+    const ended = await tx.execute(
+      `UPDATE ui_auth_sessions SET user_id = ?, request = ?, completed = '{}', created_ts = ?
+       WHERE session_id = ? AND user_id IS NULL`,
+      [userId, JSON.stringify(request), ts, sessionId],
+    )
+    return ended === 1
   }
 
   /** True for the one caller that ends the session. */
@@ -81,7 +112,7 @@ export class SessionsStore {
       'DELETE FROM ui_auth_sessions WHERE created_ts < ? RETURNING completed',
       [ts],
     )
-    return rows.map((row) => parseCompleted(row.completed))
+    return rows.map((row) => parseObject(row.completed))
   }
 }
 
@@ -92,12 +123,13 @@ function toRecord(row: Row): UiAuthSessionRecord {
     method: row.method,
     path: row.path,
     bodyHash: row.body_hash ?? undefined,
-    completed: parseCompleted(row.completed),
+    completed: parseObject(row.completed),
+    request: row.request === null ? undefined : parseObject(row.request),
     createdTs: row.created_ts,
   }
 }
 
-function parseCompleted(json: string): Readonly<JsonObject> {
-  const completed: unknown = JSON.parse(json)
-  return isJsonObject(completed) ? completed : {}
+function parseObject(json: string): Readonly<JsonObject> {
+  const value: unknown = JSON.parse(json)
+  return isJsonObject(value) ? value : {}
 }

@@ -15,6 +15,7 @@ interface Wish {
   readonly password?: string
   readonly inhibitLogin?: boolean
   readonly guestAccessToken?: string
+  readonly device?: { readonly deviceId?: string; readonly displayName?: string }
   readonly auth?: JsonObject
 }
 
@@ -49,6 +50,56 @@ forEachDatabase('registration', (open) => {
     const missing = await rejection(register({ username: 'alice', auth }))
     expect(missing).to.have.property('errcode', 'M_MISSING_PARAM')
     expect(await register({ username: 'alice', password: 'secret', auth })).to.have.property('registered')
+  })
+
+  const begin = async (wish: Wish): Promise<JsonObject> => ({
+    type: 'm.login.dummy',
+    session: challengeOf(await register(wish))['session'] as string,
+  })
+  const done = async (wish: Wish) => {
+    const outcome = await register(wish)
+    if (!('registered' in outcome)) throw new Error('No account was made')
+    return outcome.registered
+  }
+
+  it('remembers what was said, for a request that says nothing but that it is complete', async () => {
+    const device = { deviceId: 'PHONE', displayName: 'A phone' }
+    const auth = await begin({ username: 'alice', password: 'secret', device })
+    const kept = await fixture.db.reader.all<{ request: string }>('SELECT request FROM ui_auth_sessions')
+    expect(kept[0]?.request).to.include('alice').and.not.include('"secret"')
+    const { userId, session } = await done({ auth })
+    expect([userId, session?.deviceId]).to.deep.equal(['@alice:hs.test', 'PHONE'])
+    const made = await fixture.services.devices.require(userId, session!.deviceId)
+    expect(made.displayName).to.equal('A phone')
+    const silent = await done({
+      auth: await begin({ username: 'bob', password: 'secret', inhibitLogin: true }),
+    })
+    expect(silent).to.deep.equal({ userId: '@bob:hs.test', session: undefined })
+  })
+
+  it('takes what the last request says before what it remembers', async () => {
+    const auth = await begin({ username: 'bob', password: 'first' })
+    const { userId } = await done({ username: 'alice', password: 'second', auth })
+    expect(userId).to.equal('@alice:hs.test')
+    const { passwordHash } = (await fixture.stores.users.get(fixture.db.reader, userId))!
+    expect(await fixture.services.passwords.verify('second', passwordHash)).to.equal(true)
+    expect(await fixture.services.passwords.verify('first', passwordHash)).to.equal(false)
+  })
+
+  it('answers who asks again with the same account, for a while and with this password', async () => {
+    const auth = await begin({ password: 'secret' })
+    const { userId, session } = await done({ auth })
+    const again = await done({ password: 'secret', auth })
+    expect(again.userId).to.equal(userId)
+    expect(again.session?.accessToken).to.not.equal(session?.accessToken)
+    expect(fixture.joined).to.deep.equal([userId])
+    fixture.clock.advance(11 * 60 * 1000)
+    expect(await rejection(register({ auth }))).to.have.property('errcode', 'M_FORBIDDEN')
+
+    const second = await begin({ password: 'secret' })
+    const other = await done({ auth: second })
+    await fixture.services.passwordChanges.change(other.userId, 'another', { logoutDevices: true })
+    expect(challengeOf(await register({ auth: second }))).to.include({ error: 'Unknown session' })
   })
 
   it('makes one account in a session', async () => {
@@ -235,7 +286,7 @@ function submit(fixture: AccountFixture, wish: Wish): Promise<RegistrationOutcom
     password: wish.password,
     guestAccessToken: wish.guestAccessToken,
     inhibitLogin: wish.inhibitLogin ?? false,
-    device: { deviceId: undefined, displayName: undefined, refreshable: false },
+    device: { deviceId: wish.device?.deviceId, displayName: wish.device?.displayName, refreshable: false },
     method: 'POST',
     path: '/_matrix/client/v3/register',
     body: wish.auth === undefined ? {} : { auth: wish.auth },
