@@ -10,7 +10,7 @@ import { hostileBodies } from '../support/hostile-json.js'
 import type { MatrixClient } from '../support/matrix-client.js'
 import { readOperations, specificationIsHere, type Operation } from '../support/openapi.js'
 
-const RUNS = 60
+const RUNS = 40
 /** Bodies may name users of servers that are not there. */
 const ANOTHER_SERVER_FAILED = 502
 /** Written whatever comes of a request: who was seen where, and sessions that a 401 begins. */
