@@ -9,7 +9,7 @@ settings.enableAutoTranspile = false
 const root = dirname(import.meta.dirname)
 const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 pjson.oclif.commands = './commands'
-pjson.oclif.hooks = { command_not_found: './src/cli/command-not-found.ts' }
+pjson.oclif.hooks.command_not_found.target = './src/cli/command-not-found.ts'
 const plugin = new Plugin({ root, pjson, isRoot: true, ignoreManifest: true })
 await plugin.load()
 await execute({ development: true, loadOptions: { root, pjson, plugins: [plugin] } })

@@ -5,12 +5,11 @@ import { nearestOf } from '../util/edit-distance.js'
  * Says what is wrong with a command line that names no command, and ends with exit code 2. Words after a command that
  * takes none look to oclif like a part of its name.
  */
-const commandNotFound: Hook.CommandNotFound = async function ({ id, config }) {
+export const commandNotFound: Hook.CommandNotFound = async function ({ id, config }) {
   process.stderr.write(`error: ${explainUnknown(id, config.commandIDs)}\n`)
-  return Promise.resolve(this.exit(2))
+  await Promise.resolve()
+  this.exit(2)
 }
-
-export default commandNotFound
 
 /** `id` and the known IDs have a colon between their words. */
 export function explainUnknown(id: string, known: readonly string[]): string {
