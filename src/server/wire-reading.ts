@@ -16,7 +16,7 @@ import { EventByTimestamp } from '../services/rooms/event-by-timestamp.js'
 import { EventContext } from '../services/rooms/event-context.js'
 import { Pagination } from '../services/rooms/pagination.js'
 import { RelatedEvents } from '../services/rooms/related-events.js'
-import { RoomInitialSync } from '../services/rooms/room-initial-sync.js'
+import { RoomInitialSync, type PassingBy } from '../services/rooms/room-initial-sync.js'
 import { RoomMembers } from '../services/rooms/room-members.js'
 import { RoomStateViews } from '../services/rooms/room-state-views.js'
 import { SingleEvents } from '../services/rooms/single-events.js'
@@ -49,6 +49,8 @@ export interface ReadingParts {
   readonly partialRooms?: PartialRooms
   /** Whether an application service has somebody in a room; without it, there are none. */
   readonly isServiceInRoom?: (appserviceId: string, room: RoomRecord) => Promise<boolean>
+  /** Who is there and has read what; without it, nobody. */
+  readonly passing?: PassingBy
   /** How the history is got that is not held. Without it, there is none. */
   readonly history?: { readonly backfill: Backfill; readonly remoteTimestamps: RemoteTimestamps }
 }
@@ -158,6 +160,8 @@ export function createReadingServices(
       stateViews,
       publicRooms: others.publicRooms,
       accountData: others.accountData,
+      members: others.members,
+      passing: parts.passing,
     }),
     roomMembers: new RoomMembers(db, { ...shared, ...all, isServiceInRoom: parts.isServiceInRoom }),
     roomStateViews: stateViews,

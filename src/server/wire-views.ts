@@ -29,6 +29,7 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       isServiceInRoom: (id, room) => later.get('audience').isInside(id, room),
       retention: retention.policies,
       erased: base.erased,
+      passing: ephemeral,
     },
     stores,
     stores,

@@ -224,6 +224,12 @@ export class Presence implements ActivitySink {
     return user ? presenceContent(this.#current(user), this.#deps.clock.now()) : { presence: 'offline' }
   }
 
+  /** The `m.presence` event of each of these users, as it is now: of those who are offline, too. In memory. */
+  listStates(userIds: readonly UserId[]): JsonObject[] {
+    if (!this.#deps.options.enabled) return []
+    return userIds.map((userId) => ({ type: 'm.presence', sender: userId, content: this.contentOf(userId) }))
+  }
+
   /** Everybody who is not offline. In memory. */
   listPresent(): UserId[] {
     const present = [...this.#users.values()].filter(({ record }) => record.state !== 'offline')

@@ -1,14 +1,18 @@
 import { NO_EVENT_FILTER } from '../../protocol/event-filter.js'
-import type { RoomId } from '../../protocol/ids.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
 import { formatPaginationToken } from '../../protocol/pagination-token.js'
 import type { Database } from '../../storage/database.js'
 import type { AccountDataStore } from '../../storage/stores/account-data.js'
+import type { RoomMembersStore } from '../../storage/stores/room-members.js'
+import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { ClientEvents, EventReader } from '../events/client-events.js'
 import type { EventAggregations } from '../events/relations.js'
 import type { RoomAccess } from '../events/room-access.js'
 import { positionBefore, type VisibleTimeline } from '../events/visible-timeline.js'
+import type { Presence } from '../ephemeral/presence.js'
+import type { Receipts } from '../ephemeral/receipts.js'
 import type { RoomStateViews } from './room-state-views.js'
 
 interface Parts {
@@ -19,6 +23,15 @@ interface Parts {
   readonly stateViews: RoomStateViews
   readonly publicRooms: PublicRoomsStore
   readonly accountData: AccountDataStore
+  readonly members: Pick<RoomMembersStore, 'getMany'>
+  /** Absent where nothing passes by. */
+  readonly passing?: PassingBy | undefined
+}
+
+/** What is said of the moment: who is there, and how far they have read. */
+export interface PassingBy {
+  readonly presence: Pick<Presence, 'listPresent' | 'listStates'>
+  readonly receipts: Pick<Receipts, 'listForRooms'>
 }
 
 const MAX_LIMIT = 100
@@ -63,6 +76,37 @@ export class RoomInitialSync {
       state: await this.#parts.stateViews.list(reader, roomId),
       visibility: (await this.#parts.publicRooms.isPublished(q, view.room.roomNid)) ? 'public' : 'private',
       account_data: entries.map(({ type, content }) => ({ type, content })),
+      // That is for those who are in the room, and of now.
+      ...(view.membership === 'join'
+        ? await this.#passingBy(reader.userId, view.room)
+        : { presence: [], receipts: [] }),
     }
   }
+
+  async #passingBy(
+    userId: UserId,
+    room: RoomRecord,
+  ): Promise<{ presence: JsonObject[]; receipts: JsonObject[] }> {
+    const { members, passing } = this.#parts
+    if (passing === undefined) return { presence: [], receipts: [] }
+    const q = this.#db.reader
+    const [people, receipts] = await Promise.all([
+      members.getMany(q, room.roomNid, passing.presence.listPresent()),
+      passing.receipts.listForRooms(q, [room], {
+        since: undefined,
+        upTo: Number.MAX_SAFE_INTEGER,
+        userId,
+      }),
+    ])
+    const present = [...people.values()].filter(({ membership }) => membership === 'join')
+    return {
+      presence: passing.presence.listStates(present.map((member) => member.userId)).map(withUserId),
+      receipts: [...receipts].map(([roomId, content]) => ({ type: 'm.receipt', room_id: roomId, content })),
+    }
+  }
+}
+
+/** Clients of the first versions look for the user in the content. */
+function withUserId(event: JsonObject): JsonObject {
+  return { ...event, content: { ...(event['content'] as JsonObject), user_id: event['sender']! } }
 }

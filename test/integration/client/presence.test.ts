@@ -66,6 +66,40 @@ forEachServerDatabase('presence', (database) => {
     expect(await alice.sync({ since, timeout: 100 })).not.to.have.property('presence')
   })
 
+  it('is told of people whom a client meets, also of those who are not there', async () => {
+    await using hs = await startHomeserver({ database })
+    const [alice, bob] = [await hs.register('alice'), await hs.register('bob')]
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    const since = await bob.syncToken()
+    await bob.join(roomId)
+    const next = await bob.mustSyncUntil(syncPresenceHas(alice, 'offline'), { since })
+    expect(eventsAt(await bob.sync({ since: next }), 'presence', 'events')).to.deep.equal([])
+  })
+
+  it('is part of what members see of a room at a glance, with how far they have read', async () => {
+    await using hs = await startHomeserver({ database })
+    const [alice, bob, carol] = [
+      await hs.register('alice'),
+      await hs.register('bob'),
+      await hs.register('carol'),
+    ]
+    const rules = { type: 'm.room.history_visibility', content: { history_visibility: 'world_readable' } }
+    const roomId = await alice.createRoom({ preset: 'public_chat', initial_state: [rules] })
+    await bob.join(roomId)
+    const eventId = await alice.sendText(roomId, 'hello')
+    await bob.must('POST', path`/_matrix/client/v3/rooms/${roomId}/receipt/m.read/${eventId}`)
+    const body = { presence: 'online', status_msg: 'here' }
+    await alice.must('PUT', statusPath(alice), { body })
+    await carol.must('PUT', statusPath(carol), { body })
+    const glance = path`/_matrix/client/v3/rooms/${roomId}/initialSync`
+    const seen = await bob.must('GET', glance)
+    expect(dig(seen, 'presence')).to.have.length(1)
+    expect(dig(seen, 'presence', 0, 'content')).to.include({ ...body, user_id: alice.userId })
+    expect(dig(seen, 'receipts', 0, 'room_id')).to.equal(roomId)
+    expect(dig(seen, 'receipts', 0, 'content', eventId, 'm.read', bob.userId)).to.have.property('ts')
+    expect(await carol.must('GET', glance)).to.deep.include({ presence: [], receipts: [] })
+  })
+
   it('refuses what is none', async () => {
     await using hs = await startHomeserver({ database })
     const alice = await hs.register('alice')

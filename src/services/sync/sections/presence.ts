@@ -1,10 +1,14 @@
 import type { Database } from '../../../storage/database.js'
+import type { UserId } from '../../../protocol/ids.js'
 import type { JsonObject } from '../../../util/json.js'
 import type { Presence } from '../../ephemeral/presence.js'
 import type { Movements } from '../member-movements.js'
 import type { SyncFrame } from '../sync-frame.js'
 
-type PresenceSource = Pick<Presence, 'listChanges' | 'listVisibleChanges'>
+type PresenceSource = Pick<Presence, 'listStates' | 'listPresent' | 'listVisibleChanges'>
+
+/** Of more people whom a client meets at once it is told only who is not offline. */
+const MAX_MET = 100
 
 /** Who of those that share a room with the user is online. https://spec.matrix.org/latest/client-server-api/#presence */
 export class PresenceSection {
@@ -26,19 +30,17 @@ export class PresenceSection {
       since === undefined || since.presence < upTo
         ? await this.#presence.listVisibleChanges(q, { since: since?.presence, upTo }, viewer.userId)
         : []
-    const newcomers = new Set<string>(come)
-    for (const event of changed) newcomers.delete(senderOf(event))
-    const present =
-      newcomers.size > 0
-        ? await this.#presence.listChanges(
-            q,
-            { since: undefined, upTo },
-            [...come].filter((userId) => newcomers.has(userId)),
-          )
-        : []
-    return [...changed, ...present].filter((event) =>
+    const told = new Set<string>([viewer.userId, ...changed.map(senderOf)])
+    const met = this.#shown([...come].filter((userId) => !told.has(userId)))
+    return [...changed, ...this.#presence.listStates(met)].filter((event) =>
       filter.presence.matches({ type: 'm.presence', sender: senderOf(event) }),
     )
+  }
+
+  #shown(met: readonly UserId[]): readonly UserId[] {
+    if (met.length <= MAX_MET) return met
+    const present = new Set(this.#presence.listPresent())
+    return met.filter((userId) => present.has(userId))
   }
 }
 
