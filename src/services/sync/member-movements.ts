@@ -3,12 +3,15 @@ import type { EventsStore } from '../../storage/stores/events.js'
 import type { SharedRoomsStore } from '../../storage/stores/shared-rooms.js'
 import type { StateDelta, StateDeltasStore } from '../../storage/stores/state-deltas.js'
 import { serverNameOf, type UserId } from '../../protocol/ids.js'
+import type { JsonValue } from '../../util/json.js'
 import type { SyncFrame } from './sync-frame.js'
 
 /** Other people with whom a user has come together in a room, or who have parted, since the client last looked. */
 export interface Movements {
   readonly come: ReadonlySet<UserId>
   readonly gone: ReadonlySet<UserId>
+  /** Who was invited to a room of the user's or has knocked there: keys of messages may be for them already. */
+  readonly expected: ReadonlySet<UserId>
   /** Whether the user has come to a room with users of other servers, which hear of the user's devices for that. */
   readonly meetsServers: boolean
 }
@@ -19,7 +22,7 @@ interface Parts {
   readonly events: EventsStore
 }
 
-const NOBODY: Movements = { come: new Set(), gone: new Set(), meetsServers: false }
+const NOBODY: Movements = { come: new Set(), gone: new Set(), expected: new Set(), meetsServers: false }
 
 /** Finds who has come to the rooms of a user and who has gone, themselves or because the user has. */
 export class MemberMovements {
@@ -47,17 +50,21 @@ export class MemberMovements {
       q,
       nids.filter((nid) => nid !== null),
     )
-    const isJoin = (nid: number | null): boolean =>
-      nid !== null && events.get(nid)?.event.content['membership'] === 'join'
+    const membershipIn = (nid: number | null): JsonValue | undefined =>
+      nid === null ? undefined : events.get(nid)?.event.content['membership']
+    const expected = new Set<UserId>()
     for (const { roomNid, stateKey, eventNid, prevEventNid } of deltas) {
-      const isIn = isJoin(eventNid)
-      if (isIn === isJoin(prevEventNid)) continue
+      const [before, after] = [membershipIn(prevEventNid), membershipIn(eventNid)]
+      if (joined.has(roomNid) && (after === 'invite' || after === 'knock')) expected.add(stateKey as UserId)
+      const isIn = after === 'join'
+      if (isIn === (before === 'join')) continue
       if (!isIn) gone.add(stateKey as UserId)
       else if (joined.has(roomNid)) come.add(stateKey as UserId)
     }
     come.delete(request.viewer.userId)
     gone.delete(request.viewer.userId)
-    return { come, gone, meetsServers }
+    expected.delete(request.viewer.userId)
+    return { come, gone, expected, meetsServers }
   }
 
   async #memberDeltas(

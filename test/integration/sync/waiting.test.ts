@@ -119,6 +119,15 @@ forEachServerDatabase('Waiting for news', (database) => {
     expect(dig(await answer, 'device_lists', 'changed')).to.deep.equal([bob.userId])
   })
 
+  it('says whose devices matter since they are invited', async () => {
+    const since = await bob.syncToken()
+    const guest = await hs.register('invited')
+    await alice.invite(roomId, guest.userId)
+    const { device_lists: lists } = await bob.sync({ since })
+    expect(lists).to.deep.equal({ changed: [guest.userId], left: [] })
+    await guest.leave(roomId)
+  })
+
   it('shows who is online among those in the same rooms', async () => {
     const dave = await hs.register('dave')
     const since = await dave.syncToken()

@@ -35,7 +35,7 @@ export class DeviceListsSection {
     const { userId } = request.viewer
     const range = { after: since.deviceLists, upTo: now.deviceLists }
     const hasMoved = range.after < range.upTo
-    if (!hasMoved && movements.come.size === 0 && movements.gone.size === 0) return NOTHING
+    if (!hasMoved && isNobody(movements)) return NOTHING
     return this.#db.read('sync_device_lists', async (q) => {
       const changed = hasMoved ? await this.#shared.listDeviceListChanges(q, userId, range) : []
       // Whom the user has verified with another device: nobody else hears of that.
@@ -43,7 +43,8 @@ export class DeviceListsSection {
       const { met, parted } = await this.#compare(q, userId, movements)
       // The user's other clients may be those whose devices are made known.
       const oneself = movements.meetsServers ? [userId] : []
-      return { changed: [...new Set([...changed, ...signed, ...met, ...oneself])], left: parted }
+      const all = [...changed, ...signed, ...met, ...movements.expected, ...oneself]
+      return { changed: [...new Set(all)], left: parted }
     })
   }
 
@@ -59,4 +60,8 @@ export class DeviceListsSection {
       parted: [...gone].filter((other) => !sharing.has(other)),
     }
   }
+}
+
+function isNobody({ come, gone, expected }: Movements): boolean {
+  return come.size + gone.size + expected.size === 0
 }
