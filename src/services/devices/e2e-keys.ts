@@ -98,22 +98,24 @@ export class E2eKeys {
     return withUsual(await this.#deps.e2eKeys.getCounts(q, address))
   }
 
-  /** Signatures need not be there, but none may be wrong: what others check would fail on their side. */
+  /**
+   * Signatures of one-time keys need not be there, but none may be wrong: such a key would be given out once, and lost.
+   * What a device signs of itself is for those to check who read it, as often as they like.
+   */
   async #verify(
     address: DeviceAddress,
     deviceKeys: JsonObject | undefined,
     others: readonly OneTimeKey[],
   ): Promise<void> {
     const signed = others.flatMap(({ key }) => (typeof key === 'string' ? [] : [key]))
-    if (deviceKeys === undefined && signed.length === 0) return
+    if (signed.length === 0) return
     const { db, e2eKeys } = this.#deps
     const keys = deviceKeys ?? (await e2eKeys.getDeviceKeys(db.reader, address))
     const key = keys && identityKeyOf(keys, 'ed25519', address.deviceId)
     if (key === undefined) return
     const signer = { userId: address.userId, keyId: `ed25519:${address.deviceId}`, key }
-    const objects = deviceKeys === undefined ? signed : [deviceKeys, ...signed]
-    const verdicts = await checkSignatures(objects, signer)
-    if (verdicts.includes('invalid')) throw invalidSignature('A signature of the device is wrong')
+    const verdicts = await checkSignatures(signed, signer)
+    if (verdicts.includes('invalid')) throw invalidSignature('The signature of a one-time key is wrong')
   }
 
   async #storeDeviceKeys(tx: Tx, address: DeviceAddress, keys: JsonObject): Promise<void> {

@@ -180,12 +180,18 @@ forEachDatabase('keys of devices', (open) => {
     expect((await claim('curve25519'))['one_time_keys']).to.deep.equal({})
   })
 
-  it('are refused when a signature is wrong', async () => {
-    const { deviceKeys } = device
-    const forged = { ...deviceKeys, algorithms: ['m.other'] }
-    const wrong = await rejection(fixture.e2eKeys.upload(alice, { deviceKeys: forged }))
-    expect(wrong).to.have.property('errcode', 'M_INVALID_SIGNATURE')
-    await fixture.e2eKeys.upload(alice, { deviceKeys })
+  it('are published whatever a device signs of itself: whoever reads them has to check that', async () => {
+    const forged = { ...device.deviceKeys, algorithms: ['m.other'] }
+    const none = { ...forged, keys: { [`ed25519:${alice.deviceId}`]: 'no key' } }
+    for (const deviceKeys of [forged, none]) {
+      await fixture.e2eKeys.upload(alice, { deviceKeys })
+      const stored = await fixture.stores.e2eKeys.getDeviceKeys(fixture.db.reader, alice)
+      expect(stored).to.deep.equal(deviceKeys)
+    }
+  })
+
+  it('are refused when the signature of a one-time key is wrong', async () => {
+    await fixture.e2eKeys.upload(alice, { deviceKeys: device.deviceKeys })
     const other = new EncryptingDevice(alice).oneTimeKeys(['a'])
     const error = await rejection(fixture.e2eKeys.upload(alice, { oneTimeKeys: other }))
     expect(error).to.have.property('errcode', 'M_INVALID_SIGNATURE')
