@@ -9,7 +9,7 @@ import type { StoredEvent } from '../../storage/stores/events.js'
 import type { RelayedEventsStore } from '../../storage/stores/relayed-events.js'
 import type { MemberRecord, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import type { JsonObject } from '../../util/json.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { EventProposals } from '../events/event-proposals.js'
 import type { EventReceiver } from '../events/event-receiver.js'
@@ -216,6 +216,7 @@ export class ResidentHandshakes {
     { handed, membership }: { handed: HandedEvent; membership: Membership },
   ): Promise<StoredEvent> {
     const { intake, receiver, relayed } = this.#deps
+    checkSigned(handed)
     const offered = parseEvent(room.rules, handed.pdu)
     checkHanded(offered, origin, { handed, membership })
     const ready = membership === 'join' ? await this.#countersign(room, offered) : offered
@@ -259,6 +260,13 @@ export function incompatibleVersion(version: string): MatrixError {
     'Your homeserver does not support the features required to join this room',
     { fields: { room_version: version } },
   )
+}
+
+/** Templates come back with a hash and a signature, or nobody answers for them: that is said before all else. */
+function checkSigned({ pdu }: HandedEvent): void {
+  const json: unknown = typeof pdu === 'string' ? JSON.parse(pdu) : pdu
+  const isSigned = isJsonObject(json) && isJsonObject(json['hashes']) && isJsonObject(json['signatures'])
+  if (!isSigned) throw forbidden('The event is not signed')
 }
 
 /** Nothing but what was asked for passes through a handshake. */

@@ -170,6 +170,28 @@ describe('a server in the room, as others see it', function () {
     expect(misnamed.status).to.equal(400)
   })
 
+  it('takes nothing back that is not signed', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '10' })
+    const join = fill(await make('join', roomId, { query: '?ver=10' }), '10', { roomId, membership: 'join' })
+    const { hashes, signatures, ...unsigned } = pduJson(join)
+    const forged = { [fake.serverName]: { [fake.signer.keyId]: 'a'.repeat(86) } }
+    for (const body of [
+      unsigned,
+      { ...unsigned, hashes },
+      { ...unsigned, signatures },
+      { ...unsigned, hashes, signatures: forged },
+    ]) {
+      const [room, id] = [encodeURIComponent(roomId), encodeURIComponent(join.eventId)]
+      const { status, json } = await fake.send(ME, {
+        method: 'PUT',
+        path: `${V2}/send_join/${room}/${id}`,
+        body: body as JsonObject,
+      })
+      expect([status, json['errcode']]).to.deep.equal([403, 'M_FORBIDDEN'])
+    }
+    expect((await send(`${V2}/send_join`, join)).status).to.equal(200)
+  })
+
   it('does not let the banned in by a template that was made for somebody else', async () => {
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '10' })
     await alice.ban(roomId, ZOE)
