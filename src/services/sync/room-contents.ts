@@ -17,6 +17,8 @@ export interface RoomSpec {
   /** What the client has seen of the timeline; undefined: nothing. */
   readonly after: number | undefined
   readonly upTo: number
+  /** Whether the user is in the room. */
+  readonly isMember: boolean
   readonly state: StateRequest['kind']
   /** Where the state ends, if that is before the timeline does. */
   readonly stateUpTo?: number
@@ -56,7 +58,7 @@ export class RoomContents {
     const { request, ignored, tail } = frame
     const { viewer, filter } = request
     const timelines = await this.#parts.timelines.load(
-      specs.map(({ room, after, upTo }) => ({ roomNid: room.roomNid, after, upTo })),
+      specs.map(({ room, after, upTo, isMember }) => ({ roomNid: room.roomNid, after, upTo, isMember })),
       { userId: viewer.userId, filter: filter.room.timeline, ignored, tail },
     )
     const { state: stateFilter } = filter.room

@@ -1,4 +1,5 @@
 import type { Database, Query } from '../../storage/database.js'
+import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { TimelinesStore } from '../../storage/stores/timelines.js'
 import type { EventFilter } from '../../protocol/event-filter.js'
@@ -13,6 +14,8 @@ export interface TimelineRequest {
   /** What the client has seen already; undefined: nothing, and the timeline may reach back as far as it takes. */
   readonly after: number | undefined
   readonly upTo: number
+  /** Whether the user is in the room. */
+  readonly isMember?: boolean
 }
 
 export interface Timeline {
@@ -42,6 +45,7 @@ interface Parts {
   readonly timelines: TimelinesStore
   readonly events: EventsStore
   readonly visibility: EventVisibility
+  readonly currentState: Pick<CurrentStateStore, 'pick'>
 }
 
 interface Progress {
@@ -97,9 +101,9 @@ export class TimelineLoader {
       const candidates = [...batches.values()].flat().filter((stored) => passes(stored, view.filter))
       const { userId, ignored } = view
       const visible = await this.#parts.visibility.filter(userId, candidates, { ignored })
-      const shown = new Map(
-        [...candidates.filter((stored) => isOwnMember(stored, userId)), ...visible].map(byNid),
-      )
+      const own = candidates.filter((stored) => isOwnMember(stored, userId))
+      const present = await this.#presentState(open, candidates, new Set([...own, ...visible].map(nidOf)))
+      const shown = new Map([...own, ...present, ...visible].map(byNid))
       for (const progress of open) {
         const batch = batches.get(progress) ?? []
         progress.exhausted = batch.length < count
@@ -107,6 +111,32 @@ export class TimelineLoader {
         progress.taken.push(...batch.flatMap(({ eventNid }) => shown.get(eventNid) ?? []))
       }
     }
+  }
+
+  /**
+   * What is the state of a room now is shown to its members though it was set while its history was not for them, as all
+   * servers do: clients take for the state what comes last, and older state of the same name may be for them.
+   */
+  async #presentState(
+    open: readonly Progress[],
+    candidates: readonly StoredEvent[],
+    shown: ReadonlySet<number>,
+  ): Promise<StoredEvent[]> {
+    const rooms = new Set(
+      open.filter(({ request }) => request.isMember === true).map(({ request }) => request.roomNid),
+    )
+    const hidden = candidates.flatMap((stored) => {
+      const { event, eventNid, roomNid } = stored
+      const isAsked = rooms.has(roomNid) && !shown.has(eventNid) && isAccepted(stored)
+      return isAsked && event.stateKey !== undefined ? [{ stored, stateKey: event.stateKey }] : []
+    })
+    if (hidden.length === 0) return []
+    const present = await this.#parts.currentState.pick(
+      this.#db.reader,
+      hidden.map(({ stored, stateKey }) => ({ roomNid: stored.roomNid, type: stored.event.type, stateKey })),
+    )
+    const nids = new Set(present.map(nidOf))
+    return hidden.flatMap(({ stored }) => (nids.has(stored.eventNid) ? [stored] : []))
   }
 
   /** The next `count` events of each room, newest first. */
@@ -220,8 +250,17 @@ function passes({ event }: StoredEvent, filter: EventFilter): boolean {
 }
 
 /** Users see what happens to their own membership even where the room's history is not for them. */
-function isOwnMember({ event, rejected, softFailed }: StoredEvent, userId: UserId): boolean {
-  return rejected === null && !softFailed && event.type === 'm.room.member' && event.stateKey === userId
+function isOwnMember(stored: StoredEvent, userId: UserId): boolean {
+  const { event } = stored
+  return isAccepted(stored) && event.type === 'm.room.member' && event.stateKey === userId
+}
+
+function isAccepted({ rejected, softFailed }: StoredEvent): boolean {
+  return rejected === null && !softFailed
+}
+
+function nidOf({ eventNid }: { readonly eventNid: number }): number {
+  return eventNid
 }
 
 function toTimeline(progress: Progress, limit: number, afterGaps: ReadonlySet<number>): Timeline {

@@ -60,9 +60,19 @@ export class CurrentStateStore {
     roomNids: readonly number[],
     keys: readonly (readonly [type: string, stateKey: string])[],
   ): Promise<CurrentStateEntry[]> {
-    const wanted = roomNids.flatMap((roomNid) =>
-      keys.map(([type, stateKey]) => ({ room_nid: roomNid, type, state_key: stateKey })),
+    return this.pick(
+      q,
+      roomNids.flatMap((roomNid) => keys.map(([type, stateKey]) => ({ roomNid, type, stateKey }))),
     )
+  }
+
+  /** Some pieces of state, each of its room. By primary key. */
+  async pick(q: Query, pieces: readonly Omit<CurrentStateEntry, 'eventNid'>[]): Promise<CurrentStateEntry[]> {
+    const wanted = pieces.map(({ roomNid, type, stateKey }) => ({
+      room_nid: roomNid,
+      type,
+      state_key: stateKey,
+    }))
     const rows = await q.all<Row>(
       `SELECT ${COLUMNS}
        FROM ${q.dialect.rowsFrom({ room_nid: 'integer', type: 'text', state_key: 'text' })} AS r

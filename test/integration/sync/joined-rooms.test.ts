@@ -215,6 +215,38 @@ forEachServerDatabase('Syncing joined rooms', (database) => {
     expect(bodiesOf(await bob.sync())).to.deep.equal(['open'])
   })
 
+  it('shows the state of now, though it was set while the history was not for the user', async () => {
+    const target = path`/_matrix/client/v3/rooms/${roomId}/state/m.room.history_visibility`
+    const carol = await hs.register('caroline')
+    await bob.join(roomId)
+    await alice.must('PUT', target, { body: { history_visibility: 'joined' } })
+    await alice.must('POST', path`/_matrix/client/v3/rooms/${roomId}/invite`, {
+      body: { user_id: carol.userId },
+    })
+    const since = await bob.syncToken()
+    await bob.must('POST', path`/_matrix/client/v3/rooms/${roomId}/leave`, { body: {} })
+    await carol.join(roomId)
+    await say(carol, 'not for Bob')
+    await bob.join(roomId)
+    const answer = await bob.sync({ since })
+    const ofCarol = [...stateOf(answer), ...timelineOf(answer)]
+      .filter((event) => event['state_key'] === carol.userId)
+      .map((event) => dig(event, 'content', 'membership'))
+    // As a client applies them, one after the other.
+    expect(ofCarol).to.deep.equal(['invite', 'join'])
+    expect(bodiesOf(answer)).to.deep.equal([])
+    // Who has left is told no more of it.
+    await bob.must('POST', path`/_matrix/client/v3/rooms/${roomId}/leave`, { body: {} })
+    await carol.must('PUT', path`/_matrix/client/v3/profile/${carol.userId}/displayname`, {
+      body: { displayname: 'Caroline' },
+    })
+    const left = await bob.sync({ since, filter: JSON.stringify({ room: { include_leave: true } }) })
+    const seen = JSON.stringify(dig(left, 'rooms', 'leave', roomId))
+    expect(seen).to.contain(bob.userId)
+    expect(seen).to.not.contain('Caroline')
+    expect(seen).to.not.contain('not for Bob')
+  })
+
   it('sums a room up: counts, and heroes where it has no name', async () => {
     await bob.join(roomId)
     const summary = async (since?: string): Promise<unknown> =>

@@ -176,6 +176,7 @@ function specOf(frame: SyncFrame, { room }: UserRoom, summary: RoomSummary | und
     room,
     after: newlyJoined.has(room.roomNid) ? undefined : since?.events,
     upTo: now.events,
+    isMember: true,
     state: isWhole(frame, room.roomNid) ? 'current' : 'changes',
     heroes: summary?.heroes ?? [],
   }

@@ -56,6 +56,7 @@ function specOf(
     room,
     after: stay.after,
     upTo: last.streamOrdering,
+    isMember: false,
     stateUpTo: stay.end.streamOrdering,
     heroes: [],
   }

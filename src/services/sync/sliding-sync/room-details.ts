@@ -120,10 +120,11 @@ export class RoomDetails {
     const loaded = await Promise.all(
       [...byLimit].map(([limit, ofLimit]) =>
         this.#parts.timelines.load(
-          ofLimit.map(({ roomNid, after, isExpanded, upTo: end }) => ({
+          ofLimit.map(({ roomNid, membership, after, isExpanded, upTo: end }) => ({
             roomNid,
             after: isExpanded ? undefined : after,
             upTo: end,
+            isMember: membership === 'join',
           })),
           { userId: viewer.userId, filter: new EventFilter({ limit }), ignored, tail },
         ),
