@@ -44,13 +44,13 @@ describe('requests between servers', () => {
       keyId: fake.signer.keyId,
       signature: fake.signer.sign(text),
     })
-    for (const { expected = 401, ...request } of [
-      { ...SEND, authorization: null },
-      { ...SEND, authorization: 'Bearer syt_token' },
-      { ...SEND, authorization: 'X-Matrix nonsense', expected: 400 },
-      { ...SEND, authorization: wrong },
-      { ...SEND, signer: other },
-    ]) {
+    for (const [expected, request] of [
+      [401, { ...SEND, authorization: null }],
+      [401, { ...SEND, authorization: 'Bearer syt_token' }],
+      [400, { ...SEND, authorization: 'X-Matrix nonsense' }],
+      [401, { ...SEND, authorization: wrong }],
+      [401, { ...SEND, signer: other }],
+    ] as const) {
       const { status, json } = await fake.send('a.test', request)
       expect(status).to.equal(expected)
       expect(json).to.have.property('errcode', 'M_UNAUTHORIZED')
