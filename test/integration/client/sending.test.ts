@@ -52,7 +52,9 @@ forEachServerDatabase('sending events', (database) => {
     const target = path`/_matrix/client/v3/rooms/${roomId}/send/org.example.dummy`
     const first = (await alice.must('POST', target, { body: { n: 1 } }))['event_id'] as string
     expect((await alice.must('POST', target, { body: { n: 1 } }))['event_id']).not.to.equal(first)
-    await alice.must('POST', path`/_matrix/client/r0/rooms/${roomId}/redact/${first}`, { body: { reason: 'x' } })
+    await alice.must('POST', path`/_matrix/client/r0/rooms/${roomId}/redact/${first}`, {
+      body: { reason: 'x' },
+    })
     const redacted = await alice.must('GET', path`/_matrix/client/v3/rooms/${roomId}/event/${first}`)
     expect(redacted['content']).to.deep.equal({})
   })
