@@ -186,8 +186,6 @@ export function createFederationOutbound(
   const { serverName, remoteDevices, presence } = parts
   const { db, streams } = parts.storage
   const { outbox } = remoteDevices.stores
-  const feeds = createFeeds(parts, stores)
-  const { events, passing, sender, audience } = feeds
   const isRemote = (userId: UserId): boolean => serverNameOf(userId) !== serverName
   const remotePresence = new RemotePresence({
     ...parts,
@@ -196,6 +194,8 @@ export function createFederationOutbound(
     filterSharing: (userIds) => remoteDevices.stores.remoteDevices.listFollowable(db.reader, userIds),
   })
   takeEdus(parts, remotePresence)
+  const feeds = createFeeds(parts, stores, { onJoin: () => remotePresence.onJoin() })
+  const { events, passing, sender, audience } = feeds
   const introductions = new DeviceListIntroductions({
     ...parts,
     db,
@@ -225,7 +225,7 @@ export function createFederationOutbound(
         await sender.start()
       },
       stop: async () => {
-        remotePresence.stop()
+        await remotePresence.stop()
         feeds.sticky?.stop()
         await introductions.stop()
         await passing.stop()
@@ -249,6 +249,7 @@ export function createFederationOutbound(
 function createFeeds(
   parts: FederationOutboundParts,
   stores: Pick<Stores, 'events' | 'rooms' | 'stickyEvents'>,
+  { onJoin }: { readonly onJoin: () => void },
 ) {
   const { serverName, remoteDevices } = parts
   const { db, streams } = parts.storage
@@ -285,6 +286,7 @@ function createFeeds(
   const events: EventFeed = new EventFeed({
     ...shared,
     onJoin: (join) => {
+      onJoin()
       passing.onJoin(join)
       sticky?.onJoin(join)
     },

@@ -3,6 +3,7 @@ import type { Database } from '../../storage/database.js'
 import type { PresenceRecord, PresenceState } from '../../storage/stores/presence.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { DelayedRuns } from '../tasks/delayed-runs.js'
 import type { Presence } from './presence.js'
 
 interface Dependencies {
@@ -18,11 +19,20 @@ interface Dependencies {
 /** Who is online and of whom nothing is heard for so long is offline: servers say it again before. */
 const EXPIRY_MS = 30 * 60_000
 const SWEEP_MS = 60_000
-const RECHECK_MS = 3_000
+/** How long, and of how many people, what is told of them is kept who are in no room of ours. */
+const UNKNOWN_MS = 10_000
 const MAX_UNKNOWN = 1_000
+/** Joins that come together are one reason to look again. */
+const LOOK_AGAIN_MS = 10
 const MAX_PUSHES = 1_000
 const MAX_STATUS_LENGTH = 4_096
 const STATES: ReadonlySet<unknown> = new Set<PresenceState>(['online', 'unavailable', 'offline'])
+
+/** What a server has said of a user, and when. */
+interface HeardPresence {
+  readonly record: PresenceRecord
+  readonly at: number
+}
 
 /** Presence of other servers' users. https://spec.matrix.org/latest/server-server-api/#presence */
 export class RemotePresence {
@@ -30,13 +40,15 @@ export class RemotePresence {
   /** Who is not offline: when they are unless something is heard. */
   readonly #expiries = new Map<UserId, number>()
   #timer: Timer | undefined
-  /** Of users who are in no room of ours yet. */
-  readonly #unknown = new Map<UserId, PresenceRecord>()
-  #recheck: Timer | undefined
-  #isStopped = false
+  /** The last of users who are in no room of ours yet, in the order in which it came. */
+  readonly #unknown = new Map<UserId, HeardPresence>()
+  readonly #lookAgain: DelayedRuns
 
   constructor(deps: Dependencies) {
     this.#deps = deps
+    const { clock, onError } = deps
+    const run = (): Promise<void> => this.#takeShared([...this.#unknown.values()])
+    this.#lookAgain = new DelayedRuns({ clock, onError, delayMs: LOOK_AGAIN_MS, run })
   }
 
   /** Those who were online when the server stopped have the usual time. */
@@ -48,38 +60,49 @@ export class RemotePresence {
     this.#schedule()
   }
 
-  stop(): void {
-    this.#isStopped = true
+  async stop(): Promise<void> {
     this.#timer?.cancel()
-    this.#recheck?.cancel()
+    await this.#lookAgain.stop()
+  }
+
+  /** Somebody has come into a room: it may be whom a server has told of before that was known here. */
+  onJoin(): void {
+    this.#forgetUnknown()
+    if (this.#unknown.size > 0) this.#lookAgain.schedule()
   }
 
   /** Takes in `m.presence`. What is about users of other servers than `origin` is left alone. */
   async onPresence(origin: ServerName, content: JsonObject): Promise<void> {
     const push = Array.isArray(content['push']) ? content['push'].slice(0, MAX_PUSHES) : []
     const now = this.#deps.clock.now()
-    const records = push.flatMap((said) => parsePresence(origin, said, now))
-    for (const record of await this.#takeShared(records)) this.#keep(record)
+    const heard = push.flatMap((said) => parsePresence(origin, said, now).map((record) => ({ record, at: now })))
+    // Kept first: servers tell at once of whom they see coming into a room, and that may be known here any moment.
+    for (const one of heard) {
+      this.#unknown.delete(one.record.userId)
+      this.#unknown.set(one.record.userId, one)
+    }
+    await this.#takeShared(heard)
+    this.#forgetUnknown()
   }
 
-  /** Takes what is about users in our rooms; gives the rest. */
-  async #takeShared(records: readonly PresenceRecord[]): Promise<PresenceRecord[]> {
-    const sharing = await this.#deps.filterSharing(records.map(({ userId }) => userId))
+  /** Takes what is about users in our rooms, where nothing else has been heard of them since. */
+  async #takeShared(heard: readonly HeardPresence[]): Promise<void> {
+    const sharing = await this.#deps.filterSharing(heard.map(({ record }) => record.userId))
     const now = this.#deps.clock.now()
-    for (const record of records) if (sharing.has(record.userId)) this.#take(record, now)
-    return records.filter(({ userId }) => !sharing.has(userId))
+    for (const one of heard) {
+      const { userId } = one.record
+      if (!sharing.has(userId) || this.#unknown.get(userId) !== one) continue
+      this.#unknown.delete(userId)
+      this.#take(one.record, now)
+    }
   }
 
-  /** Servers tell it to those who come into a room, who may learn of that later: it is looked at once more. */
-  #keep(record: PresenceRecord): void {
-    if (this.#isStopped || this.#unknown.size >= MAX_UNKNOWN) return
-    this.#unknown.set(record.userId, record)
-    this.#recheck ??= this.#deps.clock.setTimeout(() => {
-      const records = [...this.#unknown.values()]
-      this.#recheck = undefined
-      this.#unknown.clear()
-      this.#takeShared(records).catch(this.#deps.onError)
-    }, RECHECK_MS)
+  #forgetUnknown(): void {
+    const since = this.#deps.clock.now() - UNKNOWN_MS
+    for (const [userId, { at }] of this.#unknown) {
+      if (at > since && this.#unknown.size <= MAX_UNKNOWN) return
+      this.#unknown.delete(userId)
+    }
   }
 
   #take(record: PresenceRecord, now: number): void {
