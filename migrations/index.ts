@@ -24,6 +24,7 @@ import * as eventRelationships from './0035-event-relationships.js'
 import * as threadSubscribers from './0040-thread-subscribers.js'
 import * as waitingStickyEvents from './0041-waiting-sticky-events.js'
 import * as rememberedRegistrations from './0044-remembered-registrations.js'
+import * as networkRooms from './0045-network-rooms.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -60,4 +61,5 @@ export const migrations: readonly Migration[] = [
   threadSubscribers,
   waitingStickyEvents,
   rememberedRegistrations,
+  networkRooms,
 ]

@@ -17,10 +17,8 @@ import { AppserviceTransactions } from '../services/delivery/appservice-transact
 import type { Presence } from '../services/ephemeral/presence.js'
 import type { Typing } from '../services/ephemeral/typing.js'
 import type { ClientEvents } from '../services/events/client-events.js'
-import type { RoomState } from '../services/events/room-state.js'
 import type { AccountRegistration } from '../services/journeys/account-registration.js'
 import { AppserviceAccounts } from '../services/journeys/appservice-accounts.js'
-import { NetworkRooms } from '../services/rooms/network-rooms.js'
 import type { Services } from '../services/services.js'
 import type { LocalBus } from '../services/streams/local-bus.js'
 import type { Database } from '../storage/database.js'
@@ -35,7 +33,6 @@ import type { ServiceParts, Stores } from './wire-base.js'
 export interface AppserviceLookups {
   readonly client: AppserviceClient
   readonly queries: AppserviceQueries
-  readonly networkRooms: NetworkRooms
 }
 
 /** What application services need of the rest of the server. */
@@ -54,7 +51,7 @@ export interface AppserviceParts extends ServiceParts, AppserviceLookups {
 
 export type AppserviceServices = Pick<
   Services,
-  'appserviceAccounts' | 'appservicePings' | 'networkRooms' | 'thirdPartyNetworks'
+  'appserviceAccounts' | 'appservicePings' | 'thirdPartyNetworks'
 >
 
 /**
@@ -84,19 +81,17 @@ function parseAdded(
   return clashOf(parsed.registration, others) ?? parsed.registration
 }
 
-/** Constructs what asks application services, and the rooms that they publish. */
+/** Constructs what asks application services. */
 export function createAppserviceLookups(
-  parts: ServiceParts & { readonly http: OutboundHttp; readonly roomState: RoomState },
-  stores: Stores,
+  parts: ServiceParts & { readonly http: OutboundHttp },
 ): AppserviceLookups {
-  const { config, registry, logger, storage, roomState } = parts
+  const { config, registry, logger } = parts
   const client = new AppserviceClient(parts.http.toOwn, {
     sendsTokenInQuery: config.appservices.sendsTokenInQuery,
   })
   return {
     client,
     queries: new AppserviceQueries({ registry, client, logger }),
-    networkRooms: new NetworkRooms({ ...stores, db: storage.db, roomState }),
   }
 }
 
@@ -110,7 +105,7 @@ export function createAppserviceServices(
   authenticator: AppserviceAuthenticator
   audience: AppserviceAudience
 } {
-  const { config, clock, registry, client, storage, networkRooms } = parts
+  const { config, clock, registry, client, storage } = parts
   const { db } = storage
   const audience = new AppserviceAudience({ ...stores, db, caches: storage.caches, registry })
   const sender = createSender(parts, stores, audience)
@@ -126,7 +121,6 @@ export function createAppserviceServices(
   return {
     audience,
     services: {
-      networkRooms,
       appserviceAccounts: accounts,
       appservicePings: new AppservicePings({
         registry,

@@ -142,7 +142,7 @@ export function createBase(parts: ServiceParts) {
     remoteDevices,
     media: createMediaServices({ ...parts, ...remote }),
     remoteLookups: createRemoteLookups(federating),
-    lookups: createAppserviceLookups({ ...parts, http, roomState: events.roomState }, stores),
+    lookups: createAppserviceLookups({ ...parts, http }),
     toDevice: createToDevice(
       {
         ...shared,

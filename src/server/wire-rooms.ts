@@ -10,7 +10,6 @@ import type { RoomState } from '../services/events/room-state.js'
 import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { Aliases } from '../services/rooms/aliases.js'
-import type { NetworkRooms } from '../services/rooms/network-rooms.js'
 import type { ServerAcls } from '../services/federation/server-acls.js'
 import { AutoJoin, type AutoJoinOptions } from '../services/rooms/auto-join.js'
 import { DirectoryEntries } from '../services/rooms/directory-entries.js'
@@ -102,7 +101,6 @@ export interface RoomParts {
   /** What application services have to do with aliases and the directory. */
   readonly namespaces?: Pick<AppserviceRegistry, 'isTaken' | 'ownsAlias'>
   readonly queries?: Pick<AppserviceQueries, 'hasAlias'>
-  readonly networkRooms?: Pick<NetworkRooms, 'list'>
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }

@@ -25,7 +25,6 @@ import type { Pushers } from './delivery/pushers.js'
 import type { AppservicePings } from './appservices/appservice-pings.js'
 import type { ThirdPartyNetworks } from './appservices/third-party-networks.js'
 import type { AppserviceAccounts } from './journeys/appservice-accounts.js'
-import type { NetworkRooms } from './rooms/network-rooms.js'
 import type { CrossSigning } from './devices/cross-signing.js'
 import type { DehydratedDevices } from './devices/dehydrated-devices.js'
 import type { Devices } from './devices/devices.js'
@@ -160,7 +159,6 @@ export interface Services {
   readonly oldSync: OldSync
   readonly openIdTokens: OpenIdTokens
   readonly mailSubscriptions: MailSubscriptions
-  readonly networkRooms: NetworkRooms
   readonly notificationList: NotificationList
   readonly ownKeys: OwnKeys
   readonly pagination: Pagination

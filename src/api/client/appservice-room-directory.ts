@@ -11,8 +11,8 @@ export const updateAppserviceRoomDirectoryVisibility = route({
   auth: 'appservice',
   emptyBody: true,
   body: z.looseObject({ visibility: z.enum(['public', 'private']).default('public') }),
-  async handler({ params, requester, body }, { networkRooms }) {
-    await networkRooms.setListed(requester, params, body.visibility === 'public')
+  async handler({ params, requester, body }, { publicRooms }) {
+    await publicRooms.setNetworkVisibility(requester, params, body.visibility)
     return {}
   },
 })
@@ -23,8 +23,8 @@ export const deleteAppserviceRoomDirectoryEntry = route({
   method: 'DELETE',
   path: PATH,
   auth: 'appservice',
-  async handler({ params, requester }, { networkRooms }) {
-    await networkRooms.setListed(requester, params, false)
+  async handler({ params, requester }, { publicRooms }) {
+    await publicRooms.setNetworkVisibility(requester, params, 'private')
     return {}
   },
 })

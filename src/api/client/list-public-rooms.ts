@@ -76,7 +76,7 @@ export const queryPublicRooms = route({
       since: body.since,
       searchTerm: body.filter?.generic_search_term,
       roomTypes: body.filter?.room_types ?? undefined,
-      network: body.include_all_networks === true ? undefined : body.third_party_instance_id,
+      network: body.third_party_instance_id,
       allNetworks: body.include_all_networks === true,
     })
   },

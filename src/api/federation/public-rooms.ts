@@ -6,6 +6,14 @@ function limitOf(limit: number | null | undefined): number | undefined {
   return limit === 0 ? undefined : (limit ?? undefined)
 }
 
+/** A network beside all networks says nothing more. */
+function networksOf(
+  allNetworks: boolean,
+  network: string | null | undefined,
+): { allNetworks: boolean; network: string | undefined } {
+  return { allNetworks, network: allNetworks ? undefined : (network ?? undefined) }
+}
+
 /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1publicrooms */
 export const getPublicRooms = route({
   operationId: 'federationGetPublicRooms',
@@ -24,7 +32,7 @@ export const getPublicRooms = route({
       since: query.since,
       searchTerm: undefined,
       roomTypes: undefined,
-      network: query.include_all_networks === 'true' ? undefined : query.third_party_instance_id,
+      ...networksOf(query.include_all_networks === 'true', query.third_party_instance_id),
     })
   },
 })
@@ -54,7 +62,7 @@ export const queryPublicRooms = route({
       since: body.since ?? undefined,
       searchTerm: body.filter?.generic_search_term ?? undefined,
       roomTypes: body.filter?.room_types ?? undefined,
-      network: body.include_all_networks === true ? undefined : (body.third_party_instance_id ?? undefined),
+      ...networksOf(body.include_all_networks === true, body.third_party_instance_id),
     })
   },
 })

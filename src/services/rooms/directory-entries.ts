@@ -43,7 +43,7 @@ export class DirectoryEntries {
     if ((await publicRooms.getPosition(db.reader)) < target) await this.#catchUpTo(target)
   }
 
-  /** Writes the entries of rooms anew, from their state as it is; rooms that are not published are left out. */
+  /** Writes the entries of rooms anew, from their state as it is; rooms that are in no directory are left out. */
   async refresh(roomNids: readonly number[]): Promise<void> {
     await this.#deps.db.write('refresh_directory', (tx) => this.#refreshIn(tx, roomNids))
   }
@@ -65,8 +65,8 @@ export class DirectoryEntries {
 
   async #refreshIn(tx: Tx, roomNids: readonly number[]): Promise<void> {
     const { publicRooms } = this.#deps
-    const published = await publicRooms.filterPublished(tx, roomNids)
-    if (published.length > 0) await publicRooms.putEntries(tx, await this.#read(tx, published))
+    const listed = await publicRooms.filterListed(tx, roomNids)
+    if (listed.length > 0) await publicRooms.putEntries(tx, await this.#read(tx, listed))
   }
 
   async #read(q: Query, roomNids: readonly number[]): Promise<DirectoryEntry[]> {

@@ -2,15 +2,20 @@ import { forbidden, invalidParam, MatrixError, notFound } from '../../protocol/e
 import { parseServerName, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { DirectoryStore } from '../../storage/stores/directory.js'
-import type { DirectoryPlace, ListedRoom, PublicRoomsStore } from '../../storage/stores/public-rooms.js'
+import type {
+  DirectoryPlace,
+  DirectorySource,
+  ListedRoom,
+  PublicRoomsStore,
+} from '../../storage/stores/public-rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import { parseInstanceId } from '../appservices/third-party-networks.js'
 import type { RoomState } from '../events/room-state.js'
 import type { RemotePublicRooms } from '../remote/remote-public-rooms.js'
 import type { DirectoryEntries } from './directory-entries.js'
 import type { DirectoryRules } from './directory-rules.js'
 import { toPublicRoomJson } from './room-descriptions.js'
-import type { NetworkRooms } from './network-rooms.js'
 import type { RoomPowers } from './room-powers.js'
 
 export interface PublicRoomsOptions {
@@ -34,8 +39,6 @@ export interface PublicRoomsDependencies {
   readonly entries: DirectoryEntries
   /** Without it, other servers cannot be asked. */
   readonly remotePublicRooms?: RemotePublicRooms | undefined
-  /** The directories of bridged networks; without it they are empty. */
-  readonly networkRooms?: Pick<NetworkRooms, 'list'>
   readonly options: PublicRoomsOptions
 }
 
@@ -48,15 +51,16 @@ export interface PublicRoomsQuery {
   readonly searchTerm: string | undefined
   /** Null stands for rooms without a type. */
   readonly roomTypes: readonly (string | null)[] | undefined
-  /** Only rooms of a network that is bridged. */
+  /** Only rooms of a network that is bridged: the `instance_id` of one. */
   readonly network?: string | undefined
-  /** The rooms of all networks, too: told other servers. */
+  /** The rooms of all networks, too. Not together with `network`. */
   readonly allNetworks?: boolean | undefined
 }
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 500
 const MAX_TERM_LENGTH = 1_000
+const MAX_NETWORK_ID_LENGTH = 255
 const TOKEN = /^([np])([0-9]{1,15})_([0-9]{1,15})$/
 
 /** The published rooms of this server. https://spec.matrix.org/latest/client-server-api/#published-room-directory */
@@ -93,8 +97,29 @@ export class PublicRooms {
   }
 
   /**
-   * A page of the directory, from the largest room to the smallest. Throws `M_INVALID_PARAM` for bad tokens and limits,
-   * `M_MISSING_TOKEN` for those who say not who they are, `M_NOT_FOUND`, 502 and 504 for servers that cannot be
+   * Publishes a room as one of a network that the requester, an application service, bridges, or takes it back. Throws
+   * `M_FORBIDDEN` for others, `M_NOT_FOUND`, `M_INVALID_PARAM`.
+   * https://spec.matrix.org/latest/application-service-api/#published-room-directories
+   */
+  async setNetworkVisibility(
+    { appserviceId }: Pick<Requester, 'appserviceId'>,
+    { networkId, roomId }: { networkId: string; roomId: RoomId },
+    visibility: 'public' | 'private',
+  ): Promise<void> {
+    const { db, publicRooms, roomState, entries } = this.#deps
+    if (appserviceId === undefined) throw forbidden('Only application services may do this')
+    if (networkId.length > MAX_NETWORK_ID_LENGTH) throw invalidParam('networkId is too long')
+    const { roomNid } = await roomState.requireRoom(roomId)
+    const isPublished = visibility === 'public'
+    await db.write('set_network_visibility', (tx) =>
+      publicRooms.setPublishedByNetwork(tx, { appserviceId, networkId }, { roomNid, isPublished }),
+    )
+    if (isPublished) await entries.refresh([roomNid])
+  }
+
+  /**
+   * A page of the directory, from the largest room to the smallest. Throws `M_INVALID_PARAM` for bad tokens and limits
+   * and for a network beside all networks, `M_MISSING_TOKEN` for those who say not who they are, `M_NOT_FOUND`, 502 and 504 for servers that cannot be
    * asked.
    */
   async list(requester: Requester | undefined, query: PublicRoomsQuery): Promise<JsonObject> {
@@ -103,6 +128,9 @@ export class PublicRooms {
       throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
     }
     const { server } = query
+    if (query.network !== undefined && query.allNetworks === true) {
+      throw invalidParam('third_party_instance_id cannot be used with include_all_networks')
+    }
     if (server === undefined || server === options.serverName) return this.#list(query)
     return this.#listRemote(server, query)
   }
@@ -127,17 +155,15 @@ export class PublicRooms {
   async #list(query: PublicRoomsQuery): Promise<JsonObject> {
     const { db, publicRooms, entries, options } = this.#deps
     const limit = pageSize(query.limit)
-    if (query.network !== undefined && this.#deps.networkRooms !== undefined && options.isSearchable) {
-      const network = { limit, since: query.since, searchTerm: searchTerm(query.searchTerm) }
-      return this.#deps.networkRooms.list(query.network, network)
-    }
     const from = query.since === undefined ? undefined : parseToken(query.since)
-    if (!options.isSearchable || query.network !== undefined || limit === 0) {
+    const source = sourceOf(query)
+    if (!options.isSearchable || source === undefined || limit === 0) {
       return { chunk: [], total_room_count_estimate: 0 }
     }
     await entries.catchUp()
     const term = searchTerm(query.searchTerm)
     const rooms = await publicRooms.list(db.reader, {
+      source,
       searchTerm: term,
       roomTypes: query.roomTypes,
       // One more than asked for shows whether there is another page.
@@ -149,7 +175,7 @@ export class PublicRooms {
       chunk: page.rooms.map(toPublicRoomJson),
       ...(page.next !== undefined && { next_batch: page.next }),
       ...(page.previous !== undefined && { prev_batch: page.previous }),
-      total_room_count_estimate: await publicRooms.count(db.reader),
+      total_room_count_estimate: await publicRooms.count(db.reader, source),
     }
   }
 
@@ -160,6 +186,12 @@ export class PublicRooms {
       throw forbidden('Not allowed to publish room')
     }
   }
+}
+
+/** Undefined for what names no network. */
+function sourceOf({ network, allNetworks }: PublicRoomsQuery): DirectorySource | undefined {
+  if (allNetworks === true) return 'everywhere'
+  return network === undefined ? 'published' : parseInstanceId(network)
 }
 
 function pageSize(limit: number | undefined): number {

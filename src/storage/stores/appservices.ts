@@ -64,13 +64,6 @@ export interface AppserviceMessage {
 }
 
 /** A room that a service has published. */
-export interface NetworkRoom {
-  readonly roomNid: number
-  readonly roomId: RoomId
-  readonly roomType: string | undefined
-  readonly joinedMembers: number
-}
-
 interface StateRow {
   positions: string
   last_txn_id: number
@@ -296,47 +289,6 @@ export class AppservicesStore {
       roomId: row.room_id as RoomId,
       roomNid: row.room_nid,
     }))
-  }
-
-  /** The rooms of a network that somebody is in, the largest first: 2000 at most. By primary key prefix. */
-  async listNetworkRooms(
-    q: Query,
-    { appserviceId, networkId }: { appserviceId: string; networkId: string },
-  ): Promise<NetworkRoom[]> {
-    const rows = await q.all<{
-      room_nid: number
-      room_id: string
-      room_type: string | null
-      joined_members: number
-    }>(
-      `SELECT r.room_nid, r.room_id, r.room_type, r.joined_members
-       FROM appservice_rooms a JOIN rooms r ON r.room_nid = a.room_nid
-       WHERE a.appservice_id = ? AND a.network_id = ? AND r.joined_members > 0
-       ORDER BY r.joined_members DESC, r.room_nid LIMIT 2000`,
-      [appserviceId, networkId],
-    )
-    return rows.map((row) => ({
-      roomNid: row.room_nid,
-      roomId: row.room_id as RoomId,
-      roomType: row.room_type ?? undefined,
-      joinedMembers: row.joined_members,
-    }))
-  }
-
-  /** Publishes a room as one of a network, or takes it back. */
-  async setRoomListed(
-    tx: Tx,
-    room: { appserviceId: string; networkId: string; roomNid: number },
-    isListed: boolean,
-  ): Promise<void> {
-    const values = [room.appserviceId, room.networkId, room.roomNid]
-    await tx.execute(
-      isListed
-        ? `INSERT INTO appservice_rooms (appservice_id, network_id, room_nid) VALUES (?, ?, ?)
-           ON CONFLICT (appservice_id, network_id, room_nid) DO NOTHING`
-        : 'DELETE FROM appservice_rooms WHERE appservice_id = ? AND network_id = ? AND room_nid = ?',
-      values,
-    )
   }
 }
 

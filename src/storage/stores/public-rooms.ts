@@ -26,7 +26,17 @@ export interface DirectoryPlace {
   readonly roomNid: number
 }
 
+/** A network that an application service bridges. */
+export interface BridgedNetwork {
+  readonly appserviceId: string
+  readonly networkId: string
+}
+
+/** Whose directory: the rooms that people publish, those of one network, or both and those of all networks. */
+export type DirectorySource = 'published' | 'everywhere' | BridgedNetwork
+
 export interface DirectoryQuery {
+  readonly source: DirectorySource
   /** In lower case; undefined: all rooms. */
   readonly searchTerm: string | undefined
   /** Null stands for rooms without a type; undefined: all rooms. */
@@ -50,11 +60,15 @@ interface Row {
   guest_can_join: number
 }
 
-/** What people can find and look into, and somebody is still in. */
-const LISTED = `r.is_public = 1 AND r.joined_members > 0
+/** What people can look into, and somebody is still in. */
+const LISTED = `r.joined_members > 0
   AND (d.join_rule IN ('public', 'knock', 'knock_restricted') OR d.world_readable = 1)`
 const LIST_COLUMNS = `r.room_nid, r.room_id, r.room_type, r.joined_members, d.name, d.topic, d.canonical_alias,
   d.avatar_url, d.join_rule, d.world_readable, d.guest_can_join`
+
+/** Index appservice_rooms_room. */
+const IN_A_DIRECTORY = `(r.is_public = 1
+  OR EXISTS (SELECT 1 FROM appservice_rooms a WHERE a.room_nid = r.room_nid))`
 
 /** State that a directory entry is made of. */
 export const DIRECTORY_STATE_TYPES = [
@@ -67,7 +81,7 @@ export const DIRECTORY_STATE_TYPES = [
   'm.room.guest_access',
 ] as const
 
-/** The published rooms. */
+/** The published rooms, and those that application services publish for the networks they bridge. */
 export class PublicRoomsStore {
   async isPublished(q: Query, roomNid: number): Promise<boolean> {
     const row = await q.first<{ is_public: number }>('SELECT is_public FROM rooms WHERE room_nid = ?', [
@@ -78,13 +92,47 @@ export class PublicRoomsStore {
 
   async setPublished(tx: Tx, roomNid: number, isPublished: boolean): Promise<void> {
     await tx.execute('UPDATE rooms SET is_public = ? WHERE room_nid = ?', [isPublished ? 1 : 0, roomNid])
-    if (!isPublished) await tx.execute('DELETE FROM directory_entries WHERE room_nid = ?', [roomNid])
+    if (!isPublished) await this.#dropEntry(tx, roomNid)
+  }
+
+  /** Publishes a room as one of a network, or takes it back. */
+  async setPublishedByNetwork(
+    tx: Tx,
+    { appserviceId, networkId }: BridgedNetwork,
+    room: { readonly roomNid: number; readonly isPublished: boolean },
+  ): Promise<void> {
+    await tx.execute(
+      room.isPublished
+        ? `INSERT INTO appservice_rooms (appservice_id, network_id, room_nid) VALUES (?, ?, ?)
+           ON CONFLICT (appservice_id, network_id, room_nid) DO NOTHING`
+        : 'DELETE FROM appservice_rooms WHERE appservice_id = ? AND network_id = ? AND room_nid = ?',
+      [appserviceId, networkId, room.roomNid],
+    )
+    if (!room.isPublished) await this.#dropEntry(tx, room.roomNid)
+  }
+
+  /** An entry that nothing keeps up to date must not come to light when the room is published again. */
+  async #dropEntry(tx: Tx, roomNid: number): Promise<void> {
+    await tx.execute(
+      `DELETE FROM directory_entries WHERE room_nid = ?
+         AND NOT EXISTS (SELECT 1 FROM rooms r WHERE r.room_nid = directory_entries.room_nid AND ${IN_A_DIRECTORY})`,
+      [roomNid],
+    )
   }
 
   /** Which of these rooms are published. */
   async filterPublished(q: Query, roomNids: readonly number[]): Promise<number[]> {
     const rows = await q.all<{ room_nid: number }>(
       `SELECT room_nid FROM rooms WHERE is_public = 1 AND ${q.dialect.anyOf('room_nid', 'integer')}`,
+      [q.dialect.list(roomNids)],
+    )
+    return rows.map((row) => row.room_nid)
+  }
+
+  /** Which of these rooms are in any directory. */
+  async filterListed(q: Query, roomNids: readonly number[]): Promise<number[]> {
+    const rows = await q.all<{ room_nid: number }>(
+      `SELECT r.room_nid FROM rooms r WHERE ${q.dialect.anyOf('r.room_nid', 'integer')} AND ${IN_A_DIRECTORY}`,
       [q.dialect.list(roomNids)],
     )
     return rows.map((row) => row.room_nid)
@@ -104,7 +152,7 @@ export class PublicRoomsStore {
   }
 
   /**
-   * Published rooms of which something in the directory changed after `from` and up to `to`, at most `limit` changes at
+   * Rooms in any directory of which something in the directory changed after `from` and up to `to`, at most `limit` changes at
    * a time; `upTo` is how far that goes. Index current_state_deltas_stream.
    */
   async listChanged(
@@ -114,7 +162,7 @@ export class PublicRoomsStore {
   ): Promise<{ roomNids: number[]; upTo: number }> {
     const rows = await q.all<{ room_nid: number; stream_ordering: number }>(
       `SELECT d.room_nid, d.stream_ordering FROM current_state_deltas d JOIN rooms r ON r.room_nid = d.room_nid
-       WHERE d.stream_ordering > ? AND d.stream_ordering <= ? AND r.is_public = 1 AND d.state_key = ''
+       WHERE d.stream_ordering > ? AND d.stream_ordering <= ? AND ${IN_A_DIRECTORY} AND d.state_key = ''
          AND ${q.dialect.anyOf('d.type', 'text')}
        ORDER BY d.stream_ordering LIMIT ?`,
       [range.from, range.to, q.dialect.list(DIRECTORY_STATE_TYPES), limit],
@@ -153,18 +201,22 @@ export class PublicRoomsStore {
     })
   }
 
-  /** How many rooms are listed in all. Index rooms_public. */
-  async count(q: Query): Promise<number> {
+  /** How many rooms a directory has in all. Index rooms_public, primary key prefix of appservice_rooms. */
+  async count(q: Query, source: DirectorySource): Promise<number> {
+    const { condition, params } = inSource(source)
     const row = await q.first<{ count: number }>(
-      `SELECT COUNT(*) AS count FROM rooms r JOIN directory_entries d ON d.room_nid = r.room_nid WHERE ${LISTED}`,
+      `SELECT COUNT(*) AS count FROM rooms r JOIN directory_entries d ON d.room_nid = r.room_nid
+       WHERE ${condition} AND ${LISTED}`,
+      params,
     )
     return row?.count ?? 0
   }
 
-  /** Rooms in the order of the list, also when they are sought backwards. Index rooms_public. */
+  /** Rooms in the order of the list, also when they are sought backwards. Indexes as for `count`. */
   async list(q: Query, query: DirectoryQuery): Promise<ListedRoom[]> {
-    const params: SqlValue[] = []
-    const conditions = [LISTED]
+    const source = inSource(query.source)
+    const params: SqlValue[] = [...source.params]
+    const conditions = [source.condition, LISTED]
     if (query.searchTerm !== undefined) {
       conditions.push(`d.search_text LIKE ? ESCAPE '!'`)
       params.push(`%${query.searchTerm.replace(/[!%_]/g, '!$&')}%`)
@@ -189,6 +241,16 @@ export class PublicRoomsStore {
     )
     const rooms = rows.map(toListed)
     return backwards ? rooms.reverse() : rooms
+  }
+}
+
+function inSource(source: DirectorySource): { condition: string; params: string[] } {
+  if (source === 'published') return { condition: 'r.is_public = 1', params: [] }
+  if (source === 'everywhere') return { condition: IN_A_DIRECTORY, params: [] }
+  return {
+    condition:
+      'r.room_nid IN (SELECT room_nid FROM appservice_rooms WHERE appservice_id = ? AND network_id = ?)',
+    params: [source.appserviceId, source.networkId],
   }
 }
 

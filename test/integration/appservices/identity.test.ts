@@ -295,11 +295,15 @@ describe('networks of application services', () => {
     const entry = path`/_matrix/client/v3/directory/list/appservice/${'libera'}/${roomId}`
     expect((await alice.request('PUT', entry, { body: { visibility: 'public' } })).status).to.equal(403)
     await bot.must('PUT', entry, { body: { visibility: 'public' } })
-    const list = (body: Record<string, string>) =>
+    const list = (body: Record<string, string | boolean>) =>
       alice.must('POST', '/_matrix/client/v3/publicRooms', { body })
     expect(dig(await list({}), 'chunk')).to.deep.equal([])
     const listed = await list({ third_party_instance_id: 'bridge|libera' })
     expect(dig(listed, 'chunk', 0)).to.deep.include({ room_id: roomId, name: 'A channel' })
+    expect(dig(await list({ include_all_networks: true }), 'chunk', 0, 'room_id')).to.equal(roomId)
+    const both = { include_all_networks: true, third_party_instance_id: 'bridge|libera' }
+    const refused = await alice.request('POST', '/_matrix/client/v3/publicRooms', { body: both })
+    expect([refused.status, refused.body['errcode']]).to.deep.equal([400, 'M_INVALID_PARAM'])
     await bot.must('PUT', entry, { body: { visibility: 'private' } })
     expect(dig(await list({ third_party_instance_id: 'bridge|libera' }), 'chunk')).to.deep.equal([])
   })

@@ -158,6 +158,48 @@ forEachDatabase('public rooms', (open) => {
     expect(await ids()).to.deep.equal([])
   })
 
+  it('of bridged networks have directories of their own, and are among all', async () => {
+    const { publicRooms } = fixture.services
+    const network = (networkId: string, query: Partial<PublicRoomsQuery> = {}) =>
+      ids({ network: `bridge|${networkId}`, ...query })
+    const publishFor = (networkId: string, roomId: RoomId, visibility: 'public' | 'private' = 'public') =>
+      publicRooms.setNetworkVisibility({ appserviceId: 'bridge' }, { networkId, roomId }, visibility)
+    const create = (name: string, type?: string) =>
+      fixture.createRoom(alice, { preset: 'public_chat', name, ...(type && { creationContent: { type } }) })
+    const ours = await fixture.createRoom(alice, { visibility: 'public', name: 'Ours' })
+    const [cats, space, dogs] = [await create('Cats'), await create('Space', 'm.space'), await create('Dogs')]
+    for (const roomId of [cats, space]) await publishFor('irc', roomId)
+    await publishFor('other', dogs)
+    await publishFor('other', cats)
+
+    expect(await network('irc')).to.deep.equal([space, cats])
+    expect(await network('irc', { roomTypes: [null] })).to.deep.equal([cats])
+    expect(await network('irc', { searchTerm: 'spa' })).to.deep.equal([space])
+    expect(await network('other')).to.deep.equal([dogs, cats])
+    expect(await network('unknown')).to.deep.equal([])
+    expect(await ids()).to.deep.equal([ours])
+    expect(await ids({ allNetworks: true })).to.deep.equal([dogs, space, cats, ours])
+    expect(await ids({ allNetworks: true, roomTypes: ['m.space'] })).to.deep.equal([space])
+    expect(await rejection(ids({ allNetworks: true, network: 'bridge|irc' }))).to.include({ status: 400 })
+    const page = await list({ network: 'bridge|irc', limit: 1 })
+    expect(page['total_room_count_estimate']).to.equal(2)
+    expect(await network('irc', { since: page['next_batch'] as string })).to.deep.equal([cats])
+
+    await setState(cats, 'm.room.name', { name: 'Kittens' })
+    expect(await network('irc', { searchTerm: 'kitten' })).to.deep.equal([cats])
+    await publishFor('irc', cats, 'private')
+    expect(await network('irc')).to.deep.equal([space])
+    expect(await network('other', { searchTerm: 'kitten' })).to.deep.equal([cats])
+    await setState(cats, 'm.room.join_rules', { join_rule: 'invite' })
+    expect(await network('other')).to.deep.equal([dogs])
+  })
+
+  it('of bridged networks are published by application services alone', async () => {
+    const room = { networkId: 'irc', roomId: await fixture.createRoom(alice, { preset: 'public_chat' }) }
+    const attempt = fixture.services.publicRooms.setNetworkVisibility(alice, room, 'public')
+    expect(await rejection(attempt)).to.have.property('errcode', 'M_FORBIDDEN')
+  })
+
   it('are not told to strangers, and not of other servers', async () => {
     const { publicRooms } = fixture.services
     expect(await rejection(publicRooms.list(undefined, EVERYTHING))).to.have.property(
