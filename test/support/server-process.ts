@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { stringify } from 'yaml'
 import { builtProgram } from './built-program.js'
 
@@ -63,10 +64,9 @@ export class ServerProcess implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'pipe'],
       cwd: this.#directory,
     })
-    let output = ''
-    child.stderr.on('data', (chunk: Buffer) => (output = `${output}${chunk.toString()}`.slice(-5_000)))
     this.#process = child
-    await answers(this.url, child, () => output)
+    await hasStarted(child)
+    await fetch(`${this.url}/_matrix/client/versions`)
     this.startMs = performance.now() - started
   }
 
@@ -168,18 +168,25 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Resolves with the first answer of the server; rejects when it ends before. */
-async function answers(url: string, child: ChildProcess, output: () => string): Promise<void> {
-  const deadline = performance.now() + 60_000
-  while (performance.now() < deadline) {
-    if (child.exitCode !== null)
-      throw new Error(`The server ended with exit code ${child.exitCode}: ${output()}`)
-    try {
-      await fetch(`${url}/_matrix/client/versions`)
-      return
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    }
-  }
-  throw new Error(`The server did not answer within 60 s: ${output()}`)
+/** The last that `mxhs start` says, once it listens. */
+const STARTED = 'Ctrl-C stops the server.'
+
+/** Resolves when the server says that it listens: to ask it again and again until then would cost more than its start. */
+function hasStarted(child: ChildProcessByStdio<null, null, Readable>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = ''
+    const fail = (reason: string): void => reject(new Error(`The server ${reason}: ${output}`))
+    const timer = setTimeout(() => fail('did not start within 60 s'), 60_000)
+    child.once('exit', (code) => {
+      clearTimeout(timer)
+      fail(`ended with exit code ${code}`)
+    })
+    // Read to the end: a process whose output nobody takes comes to a stop.
+    child.stderr.on('data', (chunk: Buffer) => {
+      output = `${output}${chunk.toString()}`.slice(-5_000)
+      if (!output.includes(STARTED)) return
+      clearTimeout(timer)
+      resolve()
+    })
+  })
 }
