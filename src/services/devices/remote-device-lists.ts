@@ -33,7 +33,7 @@ export interface RemoteDeviceListsDependencies {
   /** The position of the events stream. */
   readonly eventsPosition: () => number
   readonly positions: PositionSink
-  /** Told of users whose list has to be fetched anew. */
+  /** Told of users whose list is to be fetched: anew, or before somebody wants it. */
   readonly onStale: (userId: UserId) => void
 }
 
@@ -52,8 +52,8 @@ const MAX_PREVIOUS = 100
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 /**
- * The devices of other servers' users who are in rooms with ours: fetched when somebody wants them, then kept up with the
- * changes that their servers tell of. A change that does not follow on the last makes the list stale.
+ * The devices of other servers' users who are in rooms with ours: fetched when somebody wants them or a change is told
+ * of, then kept up with the changes. One that does not follow on the last makes the list stale.
  * https://spec.matrix.org/latest/server-server-api/#device-management
  */
 export class RemoteDeviceLists {
@@ -95,8 +95,8 @@ export class RemoteDeviceLists {
       await db.write('forget_device_list', (tx) => remoteDevices.forget(tx, userId))
       return
     }
-    const isStale = await this.#locks.run(userId, () => this.#apply(update))
-    if (isStale) this.#deps.onStale(userId)
+    const isWanting = await this.#locks.run(userId, () => this.#apply(update))
+    if (isWanting) this.#deps.onStale(userId)
   }
 
   /** Takes in `m.signing_key_update`. */
@@ -153,15 +153,15 @@ export class RemoteDeviceLists {
     })
   }
 
-  /** Whether the list has to be fetched anew. */
+  /** Whether the list is to be fetched. */
   async #apply(update: DeviceUpdate): Promise<boolean> {
     const { db, remoteDevices } = this.#deps
     const { userId, streamId, previousIds } = update
     return db.write('update_device_list', async (tx) => {
       const list = await remoteDevices.getList(tx, userId)
-      // Nobody has asked for it yet: there is nothing to keep up, but clients may have learnt of it elsewhere.
       await this.#recordChange(tx, userId)
-      if (list === undefined) return false
+      // Had while the user's server can be reached, it is there when somebody asks while it cannot.
+      if (list === undefined) return true
       const follows =
         streamId !== undefined &&
         previousIds.length > 0 &&

@@ -24,6 +24,7 @@ export interface RemoteDevicesAnswer extends RemoteUserKeys {
 export const MAX_REMOTE_DEVICES = 1_000
 const MAX_DEVICE_ID_BYTES = 255
 const MAX_NAME_LENGTH = 100
+const NO_KEYS = { algorithms: [], keys: {}, signatures: {} } as const
 
 /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1userdevicesuserid */
 export function parseUserDevices(answer: JsonObject, userId: UserId): RemoteDevicesAnswer {
@@ -63,7 +64,10 @@ export function parseQueriedKeys(answer: JsonObject, userId: UserId): RemoteUser
   }
 }
 
-/** One device with keys; none where there are no keys, or they are malformed. */
+/**
+ * One device with keys; none where there are no keys, or they are malformed. Parts that are missing are empty: servers
+ * differ in what they let their devices upload, and clients verify all of it.
+ */
 export function parseRemoteDevice(
   userId: UserId,
   deviceId: string,
@@ -71,7 +75,8 @@ export function parseRemoteDevice(
 ): DeviceKeysRecord[] {
   if (!isDeviceId(deviceId) || !isJsonObject(said.keys)) return []
   try {
-    const keys = parseDeviceKeys(said.keys, { userId, deviceId })
+    const given = { ...NO_KEYS, user_id: userId, device_id: deviceId, ...said.keys }
+    const keys = parseDeviceKeys(given, { userId, deviceId })
     if (!isStorable(JSON.stringify(keys))) return []
     return [{ userId, deviceId, keys, displayName: parseDisplayName(said.displayName) }]
   } catch (error) {

@@ -114,7 +114,7 @@ forEachDatabase('RemoteDeviceLists', (open) => {
 
   it('tells clients of every update, whether the device has keys yet or not', async () => {
     await update({ device_id: 'B', stream_id: 3, prev_id: [] })
-    expect(woken).to.have.length(1)
+    expect([woken.length, stale.splice(0)]).to.deep.equal([1, [BOB]])
     await lists.fetch(BOB)
     await update({ device_id: 'C', stream_id: 6, prev_id: [5] })
     expect([woken.length, await isFresh(), stale]).to.deep.equal([2, true, []])
@@ -144,9 +144,27 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     })
   }
 
-  it('only says that something has changed while nobody has asked for the list', async () => {
+  it('wants a list that nobody has asked for yet when it changes', async () => {
     await update({ device_id: 'B', keys: keysOf('B'), stream_id: 9, prev_id: [8] })
-    expect([requests, stale, woken.length, await known()]).to.deep.equal([0, [], 1, []])
+    expect([requests, stale, woken.length, await known()]).to.deep.equal([0, [BOB], 1, []])
+  })
+
+  it('lists devices of which parts are missing, with nothing in their place', async () => {
+    const odd = { user_id: '@carol:b.test', algorithms: [], keys: {}, signatures: {} }
+    answer = {
+      stream_id: 5,
+      devices: [
+        { device_id: 'A', keys: {} },
+        { device_id: 'B', keys: odd },
+        { device_id: 'C', keys: { algorithms: 'all' } },
+        { device_id: 'D' },
+      ],
+    }
+    await lists.fetch(BOB)
+    const devices = await store.listDevices(db.reader, [BOB])
+    expect(devices.map(({ keys }) => keys)).to.deep.equal([
+      { user_id: BOB, device_id: 'A', algorithms: [], keys: {}, signatures: {} },
+    ])
   })
 
   it('leaves alone what is malformed, or about strangers and users of others', async () => {
