@@ -209,6 +209,7 @@ function highlights(dialect: Dialect, users: readonly PushNewsOfUser[]): NewsQue
         t.stream_ordering AS position, 1 - e.notifies AS notifications, 1 AS highlights, 0 AS own_position
       FROM ${source} CROSS JOIN events e
       WHERE e.stream_ordering = t.stream_ordering AND e.sender <> g.user_id AND e.redacted_by IS NULL
+        AND e.rejected IS NULL
         AND NOT (${dialect.anyOf(pairOf('e.sender'), 'text')})`,
     params: [dialect.rows(wanted), dialect.list(users.flatMap(ignoredPairs))],
   }
@@ -234,7 +235,7 @@ function exceptions(dialect: Dialect, users: readonly PushNewsOfUser[]): NewsQue
     sql: `SELECT 'exception' AS kind, g.user_id, t.room_nid, COALESCE(e.thread_root, '${MAIN}') AS thread_root,
         t.stream_ordering AS position, t.notifications, t.highlights, 0 AS own_position
       FROM ${source} CROSS JOIN events e
-      WHERE e.stream_ordering = t.stream_ordering AND e.redacted_by IS NULL
+      WHERE e.stream_ordering = t.stream_ordering AND e.redacted_by IS NULL AND e.rejected IS NULL
         AND NOT (${dialect.anyOf(pairOf('e.sender'), 'text')})`,
     params: [dialect.rows(wanted), dialect.list(users.flatMap(ignoredPairs))],
   }

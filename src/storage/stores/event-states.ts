@@ -20,12 +20,17 @@ export class EventStatesStore {
     return rows.map((row) => ({ eventNid: row.event_nid, before: row.state_before, after: row.state_after }))
   }
 
-  /** Why each of some events is rejected, or null for those that are not any more. Callers forget them as below. */
+  /**
+   * Why each of some events is rejected, or null for those that are not any more. What is rejected notifies nobody.
+   * Callers forget them as below.
+   */
   async judge(tx: Tx, verdicts: ReadonlyMap<number, string | null>): Promise<void> {
     if (verdicts.size === 0) return
     const source = tx.dialect.rowsFrom({ event_nid: 'integer', rejected: 'text' })
     await tx.execute(
-      `UPDATE events SET rejected = r.rejected FROM ${source} AS r WHERE events.event_nid = r.event_nid`,
+      `UPDATE events SET rejected = r.rejected,
+         notifies = CASE WHEN r.rejected IS NULL THEN events.notifies ELSE 0 END
+       FROM ${source} AS r WHERE events.event_nid = r.event_nid`,
       [tx.dialect.rows([...verdicts].map(([eventNid, rejected]) => ({ event_nid: eventNid, rejected })))],
     )
   }

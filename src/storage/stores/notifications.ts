@@ -200,7 +200,7 @@ function highlights(q: Query, rooms: readonly RoomOfUser[], limit: number): Part
   )
   return {
     sql: `SELECT g.asked, e.event_nid, t.stream_ordering, 1 AS highlight, 1 AS counts FROM ${source}
-      CROSS JOIN events e WHERE e.stream_ordering = t.stream_ordering`,
+      CROSS JOIN events e WHERE e.stream_ordering = t.stream_ordering AND e.rejected IS NULL`,
     params: [q.dialect.rows(wanted)],
   }
 }
@@ -224,7 +224,8 @@ function exceptions(
     sql: `SELECT g.asked, e.event_nid, t.stream_ordering,
         CASE WHEN t.highlights > 0 THEN 1 ELSE 0 END AS highlight,
         CASE WHEN t.${column} < 0 THEN 0 ELSE 1 END AS counts FROM ${source}
-      CROSS JOIN events e WHERE e.stream_ordering = t.stream_ordering AND t.${column} <> 0`,
+      CROSS JOIN events e
+      WHERE e.stream_ordering = t.stream_ordering AND e.rejected IS NULL AND t.${column} <> 0`,
     params: [q.dialect.rows(rooms.map((room) => ({ ...groupRow(room), quiet: room.isQuiet ? 1 : 0 })))],
   }
 }

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
 import type { EventId, UserId } from '../../../../src/protocol/ids.js'
 import { totalUnread } from '../../../../src/services/events/unread-counts.js'
+import { EventStatesStore } from '../../../../src/storage/stores/event-states.js'
+import { NotificationsStore } from '../../../../src/storage/stores/notifications.js'
 import {
   createEphemeralFixture,
   requesterOf,
@@ -87,6 +89,35 @@ forEachDatabase('UnreadCounts', (open) => {
       tx.execute(`UPDATE events SET redacted_by = '$r', notifies = 0 WHERE event_id = ?`, [eventId]),
     )
     expect((await counts()).main).to.deep.equal([0, 0])
+  })
+
+  it('leaves out what is rejected later', async () => {
+    const said = [
+      await say(),
+      await say({ highlights: [bob.userId] }),
+      await say({ notifies: false, highlights: ['*'] }),
+    ]
+    const rows = await fixture.db.reader.all<{ event_id: EventId; event_nid: number }>(
+      'SELECT event_id, event_nid FROM events',
+    )
+    const judge = (verdict: string | null): Promise<void> =>
+      fixture.db.write('test', (tx) => {
+        const judged = rows.filter(({ event_id: id }) => said.includes(id))
+        return new EventStatesStore().judge(tx, new Map(judged.map(({ event_nid: nid }) => [nid, verdict])))
+      })
+    const list = {
+      userId: bob.userId,
+      upTo: 1_000,
+      rooms: [{ roomNid: room.roomNid, position: 0, isQuiet: false }],
+    }
+    const notified = () =>
+      new NotificationsStore().list(fixture.db.reader, { users: [list], onlyHighlights: false, limit: 10 })
+    expect((await notified())[0]).to.have.length(3)
+    await judge('banned')
+    expect(await counts()).to.deep.equal({ main: [0, 0], threads: {} })
+    expect(await notified()).to.deep.equal([[]])
+    await judge(null)
+    expect((await notified())[0]).to.have.length(2)
   })
 
   it('counts what notifies only the highlighted', async () => {
