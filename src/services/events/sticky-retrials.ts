@@ -34,16 +34,18 @@ const MAX_EVENTS = 100
 export class StickyRetrials {
   readonly #db: Database
   readonly #parts: Parts
+  /** The last event of the last run: those that nobody will ever allow keep no others from their turn. */
+  #last = 0
 
   constructor(db: Database, parts: Parts) {
     this.#db = db
     this.#parts = parts
   }
 
-  /** Takes in those that the current state of their room allows now. */
+  /** Takes in those that the current state of their room allows now: some in each run, by turns. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, store, events, rooms } = this.#parts
-    const nids = await store.listWaiting(this.#db.reader, { now: clock.now(), limit: MAX_EVENTS })
+    const { events, rooms } = this.#parts
+    const nids = await this.#next()
     if (nids.length === 0) return
     const byRoom = new Map<number, StoredEvent[]>()
     for (const stored of (await events.getByNids(this.#db.reader, nids)).values()) {
@@ -57,6 +59,15 @@ export class StickyRetrials {
       if (signal.aborted) return
       if (room !== undefined) await this.#retry(room, waiting)
     }
+  }
+
+  async #next(): Promise<number[]> {
+    const { clock, store } = this.#parts
+    const range = { now: clock.now(), limit: MAX_EVENTS }
+    const nids = await store.listWaiting(this.#db.reader, { ...range, after: this.#last })
+    // From the beginning where these were the last of them.
+    this.#last = nids.length < MAX_EVENTS ? 0 : nids.at(-1)!
+    return nids
   }
 
   async #retry(room: RoomRecord, waiting: readonly StoredEvent[]): Promise<void> {

@@ -1,7 +1,8 @@
 import type { Event } from '../../protocol/event.js'
-import { serverNameOf, type ServerName } from '../../protocol/ids.js'
+import type { ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
+import { usersOfPattern } from '../../storage/stores/room-servers.js'
 import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { Clock } from '../../util/clock.js'
 
@@ -9,7 +10,7 @@ interface Dependencies {
   readonly db: Database
   readonly clock: Clock
   readonly serverName: ServerName
-  readonly stickyEvents: Pick<StickyEventsStore, 'listInRooms'>
+  readonly stickyEvents: Pick<StickyEventsStore, 'listLocal'>
   readonly events: Pick<EventsStore, 'getByNids'>
 }
 
@@ -32,15 +33,17 @@ export class MissedStickyEvents {
   async list(roomNids: readonly number[]): Promise<Map<number, Event[]>> {
     const { db, clock, serverName, stickyEvents, events } = this.#deps
     const missed = new Map<number, Event[]>()
-    const range = { after: 0, upTo: Number.MAX_SAFE_INTEGER, now: clock.now(), limit: MAX_EVENTS }
-    const found = await stickyEvents.listInRooms(db.reader, roomNids, range)
+    const found = await stickyEvents.listLocal(db.reader, roomNids, {
+      ...{ now: clock.now(), limit: MAX_EVENTS },
+      localPattern: usersOfPattern(serverName),
+    })
     const stored = await events.getByNids(
       db.reader,
       found.map(({ eventNid }) => eventNid),
     )
     for (const { eventNid, roomNid } of found) {
       const event = stored.get(eventNid)?.event
-      if (event === undefined || serverNameOf(event.sender) !== serverName) continue
+      if (event === undefined) continue
       const ofRoom = missed.get(roomNid)
       if (ofRoom === undefined) missed.set(roomNid, [event])
       else ofRoom.push(event)

@@ -1,6 +1,7 @@
 import { serverNameOf, type ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
+import { usersOfPattern } from '../../storage/stores/room-servers.js'
 import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { withoutUnsigned } from './destination-queue.js'
@@ -11,7 +12,7 @@ interface Dependencies {
   readonly db: Database
   readonly clock: Clock
   readonly serverName: ServerName
-  readonly stickyEvents: Pick<StickyEventsStore, 'listInRooms'>
+  readonly stickyEvents: Pick<StickyEventsStore, 'listLocal'>
   readonly events: Pick<EventsStore, 'getByNids'>
   readonly sender: Pick<FederationSender, 'addPdus'>
   readonly onError: (error: unknown) => void
@@ -53,8 +54,10 @@ export class StickyIntroductions {
 
   async #introduce(roomNid: number, destination: ServerName): Promise<void> {
     const { db, clock, serverName, stickyEvents, events, sender } = this.#deps
-    const range = { after: 0, upTo: Number.MAX_SAFE_INTEGER, now: clock.now(), limit: MAX_EVENTS }
-    const found = await stickyEvents.listInRooms(db.reader, [roomNid], range)
+    const found = await stickyEvents.listLocal(db.reader, [roomNid], {
+      ...{ now: clock.now(), limit: MAX_EVENTS },
+      localPattern: usersOfPattern(serverName),
+    })
     const stored = await events.getByNids(
       db.reader,
       found.map(({ eventNid }) => eventNid),
@@ -62,7 +65,7 @@ export class StickyIntroductions {
     await sender.addPdus(
       found.flatMap(({ eventNid, streamOrdering }) => {
         const event = stored.get(eventNid)?.event
-        if (event === undefined || serverNameOf(event.sender) !== serverName) return []
+        if (event === undefined) return []
         const json = withoutUnsigned(event.json)
         return [{ destination, pdu: { roomNid, streamOrdering, json, isLast: false } }]
       }),

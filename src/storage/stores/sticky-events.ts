@@ -46,11 +46,30 @@ export class StickyEventsStore {
     return rows.map(toStickyEvent)
   }
 
-  /** Those that were soft-failed and are still sticky: nids. Index waiting_sticky_events_expiry. */
-  async listWaiting(q: Query, { now, limit }: { now: number; limit: number }): Promise<number[]> {
+  /** Those of this server's users in some rooms, the oldest first. Index sticky_events_room, then by primary key. */
+  async listLocal(
+    q: Query,
+    roomNids: readonly number[],
+    { now, limit, localPattern }: Pick<StickyRange, 'now' | 'limit'> & { readonly localPattern: string },
+  ): Promise<StickyEvent[]> {
+    if (roomNids.length === 0) return []
+    const rows = await q.all<Row>(
+      `SELECT s.event_nid, s.room_nid, s.stream_ordering FROM sticky_events s JOIN events e ON e.event_nid = s.event_nid
+       WHERE ${q.dialect.anyOf('s.room_nid', 'integer')} AND s.expires_ts > ? AND e.sender LIKE ? ESCAPE '!'
+       ORDER BY s.stream_ordering LIMIT ?`,
+      [q.dialect.list(roomNids), now, localPattern, limit],
+    )
+    return rows.map(toStickyEvent)
+  }
+
+  /** Those that were soft-failed and are still sticky, after one of them: nids, in order. By primary key. */
+  async listWaiting(
+    q: Query,
+    { after, now, limit }: { after: number; now: number; limit: number },
+  ): Promise<number[]> {
     const rows = await q.all<{ event_nid: number }>(
-      'SELECT event_nid FROM waiting_sticky_events WHERE expires_ts > ? ORDER BY expires_ts LIMIT ?',
-      [now, limit],
+      'SELECT event_nid FROM waiting_sticky_events WHERE event_nid > ? AND expires_ts > ? ORDER BY event_nid LIMIT ?',
+      [after, now, limit],
     )
     return rows.map((row) => row.event_nid)
   }
