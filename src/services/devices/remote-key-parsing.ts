@@ -24,7 +24,7 @@ export interface RemoteDevicesAnswer extends RemoteUserKeys {
 export const MAX_REMOTE_DEVICES = 1_000
 const MAX_DEVICE_ID_BYTES = 255
 const MAX_NAME_LENGTH = 100
-const NO_KEYS = { algorithms: [], keys: {}, signatures: {} } as const
+const NO_KEYS: JsonObject = { algorithms: [], keys: {}, signatures: {} }
 
 /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1userdevicesuserid */
 export function parseUserDevices(answer: JsonObject, userId: UserId): RemoteDevicesAnswer {
