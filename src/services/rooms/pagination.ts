@@ -65,9 +65,10 @@ export class Pagination {
     const start = request.from ?? startOf(request.direction, events) ?? { streamOrdering: view.ceiling }
     return {
       start: formatPaginationToken(start),
-      // At the start of the room, too: every server says only with an empty page that there is nothing before, and
-      // clients rely on it. Where other servers could not tell what comes before, they may when they are asked again.
-      ...endOf(end ?? (request.direction === 'b' ? lastOf(events) : undefined)),
+      // At the start of the room and at its end, too: every server says only with an empty page that there is nothing
+      // more, and clients rely on it. Where other servers could not tell what comes before, they may when they are asked
+      // again; and from the end people go on when something has happened.
+      ...endOf(end ?? lastOf(request.direction, events)),
       chunk: await this.#parts.clientEvents.serialize(knowing, events),
       ...(request.filter.lazyLoadMembers && { state: await this.#senders(knowing, events) }),
     }
@@ -90,9 +91,9 @@ function endOf(end: PaginationToken | undefined): { end?: string } {
   return end === undefined ? {} : { end: formatPaginationToken(end) }
 }
 
-function lastOf(events: readonly StoredEvent[]): PaginationToken | undefined {
+function lastOf(direction: Direction, events: readonly StoredEvent[]): PaginationToken | undefined {
   const last = events.at(-1)
-  return last && positionBefore(last)
+  return last && (direction === 'b' ? positionBefore(last) : positionAfter(last))
 }
 
 function startOf(direction: Direction, events: readonly StoredEvent[]): PaginationToken | undefined {

@@ -69,8 +69,12 @@ forEachDatabase('Pagination', (open) => {
     expect(first.chunk[0]).to.have.property('type', 'm.room.create')
     const second = await list({ direction: 'f', from: first.end! })
     expect(idsOf([...first.chunk, ...second.chunk]).slice(-3)).to.deep.equal(ids)
-    expect(second).to.not.have.property('end')
     expect(second.start).to.equal(first.end)
+    const none = await list({ direction: 'f', from: second.end! })
+    expect(none.chunk).to.deep.equal([])
+    expect(none).to.not.have.property('end')
+    const later = await hs.say(ALICE, roomId, '4', '5')
+    expect(idsOf((await list({ direction: 'f', from: second.end! })).chunk)).to.deep.equal(later)
   })
 
   it('turns around at its own tokens without losing or repeating anything', async () => {
