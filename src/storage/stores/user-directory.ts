@@ -225,9 +225,13 @@ export class UserDirectoryStore {
   }
 }
 
-/** Two parameters: the requester, twice. People find themselves only where everybody finds them. */
+/**
+ * Two parameters: the requester, twice. People find themselves only where everybody finds them. Who is in a room that
+ * this server has left is not known any more. Index room_members_membership.
+ */
 const VISIBLE = `(EXISTS (SELECT 1 FROM room_members m JOIN directory_open_rooms o ON o.room_nid = m.room_nid
-    WHERE m.user_id = d.user_id AND m.membership = 'join')
+    WHERE m.user_id = d.user_id AND m.membership = 'join' AND (m.is_local = 1 OR EXISTS (SELECT 1 FROM room_members l
+      WHERE l.room_nid = o.room_nid AND l.membership = 'join' AND l.is_local = 1)))
   OR d.user_id <> ? AND EXISTS (SELECT 1 FROM room_members x
     JOIN room_members y ON y.room_nid = x.room_nid AND y.user_id = d.user_id AND y.membership = 'join'
     WHERE x.user_id = ? AND x.membership = 'join'))`

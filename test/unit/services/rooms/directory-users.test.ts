@@ -9,6 +9,7 @@ import { forEachDatabase } from '../../../support/databases.js'
 import { createEventFixture } from '../../../support/event-services.js'
 
 const ALICE = '@alice:hs.test' as UserId
+const BOB = '@bob:hs.test' as UserId
 const CAROL = '@carol:other.test' as UserId
 const [OPEN, CLOSED] = [1, 2]
 
@@ -95,6 +96,14 @@ forEachDatabase('DirectoryUsers', (open) => {
     expect(await find('carol')).to.deep.equal([])
     const left = await db.reader.all('SELECT * FROM directory_terms WHERE user_id = ?', [CAROL])
     expect(left).to.deep.equal([])
+  })
+
+  it('does not show who was in an open room when everybody of this server left it', async () => {
+    await join(CAROL, OPEN, 'Carol')
+    await join(BOB, OPEN, 'Bob')
+    expect(await find('carol')).to.have.length(1)
+    await join(BOB, OPEN, undefined, 'leave')
+    expect(await find('carol')).to.deep.equal([])
   })
 
   it('takes names that cannot be stored as they are', async () => {
