@@ -20,6 +20,7 @@ import { DestinationBacklog } from '../services/federation/destination-backlog.j
 import { DeviceListAnswers } from '../services/federation/device-list-answers.js'
 import { DeviceListEdus } from '../services/federation/device-list-edus.js'
 import { DeviceListFeed } from '../services/federation/device-list-feed.js'
+import { EarlyDeviceUpdates } from '../services/federation/early-device-updates.js'
 import { DeviceListIntroductions } from '../services/federation/device-list-introductions.js'
 import type { EduDispatcher } from '../services/federation/edu-dispatcher.js'
 import type { EventAges } from '../services/federation/event-ages.js'
@@ -160,7 +161,7 @@ export interface FederationOutboundParts extends SharedParts {
   readonly remoteDevices: RemoteDevices
   readonly roomState: Pick<RoomState, 'getStateEventAt'>
   readonly eventTail: EventTail
-  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'get' | 'isPartial'>
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'get' | 'isAnyPartial' | 'isPartial'>
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   readonly devices: Devices
   readonly crossSigning: CrossSigning
@@ -189,11 +190,15 @@ export function createFederationOutbound(
   const isRemote = (userId: UserId): boolean => serverNameOf(userId) !== serverName
   const remotePresence = new RemotePresence({
     ...parts,
-    db,
     isRemote,
     filterSharing: (userIds) => remoteDevices.stores.remoteDevices.listFollowable(db.reader, userIds),
   })
-  takeEdus(parts, remotePresence)
+  const deviceUpdates = new EarlyDeviceUpdates({
+    ...parts,
+    deviceLists: remoteDevices.deviceLists,
+    eventStream: streams.events,
+  })
+  takeEdus(parts, { remotePresence, deviceUpdates })
   const feeds = createFeeds(parts, stores, { onJoin: () => remotePresence.onJoin() })
   const { events, passing, sender, audience } = feeds
   const introductions = new DeviceListIntroductions({
@@ -205,7 +210,8 @@ export function createFederationOutbound(
     deviceListStream: streams.deviceLists,
     audience,
   })
-  for (const feed of [events, feeds.deviceLists, passing, introductions]) parts.bus.subscribe(feed)
+  const followers = [events, feeds.deviceLists, passing, introductions, deviceUpdates]
+  for (const follower of followers) parts.bus.subscribe(follower)
   return {
     services: {
       deviceListAnswers: new DeviceListAnswers({ ...parts, db, outbox, deviceStore: stores.devices }),
@@ -221,12 +227,14 @@ export function createFederationOutbound(
         await feeds.deviceLists.start()
         passing.start()
         introductions.start()
+        deviceUpdates.start()
         remotePresence.start()
         await sender.start()
       },
       stop: async () => {
         await remotePresence.stop()
         feeds.sticky?.stop()
+        await deviceUpdates.stop()
         await introductions.stop()
         await passing.stop()
         await feeds.deviceLists.stop()
@@ -308,7 +316,13 @@ function createFeeds(
 }
 
 /** Names who takes what other servers tell besides events. */
-function takeEdus(parts: FederationOutboundParts, remotePresence: RemotePresence): void {
+function takeEdus(
+  parts: FederationOutboundParts,
+  {
+    remotePresence,
+    deviceUpdates,
+  }: { readonly remotePresence: RemotePresence; readonly deviceUpdates: EarlyDeviceUpdates },
+): void {
   const { edus, remoteDevices } = parts
   const { deviceLists } = remoteDevices
   const roomEdus = new RemoteRoomEdus(parts)
@@ -317,7 +331,7 @@ function takeEdus(parts: FederationOutboundParts, remotePresence: RemotePresence
   edus.on('m.receipt', (origin, content) => roomEdus.onReceipt(origin, content))
   edus.on('m.presence', (origin, content) => remotePresence.onPresence(origin, content))
   edus.on('m.direct_to_device', (origin, content) => toDevice.onDirectToDevice(origin, content))
-  edus.on('m.device_list_update', (origin, content) => deviceLists.onDeviceListUpdate(origin, content))
+  edus.on('m.device_list_update', (origin, content) => deviceUpdates.onDeviceListUpdate(origin, content))
   edus.on('m.signing_key_update', (origin, content) => deviceLists.onSigningKeyUpdate(origin, content))
   // As servers called it before it was in the specification.
   edus.on('org.matrix.signing_key_update', (origin, content) =>

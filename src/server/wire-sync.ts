@@ -1,3 +1,4 @@
+import type { UserId } from '../protocol/ids.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { Filters } from '../services/accounts/filters.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
@@ -102,13 +103,13 @@ export type SyncReads = Omit<ReturnType<typeof createReads>, 'timelines'> & {
 export function createSyncServices(
   parts: SyncParts,
   stores: SyncStores,
-  options: TimelineOptions,
+  options: TimelineOptions & { readonly noticesFrom: UserId | undefined },
 ): SyncServices {
   const { clock, presence } = parts
   const { db, caches, streams } = parts.storage
   const notifier = new Notifier(clock, positionsOf(streams, parts.typing))
   const ignored = new IgnoredUsers(db, caches, stores.accountData)
-  const permissions = new InvitePermissions(db, stores.accountData)
+  const permissions = new InvitePermissions(db, stores.accountData, options.noticesFrom)
   const hiddenInviters = new HiddenInviters(db, caches, { ignored, permissions })
   // Before those who wait are woken.
   parts.bus.subscribe(ignored)
@@ -139,7 +140,7 @@ export function createSyncServices(
     lazyMembers: new LazyMembers(),
     partialRooms: parts.partialRooms,
   })
-  const movements = new MemberMovements(db, reads)
+  const movements = new MemberMovements(db, { ...reads, partialRooms: parts.partialRooms })
   const deviceLists = new DeviceListsSection(db, reads)
   const builder = new SyncBuilder(frames, movements, {
     accountData: new AccountDataSection(db, { ...reads, pushRules: parts.pushRules }),

@@ -84,19 +84,26 @@ export class RemoteDeviceLists {
     await this.#deps.db.write('refetched_devices', (tx) => this.#recordChange(tx, userId))
   }
 
-  /** Takes in `m.device_list_update`. What is about users of other servers than `origin` is left alone. */
-  async onDeviceListUpdate(origin: ServerName, content: JsonObject): Promise<void> {
+  /**
+   * Takes in `m.device_list_update`. What is about users of other servers than `origin` is left alone (`malformed`), and
+   * what is about users who are in no room with ours (`stranger`).
+   */
+  async onDeviceListUpdate(
+    origin: ServerName,
+    content: JsonObject,
+  ): Promise<'taken' | 'stranger' | 'malformed'> {
     const update = parseUpdate(content)
-    if (update === undefined || serverNameOf(update.userId) !== origin) return
+    if (update === undefined || serverNameOf(update.userId) !== origin) return 'malformed'
     const { userId } = update
     const { db, remoteDevices } = this.#deps
     const followed = await remoteDevices.listFollowable(db.reader, [userId])
     if (!followed.has(userId)) {
       await db.write('forget_device_list', (tx) => remoteDevices.forget(tx, userId))
-      return
+      return 'stranger'
     }
     const isWanting = await this.#locks.run(userId, () => this.#apply(update))
     if (isWanting) this.#deps.onStale(userId)
+    return 'taken'
   }
 
   /** Takes in `m.signing_key_update`. */

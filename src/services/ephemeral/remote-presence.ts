@@ -1,5 +1,4 @@
 import { parseUserId, serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
-import type { Database } from '../../storage/database.js'
 import type { PresenceRecord, PresenceState } from '../../storage/stores/presence.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
@@ -7,7 +6,6 @@ import { DelayedRuns } from '../tasks/delayed-runs.js'
 import type { Presence } from './presence.js'
 
 interface Dependencies {
-  readonly db: Database
   readonly clock: Clock
   readonly presence: Pick<Presence, 'setRemote' | 'listPresent'>
   /** Who of these is in a room with somebody of this server. */

@@ -37,6 +37,11 @@ export class PartialRooms {
     return this.#rooms.has(roomNid)
   }
 
+  /** Whether there is any. */
+  isAnyPartial(): boolean {
+    return this.#rooms.size > 0
+  }
+
   get(roomNid: number): PartialStateRoom | undefined {
     return this.#rooms.get(roomNid)?.room
   }

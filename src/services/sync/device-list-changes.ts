@@ -44,6 +44,8 @@ export class DeviceListChanges {
       stateAfterNames: [],
     }
     const frame = await frames.load(request, from, { ...current, deviceLists: upTo })
-    return deviceLists.load(frame, await movements.load(frame))
+    const { come, found, ...others } = await movements.load(frame)
+    // Whoever asks may want all members at once, and has not been shown the room before they were known.
+    return deviceLists.load(frame, { ...others, found, come: new Set([...come, ...found]) })
   }
 }

@@ -129,6 +129,23 @@ describe('rooms that are joined without their members', function () {
     expect(later).to.deep.equal([])
   })
 
+  it('tell those who saw them at once of devices that have changed, not of all that are found', async () => {
+    const { room, told } = await begin('10')
+    const { next_batch: since } = await bob.sync({ filter: LAZY })
+    const edu = { edu_type: 'm.device_list_update', content: { user_id: room.user('derek'), device_id: 'D' } }
+    await fake.sendTransaction(ME, { edus: [edu] })
+    told.resolve(undefined)
+    const changed: unknown[] = []
+    await bob.mustSyncUntil(
+      (response) => {
+        changed.push(...((dig(response, 'device_lists', 'changed') ?? []) as unknown[]))
+        return changed.length > 0
+      },
+      { since: since as string, filter: LAZY },
+    )
+    expect(changed).to.deep.equal([room.user('derek')])
+  })
+
   it('are shown as they are now to who asks for the members of back then', async () => {
     const { room, told } = await begin('11')
     const at = await bob.mustSyncUntil(syncJoinedTo(room.roomId), { filter: LAZY })

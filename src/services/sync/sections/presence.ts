@@ -21,7 +21,7 @@ export class PresenceSection {
   }
 
   /** What has changed, and the presence of those whom the client has not followed so far. */
-  async load({ since, now, request }: SyncFrame, { come }: Movements): Promise<JsonObject[]> {
+  async load({ since, now, request }: SyncFrame, { come, found }: Movements): Promise<JsonObject[]> {
     const { filter, viewer } = request
     if (filter.presence.passesNothing || !filter.presence.allowsType('m.presence')) return []
     const q = this.#db.reader
@@ -31,7 +31,7 @@ export class PresenceSection {
         ? await this.#presence.listVisibleChanges(q, { since: since?.presence, upTo }, viewer.userId)
         : []
     const told = new Set<string>([viewer.userId, ...changed.map(senderOf)])
-    const met = this.#shown([...come].filter((userId) => !told.has(userId)))
+    const met = this.#shown([...new Set([...come, ...found])].filter((userId) => !told.has(userId)))
     return [...changed, ...this.#presence.listStates(met)].filter((event) =>
       filter.presence.matches({ type: 'm.presence', sender: senderOf(event) }),
     )

@@ -82,7 +82,7 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     return new EncryptingDevice({ userId: BOB, deviceId }).deviceKeys
   }
 
-  const update = (content: JsonObject): Promise<void> =>
+  const update = (content: JsonObject): Promise<unknown> =>
     lists.onDeviceListUpdate(SERVER, { user_id: BOB, ...content })
   const known = async (): Promise<string[]> =>
     (await store.listDevices(db.reader, [BOB])).map(({ deviceId }) => deviceId)
