@@ -41,9 +41,14 @@ const MAX_ENTRIES = 1_000
 export class InvitePermission {
   readonly #blocksAll: boolean
   readonly #rules: readonly Rule[]
+  readonly #noticesFrom: UserId | undefined
 
-  /** `configs`: contents of the account data by type; what is not understood counts as absent. */
-  constructor(configs: ReadonlyMap<string, JsonObject>) {
+  /**
+   * `configs`: contents of the account data by type; what is not understood counts as absent. `noticesFrom`: who speaks
+   * for the user's server, whose invitations everybody takes.
+   */
+  constructor(configs: ReadonlyMap<string, JsonObject>, noticesFrom?: UserId) {
+    this.#noticesFrom = noticesFrom
     const [stable, unstable, filtering] = INVITE_PERMISSION_TYPES
     this.#blocksAll = [stable, unstable].some((type) => configs.get(type)?.['default_action'] === 'block')
     this.#rules = parseRules(configs.get(filtering) ?? {})
@@ -55,6 +60,7 @@ export class InvitePermission {
   }
 
   judge(inviter: UserId): InviteVerdict {
+    if (inviter === this.#noticesFrom) return 'allow'
     if (this.#blocksAll) return 'block'
     const server = serverNameOf(inviter)
     const rule = this.#rules.find(({ about, matchers }) =>

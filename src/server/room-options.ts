@@ -1,5 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
-import { userIdOf } from '../protocol/ids.js'
+import { userIdOf, type UserId } from '../protocol/ids.js'
 import { PRESETS, type RoomPreset } from '../services/rooms/room-presets.js'
 import type { RoomOptions } from './wire-rooms.js'
 
@@ -7,7 +7,8 @@ const ALL_PRESETS = Object.keys(PRESETS) as RoomPreset[]
 
 /** The sections of the configuration as the services of rooms want them. */
 export function toRoomOptions(config: HomeserverConfig): RoomOptions {
-  const { rooms, server, registration, serverNotices, experimental } = config
+  const { rooms, server, registration, experimental } = config
+  const noticesFrom = noticesSenderOf(config)
   return {
     serverName: server.serverName,
     creation: {
@@ -17,14 +18,12 @@ export function toRoomOptions(config: HomeserverConfig): RoomOptions {
     },
     membership: {
       perRoomProfiles: rooms.allowPerRoomProfiles,
-      forgetOnLeave: rooms.forgetOnLeave,
-      ...(serverNotices.sender && {
-        noticesFrom: userIdOf(serverNotices.sender.localpart, server.serverName),
-      }),
+      noticesFrom,
     },
     invitations: {
       onlyAdminsInvite: server.blockNonAdminInvites,
       includeProfile: server.includeProfileDataOnInvite,
+      noticesFrom,
     },
     directory: {
       isSearchable: rooms.isDirectorySearchEnabled,
@@ -45,6 +44,11 @@ export function toRoomOptions(config: HomeserverConfig): RoomOptions {
     asksIdentityServers: registration.asksIdentityServers,
     sendsSticky: experimental.stickyEvents,
   }
+}
+
+/** Who speaks for the server; undefined where the configuration has no `server_notices`. */
+export function noticesSenderOf({ serverNotices, server }: HomeserverConfig): UserId | undefined {
+  return serverNotices.sender && userIdOf(serverNotices.sender.localpart, server.serverName)
 }
 
 /** The presets whose rooms are encrypted from the beginning, by `encryption_enabled_by_default_for_room_type`. */

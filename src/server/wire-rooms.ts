@@ -241,7 +241,7 @@ function createEntrance(
   const { serverName } = options
   const invitations = new Invitations({
     ...shared,
-    permissions: new InvitePermissions(parts.db, shared.accountData),
+    permissions: new InvitePermissions(parts.db, shared.accountData, options.invitations.noticesFrom),
     reachesOthers: parts.handshakes !== undefined,
     options: { ...options.invitations, serverName },
   })

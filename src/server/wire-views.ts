@@ -1,4 +1,5 @@
 import { StickyEvents } from '../services/events/sticky-events.js'
+import { noticesSenderOf } from './room-options.js'
 import type { Base } from './wire-base.js'
 import type { Community } from './wire-community.js'
 import { createDiscoveryServices } from './wire-discovery.js'
@@ -52,7 +53,11 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       stickyEvents,
     },
     stores,
-    { serverName: config.server.serverName, maxLimit: config.server.filterTimelineLimit },
+    {
+      serverName: config.server.serverName,
+      maxLimit: config.server.filterTimelineLimit,
+      noticesFrom: noticesSenderOf(config),
+    },
   )
   const watching = { bus, reading, notifier, ignored, reads }
   return {

@@ -13,10 +13,13 @@ export class InvitePermissions {
   readonly #db: Database
   readonly #accountData: AccountDataStore
   readonly #stored: BatchedLookup<UserId, InvitePermission>
+  readonly #noticesFrom: UserId | undefined
 
-  constructor(db: Database, accountData: AccountDataStore) {
+  /** `noticesFrom`: who speaks for the server, if anybody does. Nobody refuses their invitations. */
+  constructor(db: Database, accountData: AccountDataStore, noticesFrom?: UserId) {
     this.#db = db
     this.#accountData = accountData
+    this.#noticesFrom = noticesFrom
     this.#stored = new BatchedLookup((userIds) => this.#load(userIds), { maxItems: MAX_BATCH })
   }
 
@@ -40,6 +43,8 @@ export class InvitePermissions {
       userIds,
       INVITE_PERMISSION_TYPES,
     )
-    return new Map([...contents].map(([userId, configs]) => [userId, new InvitePermission(configs)]))
+    return new Map(
+      [...contents].map(([userId, configs]) => [userId, new InvitePermission(configs, this.#noticesFrom)]),
+    )
   }
 }

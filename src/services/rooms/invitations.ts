@@ -13,6 +13,8 @@ export interface InvitationOptions {
   readonly onlyAdminsInvite: boolean
   /** `include_profile_data_on_invite`. */
   readonly includeProfile: boolean
+  /** Who speaks for the server, and may always invite. */
+  readonly noticesFrom?: UserId | undefined
 }
 
 export interface InvitationsDependencies {
@@ -51,7 +53,8 @@ export class Invitations {
 
   /** Throws `M_FORBIDDEN` where the server does not let the requester invite anybody. */
   checkMayInvite(requester: Requester): void {
-    if (this.#deps.options.onlyAdminsInvite && !requester.isAdmin) {
+    const { onlyAdminsInvite, noticesFrom } = this.#deps.options
+    if (onlyAdminsInvite && !requester.isAdmin && requester.userId !== noticesFrom) {
       throw forbidden('Invites have been disabled on this server')
     }
   }

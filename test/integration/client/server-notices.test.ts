@@ -76,6 +76,19 @@ describe('server notices', () => {
     expect(await invitation(alice)).to.equal(roomId)
   })
 
+  it('reach those who take no invitations, also where only administrators may invite', async () => {
+    await using hs = await startHomeserver({
+      config: { server_notices: NOTICES, block_non_admin_invites: true },
+    })
+    const admin = await hs.register('admin', { isAdmin: true })
+    const alice = await hs.register('alice')
+    const target = path`/_matrix/client/v3/user/${alice.userId}/account_data/m.invite_permission_config`
+    await alice.must('PUT', target, { body: { default_action: 'block' } })
+    await notify(admin, alice.userId)
+    const roomId = await invitation(alice)
+    await alice.join(roomId)
+  })
+
   it('are sent once for each transaction', async () => {
     await using hs = await start({ auto_join: true })
     const admin = await hs.register('admin', { isAdmin: true })
