@@ -9,6 +9,7 @@ const ALL_PRESETS = Object.keys(PRESETS) as RoomPreset[]
 export function toRoomOptions(config: HomeserverConfig): RoomOptions {
   const { rooms, server, registration, experimental } = config
   const noticesFrom = noticesSenderOf(config)
+  const notices = noticesFrom !== undefined && { noticesFrom }
   return {
     serverName: server.serverName,
     creation: {
@@ -18,12 +19,12 @@ export function toRoomOptions(config: HomeserverConfig): RoomOptions {
     },
     membership: {
       perRoomProfiles: rooms.allowPerRoomProfiles,
-      noticesFrom,
+      ...notices,
     },
     invitations: {
       onlyAdminsInvite: server.blockNonAdminInvites,
       includeProfile: server.includeProfileDataOnInvite,
-      noticesFrom,
+      ...notices,
     },
     directory: {
       isSearchable: rooms.isDirectorySearchEnabled,
