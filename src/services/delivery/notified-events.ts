@@ -206,9 +206,10 @@ export class NotifiedEvents {
       return [{ request, userId, stored, room, position }]
     })
     const evaluate = await this.#evaluatorFor(await this.#evaluators(requests), candidates)
+    const hidden = await byUser(requests, (userId) => this.#deps.hiddenInviters.of(userId))
     for (const candidate of candidates) {
       const { request, userId, stored, room, position } = candidate
-      if ((await this.#deps.hiddenInviters.of(userId)).has(stored.event.sender)) continue
+      if (hidden.get(userId)?.has(stored.event.sender) === true) continue
       const outcome = evaluate(candidate)
       if (outcome.notify) answers.get(request)?.push({ stored, room, position, outcome, isRead: false })
     }
@@ -276,10 +277,7 @@ export class NotifiedEvents {
   async #filterFor(
     requests: readonly { readonly userId: UserId }[],
   ): Promise<(userId: UserId, stored: StoredEvent) => boolean> {
-    const userIds = [...new Set(requests.map(({ userId }) => userId))]
-    const ignored = new Map(
-      await Promise.all(userIds.map(async (id) => [id, await this.#deps.ignored.of(id)] as const)),
-    )
+    const ignored = await byUser(requests, (userId) => this.#deps.ignored.of(userId))
     return (userId, { event, redactedBy, rejected, softFailed }) =>
       event.sender !== userId &&
       redactedBy === null &&
@@ -330,6 +328,15 @@ export class NotifiedEvents {
       })
     }
   }
+}
+
+/** What is asked of each of the users, at the same time so that it is looked up together. */
+async function byUser<T>(
+  requests: readonly { readonly userId: UserId }[],
+  ask: (userId: UserId) => Promise<T>,
+): Promise<Map<UserId, T>> {
+  const userIds = [...new Set(requests.map(({ userId }) => userId))]
+  return new Map(await Promise.all(userIds.map(async (id) => [id, await ask(id)] as const)))
 }
 
 /** A user and the thread of an event, where it is in one. */
