@@ -193,7 +193,7 @@ export class GraphRepair {
   async #place(room: RoomRecord, dryRun: boolean): Promise<PendingEvents> {
     const { placer, heads, locks } = this.#parts
     return locks.run(String(room.roomNid), async () => {
-      while (heads.pendingOf(room).size > 0) await nextTurn()
+      await heads.whenCommitted(room)
       const positions = await placer.place(room)
       if (dryRun) return this.#toPending(positions)
       await this.#writePositions(room, positions)

@@ -4,6 +4,7 @@ import { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { forbidden } from '../../protocol/errors.js'
+import { nextTurn } from '../../util/clock.js'
 import { NOTHING_PENDING, type PendingEvent, type PendingEvents } from './pending-events.js'
 import type { SnapshotRef } from './snapshot-builder.js'
 import type { StateResolver } from './state-resolver.js'
@@ -73,6 +74,11 @@ export class RoomHeads {
   /** What has been decided on in a room and cannot be read yet. */
   pendingOf(room: RoomRecord): PendingEvents {
     return this.#busy.get(room.roomNid)?.pending ?? NOTHING_PENDING
+  }
+
+  /** Resolves when nothing is pending in a room. Who holds its lock finds all that was decided on: nothing new comes. */
+  async whenCommitted(room: RoomRecord): Promise<void> {
+    while (this.pendingOf(room).size > 0) await nextTurn()
   }
 
   /** Makes a head go on to where events lead that will be committed next. */

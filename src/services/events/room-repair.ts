@@ -10,7 +10,6 @@ import type { RoomRepairStore } from '../../storage/stores/room-repair.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
-import { nextTurn } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { FlatStates } from './flat-states.js'
@@ -157,8 +156,7 @@ export class RoomRepair {
     dryRun: boolean,
   ): Promise<Pick<RoomRepairReport, 'findings' | 'isRepaired' | 'obstacle'>> {
     const { heads, builder } = this.#parts
-    // What is looked at must be there: nothing new comes while the lock is held.
-    while (heads.pendingOf(room).size > 0) await nextTurn()
+    await heads.whenCommitted(room)
     const ends = await this.#diagnoseEnds(room, states)
     const state = await this.#diagnoseState(room, ends, states)
     const counts = await this.#diagnoseCounts(room)

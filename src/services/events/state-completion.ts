@@ -8,7 +8,6 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { SnapshotRow, StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
-import { nextTurn } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { FlatStates } from './flat-states.js'
@@ -67,8 +66,7 @@ export class StateCompletion {
       const { heads, partialRooms } = this.#parts
       if (partialRooms.get(room.roomNid)?.joinNid !== join.eventNid) return false
       const head = await heads.get(room)
-      // What is to be changed must be there: nothing new comes while the lock is held.
-      while (heads.pendingOf(room).size > 0) await nextTurn()
+      await heads.whenCommitted(room)
       const completion = await this.#compose(head, join, states)
       await this.#write(room, completion)
       return true

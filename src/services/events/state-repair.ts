@@ -5,7 +5,6 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { StatelessEvent, StateSurveyStore } from '../../storage/stores/state-survey.js'
 import type { EventId } from '../../protocol/ids.js'
-import { nextTurn } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import type { PendingEvents } from './pending-events.js'
 import type { RoomHeads } from './room-heads.js'
@@ -111,7 +110,7 @@ export class StateRepair {
   ): Promise<Round> {
     const { locks, heads, stateSurvey, stateRecovery } = this.#parts
     return locks.run(String(room.roomNid), async () => {
-      while (heads.pendingOf(room).size > 0) await nextTurn()
+      await heads.whenCommitted(room)
       const survey = await stateSurvey.of(room)
       const recovery = await stateRecovery.recover({ room, survey, given, pending })
       if (!dryRun) await this.#write(room, { survey, recovery })
