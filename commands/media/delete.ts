@@ -131,5 +131,6 @@ function oldFiles(flags: OldFlags): JsonObject[] {
 async function confirm(look: () => Promise<MediaDeleted>): Promise<void> {
   if (!isInteractive()) throw new UsageError('--yes is missing, and there is no terminal to ask at')
   const { total } = await look()
+  if (total === 0) return
   if (!(await askYesNo(`Delete ${total} files for good?`, false))) throw new CommandFailure('Cancelled')
 }
