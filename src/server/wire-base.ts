@@ -188,6 +188,7 @@ function createWritePath(
       serverName,
       countsUnread: config.push.enabled,
       defaultPushRules: config.experimental.defaultPushRules,
+      forgetsRoomsOnLeave: config.rooms.forgetOnLeave,
     },
   )
 }

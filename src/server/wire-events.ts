@@ -77,6 +77,8 @@ export interface EventOptions {
   /** `push.enabled`: events count as unread. */
   readonly countsUnread: boolean
   readonly defaultPushRules?: DefaultRuleChoice
+  /** `forget_rooms_on_leave`. */
+  readonly forgetsRoomsOnLeave?: boolean | undefined
 }
 
 /** What the write path needs of the rest of the server. */
@@ -227,7 +229,7 @@ function createRoomRepair(
 function createWriteTools(parts: EventParts, stores: EventStores, options: EventOptions) {
   const { clock, signer, positions } = parts
   const { db, ids, streams } = parts.storage
-  const { serverName } = options
+  const { serverName, forgetsRoomsOnLeave } = options
   const builder = new SnapshotBuilder(db, stores.snapshots, ids.snapshots)
   const interner = new StateKeyInterner(db, stores.stateKeys, ids.stateKeys)
   const lookup = new EventLookup(db, stores)
@@ -237,7 +239,11 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
   const heads = new RoomHeads(db, stores.graph, resolver)
   const redactions = new RedactionRules(lookup)
   const partialRooms = new PartialRooms(db, stores.partialState, clock)
-  const changes = new StateChangeDescriber(db, { lookup, stateKeys: stores.stateKeys }, { serverName })
+  const changes = new StateChangeDescriber(
+    db,
+    { lookup, stateKeys: stores.stateKeys },
+    { serverName, forgetsRoomsOnLeave },
+  )
   const tail = new EventTail(db, { timelines: new TimelinesStore(), deltas: new StateDeltasStore() })
   const assembler = new EventAssembler(db, { ...stores, lookup, chainIds: ids.authChains })
   const partialStates = new PartialStates({ partialRooms, interner, builder, conflicts })

@@ -33,6 +33,7 @@ export interface RoomFixtureOptions {
   readonly aliasCreationRules?: RoomOptions['aliasCreationRules']
   readonly publicationRules?: RoomOptions['publicationRules']
   readonly limits?: RateLimitSettings
+  readonly forgetsRoomsOnLeave?: boolean
 }
 
 export type RoomFixture = Awaited<ReturnType<typeof createRoomFixture>>
@@ -78,7 +79,7 @@ export async function createRoomFixture(db: Database, options: RoomFixtureOption
       signer: createSigner(ROOMS_SERVER, makeSigningKey('test', Buffer.alloc(32, 7))),
     },
     eventStores,
-    { serverName: ROOMS_SERVER, countsUnread: true },
+    { serverName: ROOMS_SERVER, countsUnread: true, forgetsRoomsOnLeave: options.forgetsRoomsOnLeave },
   )
   const pushRules = new PushRules({
     db,
@@ -163,7 +164,7 @@ function withDefaults(options: RoomFixtureOptions): RoomOptions {
       presetPowerLevels: {},
       ...options.creation,
     },
-    membership: { perRoomProfiles: true, forgetOnLeave: false, ...options.membership },
+    membership: { perRoomProfiles: true, ...options.membership },
     invitations: { onlyAdminsInvite: false, includeProfile: true, ...options.invitations },
     directory: { isSearchable: true, withoutAuth: false, forServers: false, ...options.directory },
     aliasesNeedMembership: options.aliasesNeedMembership ?? true,

@@ -10,22 +10,28 @@ import type { EventLookup, PendingEvents } from './pending-events.js'
 
 const MEMBERSHIPS: ReadonlySet<string> = new Set<Membership>(['join', 'invite', 'knock', 'leave', 'ban'])
 
+export interface StateChangeOptions {
+  readonly serverName: ServerName
+  /** `forget_rooms_on_leave`: who leaves, or is thrown out, forgets the room. */
+  readonly forgetsRoomsOnLeave?: boolean | undefined
+}
+
 /** Puts the difference of two states into the words of the flat tables. */
 export class StateChangeDescriber {
   readonly #db: Database
   readonly #lookup: EventLookup
   readonly #stateKeys: StateKeysStore
-  readonly #serverName: ServerName
+  readonly #options: StateChangeOptions
 
   constructor(
     db: Database,
     parts: { lookup: EventLookup; stateKeys: StateKeysStore },
-    options: { serverName: ServerName },
+    options: StateChangeOptions,
   ) {
     this.#db = db
     this.#lookup = parts.lookup
     this.#stateKeys = parts.stateKeys
-    this.#serverName = options.serverName
+    this.#options = options
   }
 
   /** What changes from one state to another. `pending`: events that cannot be read yet. */
@@ -68,13 +74,17 @@ export class StateChangeDescriber {
       // PostgreSQL has no NUL in text.
       return typeof value === 'string' && !value.includes('\u0000') ? value : undefined
     }
+    const membership = membershipOf(event) ?? 'leave'
+    const isLocal = serverNameOf(userId) === this.#options.serverName
+    const isGone = membership === 'leave' || membership === 'ban'
     return {
-      membership: membershipOf(event) ?? 'leave',
+      membership,
       previous: membershipOf(previous),
       sender,
       displayName: text('displayname'),
       avatarUrl: text('avatar_url'),
-      isLocal: serverNameOf(userId) === this.#serverName,
+      isLocal,
+      isForgotten: isLocal && isGone && this.#options.forgetsRoomsOnLeave === true,
     }
   }
 }

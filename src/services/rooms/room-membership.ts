@@ -37,8 +37,6 @@ import type { ThirdPartyInvites } from './third-party-invites.js'
 export interface MembershipOptions {
   /** `allow_per_room_profiles`. */
   readonly perRoomProfiles: boolean
-  /** `forget_rooms_on_leave`. */
-  readonly forgetOnLeave: boolean
   /** Who speaks for the server: such invitations cannot be declined. */
   readonly noticesFrom?: UserId | undefined
 }
@@ -143,10 +141,7 @@ export class RoomMembership {
   async leave(requester: Requester, roomId: RoomId, reason: string | undefined): Promise<void> {
     const content = reasonContent(reason)
     const remote = await this.#deps.remote.leave(requester.userId, { roomId, given: content, via: [] })
-    if (remote) {
-      if (this.#deps.options.forgetOnLeave) await this.#forgetLeft({ ...remote, target: requester.userId })
-      return
-    }
+    if (remote) return
     const change = await this.#change(requester, {
       roomId,
       target: requester.userId,
@@ -339,16 +334,11 @@ export class RoomMembership {
   }
 
   async #send(requester: Requester, change: Change): Promise<EventId> {
-    const { membership, given, target, before } = change
+    const { membership, given, target } = change
     const isOwn = target === requester.userId
     const speaks = membership === 'knock' && isOwn
     const profile = speaks ? await this.#deps.profiles.get(this.#deps.db.reader, target) : undefined
-    const eventId = await this.#sendContent(requester, change, memberContent(membership, given, profile))
-    const hasLeft = membership === 'leave' || membership === 'ban'
-    if (hasLeft && this.#deps.options.forgetOnLeave && before?.isLocal) {
-      await this.#forgetLeft(change)
-    }
-    return eventId
+    return this.#sendContent(requester, change, memberContent(membership, given, profile))
   }
 
   async #sendContent(requester: Requester, change: Change, content: JsonObject): Promise<EventId> {
@@ -357,16 +347,6 @@ export class RoomMembership {
       { userId: requester.userId, deviceId: requester.deviceId },
       { roomId: room.roomId, type: 'm.room.member', stateKey: target, content },
     )
-  }
-
-  async #forgetLeft({ room, target }: Pick<Change, 'room' | 'target'>): Promise<void> {
-    const { db, members } = this.#deps
-    await db.write('forget_left_room', async (tx) => {
-      const member = await members.get(tx, room.roomNid, target)
-      if (member?.membership === 'leave' || member?.membership === 'ban') {
-        await members.setForgotten(tx, room.roomNid, target)
-      }
-    })
   }
 
   async #currentEventId(room: RoomRecord, userId: UserId): Promise<EventId> {

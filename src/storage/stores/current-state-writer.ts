@@ -20,6 +20,8 @@ export interface MemberChange {
   readonly displayName: string | undefined
   readonly avatarUrl: string | undefined
   readonly isLocal: boolean
+  /** The room is nothing to them any more. */
+  readonly isForgotten?: boolean | undefined
 }
 
 /** What one event changes, and where it stands. */
@@ -178,7 +180,7 @@ function memberRow(change: PlacedChange & { member: MemberChange }): Record<stri
     display_name: change.member.displayName ?? null,
     avatar_url: change.member.avatarUrl ?? null,
     is_local: change.member.isLocal ? 1 : 0,
-    forgotten: 0,
+    forgotten: change.member.isForgotten === true ? 1 : 0,
   }
 }
 

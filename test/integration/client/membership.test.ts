@@ -5,7 +5,7 @@ import {
   startHomeserver,
   type TestHomeserver,
 } from '../../support/homeserver.js'
-import { path, type MatrixClient } from '../../support/matrix-client.js'
+import { dig, eventsAt, path, type MatrixClient } from '../../support/matrix-client.js'
 import type { JsonObject } from '../../../src/util/json.js'
 
 forEachServerDatabase('memberships', (database) => {
@@ -147,6 +147,27 @@ forEachServerDatabase('memberships', (database) => {
     await alice.sendState(open, 'm.room.guest_access', '', { guest_access: 'forbidden' })
     await server.server.services.roomSending.settle()
     expect((await alice.state(open, 'm.room.member', guest.userId))['membership']).to.equal('leave')
+  })
+})
+
+describe('rooms of those who are thrown out', () => {
+  it('are forgotten at once where the configuration says so, once they have learnt of it', async () => {
+    await using server = await startHomeserver({ config: { forget_rooms_on_leave: true } })
+    const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+    const { capabilities } = await bob.must('GET', '/_matrix/client/v3/capabilities')
+    expect(capabilities).to.deep.include({ 'm.forget_forced_upon_leave': { enabled: true } })
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    await bob.join(roomId)
+    const since = await bob.syncToken()
+    const last = await alice.sendText(roomId, 'farewell')
+    await alice.must('POST', path`/_matrix/client/v3/rooms/${roomId}/ban`, { body: { user_id: bob.userId } })
+    const told = eventsAt(await bob.sync({ since }), 'rooms', 'leave', roomId, 'timeline', 'events')
+    expect(
+      told.map((event) => event['event_id'] === last || dig(event, 'content', 'membership')),
+    ).to.deep.equal([true, 'ban'])
+    expect((await bob.request('GET', path`/_matrix/client/v3/rooms/${roomId}/state`)).status).to.equal(403)
+    const filter = JSON.stringify({ room: { include_leave: true } })
+    expect(dig(await bob.sync({ filter }), 'rooms', 'leave', roomId)).to.equal(undefined)
   })
 })
 

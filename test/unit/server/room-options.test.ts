@@ -11,7 +11,7 @@ describe('options of rooms', () => {
     expect(options.aliasCreationRules).to.deep.equal([
       { userId: '*', alias: '*', roomId: '*', action: 'allow' },
     ])
-    expect(options.membership).to.deep.equal({ perRoomProfiles: true, forgetOnLeave: false })
+    expect(options.membership).to.deep.equal({ perRoomProfiles: true })
     expect(options.directory).to.deep.equal({
       isSearchable: true,
       withoutAuth: false,

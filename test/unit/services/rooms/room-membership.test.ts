@@ -315,7 +315,8 @@ forEachDatabase('restricted rooms', (open) => {
 forEachDatabase('membership by configuration', (open) => {
   it('forgets rooms on leaving, uses the profile of the account, limits joins', async () => {
     const fixture = await createRoomFixture(await open(), {
-      membership: { forgetOnLeave: true, perRoomProfiles: false },
+      membership: { perRoomProfiles: false },
+      forgetsRoomsOnLeave: true,
       limits: { joinsLocal: { perSecond: 0.1, burstCount: 2 } },
     })
     const alice = await fixture.user('alice')
