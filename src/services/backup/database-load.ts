@@ -69,8 +69,8 @@ export class DatabaseLoad {
       throw new ArchiveError(`${path} is of a table that the archive does not describe`)
     const lines = bytes.toString('utf8').split('\n')
     if (lines.at(-1) === '') lines.pop()
+    this.#loader ??= await this.#openLoader()
     try {
-      this.#loader ??= await this.#openLoader()
       await this.#loader.load(table, lines)
     } catch (error) {
       throw new ArchiveError(`${path} is damaged: ${(error as Error).message}`, { cause: error })

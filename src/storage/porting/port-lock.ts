@@ -23,12 +23,14 @@ export function lockTarget(target: DatabaseConfig): Promise<PortLock> {
 /** By a lock of the connection: it ends with that, and that with the process. */
 async function lockDatabase(place: PostgresPlace): Promise<PortLock> {
   const client = await connect(place)
-  const { rows } = await client.query<{ locked: number }>(
-    `SELECT CAST(pg_try_advisory_lock(${ADVISORY_KEY}) AS int) AS locked`,
-  )
-  if (rows[0]?.locked !== 1) {
+  try {
+    const { rows } = await client.query<{ locked: number }>(
+      `SELECT CAST(pg_try_advisory_lock(${ADVISORY_KEY}) AS int) AS locked`,
+    )
+    if (rows[0]?.locked !== 1) throw inUse()
+  } catch (error) {
     await client.end()
-    throw inUse()
+    throw error
   }
   return { release: () => client.end() }
 }
