@@ -29,6 +29,7 @@ import { FederationSender } from '../services/federation/federation-sender.js'
 import { StoredReceiptBacklog } from '../services/federation/missed-receipts.js'
 import { MissedStickyEvents } from '../services/federation/missed-sticky-events.js'
 import { PassingFeeds } from '../services/federation/passing-feeds.js'
+import { RoomCompletions } from '../services/federation/room-completions.js'
 import { RoomServers } from '../services/federation/room-servers.js'
 import { StickyIntroductions } from '../services/federation/sticky-introductions.js'
 import { ToDeviceOutbox } from '../services/federation/to-device-outbox.js'
@@ -193,11 +194,8 @@ export function createFederationOutbound(
     isRemote,
     filterSharing: (userIds) => remoteDevices.stores.remoteDevices.listFollowable(db.reader, userIds),
   })
-  const deviceUpdates = new EarlyDeviceUpdates({
-    ...parts,
-    deviceLists: remoteDevices.deviceLists,
-    eventStream: streams.events,
-  })
+  const { deviceLists } = remoteDevices
+  const deviceUpdates = new EarlyDeviceUpdates({ ...parts, deviceLists })
   takeEdus(parts, { remotePresence, deviceUpdates })
   const feeds = createFeeds(parts, stores, { onJoin: () => remotePresence.onJoin() })
   const { events, passing, sender, audience } = feeds
@@ -206,11 +204,18 @@ export function createFederationOutbound(
     db,
     store: new RoomServersStore(),
     deviceStore: stores.devices,
-    eventStream: streams.events,
     deviceListStream: streams.deviceLists,
     audience,
   })
-  const followers = [events, feeds.deviceLists, passing, introductions, deviceUpdates]
+  const completions = new RoomCompletions({
+    ...parts,
+    eventStream: streams.events,
+    onMembersKnown: async (roomNids) => {
+      await introductions.onMembersKnown(roomNids)
+      await deviceUpdates.onMembersKnown()
+    },
+  })
+  const followers = [events, feeds.deviceLists, passing, completions]
   for (const follower of followers) parts.bus.subscribe(follower)
   return {
     services: {
@@ -226,16 +231,14 @@ export function createFederationOutbound(
         await events.start()
         await feeds.deviceLists.start()
         passing.start()
-        introductions.start()
-        deviceUpdates.start()
+        completions.start()
         remotePresence.start()
         await sender.start()
       },
       stop: async () => {
         await remotePresence.stop()
         feeds.sticky?.stop()
-        await deviceUpdates.stop()
-        await introductions.stop()
+        await completions.stop()
         await passing.stop()
         await feeds.deviceLists.stop()
         await sender.stop()

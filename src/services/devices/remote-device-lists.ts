@@ -106,6 +106,22 @@ export class RemoteDeviceLists {
     return 'taken'
   }
 
+  /**
+   * Tells of a change that came when it was not known yet that the user is in a room with ours. Gives whether they are;
+   * where not, nothing is told.
+   */
+  async recordEarlyChange(userId: UserId): Promise<boolean> {
+    const { db, remoteDevices } = this.#deps
+    if (!(await remoteDevices.listFollowable(db.reader, [userId])).has(userId)) return false
+    await this.#locks.run(userId, () =>
+      db.write('record_early_change', async (tx) => {
+        await remoteDevices.markStale(tx, userId)
+        await this.#recordChange(tx, userId)
+      }),
+    )
+    return true
+  }
+
   /** Takes in `m.signing_key_update`. */
   async onSigningKeyUpdate(origin: ServerName, content: JsonObject): Promise<void> {
     const { user_id: userId } = content

@@ -6,14 +6,11 @@ import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomServersStore } from '../../storage/stores/room-servers.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
-import type { StreamName } from '../../storage/streams/stream-names.js'
 import { CROSS_SIGNING_DEVICE, type CrossSigning } from '../devices/cross-signing.js'
 import type { Devices } from '../devices/devices.js'
 import type { LocalKeys } from '../devices/local-keys.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
-import type { PositionSink } from '../streams/notifier.js'
 import type { AudienceLookup } from './audience-lookup.js'
-import { StreamFollower } from './stream-follower.js'
 import { upTo as boundedTo } from '../../util/lru-bounds.js'
 
 interface Dependencies {
@@ -26,8 +23,7 @@ interface Dependencies {
   readonly crossSigning: Pick<CrossSigning, 'isSetUp'>
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
   /** Rooms whose members were not all known. */
-  readonly partialRooms: Pick<PartialRooms, 'completedBetween' | 'isPartial'>
-  readonly eventStream: Pick<StreamIdGenerator, 'position'>
+  readonly partialRooms: Pick<PartialRooms, 'isPartial'>
   readonly deviceListStream: Pick<StreamIdGenerator, 'position'>
   readonly onError: (error: unknown) => void
 }
@@ -38,31 +34,13 @@ const MAX_ROOMS = 1_000
 const NOBODY: ReadonlySet<ServerName> = new Set()
 
 /** Makes a user's devices known to servers that have nothing to do with the user yet. */
-export class DeviceListIntroductions implements PositionSink {
+export class DeviceListIntroductions {
   readonly #deps: Dependencies
-  readonly #follower: StreamFollower
   /** Where the stream of device lists was when somebody came to a room whose members were not all known. */
   readonly #since = new LRUCache<number, number>(boundedTo(MAX_ROOMS))
 
   constructor(deps: Dependencies) {
     this.#deps = deps
-    this.#follower = new StreamFollower({
-      position: () => deps.eventStream.position(),
-      take: (after, upTo) => this.#onCompleted(deps.partialRooms.completedBetween(after, upTo)),
-      onError: deps.onError,
-    })
-  }
-
-  start(): void {
-    this.#follower.start(this.#deps.eventStream.position())
-  }
-
-  stop(): Promise<void> {
-    return this.#follower.stop()
-  }
-
-  onNewPosition(stream: StreamName): void {
-    if (stream === 'events') this.#follower.kick()
   }
 
   /**
@@ -87,7 +65,7 @@ export class DeviceListIntroductions implements PositionSink {
    * The members of rooms are known. What has keys is new to the servers there; what changed meanwhile may have passed
    * over one of them, or one that has been there and is met elsewhere now.
    */
-  async #onCompleted(roomNids: readonly number[]): Promise<void> {
+  async onMembersKnown(roomNids: readonly number[]): Promise<void> {
     const { db, members, deviceStore } = this.#deps
     for (const roomNid of roomNids) {
       const since = this.#since.get(roomNid)

@@ -167,6 +167,17 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     ])
   })
 
+  it('tells of a change that came before the user was known to be in a room', async () => {
+    await lists.fetch(BOB)
+    expect([await lists.recordEarlyChange(BOB), woken.length, await isFresh()]).to.deep.equal([
+      true,
+      1,
+      false,
+    ])
+    await setRemote('leave')
+    expect([await lists.recordEarlyChange(BOB), woken.length]).to.deep.equal([false, 1])
+  })
+
   it('leaves alone what is malformed, or about strangers and users of others', async () => {
     await lists.fetch(BOB)
     await update({ device_id: 5, stream_id: 9 })

@@ -26,8 +26,6 @@ function create({ rooms, devices = { PHONE: true, BOT: false }, isCrossSigned = 
   const introduced: string[][] = []
   const partial = new Set<number>()
   const changes: string[] = []
-  let position = 0
-  let completed: number[] = []
   const db = { reader: {}, write: (_name: string, write: (tx: unknown) => unknown) => write({}) }
   const introductions = new DeviceListIntroductions({
     db: db as unknown as Database,
@@ -64,20 +62,15 @@ function create({ rooms, devices = { PHONE: true, BOT: false }, isCrossSigned = 
     },
     crossSigning: { isSetUp: () => Promise.resolve(isCrossSigned) },
     members: { sampleLocalMembers: () => Promise.resolve([ALICE]) },
-    partialRooms: { completedBetween: () => completed, isPartial: (roomNid) => partial.has(roomNid) },
-    eventStream: { position: () => position },
+    partialRooms: { isPartial: (roomNid) => partial.has(roomNid) },
     deviceListStream: { position: () => changes.length },
     onError: (error) => {
       throw error
     },
   })
-  introductions.start()
   const complete = async (roomNid: number): Promise<void> => {
     partial.delete(roomNid)
-    completed = [roomNid]
-    position += 1
-    introductions.onNewPosition('events')
-    await introductions.stop()
+    await introductions.onMembersKnown([roomNid])
   }
   return { introductions, introduced, complete, change: (deviceId) => changes.push(deviceId), partial }
 }

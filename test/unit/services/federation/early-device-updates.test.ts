@@ -1,7 +1,6 @@
 import { expect } from 'chai'
 import type { ServerName } from '../../../../src/protocol/ids.js'
 import { EarlyDeviceUpdates } from '../../../../src/services/federation/early-device-updates.js'
-import type { JsonObject } from '../../../../src/util/json.js'
 
 const SERVER = 'b.test' as ServerName
 const BOB = '@bob:b.test'
@@ -9,58 +8,48 @@ const BOB = '@bob:b.test'
 describe('EarlyDeviceUpdates', () => {
   function build() {
     const known = new Set<string>()
-    const taken: JsonObject[] = []
-    const state = { isPartial: true, position: 1, completedAt: 0 }
+    const [taken, early]: [string[], string[]] = [[], []]
+    const state = { isPartial: true }
     const updates = new EarlyDeviceUpdates({
       deviceLists: {
-        onDeviceListUpdate: (_origin, content) => {
-          if (!known.has(content['user_id'] as string)) return Promise.resolve('stranger')
-          taken.push(content)
+        onDeviceListUpdate: (_origin, { user_id: userId }) => {
+          if (!known.has(userId as string)) return Promise.resolve('stranger')
+          taken.push(userId as string)
           return Promise.resolve('taken')
         },
+        recordEarlyChange: (userId) => {
+          if (known.has(userId)) early.push(userId)
+          return Promise.resolve(known.has(userId))
+        },
       },
-      partialRooms: {
-        isAnyPartial: () => state.isPartial,
-        completedBetween: (after, upTo) =>
-          state.completedAt > after && state.completedAt <= upTo ? [1] : [],
-      },
-      eventStream: { position: () => state.position },
-      onError: (error) => expect.fail(String(error)),
+      partialRooms: { isAnyPartial: () => state.isPartial },
     })
-    updates.start()
-    const complete = async (): Promise<void> => {
-      state.completedAt = ++state.position
-      updates.onNewPosition('events')
-      await updates.stop()
-    }
-    return { known, taken, state, updates, complete }
+    return { known, taken, early, state, updates }
   }
 
-  it('tells again of strangers once they are known as members', async () => {
-    const { known, taken, state, updates, complete } = build()
-    await updates.onDeviceListUpdate(SERVER, { user_id: BOB, device_id: 'A', stream_id: 5, keys: {} })
+  it('tells of strangers once they are known as members, each once', async () => {
+    const { known, taken, early, state, updates } = build()
+    await updates.onDeviceListUpdate(SERVER, { user_id: BOB, device_id: 'A', stream_id: 5 })
+    await updates.onDeviceListUpdate(SERVER, { user_id: BOB, device_id: 'B', stream_id: 6 })
     await updates.onDeviceListUpdate(SERVER, { user_id: '@eve:b.test', device_id: 'E' })
-    expect(taken).to.deep.equal([])
+    await updates.onMembersKnown()
+    expect([taken, early]).to.deep.equal([[], []])
     known.add(BOB)
     state.isPartial = false
-    await complete()
-    expect(taken).to.deep.equal([{ user_id: BOB, device_id: 'A' }])
+    await updates.onMembersKnown()
+    known.add('@eve:b.test')
+    await updates.onMembersKnown()
+    expect([taken, early]).to.deep.equal([[], [BOB]])
   })
 
-  it('keeps nothing where all members of all rooms are known', async () => {
-    const { known, taken, state, updates, complete } = build()
+  it('keeps nothing where all members of all rooms are known, nor of members', async () => {
+    const { known, taken, early, state, updates } = build()
     state.isPartial = false
     await updates.onDeviceListUpdate(SERVER, { user_id: BOB, device_id: 'A' })
     known.add(BOB)
-    await complete()
-    expect(taken).to.deep.equal([])
-  })
-
-  it('tells of members once', async () => {
-    const { known, taken, updates, complete } = build()
-    known.add(BOB)
+    state.isPartial = true
     await updates.onDeviceListUpdate(SERVER, { user_id: BOB, device_id: 'A' })
-    await complete()
-    expect(taken).to.have.length(1)
+    await updates.onMembersKnown()
+    expect([taken, early]).to.deep.equal([[BOB], []])
   })
 })
