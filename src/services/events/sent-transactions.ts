@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Database } from '../../storage/database.js'
 import { EVENT_TXN_LIFETIME_MS, type EventTxnsStore } from '../../storage/stores/event-txns.js'
 import type { EventId, UserId } from '../../protocol/ids.js'
+import { BloomFilter } from '../../util/bloom-filter.js'
 import type { Clock } from '../../util/clock.js'
 import { upTo } from '../../util/lru-bounds.js'
 
@@ -13,15 +14,37 @@ interface Device {
 interface DeviceTransactions {
   /** Room nid and transaction ID to the answer, which may still be on its way. */
   readonly sent: Map<string, Promise<EventId>>
-  /** False where the device has sent more than is kept: what is not here may be in the database. */
-  complete: boolean
+  /** What else may be in the database. */
+  readonly older: OlderTransactions
 }
 
+/** Answers kept per device. */
 const MAX_PER_DEVICE = 1_000
+/** So many more are known to have been sent, by keys of which each takes six bits and a half: bots send this much. */
+const MAX_OLDER = 20_000
+const OLDER_BITS = 131_072
+
+/** Transactions whose answers only the database has: of a device that sends much, it is not asked about each new one. */
+class OlderTransactions {
+  #filter: BloomFilter | undefined
+  #count = 0
+
+  add(keys: readonly string[]): void {
+    this.#count += keys.length
+    if (this.#count > MAX_OLDER) this.#filter = undefined
+    if (this.#count > MAX_OLDER || keys.length === 0) return
+    this.#filter ??= new BloomFilter(OLDER_BITS)
+    for (const key of keys) this.#filter.add(key)
+  }
+
+  mayHave(key: string): boolean {
+    return this.#count > MAX_OLDER || (this.#filter?.mayHave(key) ?? false)
+  }
+}
 
 /**
  * Makes sending idempotent per device, room and transaction ID. The database is asked once per device, for what was
- * sent before this process began.
+ * sent before this process began, and about transactions that look as if they were sent long ago.
  */
 export class SentTransactions {
   readonly #db: Database
@@ -42,10 +65,10 @@ export class SentTransactions {
     send: () => Promise<EventId>,
   ): Promise<EventId> {
     const known = await this.#load(device)
-    const key = `${txn.roomNid}\u0000${txn.txnId}`
+    const key = keyOf(txn)
     const earlier = known.sent.get(key)
     if (earlier) return earlier
-    const sending = this.#send(device, txn, { complete: known.complete, send })
+    const sending = this.#send(device, txn, { mayBeStored: known.older.mayHave(key), send })
     known.sent.set(key, sending)
     try {
       const eventId = await sending
@@ -60,9 +83,9 @@ export class SentTransactions {
   async #send(
     device: Device,
     txn: { roomNid: number; txnId: string },
-    how: { complete: boolean; send: () => Promise<EventId> },
+    how: { mayBeStored: boolean; send: () => Promise<EventId> },
   ): Promise<EventId> {
-    if (!how.complete) {
+    if (how.mayBeStored) {
       const stored = await this.#store.find(this.#db.reader, device, txn.roomNid, txn.txnId)
       if (stored) return stored
     }
@@ -83,13 +106,14 @@ export class SentTransactions {
     const sinceTs = this.#clock.now() - EVENT_TXN_LIFETIME_MS
     const limit = MAX_PER_DEVICE / 2
     const rows = await this.#store.listForDevice(this.#db.reader, device, { sinceTs, limit })
+    const older = new OlderTransactions()
+    if (rows.length === limit) {
+      const range = { sinceTs, limit: MAX_OLDER + 1 }
+      older.add((await this.#store.listIdsForDevice(this.#db.reader, device, range)).map(keyOf))
+    }
     // The oldest first, so that it is the first to be forgotten.
-    const sent = new Map(
-      rows
-        .reverse()
-        .map((row) => [`${row.roomNid}\u0000${row.txnId}`, Promise.resolve(row.eventId)] as const),
-    )
-    return { sent, complete: rows.length < limit }
+    const sent = new Map(rows.reverse().map((row) => [keyOf(row), Promise.resolve(row.eventId)] as const))
+    return { sent, older }
   }
 }
 
@@ -99,7 +123,11 @@ function forgetOldest(known: DeviceTransactions): void {
   const [oldest] = known.sent.keys()
   if (oldest === undefined) return
   known.sent.delete(oldest)
-  known.complete = false
+  known.older.add([oldest])
+}
+
+function keyOf({ roomNid, txnId }: { readonly roomNid: number; readonly txnId: string }): string {
+  return `${roomNid}\u0000${txnId}`
 }
 
 function nameOf(device: Device): string {

@@ -44,6 +44,19 @@ export class EventTxnsStore {
     }))
   }
 
+  /** As above, without the events. */
+  async listIdsForDevice(
+    q: Query,
+    device: { userId: UserId; deviceId: string },
+    options: { sinceTs: number; limit: number },
+  ): Promise<Pick<SentTransaction, 'roomNid' | 'txnId'>[]> {
+    const rows = await q.all<{ room_nid: number; txn_id: string }>(
+      'SELECT room_nid, txn_id FROM event_txns WHERE user_id = ? AND device_id = ? AND ts >= ? LIMIT ?',
+      [device.userId, device.deviceId, options.sinceTs, options.limit],
+    )
+    return rows.map((row) => ({ roomNid: row.room_nid, txnId: row.txn_id }))
+  }
+
   /** One transaction. By primary key. */
   async find(
     q: Query,

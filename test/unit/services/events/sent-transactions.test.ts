@@ -9,21 +9,33 @@ import { rejection } from '../../../support/rejection.js'
 
 const device = { userId: '@alice:hs.test' as UserId, deviceId: 'DEVICE' }
 
+/** Counts the transactions that are looked for. */
+class CountingStore extends EventTxnsStore {
+  found = 0
+
+  override find(...args: Parameters<EventTxnsStore['find']>): ReturnType<EventTxnsStore['find']> {
+    this.found++
+    return super.find(...args)
+  }
+}
+
 forEachDatabase('SentTransactions', (open) => {
   let db: Database
   let clock: ManualClock
   let transactions: SentTransactions
   let sent: string[]
+  let store: CountingStore
 
   beforeEach(async () => {
     db = await open()
     clock = new ManualClock()
     sent = []
+    store = new CountingStore()
     restart()
   })
 
   function restart(): void {
-    transactions = new SentTransactions(db, new EventTxnsStore(), clock)
+    transactions = new SentTransactions(db, store, clock)
   }
   /** Sends as the server does: with rows of the event and of its transaction. */
   function send(txnId: string, options: { device?: typeof device; roomNid?: number } = {}): Promise<EventId> {
@@ -91,4 +103,25 @@ forEachDatabase('SentTransactions', (open) => {
     expect(await send('t1099')).to.equal('$DEVICE-1-t1099')
     expect(sent).to.have.length(1100)
   }).timeout(60_000)
+
+  it('does not ask the database about new transactions of a device that has sent many', async () => {
+    const rows = Array.from({ length: 3000 }, (_, nid) => ({ nid, event: `$e${nid}`, txn: `t${nid}` }))
+    await db.write('test', async (tx) => {
+      const source = tx.dialect.rowsFrom({ nid: 'integer', event: 'text', txn: 'text' })
+      await tx.execute(
+        `INSERT INTO events (event_nid, event_id, room_nid, depth, type, sender, origin_server_ts, received_ts, json)
+         SELECT r.nid, r.event, 1, 1, 'x', 'y', 1, 1, '{}' FROM ${source} AS r`,
+        [tx.dialect.rows(rows)],
+      )
+      await tx.execute(
+        `INSERT INTO event_txns (user_id, device_id, room_nid, txn_id, event_nid, ts)
+         SELECT ?, ?, 1, r.txn, r.nid, ? FROM ${source} AS r`,
+        [device.userId, device.deviceId, clock.now(), tx.dialect.rows(rows)],
+      )
+    })
+    for (let index = 0; index < 20; index++) await send(`new${index}`, { roomNid: 2 })
+    expect(store.found).to.be.at.most(2)
+    expect(await send('t7')).to.equal('$e7')
+    expect(sent).to.have.length(20)
+  })
 })
