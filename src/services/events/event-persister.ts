@@ -192,10 +192,11 @@ export class EventPersister {
         batch.writes.map((write) => write.eventNid),
       )
     }
-    this.#parts.positions.onNewPosition('events', { rooms: [...rooms], users: [...users] })
+    // Both in this turn, so that whoever has sent can read it too; those who have sent go on before those who wait for it.
     for (const { batch, resolve } of group) {
       resolve(batch.writes.map((write) => stored.get(write.eventNid)!))
     }
+    this.#parts.positions.onNewPosition('events', { rooms: [...rooms], users: [...users] })
   }
 
   #fail(waiting: Waiting, error: unknown): void {
