@@ -1,7 +1,7 @@
 import { json } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
-import { pduBody, toHandedEvent } from './handed-event.js'
+import { pduBody } from './handed-event.js'
 import { MAX_INVITE_BODY_BYTES } from './invites-v2.js'
 
 /** Servers that know no other form of the request know no later room version. */
@@ -16,8 +16,7 @@ export const sendInviteV1 = route({
   allowNul: true,
   maxBodyBytes: MAX_INVITE_BODY_BYTES,
   body: pduBody,
-  async handler({ params, body, requester, request }, { inviteReceiver }) {
-    const { roomId, eventId } = toHandedEvent(params, body, request)
+  async handler({ params: { roomId, eventId }, body, requester }, { inviteReceiver }) {
     const pdu = body as JsonObject
     const unsigned = pdu['unsigned']
     const event = await inviteReceiver.receive(requester.origin, {

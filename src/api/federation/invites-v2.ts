@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
-import { pduBody, toHandedEvent } from './handed-event.js'
+import { pduBody } from './handed-event.js'
 
 /** An invitation and the room's state, as whole events. */
 export const MAX_INVITE_BODY_BYTES = 4 * 1024 * 1024
@@ -19,8 +19,7 @@ export const sendInviteV2 = route({
     event: pduBody,
     invite_room_state: z.array(z.unknown()).optional(),
   }),
-  async handler({ params, body, requester, request }, { inviteReceiver }) {
-    const { roomId, eventId } = toHandedEvent(params, body.event, request)
+  async handler({ params: { roomId, eventId }, body, requester }, { inviteReceiver }) {
     const event = await inviteReceiver.receive(requester.origin, {
       roomId,
       eventId,
