@@ -1,4 +1,5 @@
 import { PriorityQueue } from '../util/priority-queue.js'
+import { pushTo } from '../util/group-by.js'
 
 /**
  * The lexicographically smallest topological order (Kahn's algorithm): every node after all that it depends on, and
@@ -17,9 +18,7 @@ export function topologicalSort<T>(
     for (const dependency of dependenciesOf(node)) {
       if (!waitingFor.has(dependency) || waiting.has(dependency)) continue
       waiting.add(dependency)
-      const known = dependants.get(dependency)
-      if (known) known.push(node)
-      else dependants.set(dependency, [node])
+      pushTo(dependants, dependency, node)
     }
   }
   const ready = new PriorityQueue<T>(compare)

@@ -1,4 +1,5 @@
 import { isWordBoundary } from './glob.js'
+import { pushTo } from './group-by.js'
 
 /** Longer names are never found. */
 const MAX_NAME_LENGTH = 512
@@ -34,9 +35,7 @@ export class WordIndex<T> {
       const entry = { name, values: [value] }
       entries.set(name, entry)
       const start = startAt(name, 0)
-      const beginners = this.#starts.get(start)
-      if (beginners === undefined) this.#starts.set(start, [entry])
-      else beginners.push(entry)
+      pushTo(this.#starts, start, entry)
     }
     this.#size = size
   }

@@ -3,6 +3,7 @@ import { route } from '../../http/route.js'
 import { badJson, invalidParam, notFound } from '../../protocol/errors.js'
 import type { BackedUpSession, SessionUpload } from '../../services/devices/key-backup.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import { groupBy } from '../../util/group-by.js'
 import { jsonObject } from './json-object.js'
 
 /** Ten thousand sessions, each of about a kilobyte, with room to spare. */
@@ -198,12 +199,8 @@ export const getRoomKeys = route({
   auth: 'user',
   query: versionQuery,
   async handler({ requester, query }, { keyBackup }) {
-    const byRoom = new Map<string, BackedUpSession[]>()
-    for (const session of await keyBackup.listSessions(requester.userId, query.version)) {
-      const others = byRoom.get(session.roomId)
-      if (others === undefined) byRoom.set(session.roomId, [session])
-      else others.push(session)
-    }
+    const sessionsOfAll = await keyBackup.listSessions(requester.userId, query.version)
+    const byRoom = groupBy(sessionsOfAll, ({ roomId }) => roomId)
     const rooms = [...byRoom].map(([roomId, sessions]) => [roomId, { sessions: byId(sessions) }] as const)
     return { rooms: Object.fromEntries(rooms) }
   },

@@ -3,6 +3,7 @@ import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.j
 import type { Database } from '../../storage/database.js'
 import type { ClientIpsStore } from '../../storage/stores/client-ips.js'
 import type { JsonObject } from '../../util/json.js'
+import { pushTo } from '../../util/group-by.js'
 import type { Requester } from './requester.js'
 
 export interface WhoisDependencies {
@@ -38,9 +39,7 @@ export class Whois {
     for (const seen of await clientIps.listForUser(db.reader, userId, MAX_CONNECTIONS)) {
       const connection = { ip: seen.ip, last_seen: seen.lastSeenTs, user_agent: seen.userAgent }
       const deviceId = seen.deviceId ?? ''
-      const known = devices.get(deviceId)
-      if (known === undefined) devices.set(deviceId, [connection])
-      else known.push(connection)
+      pushTo(devices, deviceId, connection)
     }
     return {
       user_id: userId,

@@ -10,6 +10,7 @@ import type { UserNotification } from './notified-events.js'
 import type { RoomNames } from './room-names.js'
 import { messageHtml, plainBody } from './message-html.js'
 import type { UnsubscribeLinks } from './unsubscribe-links.js'
+import { groupBy } from '../../util/group-by.js'
 
 export interface NotificationMailOptions {
   readonly appName: string
@@ -112,11 +113,7 @@ export class NotificationMail {
     { userId }: PusherRecord,
     notifications: readonly UserNotification[],
   ): Promise<MailRoom[]> {
-    const byRoom = new Map<number, UserNotification[]>()
-    for (const notification of notifications) {
-      const { roomNid } = notification.room
-      byRoom.set(roomNid, [...(byRoom.get(roomNid) ?? []), notification])
-    }
+    const byRoom = groupBy(notifications, ({ room }) => room.roomNid)
     return Promise.all(
       [...byRoom.values()].map(async (ofRoom) => {
         const shown = ofRoom.slice(-MAX_SHOWN)

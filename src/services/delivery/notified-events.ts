@@ -13,6 +13,7 @@ import type {
   ThreadSubscriptionsStore,
 } from '../../storage/stores/thread-subscriptions.js'
 import { BatchedLookup } from '../../util/batched-lookup.js'
+import { groupBy } from '../../util/group-by.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from '../events/quiet-rooms.js'
 import { MAIN_TIMELINE } from '../events/unread-counts.js'
@@ -250,12 +251,7 @@ export class NotifiedEvents {
     requests: readonly PageRequest[],
     roomsOf: (request: PageRequest) => NotifiedRoom[],
   ): Promise<Map<PageRequest, NotifiedEvent[]>> {
-    const alike = new Map<string, PageRequest[]>()
-    for (const request of requests) {
-      const { limit, onlyHighlights = false } = request.range
-      const key = `${limit} ${onlyHighlights}`
-      alike.set(key, [...(alike.get(key) ?? []), request])
-    }
+    const alike = groupBy(requests, ({ range }) => `${range.limit} ${range.onlyHighlights ?? false}`)
     const found = new Map<PageRequest, NotifiedEvent[]>()
     for (const group of alike.values()) {
       const { limit, onlyHighlights = false } = group[0]!.range

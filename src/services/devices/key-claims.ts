@@ -6,6 +6,7 @@ import type { ClaimedKey, E2eKeysStore } from '../../storage/stores/e2e-keys.js'
 import { Batcher } from '../../util/batcher.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
+import { groupBy, pushTo } from '../../util/group-by.js'
 import { failuresOf } from './key-queries.js'
 import type { RemoteKeys } from './remote-keys.js'
 
@@ -108,11 +109,11 @@ export class KeyClaims {
       if (known === undefined) wanted.set(kindOf(wish), { ...wish, amount: 1 })
       else known.amount += 1
     }
-    const oneTime = groupByKind(await e2eKeys.claim(tx, [...wanted.values()], clock.now()))
+    const oneTime = groupBy(await e2eKeys.claim(tx, [...wanted.values()], clock.now()), kindOf)
     const short = [...wanted.values()].filter(
       (wish) => (oneTime.get(kindOf(wish))?.length ?? 0) < wish.amount,
     )
-    const fallback = groupByKind(await e2eKeys.useFallbackKeys(tx, short))
+    const fallback = groupBy(await e2eKeys.useFallbackKeys(tx, short), kindOf)
     return claims.map(({ wishes }) =>
       wishes.flatMap((wish) => oneTime.get(kindOf(wish))?.shift() ?? fallback.get(kindOf(wish)) ?? []),
     )
@@ -139,21 +140,9 @@ function keysJson(keys: readonly ClaimedKey[]): JsonObject {
   const byUser = new Map<UserId, [string, JsonObject][]>()
   for (const { userId, deviceId, algorithm, keyId, key } of keys) {
     const device: [string, JsonObject] = [deviceId, { [`${algorithm}:${keyId}`]: key }]
-    const others = byUser.get(userId)
-    if (others === undefined) byUser.set(userId, [device])
-    else others.push(device)
+    pushTo(byUser, userId, device)
   }
   return Object.fromEntries([...byUser].map(([userId, devices]) => [userId, Object.fromEntries(devices)]))
-}
-
-function groupByKind(keys: readonly ClaimedKey[]): Map<string, ClaimedKey[]> {
-  const byKind = new Map<string, ClaimedKey[]>()
-  for (const key of keys) {
-    const others = byKind.get(kindOf(key))
-    if (others === undefined) byKind.set(kindOf(key), [key])
-    else others.push(key)
-  }
-  return byKind
 }
 
 function kindOf({ userId, deviceId, algorithm }: KeyWish): string {

@@ -4,6 +4,7 @@ import type { CrossSigningKeys, CrossSigningStore, KeySignature } from '../../st
 import type { DevicesStore } from '../../storage/stores/devices.js'
 import type { DeviceKeysRecord, E2eKeysStore } from '../../storage/stores/e2e-keys.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
+import { groupBy } from '../../util/group-by.js'
 
 /** Whose keys somebody wants: of each user some devices, or all where the list is empty. */
 export type KeyQuery = ReadonlyMap<UserId, readonly string[]>
@@ -101,14 +102,7 @@ export class LocalKeys {
 
 /** Signatures by what they sign; see `subjectOf`. */
 export function groupSignatures(signatures: readonly KeySignature[]): Map<string, KeySignature[]> {
-  const bySubject = new Map<string, KeySignature[]>()
-  for (const signature of signatures) {
-    const subject = subjectOf(signature.userId, signature.subject)
-    const others = bySubject.get(subject)
-    if (others === undefined) bySubject.set(subject, [signature])
-    else others.push(signature)
-  }
-  return bySubject
+  return groupBy(signatures, ({ userId, subject }) => subjectOf(userId, subject))
 }
 
 /** Every user has an entry, so that clients know that they have been asked. */

@@ -7,6 +7,7 @@ import { MatrixError } from '../../protocol/errors.js'
 import { parseOneTimeKeys, type DeviceAddress } from '../../protocol/device-keys.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { Semaphore } from '../../util/semaphore.js'
+import { groupBy, pushTo } from '../../util/group-by.js'
 import type { FederationClient } from '../remote/federation-client.js'
 import { FederationError } from '../remote/federation-error.js'
 import { crossSigningJson, devicesJson, groupSignatures, type KeyQuery } from './local-keys.js'
@@ -66,7 +67,7 @@ export class RemoteKeys {
     const others = userIds.filter((userId) => !fresh.has(userId))
     const followable = await remoteDevices.listFollowable(db.reader, others)
     const followed = await this.#fetchAll(
-      [...byServer(others)].map(([server, users]) => ({ server, users, followable })),
+      [...groupBy(others, serverNameOf)].map(([server, users]) => ({ server, users, followable })),
       { timeoutMs, query, found },
     )
     const known = [...fresh, ...followed]
@@ -223,18 +224,6 @@ export class RemoteKeys {
     })
     return wishes.flatMap((wish) => parseClaimed(answer, wish))
   }
-}
-
-function byServer(users: readonly UserId[]): Map<ServerName, UserId[]> {
-  const servers = new Map<ServerName, UserId[]>()
-  for (const userId of users) pushTo(servers, serverNameOf(userId), userId)
-  return servers
-}
-
-function pushTo<K, V>(groups: Map<K, V[]>, key: K, value: V): void {
-  const group = groups.get(key)
-  if (group) group.push(value)
-  else groups.set(key, [value])
 }
 
 function byUsage(keys: RemoteUserKeys['crossSigning']): CrossSigningKeys {

@@ -1,4 +1,5 @@
 import type { AuthChainPosition } from '../../storage/auth-reach.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** What a chain's position is multiplied by beside an event's nid, which is smaller. */
 const NID_SPAN = 2 ** 32
@@ -45,8 +46,6 @@ export class StateReach {
   }
 
   #add(chainNid: number, seq: number, nid: number): void {
-    const covering = this.#byChain.get(chainNid)
-    if (covering) covering.push(seq * NID_SPAN + nid)
-    else this.#byChain.set(chainNid, [seq * NID_SPAN + nid])
+    pushTo(this.#byChain, chainNid, seq * NID_SPAN + nid)
   }
 }

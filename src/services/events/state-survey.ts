@@ -8,6 +8,7 @@ import type {
   StateSurveyStore,
 } from '../../storage/stores/state-survey.js'
 import { nextTurn } from '../../util/clock.js'
+import { groupBy } from '../../util/group-by.js'
 
 /**
  * What is wrong with a state: it is not there; it, or one that it builds on, cannot be read; it is not what its name
@@ -75,7 +76,7 @@ export class StateSurvey {
     const unsound = new Map<number, SnapshotFault>(
       records.map(({ snapshotNid }) => [snapshotNid, 'unreadable']),
     )
-    const builtOn = byBase(records)
+    const builtOn = groupBy(records, ({ baseNid }) => baseNid ?? WHOLE)
     const open = (builtOn.get(WHOLE) ?? []).map((record) => ({ record, base: StateSnapshot.empty }))
     let looked = 0
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -91,16 +92,6 @@ export class StateSurvey {
     }
     return unsound
   }
-}
-
-function byBase(records: readonly SnapshotRecord[]): Map<number, SnapshotRecord[]> {
-  const builtOn = new Map<number, SnapshotRecord[]>()
-  for (const record of records) {
-    const others = builtOn.get(record.baseNid ?? WHOLE)
-    if (others) others.push(record)
-    else builtOn.set(record.baseNid ?? WHOLE, [record])
-  }
-  return builtOn
 }
 
 /** What is wrong with a state that can be read. `absent`: events that are not held. */

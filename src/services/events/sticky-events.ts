@@ -3,6 +3,7 @@ import type { Database } from '../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { StickyEvent, StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { Clock } from '../../util/clock.js'
+import { groupBy } from '../../util/group-by.js'
 
 interface Parts {
   readonly db: Database
@@ -47,7 +48,7 @@ export class StickyEvents {
       if (last === undefined || page.length < MAX_EVENTS) break
       after = last.streamOrdering
     }
-    return groupByRoom(await this.#read(found, window.ignored))
+    return groupBy(await this.#read(found, window.ignored), roomOf)
   }
 
   /**
@@ -60,7 +61,7 @@ export class StickyEvents {
   ): Promise<{ rooms: Map<number, StoredEvent[]>; upTo: number }> {
     const found = await this.#find(roomNids, window, limit)
     const last = found.length < limit ? undefined : found.at(-1)?.streamOrdering
-    return { rooms: groupByRoom(await this.#read(found, window.ignored)), upTo: last ?? window.upTo }
+    return { rooms: groupBy(await this.#read(found, window.ignored), roomOf), upTo: last ?? window.upTo }
   }
 
   async #find(
@@ -90,12 +91,6 @@ export class StickyEvents {
   }
 }
 
-function groupByRoom(events: readonly StoredEvent[]): Map<number, StoredEvent[]> {
-  const rooms = new Map<number, StoredEvent[]>()
-  for (const event of events) {
-    const ofRoom = rooms.get(event.roomNid)
-    if (ofRoom === undefined) rooms.set(event.roomNid, [event])
-    else ofRoom.push(event)
-  }
-  return rooms
+function roomOf({ roomNid }: StoredEvent): number {
+  return roomNid
 }

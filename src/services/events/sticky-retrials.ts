@@ -8,6 +8,7 @@ import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { Clock } from '../../util/clock.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
+import { groupBy } from '../../util/group-by.js'
 import type { PositionSink } from '../streams/notifier.js'
 import { asAuthState, type EventAssembler } from './event-assembler.js'
 import type { RoomHeads } from './room-heads.js'
@@ -47,12 +48,8 @@ export class StickyRetrials {
     const { events, rooms } = this.#parts
     const nids = await this.#next()
     if (nids.length === 0) return
-    const byRoom = new Map<number, StoredEvent[]>()
-    for (const stored of (await events.getByNids(this.#db.reader, nids)).values()) {
-      const ofRoom = byRoom.get(stored.roomNid)
-      if (ofRoom === undefined) byRoom.set(stored.roomNid, [stored])
-      else ofRoom.push(stored)
-    }
+    const found = await events.getByNids(this.#db.reader, nids)
+    const byRoom = groupBy(found.values(), ({ roomNid }) => roomNid)
     const records = await rooms.getByNids(this.#db.reader, [...byRoom.keys()])
     for (const [roomNid, waiting] of byRoom) {
       const room = records.get(roomNid)

@@ -8,6 +8,7 @@ import type { PushEvaluator } from '../../protocol/push-evaluator.js'
 import type { PushRules } from '../accounts/push-rules.js'
 import { isQuietRoom } from './quiet-rooms.js'
 import { UnreadTally } from './unread-tally.js'
+import { groupBy, pushTo } from '../../util/group-by.js'
 
 export interface UnreadCount {
   readonly notifications: number
@@ -118,11 +119,7 @@ export class UnreadCounts {
     },
   ): Promise<Map<string, PushNews[]>> {
     const talliesOf = new Map<UserId, UnreadTally[]>()
-    for (const { userId, tally } of given.tallies) {
-      const own = talliesOf.get(userId)
-      if (own === undefined) talliesOf.set(userId, [tally])
-      else own.push(tally)
-    }
+    for (const { userId, tally } of given.tallies) pushTo(talliesOf, userId, tally)
     const found = await this.#deps.pushActions.listNews(
       q,
       given.users.map(({ userId, ignored }) => {
@@ -136,14 +133,7 @@ export class UnreadCounts {
         }
       }),
     )
-    const news = new Map<string, PushNews[]>()
-    for (const one of found) {
-      const key = keyOf(one.userId, one.roomNid)
-      const others = news.get(key)
-      if (others === undefined) news.set(key, [one])
-      else others.push(one)
-    }
-    return news
+    return groupBy(found, ({ userId, roomNid }) => keyOf(userId, roomNid))
   }
 
   /** Of those with rules of their own, the rooms that these keep quiet. */

@@ -9,6 +9,7 @@ import type { Logger } from '../../telemetry/logger.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
+import { pushTo } from '../../util/group-by.js'
 import type { EduDispatcher } from './edu-dispatcher.js'
 import type { EventAges } from './event-ages.js'
 import type { PduIntake } from './pdu-intake.js'
@@ -146,9 +147,7 @@ function groupByRoom(pdus: readonly unknown[]): Map<RoomId, unknown[]> {
     const named = isJsonObject(json) ? json['room_id'] : undefined
     const roomId = typeof named === 'string' ? parseRoomId(named) : undefined
     if (roomId === undefined) continue
-    const ofRoom = byRoom.get(roomId)
-    if (ofRoom) ofRoom.push(pdu)
-    else byRoom.set(roomId, [pdu])
+    pushTo(byRoom, roomId, pdu)
   }
   return byRoom
 }

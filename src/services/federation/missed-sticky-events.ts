@@ -5,6 +5,7 @@ import type { EventsStore } from '../../storage/stores/events.js'
 import { usersOfPattern } from '../../storage/stores/room-servers.js'
 import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { Clock } from '../../util/clock.js'
+import { pushTo } from '../../util/group-by.js'
 
 interface Dependencies {
   readonly db: Database
@@ -44,9 +45,7 @@ export class MissedStickyEvents {
     for (const { eventNid, roomNid } of found) {
       const event = stored.get(eventNid)?.event
       if (event === undefined) continue
-      const ofRoom = missed.get(roomNid)
-      if (ofRoom === undefined) missed.set(roomNid, [event])
-      else ofRoom.push(event)
+      pushTo(missed, roomNid, event)
     }
     return missed
   }

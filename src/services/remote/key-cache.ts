@@ -8,6 +8,7 @@ import type { Clock } from '../../util/clock.js'
 import { LeakyBuckets } from '../../util/leaky-bucket.js'
 import { upTo } from '../../util/lru-bounds.js'
 import { SingleFlight } from '../../util/single-flight.js'
+import { groupBy } from '../../util/group-by.js'
 import { FederationError } from './federation-error.js'
 import type { KeyFetcher, KeyWish } from './key-fetcher.js'
 import type { KeySource, TrustedKey } from './keyring.js'
@@ -159,13 +160,7 @@ interface MergedWish extends KeyWish {
 }
 
 function mergeWishes(wishes: readonly KeyWish[]): MergedWish[] {
-  const byServer = new Map<ServerName, KeyWish[]>()
-  for (const wish of wishes) {
-    const others = byServer.get(wish.serverName)
-    if (others === undefined) byServer.set(wish.serverName, [wish])
-    else others.push(wish)
-  }
-  return [...byServer].map(([serverName, parts]) => ({
+  return [...groupBy(wishes, ({ serverName }) => serverName)].map(([serverName, parts]) => ({
     serverName,
     keyIds: [...new Set(parts.flatMap(({ keyIds }) => keyIds))],
     validAtTs: Math.max(...parts.map(({ validAtTs }) => validAtTs)),

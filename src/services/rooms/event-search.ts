@@ -12,6 +12,7 @@ import type {
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
 import { parseSearchTerm, spellingsIn } from '../../util/words.js'
+import { groupBy } from '../../util/group-by.js'
 import type { EventReader } from '../events/client-events.js'
 import type { EventVisibility } from '../events/event-visibility.js'
 import type { EventAggregations } from '../events/relations.js'
@@ -224,17 +225,12 @@ function emptyParts({ groupBy, includeState }: SearchRequest): JsonObject {
 }
 
 /** Which results of a page belong together; the order of groups is that of their first results. */
-function groupsOf(groupBy: readonly GroupKey[], { found, next }: Page): JsonObject {
+function groupsOf(keys: readonly GroupKey[], { found, next }: Page): JsonObject {
   return Object.fromEntries(
-    groupBy.map((key) => {
-      const groups = new Map<string, Found[]>()
-      for (const result of found) {
-        const { event } = result.stored
-        const value = key === 'room_id' ? event.roomId : event.sender
-        const group = groups.get(value)
-        if (group === undefined) groups.set(value, [result])
-        else group.push(result)
-      }
+    keys.map((key) => {
+      const groups = groupBy(found, ({ stored: { event } }): string =>
+        key === 'room_id' ? event.roomId : event.sender,
+      )
       const described = [...groups].map(([value, results], order) => [
         value,
         {

@@ -4,6 +4,7 @@ import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type { RoomPreviewsStore } from '../../storage/stores/room-previews.js'
 import type { JsonObject } from '../../util/json.js'
+import { pushTo } from '../../util/group-by.js'
 import type { DistantRoom, RemotePreviews } from './remote-previews.js'
 import type { RoomPreview, RoomPreviews } from './room-previews.js'
 import { childOfEvent, inOrder, type SpaceChild } from './space-children.js'
@@ -175,9 +176,7 @@ export class SpaceHierarchy {
     for (const { event } of (await events.getByNids(db.reader, nids)).values()) {
       const child = childOfEvent(event)
       if (!child || (suggestedOnly && !child.isSuggested)) continue
-      const ofSpace = children.get(event.roomId)
-      if (ofSpace) ofSpace.push(child)
-      else children.set(event.roomId, [child])
+      pushTo(children, event.roomId, child)
     }
     for (const ofSpace of children.values()) ofSpace.sort(inOrder)
     return children

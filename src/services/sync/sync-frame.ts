@@ -11,6 +11,7 @@ import type { IgnoredUsers } from './ignored-users.js'
 import type { LazyMembers, LazyMemberSession } from './lazy-members.js'
 import type { SyncRequest } from './sync-request.js'
 import type { UserRoom, UserRoomsCache } from './user-rooms.js'
+import { groupBy } from '../../util/group-by.js'
 
 /** The last time a user was in a room that they are no longer in, as far as the client has not seen it. */
 export interface Stay {
@@ -135,12 +136,7 @@ export class SyncFrames {
   async #ownChanges(userId: UserId, after: number, upTo: number): Promise<OwnChanges> {
     const changes = await this.#parts.userRooms.listChanges(userId, { after, upTo })
     if (changes.length === 0) return NO_CHANGES
-    const byRoom = new Map<number, MembershipChange[]>()
-    for (const change of changes) {
-      const room = byRoom.get(change.roomNid)
-      if (room === undefined) byRoom.set(change.roomNid, [change])
-      else room.push(change)
-    }
+    const byRoom = groupBy(changes, ({ roomNid }) => roomNid)
     const rooms = [...byRoom.keys()].map((roomNid) => ({ roomNid, position: after }))
     return { byRoom, before: await this.#parts.changes.listAt(this.#db.reader, userId, rooms) }
   }

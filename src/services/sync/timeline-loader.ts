@@ -7,6 +7,7 @@ import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.j
 import { formatPaginationToken, type PaginationToken } from '../../protocol/pagination-token.js'
 import type { EventVisibility } from '../events/event-visibility.js'
 import type { TailSlice } from '../events/event-tail.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** The end of a room's timeline that is wanted. */
 export interface TimelineRequest {
@@ -208,9 +209,7 @@ class TailIndex {
 
   constructor({ events }: TailSlice) {
     for (const { roomNid, eventNid, streamOrdering } of events) {
-      const room = this.#rooms.get(roomNid)
-      if (room === undefined) this.#rooms.set(roomNid, [{ eventNid, streamOrdering }])
-      else room.push({ eventNid, streamOrdering })
+      pushTo(this.#rooms, roomNid, { eventNid, streamOrdering })
     }
   }
 

@@ -4,6 +4,7 @@ import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { TakeoverStore } from '../../storage/stores/takeover.js'
 import type { IdAllocator } from '../../storage/streams/sequences.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
+import { pushTo } from '../../util/group-by.js'
 
 export interface AuthChainsParts {
   readonly db: Database
@@ -50,9 +51,7 @@ export class RoomAuthChains {
       this.#waiting.set(event.eventNid, event)
       for (const nid of event.authNids) {
         if (this.#placed.has(nid)) continue
-        const dependents = this.#dependents.get(nid)
-        if (dependents) dependents.push(event.eventNid)
-        else this.#dependents.set(nid, [event.eventNid])
+        pushTo(this.#dependents, nid, event.eventNid)
       }
     }
     const isReady = ({ authNids }: UnplacedEvent): boolean => authNids.every((nid) => this.#placed.has(nid))

@@ -1,6 +1,7 @@
 import type { UserId } from '../../protocol/ids.js'
 import type { Query, SqlValue } from '../database.js'
 import { toUserRecord, type UserRecord, type UserRow } from './users.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** Which accounts are meant: all conditions hold; what is absent does not matter. */
 export interface AccountSelection {
@@ -191,7 +192,7 @@ export class AccountListingStore {
     if (userIds.length === 0) return found
     for (const row of await q.all<{ user_id: string; text: string }>(sql, [q.dialect.list(userIds)])) {
       const userId = row.user_id as UserId
-      found.set(userId, [...(found.get(userId) ?? []), row.text])
+      pushTo(found, userId, row.text)
     }
     return found
   }

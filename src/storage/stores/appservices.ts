@@ -1,6 +1,7 @@
 import type { Query, Tx } from '../database.js'
 import type { DeviceId, EventId, RoomId, UserId } from '../../protocol/ids.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
+import { pushTo } from '../../util/group-by.js'
 import type { ReceiptType } from './receipts.js'
 
 /** How far an application service has been told of each stream. */
@@ -266,11 +267,7 @@ export class AppservicesStore {
       [q.dialect.list(roomNids)],
     )
     const aliases = new Map<number, string[]>()
-    for (const row of rows) {
-      const ofRoom = aliases.get(row.room_nid)
-      if (ofRoom === undefined) aliases.set(row.room_nid, [row.alias])
-      else ofRoom.push(row.alias)
-    }
+    for (const row of rows) pushTo(aliases, row.room_nid, row.alias)
     return aliases
   }
 

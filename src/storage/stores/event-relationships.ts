@@ -3,6 +3,7 @@ import type { EventId } from '../../protocol/ids.js'
 import type { Query, Tx } from '../database.js'
 import type { EventTable } from './event-rows.js'
 import { EVENT_COLUMNS, type EventRow, type EventsStore, type StoredEvent } from './events.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** Which event answers which; written with the events. */
 export const RELATIONSHIPS: EventTable = {
@@ -71,7 +72,7 @@ export class EventRelationshipsStore {
     const children = new Map<EventId, StoredEvent[]>()
     for (const { parent_id: parentId, event_nid: nid } of rows) {
       const stored = events.get(nid)
-      if (stored) children.set(parentId, [...(children.get(parentId) ?? []), stored])
+      if (stored) pushTo(children, parentId, stored)
     }
     return children
   }

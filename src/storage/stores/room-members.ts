@@ -1,5 +1,6 @@
 import type { Query, Tx } from '../database.js'
 import type { UserId } from '../../protocol/ids.js'
+import { groupBy } from '../../util/group-by.js'
 
 export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
 
@@ -68,20 +69,13 @@ export class RoomMembersStore {
     userIds: readonly UserId[],
     memberships: readonly Membership[],
   ): Promise<Map<UserId, MemberRecord[]>> {
-    const found = new Map<UserId, MemberRecord[]>()
-    if (userIds.length === 0) return found
+    if (userIds.length === 0) return new Map()
     const rows = await q.all<Row>(
       `SELECT ${COLUMNS} FROM room_members m
        WHERE ${q.dialect.anyOf('m.user_id', 'text')} AND ${q.dialect.anyOf('m.membership', 'text')}`,
       [q.dialect.list(userIds), q.dialect.list(memberships)],
     )
-    for (const row of rows) {
-      const member = toRecord(row)
-      const own = found.get(member.userId)
-      if (own === undefined) found.set(member.userId, [member])
-      else own.push(member)
-    }
-    return found
+    return groupBy(rows.map(toRecord), ({ userId }) => userId)
   }
 
   /** The newest room that one user is in and the other has ever been in or invited to. Index room_members_user. */

@@ -1,5 +1,6 @@
 import type { Query } from '../database.js'
 import type { RoomId, ServerName, UserId } from '../../protocol/ids.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** How many users of a server are in a room. */
 export interface ServerCount {
@@ -74,11 +75,7 @@ export class RoomServersStore {
       [q.dialect.list(userIds)],
     )
     const rooms = new Map<UserId, number[]>()
-    for (const row of rows) {
-      const ofUser = rooms.get(row.user_id as UserId)
-      if (ofUser) ofUser.push(row.room_nid)
-      else rooms.set(row.user_id as UserId, [row.room_nid])
-    }
+    for (const row of rows) pushTo(rooms, row.user_id as UserId, row.room_nid)
     return rooms
   }
 

@@ -1,6 +1,7 @@
 import type { Query } from '../database.js'
 import { readFirstMembers, type FirstMembersOf } from '../first-members.js'
 import type { UserId } from '../../protocol/ids.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** How many people are in a room. */
 export interface MemberCounts {
@@ -27,11 +28,7 @@ export class RoomSummariesStore {
   async listHeroes(q: Query, of: FirstMembersOf): Promise<Map<number, UserId[]>> {
     const rows = await readFirstMembers<{ room_nid: number; user_id: string }>(q, of, ['user_id'])
     const heroes = new Map<number, UserId[]>()
-    for (const row of rows) {
-      const room = heroes.get(row.room_nid)
-      if (room === undefined) heroes.set(row.room_nid, [row.user_id as UserId])
-      else room.push(row.user_id as UserId)
-    }
+    for (const row of rows) pushTo(heroes, row.room_nid, row.user_id as UserId)
     return heroes
   }
 }

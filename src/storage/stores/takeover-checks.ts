@@ -1,6 +1,7 @@
 import type { Query } from '../database.js'
 import { newestPerGroup } from '../newest-per-group.js'
 import { stateKeyOf } from '../../protocol/state-map.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** Reads what has been copied, to be held against where it came from. */
 export class TakeoverChecksStore {
@@ -47,12 +48,7 @@ export class TakeoverChecksStore {
       [q.dialect.list(roomNids)],
     )
     const ends = new Map<number, (number | undefined)[]>()
-    for (const row of rows) {
-      const known = ends.get(row.room_nid)
-      const state = row.state_after ?? undefined
-      if (known) known.push(state)
-      else ends.set(row.room_nid, [state])
-    }
+    for (const row of rows) pushTo(ends, row.room_nid, row.state_after ?? undefined)
     return ends
   }
 

@@ -2,6 +2,7 @@ import type { Database } from '../../../storage/database.js'
 import type { AccountDataEntry, AccountDataStore } from '../../../storage/stores/account-data.js'
 import type { RoomId } from '../../../protocol/ids.js'
 import type { JsonObject } from '../../../util/json.js'
+import { pushTo } from '../../../util/group-by.js'
 import type { PushRules } from '../../accounts/push-rules.js'
 import type { SyncFrame } from '../sync-frame.js'
 
@@ -39,9 +40,7 @@ export class AccountDataSection {
       if (roomId === undefined) {
         if (filter.matches(event)) global.push(event)
       } else if (room.accountData.matches({ ...event, roomId })) {
-        const ofRoom = rooms.get(roomId)
-        if (ofRoom === undefined) rooms.set(roomId, [event])
-        else ofRoom.push(event)
+        pushTo(rooms, roomId, event)
       }
     }
     if (filter.allowsType(PUSH_RULES) && filter.allowsSender(undefined)) {

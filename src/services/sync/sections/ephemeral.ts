@@ -1,6 +1,7 @@
 import type { Database } from '../../../storage/database.js'
 import type { RoomId } from '../../../protocol/ids.js'
 import type { JsonObject } from '../../../util/json.js'
+import { pushTo } from '../../../util/group-by.js'
 import type { Receipts } from '../../ephemeral/receipts.js'
 import type { Typing } from '../../ephemeral/typing.js'
 import type { SyncFrame } from '../sync-frame.js'
@@ -27,9 +28,7 @@ export class EphemeralSection {
     const events = new Map<RoomId, JsonObject[]>()
     const add = (roomId: RoomId, event: { type: string; content: JsonObject }): void => {
       if (!ephemeral.matches({ ...event, roomId })) return
-      const ofRoom = events.get(roomId)
-      if (ofRoom === undefined) events.set(roomId, [event])
-      else ofRoom.push(event)
+      pushTo(events, roomId, event)
     }
     if (ephemeral.allowsType('m.typing')) {
       for (const roomId of this.#typingRooms(frame)) {

@@ -13,6 +13,7 @@ import { MEMBER, type RequiredState } from './required-state.js'
 import { isIn, isInvited, type RoomPlan } from './room-plan.js'
 import { needOf, pickState, type RoomReads } from './state-picks.js'
 import type { StateReader } from './state-reader.js'
+import { groupBy } from '../../../util/group-by.js'
 
 /** What there is to tell of a room that the user is or was in. */
 export interface RoomDetail {
@@ -214,16 +215,6 @@ function membershipOnly(plan: RoomPlan, own: StoredEvent | undefined): RoomDetai
     membersChanged: false,
     followed: config.requiredState,
   }
-}
-
-function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>()
-  for (const item of items) {
-    const group = groups.get(keyOf(item))
-    if (group === undefined) groups.set(keyOf(item), [item])
-    else group.push(item)
-  }
-  return groups
 }
 
 function withinWindows(

@@ -4,16 +4,11 @@ import { LIVE } from '../../../../storage/stores/sliding-sync.js'
 import type { SlidingSyncRoomsStore } from '../../../../storage/stores/sliding-sync-rooms.js'
 import type { RoomId } from '../../../../protocol/ids.js'
 import type { RoomRecord } from '../../../../storage/stores/rooms.js'
+import { pushTo } from '../../../../util/group-by.js'
 import type { JsonObject } from '../../../../util/json.js'
 import type { PushRules } from '../../../accounts/push-rules.js'
 import { positionOf } from '../connection.js'
-import {
-  append,
-  selectRooms,
-  type Extension,
-  type ExtensionFrame,
-  type ExtensionResult,
-} from './extension.js'
+import { selectRooms, type Extension, type ExtensionFrame, type ExtensionResult } from './extension.js'
 
 interface Parts {
   readonly accountData: AccountDataStore
@@ -91,7 +86,7 @@ export class AccountDataExtension implements Extension {
     })
     const rooms = new Map<RoomId, JsonObject[]>()
     for (const { roomId, type, content } of entries) {
-      if (roomId !== undefined) append(rooms, roomId, { type, content })
+      if (roomId !== undefined) pushTo(rooms, roomId, { type, content })
     }
     return rooms
   }

@@ -1,4 +1,4 @@
-import type { RoomId, UserId } from '../../../../protocol/ids.js'
+import type { UserId } from '../../../../protocol/ids.js'
 import type { StreamToken } from '../../../../protocol/stream-token.js'
 import type { RoomRecord } from '../../../../storage/stores/rooms.js'
 import type { JsonObject, JsonValue } from '../../../../util/json.js'
@@ -59,13 +59,6 @@ export function selectRooms(
     if (byList || roomIds.has(ALL) || roomIds.has(room.roomId)) selected.set(roomNid, room)
   }
   return selected
-}
-
-/** Adds an event to a list that may not be there yet. */
-export function append<T>(lists: Map<RoomId, T[]>, roomId: RoomId, entry: T): void {
-  const list = lists.get(roomId)
-  if (list === undefined) lists.set(roomId, [entry])
-  else list.push(entry)
 }
 
 function namesIn(value: JsonValue | undefined): ReadonlySet<string> {

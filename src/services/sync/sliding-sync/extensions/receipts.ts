@@ -3,6 +3,7 @@ import type { RoomRecord } from '../../../../storage/stores/rooms.js'
 import { LIVE } from '../../../../storage/stores/sliding-sync.js'
 import type { RoomId, UserId } from '../../../../protocol/ids.js'
 import { isJsonObject, type JsonObject } from '../../../../util/json.js'
+import { pushTo } from '../../../../util/group-by.js'
 import type { Receipts } from '../../../ephemeral/receipts.js'
 import { positionOf } from '../connection.js'
 import { selectRooms, type Extension, type ExtensionFrame, type ExtensionResult } from './extension.js'
@@ -64,9 +65,7 @@ export class ReceiptsExtension implements Extension {
     for (const [roomNid, room] of selected) {
       if (isNew(frame, roomNid)) continue
       const after = positionOf(told.get(roomNid)?.receipts, since.receipts) ?? since.receipts
-      const rooms = byPosition.get(after)
-      if (rooms === undefined) byPosition.set(after, [room])
-      else rooms.push(room)
+      pushTo(byPosition, after, room)
     }
     const contents = new Map<RoomId, JsonObject>()
     for (const [after, rooms] of byPosition) {
