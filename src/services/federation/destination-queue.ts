@@ -20,6 +20,13 @@ export type Delivery =
   | { readonly outcome: 'never' }
   | { readonly outcome: 'later'; readonly retryAt: number }
 
+/** What a destination is told at once. */
+export interface Transaction {
+  readonly txnId: string
+  readonly pdus: readonly JsonObject[]
+  readonly edus: readonly EduJson[]
+}
+
 export interface DestinationQueueDependencies {
   readonly clock: Clock
   readonly backlog: DestinationBacklog
@@ -27,9 +34,11 @@ export interface DestinationQueueDependencies {
   /** Sends a transaction; rejects for nothing but bugs. `isRetry`: the last attempt has failed. */
   readonly deliver: (
     destination: ServerName,
-    transaction: { readonly pdus: readonly JsonObject[]; readonly edus: readonly EduJson[] },
+    transaction: Transaction,
     options: { readonly isRetry: boolean },
   ) => Promise<Delivery>
+  /** Names the next transaction, as no other is named. */
+  readonly nextTxnId: () => string
   /** These events are with the destination, or written down as missed. */
   readonly onSettled: (pdus: readonly QueuedPdu[]) => void
   /** Nothing waits any more: the queue can be forgotten. */
@@ -51,6 +60,7 @@ const NO_CATCH_UP: CatchUpPart = { events: [], rooms: [] }
 
 /** A transaction on its way. */
 interface Outgoing {
+  readonly txnId: string
   readonly pdus: readonly QueuedPdu[]
   readonly passing: readonly OutgoingEdu[]
   readonly receipts: ReceiptPart | undefined
@@ -60,7 +70,8 @@ interface Outgoing {
 
 /**
  * Sends one server what it is to know, one transaction at a time. While the server can be reached, events wait in memory;
- * when it cannot, only the rooms in which it has missed something are written down, each once.
+ * when it cannot, only the rooms in which it has missed something are written down, each once. Until then, a transaction
+ * that was not answered is sent again under its name: the server may have it.
  * https://spec.matrix.org/latest/server-server-api/#transactions
  */
 export class DestinationQueue {
@@ -76,6 +87,8 @@ export class DestinationQueue {
   /** The last writing down of missed rooms. */
   #recorded: Promise<void> = Promise.resolve()
   #failingSince: number | undefined
+  /** What has to be sent again before all else. */
+  #unanswered: Outgoing | undefined
   #running: Promise<void> | undefined
   #timer: Timer | undefined
   #stopped = false
@@ -189,6 +202,7 @@ export class DestinationQueue {
 
   #hasWork(): boolean {
     return (
+      this.#unanswered !== undefined ||
       this.#pdus.length > 0 ||
       this.#edus.size > 0 ||
       this.#hasOutbox ||
@@ -200,7 +214,7 @@ export class DestinationQueue {
   async #run(): Promise<void> {
     try {
       while (!this.#stopped && this.#hasWork()) {
-        const outgoing = await this.#collect()
+        const outgoing = this.#unanswered ?? (await this.#collect())
         if (outgoing === undefined) continue
         if (!(await this.#send(outgoing))) return
       }
@@ -228,7 +242,7 @@ export class DestinationQueue {
     const waiting = [...this.#edus.values(), ...(receipts?.receipts ?? [])]
     const passing = toEdus(waiting, MAX_EDUS - outbox.edus.length).taken
     for (const edu of passing) this.#edus.delete(subjectOf(edu))
-    const outgoing = { pdus, passing, receipts, outbox, catchUp }
+    const outgoing = { txnId: this.#deps.nextTxnId(), pdus, passing, receipts, outbox, catchUp }
     if (pdus.length + passing.length + outbox.edus.length + catchUp.rooms.length > 0) return outgoing
     this.#settleReceipts(outgoing)
     return undefined
@@ -274,10 +288,11 @@ export class DestinationQueue {
   /** False when the destination is to be left alone. */
   async #send(outgoing: Outgoing): Promise<boolean> {
     const { backlog, deliver, onSettled } = this.#deps
-    const { pdus, passing, outbox, catchUp } = outgoing
+    const { txnId, pdus, passing, outbox, catchUp } = outgoing
     const delivery = await deliver(
       this.destination,
       {
+        txnId,
         pdus: [...pdus.map(({ json }) => json), ...catchUp.events.map(({ json }) => withoutUnsigned(json))],
         edus: [...outbox.edus, ...toEdus(passing, MAX_EDUS).json],
       },
@@ -288,6 +303,7 @@ export class DestinationQueue {
       return false
     }
     this.#failingSince = undefined
+    this.#unanswered = undefined
     await backlog.acknowledge(this.destination, outbox, catchUp)
     this.#settleReceipts(outgoing)
     this.#pdus.splice(0, pdus.length)
@@ -304,19 +320,30 @@ export class DestinationQueue {
     for (const edu of edus) if (edu.kind === 'receipt') this.#missedReceipts.note(edu)
   }
 
-  async #fail({ outbox, passing }: Outgoing, retryAt: number): Promise<void> {
+  async #fail(outgoing: Outgoing, retryAt: number): Promise<void> {
     const { clock } = this.#deps
-    if (outbox.edus.length > 0) this.#hasOutbox = true
-    this.#missEdus([...passing, ...this.#edus.values()])
+    this.#missEdus([...outgoing.passing, ...this.#edus.values()])
     this.#edus.clear()
     this.#failingSince ??= clock.now()
     this.wakeAt(retryAt)
-    if (clock.now() - this.#failingSince < PATIENCE_MS && retryAt - clock.now() < PATIENCE_MS) return
+    if (clock.now() - this.#failingSince < PATIENCE_MS && retryAt - clock.now() < PATIENCE_MS) {
+      this.#unanswered = withoutPassing(outgoing)
+      return
+    }
+    this.#unanswered = undefined
+    if (outgoing.outbox.edus.length > 0) this.#hasOutbox = true
     if (this.#pdus.length > 0) {
       this.#isBehind = true
       await this.#recordQueued()
     }
   }
+}
+
+/** What is to be sent again of a transaction: of what passed by something newer will be told. Undefined: nothing. */
+function withoutPassing(outgoing: Outgoing): Outgoing | undefined {
+  const { pdus, outbox, catchUp } = outgoing
+  if (pdus.length + outbox.edus.length + catchUp.rooms.length === 0) return undefined
+  return { ...outgoing, passing: [], receipts: undefined }
 }
 
 /** An event as it is sent: what is not signed is the sending server's own business. */

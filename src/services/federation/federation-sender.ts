@@ -8,11 +8,10 @@ import type { Destinations } from '../remote/destinations.js'
 import type { FederationClient } from '../remote/federation-client.js'
 import { FederationError } from '../remote/federation-error.js'
 import type { DestinationBacklog } from './destination-backlog.js'
-import { DestinationQueue, type Delivery, type QueuedPdu } from './destination-queue.js'
+import { DestinationQueue, type Delivery, type QueuedPdu, type Transaction } from './destination-queue.js'
 import type { StoredReceiptBacklog } from './missed-receipts.js'
 import type { EventAges } from './event-ages.js'
-import type { EduJson, OutgoingEdu } from './outgoing-edus.js'
-import type { JsonObject } from '../../util/json.js'
+import type { OutgoingEdu } from './outgoing-edus.js'
 
 /** An event and who is to have it. */
 export interface AddressedPdu {
@@ -166,6 +165,7 @@ export class FederationSender {
         backlog,
         receipts,
         deliver: (...args) => this.#deliver(...args),
+        nextTxnId: () => `${this.#txnPrefix}${++this.#transactions}`,
         onSettled: (pdus) => this.#settle(pdus),
         onIdle: () => this.#queues.delete(destination),
         onError: (err) => logger.error({ err, destination }, 'A queue of another server has failed'),
@@ -181,23 +181,20 @@ export class FederationSender {
 
   #deliver(
     destination: ServerName,
-    transaction: { readonly pdus: readonly JsonObject[]; readonly edus: readonly EduJson[] },
+    transaction: Transaction,
     { isRetry }: { readonly isRetry: boolean },
   ): Promise<Delivery> {
     const send = (): Promise<Delivery> => this.#send(destination, transaction)
     return isRetry ? this.#retries.run(send) : send()
   }
 
-  async #send(
-    destination: ServerName,
-    { pdus, edus }: { readonly pdus: readonly JsonObject[]; readonly edus: readonly EduJson[] },
-  ): Promise<Delivery> {
+  async #send(destination: ServerName, { txnId, pdus, edus }: Transaction): Promise<Delivery> {
     const { client, serverName, clock, ages } = this.#deps
     try {
       const answer = await client.request({
         destination,
         method: 'PUT',
-        path: `/_matrix/federation/v1/send/${this.#txnPrefix}${++this.#transactions}`,
+        path: `/_matrix/federation/v1/send/${txnId}`,
         body: {
           origin: serverName,
           origin_server_ts: clock.now(),

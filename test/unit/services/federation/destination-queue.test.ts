@@ -6,16 +6,12 @@ import {
   withoutUnsigned,
   type Delivery,
   type QueuedPdu,
+  type Transaction,
 } from '../../../../src/services/federation/destination-queue.js'
-import type {
-  EduJson,
-  OutgoingEdu,
-  OutgoingReceipt,
-} from '../../../../src/services/federation/outgoing-edus.js'
+import type { OutgoingEdu, OutgoingReceipt } from '../../../../src/services/federation/outgoing-edus.js'
 import type { ReceiptBacklog } from '../../../../src/services/federation/missed-receipts.js'
 import type { MissedRoom } from '../../../../src/storage/stores/missed-rooms.js'
 import { nextTurn } from '../../../../src/util/clock.js'
-import type { JsonObject } from '../../../../src/util/json.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 
 const SERVER = 'other.test' as ServerName
@@ -23,7 +19,7 @@ const MINUTE = 60_000
 
 describe('DestinationQueue', () => {
   let clock: ManualClock
-  let sent: { pdus: readonly JsonObject[]; edus: readonly EduJson[]; isRetry: boolean }[]
+  let sent: (Transaction & { isRetry: boolean })[]
   let answers: (() => Promise<Delivery> | Delivery)[]
   let missed: MissedRoom[]
   /** As they are in the database: of each user the newest. */
@@ -33,6 +29,7 @@ describe('DestinationQueue', () => {
   let settled: number[]
   let errors: unknown[]
   let idle: number
+  let transactions: number
   let queue: DestinationQueue
 
   beforeEach(() => {
@@ -45,6 +42,7 @@ describe('DestinationQueue', () => {
     settled = []
     errors = []
     idle = 0
+    transactions = 0
     queue = create()
   })
   afterEach(() => {
@@ -90,6 +88,7 @@ describe('DestinationQueue', () => {
         sent.push({ ...transaction, ...options })
         return Promise.resolve(answers.shift()?.() ?? { outcome: 'delivered' })
       },
+      nextTxnId: () => String(++transactions),
       onSettled: (pdus) => settled.push(...pdus.map(({ streamOrdering }) => streamOrdering)),
       onIdle: () => idle++,
       onError: (error) => errors.push(error),
@@ -163,11 +162,26 @@ describe('DestinationQueue', () => {
     await settle()
     clock.advance(2_000)
     await settle()
-    expect(numbers()).to.deep.equal([[1], [1, 2], [1, 2]])
-    expect(sent.map(({ isRetry }) => isRetry)).to.deep.equal([false, true, true])
+    expect(numbers()).to.deep.equal([[1], [1], [1], [2]])
+    expect(sent.map(({ isRetry }) => isRetry)).to.deep.equal([false, true, true, false])
+    expect(sent.map(({ txnId }) => txnId)).to.deep.equal(['1', '1', '1', '2'])
     expect(sent[1]?.edus).to.deep.equal([])
     expect(settled).to.deep.equal([1, 2])
     expect(missed).to.deep.equal([])
+  })
+
+  it('sends under another name what is caught up with after a long outage', async () => {
+    answers = [later(1_000), later(3 * MINUTE)]
+    queue.addPdu(pdu(1))
+    queue.flush()
+    await settle()
+    clock.advance(1_000)
+    await settle()
+    clock.advance(3 * MINUTE)
+    await settle()
+    expect(numbers()).to.deep.equal([[1], [1], [1]])
+    expect(new Set(sent.map(({ txnId }) => txnId)).size).to.equal(2)
+    expect([missed, queue.isIdle]).to.deep.equal([[], true])
   })
 
   it('writes down rooms when it lasts, each once, and catches up with each', async () => {
