@@ -11,6 +11,7 @@ import type { UserId } from '../../src/protocol/ids.js'
 import { createHomeserver, type Homeserver } from '../../src/server/homeserver.js'
 import type { Dns } from '../../src/net/dns.js'
 import { createLogger, type LogOutput } from '../../src/telemetry/logger.js'
+import type { Metrics } from '../../src/telemetry/metrics.js'
 import type { Clock } from '../../src/util/clock.js'
 import { createTestDatabase, startPostgres, type DatabaseKind, type TestDatabase } from './databases.js'
 import { MatrixClient } from './matrix-client.js'
@@ -24,6 +25,7 @@ export interface TestServerOptions {
   /** Keys of homeserver.yaml that differ from those of the test server. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly clock?: Clock
+  readonly metrics?: Metrics
   /** Where other servers are. */
   readonly dns?: Dns
   /** By default, errors go to standard error. */
@@ -101,6 +103,7 @@ export async function startHomeserver(options: TestServerOptions = {}): Promise<
     const overrides = {
       log,
       ...(options.clock === undefined ? {} : { clock: options.clock }),
+      ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
       ...(options.dns === undefined ? {} : { dns: options.dns }),
     }
     const start = async (): Promise<Homeserver> => {
