@@ -8,12 +8,16 @@ const MANY = 32
 const LEVELS = 3
 
 /**
- * The JSON of an answer, as `JSON.stringify` makes it; in UTF-8 already where it is long. One long text would cost twice
- * the time: V8 joins it piece by piece and copies it into memory that is new each time, so that what consists of many
- * parts is encoded part by part.
+ * The JSON of an answer, as `JSON.stringify` makes it; in UTF-8 already where it is long. One long text would cost several
+ * times the time: V8 joins it piece by piece and copies it into memory that is new each time. What consists of many parts
+ * is encoded part by part, each at once, so that its text is gone before the garbage collector sees it.
  */
 export function encodeJson(value: JsonValue): string | Buffer {
-  if (hasManyParts(value, LEVELS)) return joined([...pieces(value, LEVELS)])
+  if (hasManyParts(value, LEVELS)) {
+    const writer = new Utf8Writer()
+    write(writer, value, LEVELS)
+    return writer.written()
+  }
   const text = JSON.stringify(value)
   return text.length < MIN_ENCODED_LENGTH ? text : Buffer.from(text)
 }
@@ -25,31 +29,32 @@ function hasManyParts(value: unknown, levels: number): boolean {
   return parts.length > MANY || (levels > 1 && parts.some((part) => hasManyParts(part, levels - 1)))
 }
 
-function* pieces(value: unknown, levels: number): Generator<string> {
-  if (levels === 0 || !isParted(value)) yield JSON.stringify(value)
-  else if (Array.isArray(value)) yield* piecesOfList(value, levels)
-  else yield* piecesOfObject(value, levels)
+function write(writer: Utf8Writer, value: unknown, levels: number): void {
+  if (levels === 0 || !isParted(value)) writer.add(JSON.stringify(value))
+  else if (Array.isArray(value)) writeList(writer, value, levels)
+  else writeObject(writer, value, levels)
 }
 
-function* piecesOfList(list: readonly unknown[], levels: number): Generator<string> {
+function writeList(writer: Utf8Writer, list: readonly unknown[], levels: number): void {
   let before = '['
   for (const element of list) {
-    yield before
+    writer.add(before)
     before = ','
-    yield* isWritten(element) ? pieces(element, levels - 1) : ['null']
+    if (isWritten(element)) write(writer, element, levels - 1)
+    else writer.add('null')
   }
-  yield before === '[' ? '[]' : ']'
+  writer.add(before === '[' ? '[]' : ']')
 }
 
-function* piecesOfObject(value: object, levels: number): Generator<string> {
+function writeObject(writer: Utf8Writer, value: object, levels: number): void {
   let before = '{'
   for (const [name, part] of Object.entries(value as Readonly<Record<string, unknown>>)) {
     if (!isWritten(part)) continue
-    yield `${before}${JSON.stringify(name)}:`
+    writer.add(`${before}${JSON.stringify(name)}:`)
     before = ','
-    yield* pieces(part, levels - 1)
+    write(writer, part, levels - 1)
   }
-  yield before === '{' ? '{}' : '}'
+  writer.add(before === '{' ? '{}' : '}')
 }
 
 /** An object that is written property by property. */
@@ -62,9 +67,28 @@ function isWritten(value: unknown): boolean {
   return value !== undefined && typeof value !== 'function' && typeof value !== 'symbol'
 }
 
-function joined(texts: readonly string[]): Buffer {
-  const buffer = Buffer.allocUnsafeSlow(texts.reduce((length, text) => length + Buffer.byteLength(text), 0))
-  let at = 0
-  for (const text of texts) at += buffer.write(text, at)
-  return buffer
+const FIRST_BYTES = 65_536
+/** A UTF-16 code unit takes no more in UTF-8. */
+const MAX_BYTES_PER_UNIT = 3
+
+/** Texts one after the other in UTF-8, in memory that grows with them. */
+class Utf8Writer {
+  #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #length = 0
+
+  add(text: string): void {
+    this.#reserve(text.length * MAX_BYTES_PER_UNIT)
+    this.#length += this.#buffer.write(text, this.#length)
+  }
+
+  written(): Buffer {
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#length + bytes <= this.#buffer.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.#buffer.length, this.#length + bytes))
+    this.#buffer.copy(larger, 0, 0, this.#length)
+    this.#buffer = larger
+  }
 }
