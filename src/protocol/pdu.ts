@@ -63,7 +63,8 @@ export interface TemplateUse {
 
 /**
  * Makes a membership of what another server offers: its place in the graph, and who authorises a join. Throws 502
- * `M_CONNECTION_FAILED` for templates that make no sense.
+ * `M_CONNECTION_FAILED` for templates that make no sense, or are for something else.
+ * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1make_joinroomiduserid
  */
 export function buildFromTemplate(
   rules: RoomVersionRules,
@@ -71,6 +72,7 @@ export function buildFromTemplate(
   { use, signer }: { use: TemplateUse; signer: EventSigner },
 ): Event {
   if (!isJsonObject(template)) throw badTemplate('event')
+  checkTemplate(template, use)
   const { content, depth } = template
   if (!Number.isSafeInteger(depth) || (depth as number) < 0) throw badTemplate('depth')
   const authorising = isJsonObject(content) ? content['join_authorised_via_users_server'] : undefined
@@ -94,6 +96,16 @@ export function buildFromTemplate(
     },
     signer,
   )
+}
+
+/** A server that offers something else than it was asked for is not one to go on with. */
+function checkTemplate(template: JsonObject, { roomId, userId, membership }: TemplateUse): void {
+  const expected = { type: 'm.room.member', room_id: roomId, sender: userId, state_key: userId }
+  for (const [field, value] of Object.entries(expected)) {
+    if (template[field] !== value) throw badTemplate(field)
+  }
+  const { content } = template
+  if (!isJsonObject(content) || content['membership'] !== membership) throw badTemplate('membership')
 }
 
 const MAX_REFERENCES = 20

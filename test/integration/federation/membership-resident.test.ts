@@ -50,10 +50,12 @@ describe('a server in the room, as others see it', function () {
     version: string,
     use: { roomId: string; membership: string; userId?: string },
   ): Event {
-    return buildFromTemplate(rulesOf(version), json['event'], {
+    const userId = (use.userId ?? ZOE) as UserId
+    const template = { ...(json['event'] as JsonObject), sender: userId, state_key: userId }
+    return buildFromTemplate(rulesOf(version), template, {
       use: {
         roomId: use.roomId as RoomId,
-        userId: (use.userId ?? ZOE) as UserId,
+        userId,
         membership: use.membership,
         content: {},
         originServerTs: Date.now(),

@@ -55,7 +55,8 @@ describe('events between servers', () => {
         content: { displayname: 'Alice', membership: 'leave' },
         originServerTs: 2_000,
       }
-      const given = { ...template, content: { join_authorised_via_users_server: '@x:b.test', evil: true } }
+      const content = { membership: 'join', join_authorised_via_users_server: '@x:b.test', evil: true }
+      const given = { ...template, content }
       const event = buildFromTemplate(rulesOf(version), given, { use, signer: theirs })
       expect(event.json).to.deep.include({
         prev_events: template['prev_events'],
@@ -86,6 +87,12 @@ describe('events between servers', () => {
       { ...template, prev_events: [7] },
       { ...template, auth_events: ['no ID'] },
       { ...template, auth_events: Array.from({ length: 21 }, () => '$a') },
+      { ...template, type: 'm.room.power_levels' },
+      { ...template, room_id: '!other:a.test' },
+      { ...template, sender: '@eve:a.test' },
+      { ...template, state_key: '@eve:a.test' },
+      { ...template, content: { membership: 'leave' } },
+      { ...template, content: {} },
     ]
     for (const one of bad) {
       expect(() => buildFromTemplate(rulesOf('10'), one, { use, signer: theirs }), JSON.stringify(one))
