@@ -174,6 +174,12 @@ export class FakeRoom {
     return event
   }
 
+  /** Takes in events that a real server has sent, in its order. */
+  learn(...pdus: readonly JsonObject[]): void {
+    const events = pdus.map((pdu) => parseEvent(this.rules, pdu))
+    this.add(...events.filter(({ eventId }) => !this.states.has(eventId)).sort((a, b) => a.depth - b.depth))
+  }
+
   /** Messages, each after the one before. */
   say(sender: string, ...texts: readonly string[]): Event[] {
     return texts.map((body) =>

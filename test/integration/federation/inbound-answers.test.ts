@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import type { Event } from '../../../src/protocol/event.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
-import { ScriptedRoom } from '../../support/scripted-room.js'
+import { FakeRoom } from '../../support/fake-room.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import { eventsAt, path, type MatrixClient } from '../../support/matrix-client.js'
 
@@ -31,22 +31,19 @@ describe('What other servers are told of rooms', () => {
     expect(reply.status, reply.text).to.equal(200)
     return reply.json
   }
-  const idsOf = (room: ScriptedRoom, list: readonly JsonObject[]): string[] => {
+  const idsOf = (room: FakeRoom, list: readonly JsonObject[]): string[] => {
     const known = new Map([...room.events].map(([id, event]) => [JSON.stringify(event.json['hashes']), id]))
     return list.map(
       (pdu) => known.get(JSON.stringify(pdu['hashes'])) ?? `unknown ${JSON.stringify(pdu['type'])}`,
     )
   }
-  async function roomOf(
-    version: string,
-    visibility?: string,
-  ): Promise<{ room: ScriptedRoom; message: string }> {
+  async function roomOf(version: string, visibility?: string): Promise<{ room: FakeRoom; message: string }> {
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: version })
     if (visibility) {
       await alice.sendState(roomId, 'm.room.history_visibility', '', { history_visibility: visibility })
     }
     const message = await alice.sendText(roomId, 'before')
-    return { room: await ScriptedRoom.join(fake, 'a.test', { roomId, version, userId: CAROL }), message }
+    return { room: await FakeRoom.join(fake, 'a.test', { roomId, version, userId: CAROL }), message }
   }
 
   for (const version of VERSIONS) {

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import type { Event } from '../../../src/protocol/event.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
-import { ScriptedRoom, forge, toJson } from '../../support/scripted-room.js'
+import { FakeRoom, forge, toJson } from '../../support/fake-room.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import type { TestHomeserver } from '../../support/homeserver.js'
 import { eventsAt, path, syncTimelineHasEventId, type MatrixClient } from '../../support/matrix-client.js'
@@ -26,16 +26,16 @@ describe('Events from other servers', () => {
   afterEach(() => servers[Symbol.asyncDispose]())
 
   /** A room of Alice's that Carol has joined. */
-  async function roomOf(version: string): Promise<ScriptedRoom> {
+  async function roomOf(version: string): Promise<FakeRoom> {
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: version })
-    return (await ScriptedRoom.join(fake, 'a.test', { roomId, version, userId: CAROL })).serve()
+    return (await FakeRoom.join(fake, 'a.test', { roomId, version, userId: CAROL })).serve()
   }
-  const mustSee = (room: ScriptedRoom, event: Event): Promise<string> =>
+  const mustSee = (room: FakeRoom, event: Event): Promise<string> =>
     alice.mustSyncUntil(syncTimelineHasEventId(room.roomId, event.eventId))
-  const statusOf = async (room: ScriptedRoom, event: Event): Promise<number> =>
+  const statusOf = async (room: FakeRoom, event: Event): Promise<number> =>
     (await alice.request('GET', path`/_matrix/client/v3/rooms/${room.roomId}/event/${event.eventId}`)).status
   /** The log of the server is not for reading: another event that comes after it says that one was dealt with. */
-  async function sentinel(room: ScriptedRoom, after: Event): Promise<void> {
+  async function sentinel(room: FakeRoom, after: Event): Promise<void> {
     const event = room.make({
       type: 'm.room.message',
       sender: CAROL,

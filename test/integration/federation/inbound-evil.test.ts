@@ -5,7 +5,7 @@ import type { JsonObject } from '../../../src/util/json.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import { path, syncTimelineHasEventId, type MatrixClient } from '../../support/matrix-client.js'
-import { forge, ScriptedRoom, toJson } from '../../support/scripted-room.js'
+import { forge, FakeRoom, toJson } from '../../support/fake-room.js'
 
 const CAROL = '@carol:fake.test'
 const V1 = '/_matrix/federation/v1'
@@ -25,22 +25,22 @@ describe('A server that cannot be trusted', () => {
   })
   afterEach(() => servers[Symbol.asyncDispose]())
 
-  async function roomOf(version: string): Promise<ScriptedRoom> {
+  async function roomOf(version: string): Promise<FakeRoom> {
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: version })
     await bob.join(roomId)
-    return (await ScriptedRoom.join(fake, 'a.test', { roomId, version, userId: CAROL })).serve()
+    return (await FakeRoom.join(fake, 'a.test', { roomId, version, userId: CAROL })).serve()
   }
-  const mustSee = (room: ScriptedRoom, event: Event): Promise<string> =>
+  const mustSee = (room: FakeRoom, event: Event): Promise<string> =>
     bob.mustSyncUntil(syncTimelineHasEventId(room.roomId, event.eventId))
-  const statusOf = async (room: ScriptedRoom, event: Event): Promise<number> =>
+  const statusOf = async (room: FakeRoom, event: Event): Promise<number> =>
     (await bob.request('GET', path`/_matrix/client/v3/rooms/${room.roomId}/event/${event.eventId}`)).status
   /** A message after an event that is held: what was sent before it has been dealt with when it is seen. */
-  async function sentinel(room: ScriptedRoom, after: Event): Promise<void> {
+  async function sentinel(room: FakeRoom, after: Event): Promise<void> {
     const event = room.make({ type: 'm.room.message', sender: CAROL, content: { body: 's' }, after: [after] })
     await room.tell('a.test', event)
     await mustSee(room, event)
   }
-  const rename = (room: ScriptedRoom, names: readonly string[]): Event[] =>
+  const rename = (room: FakeRoom, names: readonly string[]): Event[] =>
     names.map((displayname) =>
       room.send({
         type: 'm.room.member',
@@ -114,7 +114,7 @@ describe('A server that cannot be trusted', () => {
 
   it('is not believed when its state is no state of the room', async () => {
     const room = await roomOf('11')
-    const other = ScriptedRoom.create(fake, '11', CAROL)
+    const other = FakeRoom.create(fake, '11', CAROL)
     const [join] = room.ends as [Event]
     const second = forge(room.rules, { ...toJson(room.current('m.room.create')), sender: CAROL }, fake.signer)
     room.events.set(second.eventId, second)

@@ -3,7 +3,7 @@ import type { Event } from '../../../src/protocol/event.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import { dig, eventsAt, syncTimelineHasEventId, type MatrixClient } from '../../support/matrix-client.js'
-import { ScriptedRoom } from '../../support/scripted-room.js'
+import { FakeRoom } from '../../support/fake-room.js'
 
 const CAROL = '@carol:fake.test'
 
@@ -11,14 +11,14 @@ describe('Branches of rooms', () => {
   let servers: TestFederation
   let fake: FakeHomeserver
   let alice: MatrixClient
-  let room: ScriptedRoom
+  let room: FakeRoom
 
   beforeEach(async () => {
     servers = await startFederation(['a.test'])
     fake = await servers.fake('fake.test')
     alice = await servers.get('a.test').register('alice')
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
-    room = (await ScriptedRoom.join(fake, 'a.test', { roomId, version: '11', userId: CAROL })).serve()
+    room = (await FakeRoom.join(fake, 'a.test', { roomId, version: '11', userId: CAROL })).serve()
   })
   afterEach(() => servers[Symbol.asyncDispose]())
 

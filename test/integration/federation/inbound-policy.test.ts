@@ -9,7 +9,7 @@ import type { JsonObject } from '../../../src/util/json.js'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import { path, syncTimelineHasEventId, type MatrixClient } from '../../support/matrix-client.js'
-import { ScriptedRoom } from '../../support/scripted-room.js'
+import { FakeRoom } from '../../support/fake-room.js'
 
 const CAROL = '@carol:fake.test'
 const SIGN = '/_matrix/policy/v1/sign'
@@ -18,7 +18,7 @@ describe('The policy server of a room', () => {
   let servers: TestFederation
   let fake: FakeHomeserver
   let alice: MatrixClient
-  let room: ScriptedRoom
+  let room: FakeRoom
   let signer: JsonSigner
   let content: JsonObject
 
@@ -30,7 +30,7 @@ describe('The policy server of a room', () => {
     signer = createSigner(fake.serverName, key)
     content = { via: 'fake.test', public_keys: { ed25519: key.key.verifyKey.base64 } }
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
-    room = (await ScriptedRoom.join(fake, 'a.test', { roomId, version: '11', userId: CAROL })).serve()
+    room = (await FakeRoom.join(fake, 'a.test', { roomId, version: '11', userId: CAROL })).serve()
     // Signs what does not speak of spam.
     fake.on('POST', SIGN, ({ body }) => {
       if (JSON.stringify(body).includes('spam')) {

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../../src/util/json.js'
 import type { FakeHomeserver, FakeRequest } from '../../support/fake-homeserver.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
 import { eventsAt, syncTimelineHasEventId, type MatrixClient } from '../../support/matrix-client.js'
-import { ScriptedRoom, toJson } from '../../support/scripted-room.js'
+import { FakeRoom, toJson } from '../../support/fake-room.js'
 
 const CAROL = '@carol:fake.test'
 /** One whose invitations can come in both forms. */
@@ -18,7 +18,7 @@ describe('a server that a room shuts out', function () {
   let servers: TestFederation
   let fake: FakeHomeserver
   let alice: MatrixClient
-  let room: ScriptedRoom
+  let room: FakeRoom
   let said: Event
 
   before(async () => {
@@ -26,7 +26,7 @@ describe('a server that a room shuts out', function () {
     fake = await servers.fake('fake.test')
     alice = await servers.get('a.test').register('alice')
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: VERSION })
-    room = (await ScriptedRoom.join(fake, 'a.test', { roomId, version: VERSION, userId: CAROL })).serve()
+    room = (await FakeRoom.join(fake, 'a.test', { roomId, version: VERSION, userId: CAROL })).serve()
     said = room.say(CAROL, 'Before')[0]!
     await room.tell('a.test', said)
     await alice.mustSyncUntil(syncTimelineHasEventId(roomId, said.eventId))
