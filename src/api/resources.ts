@@ -5,12 +5,14 @@ import { clientRoutes } from './client/index.js'
 import { mediaRoutes } from './client/media-routes.js'
 import { getServerWellKnown } from './client/wellknown.js'
 import { federationMediaRoutes, federationRoutes, openIdRoutes, serverKeyRoutes } from './federation/index.js'
+import { policyPage } from './pages/consent.js'
 import { getHealth } from './operations/health.js'
 import { getMetrics } from './operations/metrics.js'
 
 /** What a listener serves for the name of a resource; names without endpoints serve nothing. */
 const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
   client: [...clientRoutes, ...adminRoutes],
+  consent: [policyPage],
   // Servers of before fetch files as clients do.
   federation: [...federationRoutes, ...mediaRoutes, getServerWellKnown],
   keys: serverKeyRoutes,

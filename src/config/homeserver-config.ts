@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Section, SectionContext } from './section.js'
 import { appservices } from './sections/appservices.js'
 import { caches } from './sections/caches.js'
+import { consent } from './sections/consent.js'
 import { database } from './sections/database.js'
 import { email } from './sections/email.js'
 import { experimental } from './sections/experimental.js'
@@ -28,6 +29,7 @@ import { usage } from './sections/usage.js'
 const SECTIONS = {
   appservices,
   caches,
+  consent,
   database,
   email,
   experimental,
@@ -66,6 +68,7 @@ export type HomeserverConfig = {
 export const homeserverConfigSchema = z.object({
   ...appservices.keys,
   ...caches.keys,
+  ...consent.keys,
   ...database.keys,
   ...email.keys,
   ...experimental.keys,

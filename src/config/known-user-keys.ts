@@ -92,6 +92,10 @@ const ACCOUNTS: KeyTable = {
   ui_auth: map(all(served, 'session_timeout')),
   login_via_existing_session: map(all(served, 'enabled', 'require_ui_auth', 'token_timeout')),
   disable_registration: replacedBy('enable_registration'),
+  user_consent: map({
+    ...all(served, 'version', 'template_dir', 'policy_name', 'require_at_registration'),
+    ...all(later, 'server_notice_content', 'send_server_notice_to_guests', 'block_events_error'),
+  }),
   ...all(
     later,
     'enable_registration_captcha',
@@ -111,7 +115,6 @@ const ACCOUNTS: KeyTable = {
     'cas_config',
     'sso',
     'jwt_config',
-    'user_consent',
     'password_providers',
     'ldap_config',
     'spam_checker',

@@ -22,6 +22,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       offersEmail: config.email.mail !== undefined,
       notifiesByMail: config.email.mail?.notifiesNewUsers === true,
       unavailableStage: registration.unavailableStage,
+      terms: termsOf(config),
       guests: registration.allowGuestAccess,
       hideTakenNames: registration.inhibitUserInUseError,
       autoJoinGuests: registration.autoJoin.includesGuests,
@@ -52,6 +53,12 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
     uiAuthReuseMs: sessions.uiAuthReuseMs,
     cacheSize: Math.max(100, Math.round(SESSION_CACHE_SIZE * config.caches.globalFactor)),
   }
+}
+
+function termsOf({ consent: { policy }, server }: HomeserverConfig): AccountOptions['registration']['terms'] {
+  if (policy?.isRequired !== true) return undefined
+  const { version, name } = policy
+  return { version, name, url: `${server.publicBaseUrl}_matrix/consent?v=${encodeURIComponent(version)}` }
 }
 
 function toDescription(config: HomeserverConfig, version: string): AccountOptions['description'] {

@@ -2,12 +2,23 @@ import { fillSubject } from '../config/sections/email.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { SmtpMailer, type Mailer } from '../net/mailer.js'
 import { Templates } from '../net/templates.js'
+import { PolicyPages } from '../services/accounts/policy-pages.js'
 
 /** What the server writes to people, as pages and as mails. */
 export interface OutboundMail {
   readonly templates: Templates
   /** Undefined where the configuration says nothing of mail. */
   readonly mailer: Mailer | undefined
+}
+
+/** The pages of `user_consent`, whose templates stand in a directory of their own. */
+export function createPolicyPages({ consent, server }: HomeserverConfig): PolicyPages {
+  const { policy } = consent
+  const templates = new Templates({
+    customDirectories: policy === undefined ? [] : [policy.templateDirectory],
+    publicBaseUrl: server.publicBaseUrl,
+  })
+  return new PolicyPages(templates, { policy })
 }
 
 export function createOutboundMail({ email, server }: HomeserverConfig): OutboundMail {

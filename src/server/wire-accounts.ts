@@ -21,6 +21,7 @@ import {
   emailIdentityStage,
   passwordStage,
   registrationTokenStage,
+  termsStage,
 } from '../services/accounts/ui-auth-stages.js'
 import { ClientSightings } from '../services/devices/client-sightings.js'
 import { Devices, type DeviceCleanup } from '../services/devices/devices.js'
@@ -54,6 +55,7 @@ import { RegistrationTokensStore } from '../storage/stores/registration-tokens.j
 import { SessionsStore } from '../storage/stores/sessions.js'
 import { ThreepidValidationsStore } from '../storage/stores/threepid-validations.js'
 import { ThreepidsStore } from '../storage/stores/threepids.js'
+import { UserConsentsStore } from '../storage/stores/user-consents.js'
 import { UsersStore } from '../storage/stores/users.js'
 import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
 import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
@@ -154,6 +156,7 @@ export function createAccountStores(caches: CacheRegistry, options: { cacheSize:
     sessions: new SessionsStore(),
     threepids: new ThreepidsStore(),
     threepidValidations: new ThreepidValidationsStore(),
+    userConsents: new UserConsentsStore(),
   }
 }
 
@@ -264,6 +267,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
       passwordStage(login),
       registrationTokenStage(stores.registrationTokens, clock),
       emailIdentityStage(parts.emailValidations),
+      ...(options.registration.terms ? [termsStage(options.registration.terms)] : []),
     ],
     reuseMs: options.uiAuthReuseMs,
   })

@@ -7,6 +7,7 @@ import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import { BcryptHasher } from '../util/password-hash.js'
 import { toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
+import { createPolicyPages } from './outbound-mail.js'
 import { createAddressServices } from './wire-addresses.js'
 import { createAccountServices } from './wire-accounts.js'
 import type { Base } from './wire-base.js'
@@ -41,7 +42,7 @@ export function createPeople(base: Base) {
   )
   later.provide({ pushRules: accounts.pushRules })
   return {
-    accounts: { ...accounts, ...addresses },
+    accounts: { ...accounts, ...addresses, policyPages: createPolicyPages(config) },
     keys,
     localKeys,
     ephemeral: createEphemeral(base, accounts),

@@ -8,6 +8,7 @@ import type { Login } from './accounts/login.js'
 import type { Logout } from './accounts/logout.js'
 import type { OpenIdTokens } from './accounts/openid-tokens.js'
 import type { PasswordChanges } from './accounts/password-changes.js'
+import type { PolicyPages } from './accounts/policy-pages.js'
 import type { Profiles } from './accounts/profiles.js'
 import type { PushRules } from './accounts/push-rules.js'
 import type { RegistrationTokens } from './accounts/registration-tokens.js'
@@ -163,6 +164,7 @@ export interface Services {
   readonly ownKeys: OwnKeys
   readonly pagination: Pagination
   readonly passwordChanges: PasswordChanges
+  readonly policyPages: PolicyPages
   readonly presence: Presence
   readonly profileUpdates: ProfileUpdates
   readonly profiles: Profiles

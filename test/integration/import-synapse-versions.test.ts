@@ -93,6 +93,7 @@ describe('import of a Synapse of any age', () => {
           display_name: 'Alice A.',
           fields: version >= 88 ? '{"m.tz":"Europe/Berlin"}' : '{}',
         },
+        consent: { user_id: ALICE, version: '1.0', ts: version >= 77 ? 7 : null },
         threepid: { address: 'alice@example.org', validated_ts: 5, added_ts: 6 },
         bound: {
           user_id: ALICE,

@@ -41,8 +41,8 @@ export function userJson(account: AccountOverview): JsonObject {
     last_seen_ts: account.lastSeenTs ?? null,
     appservice_id: account.appserviceId ?? null,
     consent_server_notice_sent: null,
-    consent_version: null,
-    consent_ts: null,
+    consent_version: account.consent?.version ?? null,
+    consent_ts: account.consent?.ts ?? null,
     external_ids: account.externalIds.map(({ authProvider, externalId }) => ({
       auth_provider: authProvider,
       external_id: externalId,

@@ -42,7 +42,7 @@ const RESOURCES = [
   'replication',
   'static',
 ] as const satisfies readonly ResourceName[]
-const NOT_SERVED: ReadonlySet<string> = new Set(['consent', 'replication'])
+const NOT_SERVED: ReadonlySet<string> = new Set(['replication'])
 
 /** As Synapse: IPv6 and IPv4. Where `::` takes both, the second is no error. */
 const EVERYWHERE = ['::', '0.0.0.0']

@@ -90,8 +90,29 @@ export function emailIdentityStage(validations: Pick<EmailValidations, 'consume'
   }
 }
 
+/** What somebody has to agree to who registers. */
+export interface RegistrationTerms {
+  readonly version: string
+  /** For people, in English. */
+  readonly name: string
+  readonly url: string
+}
+
+/**
+ * `m.login.terms`: whoever submits it has read the policy and agrees. What is noted is the version.
+ * https://spec.matrix.org/latest/client-server-api/#terms-of-service-at-registration
+ */
+export function termsStage({ version, name, url }: RegistrationTerms): UiAuthStage {
+  return {
+    type: TERMS_STAGE,
+    params: () => ({ policies: { privacy_policy: { version, en: { name, url } } } }),
+    verify: () => Promise.resolve({ passed: true, value: version }),
+  }
+}
+
 export const EMAIL_STAGE = 'm.login.email.identity'
 export const REGISTRATION_TOKEN_STAGE = 'm.login.registration_token'
+export const TERMS_STAGE = 'm.login.terms'
 
 function refuse(message: string, errcode: 'M_FORBIDDEN' | 'M_UNAUTHORIZED' = 'M_FORBIDDEN'): StageVerdict {
   return { passed: false, error: new MatrixError(errcode, message) }

@@ -4,6 +4,7 @@ import type { Database, Tx } from '../../storage/database.js'
 import type { ProfilesStore } from '../../storage/stores/profiles.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
 import type { ThreepidsStore } from '../../storage/stores/threepids.js'
+import type { UserConsentsStore } from '../../storage/stores/user-consents.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
@@ -12,7 +13,12 @@ import type { Passwords } from '../accounts/passwords.js'
 import type { Authenticator, ClientInfo } from '../accounts/requester.js'
 import type { IssuedTokens, TokenIssuer } from '../accounts/token-issuer.js'
 import type { UiAuth } from '../accounts/ui-auth.js'
-import { EMAIL_STAGE, REGISTRATION_TOKEN_STAGE } from '../accounts/ui-auth-stages.js'
+import {
+  EMAIL_STAGE,
+  REGISTRATION_TOKEN_STAGE,
+  TERMS_STAGE,
+  type RegistrationTerms,
+} from '../accounts/ui-auth-stages.js'
 import { userIdForUsername, type UsernameRules } from '../accounts/usernames.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { Devices } from '../devices/devices.js'
@@ -36,6 +42,8 @@ export interface RegistrationOptions extends UsernameRules {
   readonly requiresToken: boolean
   /** `registrations_require_3pid`: an e-mail address has to be proven. */
   readonly requiresEmail: boolean
+  /** `user_consent.require_at_registration`: what people have to agree to. */
+  readonly terms?: RegistrationTerms | undefined
   /** The server sends mail: people may prove an address. */
   readonly offersEmail: boolean
   /** `email.notif_for_new_users`: what is unread is told to that address. */
@@ -59,6 +67,7 @@ export interface RegistrationDependencies {
   /** Who tells people of events by mail. */
   readonly mailSubscriber?: MailSubscriber
   readonly registrationTokens: RegistrationTokensStore
+  readonly userConsents: Pick<UserConsentsStore, 'put'>
   readonly devices: Devices
   readonly tokenIssuer: TokenIssuer
   readonly passwords: Passwords
@@ -175,6 +184,7 @@ export class AccountRegistration {
       if (guestId === undefined) await this.#insertUser(tx, id, { passwordHash })
       else await this.#upgradeGuest(tx, guestId, passwordHash)
       await this.#addEmail(tx, id, outcome.completed[EMAIL_STAGE])
+      await this.#noteConsent(tx, id, outcome.completed[TERMS_STAGE])
       return this.#beginSession(tx, id, wishes)
     })
     await this.#deps.autoJoiner.joinAutoJoinRooms(registered.userId)
@@ -316,6 +326,12 @@ export class AccountRegistration {
     await this.#deps.profiles.put(tx, userId, { displayName, avatarUrl: undefined, fields: {} })
   }
 
+  /** The version that somebody has agreed to. */
+  async #noteConsent(tx: Tx, userId: UserId, version: JsonValue | undefined): Promise<void> {
+    if (typeof version !== 'string') return
+    await this.#deps.userConsents.put(tx, userId, { version, ts: this.#deps.clock.now() })
+  }
+
   /** What the stage has established: an address that is theirs. */
   async #addEmail(tx: Tx, userId: UserId, proof: JsonValue | undefined): Promise<void> {
     if (!isJsonObject(proof)) return
@@ -350,8 +366,14 @@ export class AccountRegistration {
   }
 }
 
+/** Who has proven all else is asked to agree. */
+function registrationFlows(options: RegistrationOptions): string[][] {
+  const last = options.terms === undefined ? [] : [TERMS_STAGE]
+  return proofs(options).map((stages) => [...stages, ...last])
+}
+
 /** Where an address may be proven but need not, both ways are offered. */
-function registrationFlows({ requiresToken, requiresEmail, offersEmail }: RegistrationOptions): string[][] {
+function proofs({ requiresToken, requiresEmail, offersEmail }: RegistrationOptions): string[][] {
   const first = requiresToken ? [REGISTRATION_TOKEN_STAGE] : []
   if (requiresEmail) return [[...first, EMAIL_STAGE]]
   if (!offersEmail) return [requiresToken ? first : ['m.login.dummy']]

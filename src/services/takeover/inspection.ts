@@ -85,12 +85,6 @@ const LEFT_BEHIND: readonly { table: string; where?: string; what: string; why: 
     why: 'accounts do not end by themselves here: deactivate them',
   },
   {
-    table: 'users',
-    where: 't.consent_version IS NOT NULL',
-    what: 'agreements to terms',
-    why: 'this server does not ask for them',
-  },
-  {
     table: 'device_auth_providers',
     what: 'devices that were logged in by another service',
     why: 'they stay logged in, but that service cannot log them out any more',

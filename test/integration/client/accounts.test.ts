@@ -1,6 +1,9 @@
 import { createHmac } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
 import { expect } from 'chai'
 import { forEachServerDatabase, PASSWORD, startHomeserver } from '../../support/homeserver.js'
+import { useScratch } from '../../support/scratch.js'
+import type { JsonObject } from '../../../src/util/json.js'
 import { dig, eventsAt, path, syncTimelineHas, syncTimelineHasEventId } from '../../support/matrix-client.js'
 
 forEachServerDatabase('accounts over HTTP', (database) => {
@@ -128,5 +131,37 @@ forEachServerDatabase('accounts over HTTP', (database) => {
     const page = await same.messages(room, { dir: 'b', limit: 1 })
     expect(eventsAt(page, 'chunk').map((one) => one['event_id'])).to.deep.equal([event])
     await same.mustSyncUntil(syncTimelineHasEventId(room, await same.sendText(room, 'after')))
+  })
+})
+
+describe('the policy of a server', () => {
+  const scratch = useScratch()
+
+  it('is agreed to by everybody who registers, and can be read by all', async () => {
+    mkdirSync(scratch.path('en'))
+    scratch.write('en/1.0.html', '<p>Be kind ({{ version }})</p>')
+    const resources = [{ names: ['client', 'consent'] }]
+    const config = {
+      listeners: [{ port: 0, type: 'http', bind_addresses: ['127.0.0.1'], resources }],
+      user_consent: { version: '1.0', template_dir: scratch.directory, require_at_registration: true },
+    }
+    await using server = await startHomeserver({ config })
+    const register = (auth?: JsonObject) =>
+      server.client().request('POST', '/_matrix/client/v3/register', {
+        body: { username: 'alice', password: PASSWORD, ...(auth && { auth }) },
+      })
+    const { body: challenge } = await register()
+    const policy = dig(challenge, 'params', 'm.login.terms', 'policies', 'privacy_policy')
+    const page = new URL(dig(policy, 'en', 'url') as string)
+    const shown = await server.client().request('GET', page.pathname + page.search)
+    expect([shown.status, shown.text]).to.deep.equal([200, '<p>Be kind (1.0)</p>'])
+    const session = challenge['session']!
+    expect((await register({ type: 'm.login.dummy', session })).status).to.equal(401)
+    const alice = await register({ type: 'm.login.terms', session })
+    expect(alice.body).to.include({ user_id: '@alice:hs.test' })
+    const admin = await server.register('admin', { isAdmin: true })
+    const account = await admin.must('GET', path`/_synapse/admin/v2/users/${'@alice:hs.test'}`)
+    expect(account['consent_version']).to.equal('1.0')
+    expect(account['consent_ts']).to.be.a('number')
   })
 })

@@ -61,6 +61,23 @@ export const ACCOUNT_COPIES: readonly TableCopy[] = [
     }),
   },
   {
+    what: 'agreements to terms',
+    from: {
+      table: 'users',
+      columns: ['name', 'consent_version'],
+      optional: ['consent_ts'],
+      where: 't.consent_version IS NOT NULL',
+      key: ['name'],
+    },
+    into: 'user_consents',
+    options: { columns: { user_id: 'text', version: 'text', ts: 'integer' }, conflict: 'ignore' },
+    toRow: (row) => ({
+      user_id: textOf(row['name']) ?? '',
+      version: textOf(row['consent_version']) ?? '',
+      ts: numberOf(row['consent_ts']) ?? null,
+    }),
+  },
+  {
     what: 'users who are deactivated and still in rooms',
     from: { table: 'users_pending_deactivation', columns: ['user_id'], key: ['user_id'] },
     into: 'pending_deactivations',

@@ -91,7 +91,7 @@ describe('listeners', () => {
     }
     const { config } = await loadKeys(keys)
     expect(config.listeners.list).to.have.length(1)
-    expect(config.listeners.list[0]!.resources.map(({ name }) => name)).to.deep.equal(['client'])
-    expect(await warningsOf(keys)).to.have.length(3)
+    expect(config.listeners.list[0]!.resources.map(({ name }) => name)).to.deep.equal(['client', 'consent'])
+    expect(await warningsOf(keys)).to.have.length(2)
   })
 })

@@ -180,6 +180,32 @@ forEachDatabase('registration', (open) => {
     }
   })
 
+  it('asks those who have proven all else to agree to the terms, and notes to which they have agreed', async () => {
+    const terms = { version: '1.0', name: 'Rules', url: 'https://hs.test/_matrix/consent?v=1.0' }
+    fixture = await createAccountServices(await open(), { registration: { terms } })
+    const wish = { username: 'alice', password: 'secret' }
+    const challenge = challengeOf(await register(wish))
+    expect(challenge['flows']).to.deep.equal([{ stages: ['m.login.dummy', 'm.login.terms'] }])
+    expect(challenge['params']).to.deep.equal({
+      'm.login.terms': {
+        policies: { privacy_policy: { version: '1.0', en: { name: 'Rules', url: terms.url } } },
+      },
+    })
+    const session = challenge['session'] as string
+    const early = challengeOf(await register({ ...wish, auth: { type: 'm.login.terms', session } }))
+    expect(early).to.include({ errcode: 'M_FORBIDDEN' })
+    const half = challengeOf(await register({ ...wish, auth: { type: 'm.login.dummy', session } }))
+    expect(half['completed']).to.deep.equal(['m.login.dummy'])
+    fixture.clock.advance(1_000)
+    const agreed = await register({ ...wish, auth: { type: 'm.login.terms', session } })
+    if (!('registered' in agreed)) throw new Error('No account was made')
+    const { userId } = agreed.registered
+    expect(await fixture.stores.userConsents.get(fixture.db.reader, userId)).to.deep.equal({
+      version: '1.0',
+      ts: fixture.clock.now(),
+    })
+  })
+
   it('makes guests, who may become users', async () => {
     const guest = await fixture.services.accountRegistration.registerGuest('A browser')
     const token = guest.session?.accessToken ?? ''
