@@ -39,8 +39,8 @@ const TIMEOUT_MS = 10_000
 export class EventPolicy {
   readonly #db: Database
   readonly #parts: Parts
-  /** By the snapshot of the current state, which messages do not change; null where a state names none. */
-  readonly #named = new LRUCache<number, { policy: PolicyServer | null }>(upTo(20_000))
+  /** Snapshots that name no policy server. Those that do are looked at each time: what names it may be redacted. */
+  readonly #without = new LRUCache<number, true>(upTo(20_000))
 
   constructor(db: Database, parts: Parts) {
     this.#db = db
@@ -64,14 +64,13 @@ export class EventPolicy {
   }
 
   async #find({ state: { nid, snapshot }, pending }: RoomHead): Promise<PolicyServer | null> {
-    const known = this.#named.get(nid)
-    if (known) return known.policy
+    if (this.#without.has(nid)) return null
     const found = await this.#parts.assembler.lookUp({ snapshot, pending }, [POLICY_KEY])
     const named = found.get(POLICY_KEY)
     const policy = named ? parsePolicy(named.event) : null
     // A server that is its own policy server needs nobody's signature but its own.
     const foreign = policy?.via === this.#parts.serverName ? null : policy
-    this.#named.set(nid, { policy: foreign })
+    if (foreign === null) this.#without.set(nid, true)
     return foreign
   }
 

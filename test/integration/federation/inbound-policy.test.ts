@@ -89,6 +89,19 @@ describe('The policy server of a room', () => {
     expect(fake.received('POST', SIGN)).to.have.length(2)
   })
 
+  it('is asked no more when what names it is redacted', async () => {
+    await name()
+    const { event_id: eventId } = await alice.must(
+      'GET',
+      path`/_matrix/client/v3/rooms/${room.roomId}/state/m.room.policy`,
+      { query: { format: 'event' } },
+    )
+    expect((await send('spam')).status).to.equal(400)
+    const redact = path`/_matrix/client/v3/rooms/${room.roomId}/redact/${eventId as string}/1`
+    await alice.must('PUT', redact, { body: {} })
+    expect((await send('spam')).status).to.equal(200)
+  })
+
   it('is asked no more when it has left', async () => {
     await name()
     const leave = signEvent(
