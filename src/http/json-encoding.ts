@@ -7,19 +7,66 @@ const MANY = 32
 /** How deep an answer is taken apart: `rooms`, `join`, the rooms. */
 const LEVELS = 3
 
-/**
- * The JSON of an answer, as `JSON.stringify` makes it; in UTF-8 already where it is long. One long text would cost several
- * times the time: V8 joins it piece by piece and copies it into memory that is new each time. What consists of many parts
- * is encoded part by part, each at once, so that its text is gone before the garbage collector sees it.
- */
-export function encodeJson(value: JsonValue): string | Buffer {
-  if (hasManyParts(value, LEVELS)) {
-    const writer = new Utf8Writer()
-    write(writer, value, LEVELS)
-    return writer.written()
+const FIRST_BYTES = 65_536
+/** A UTF-16 code unit takes no more in UTF-8. */
+const MAX_BYTES_PER_UNIT = 3
+/** So much memory is kept for what is written next. */
+const KEPT_BYTES = 4 * 1024 * 1024
+
+/** Texts one after the other in UTF-8. */
+class Utf8Writer {
+  #buffer: Buffer | undefined
+  #length = 0
+
+  add(text: string): void {
+    const buffer = this.#room(text.length * MAX_BYTES_PER_UNIT)
+    this.#length += buffer.write(text, this.#length)
   }
-  const text = JSON.stringify(value)
-  return text.length < MIN_ENCODED_LENGTH ? text : Buffer.from(text)
+
+  /** What has been written, and begins anew. */
+  take(): Buffer {
+    const taken = Buffer.allocUnsafeSlow(this.#length)
+    this.#buffer?.copy(taken, 0, 0, this.#length)
+    if (this.#buffer !== undefined && this.#buffer.length > KEPT_BYTES) this.#buffer = undefined
+    this.#length = 0
+    return taken
+  }
+
+  #room(bytes: number): Buffer {
+    const given = this.#buffer
+    if (given !== undefined && this.#length + bytes <= given.length) return given
+    const larger = Buffer.allocUnsafeSlow(
+      Math.max(2 * (given?.length ?? 0), this.#length + bytes, FIRST_BYTES),
+    )
+    given?.copy(larger, 0, 0, this.#length)
+    this.#buffer = larger
+    return larger
+  }
+}
+
+/** Writes answers. */
+export class JsonEncoder {
+  #writer = new Utf8Writer()
+
+  /**
+   * The JSON of an answer, as `JSON.stringify` makes it; in UTF-8 already where it is long. One long text would cost
+   * several times the time: V8 joins it piece by piece and copies it into memory that is new each time, and the system
+   * takes its time to give that out. What consists of many parts is encoded part by part, each at once, so that its text
+   * is gone before the garbage collector sees it, in memory that is used again.
+   */
+  encode(value: JsonValue): string | Buffer {
+    if (!hasManyParts(value, LEVELS)) {
+      const text = JSON.stringify(value)
+      return text.length < MIN_ENCODED_LENGTH ? text : Buffer.from(text)
+    }
+    try {
+      write(this.#writer, value, LEVELS)
+      return this.#writer.take()
+    } catch (error) {
+      this.#writer = new Utf8Writer()
+      throw error
+    }
+  }
 }
 
 function hasManyParts(value: unknown, levels: number): boolean {
@@ -65,30 +112,4 @@ function isParted(value: unknown): value is object {
 /** Whether JSON has a text for it. */
 function isWritten(value: unknown): boolean {
   return value !== undefined && typeof value !== 'function' && typeof value !== 'symbol'
-}
-
-const FIRST_BYTES = 65_536
-/** A UTF-16 code unit takes no more in UTF-8. */
-const MAX_BYTES_PER_UNIT = 3
-
-/** Texts one after the other in UTF-8, in memory that grows with them. */
-class Utf8Writer {
-  #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
-  #length = 0
-
-  add(text: string): void {
-    this.#reserve(text.length * MAX_BYTES_PER_UNIT)
-    this.#length += this.#buffer.write(text, this.#length)
-  }
-
-  written(): Buffer {
-    return this.#buffer.subarray(0, this.#length)
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#length + bytes <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.#buffer.length, this.#length + bytes))
-    this.#buffer.copy(larger, 0, 0, this.#length)
-    this.#buffer = larger
-  }
 }

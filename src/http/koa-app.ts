@@ -3,7 +3,7 @@ import { gzip } from 'node:zlib'
 import Koa from 'koa'
 import type { ByteSource } from '../util/byte-source.js'
 import { CORS_HEADERS } from './cors.js'
-import { encodeJson } from './json-encoding.js'
+import { JsonEncoder } from './json-encoding.js'
 import type { ListenerView, Pipeline } from './pipeline.js'
 import type { HttpResponse } from './responses.js'
 import { SourceSender } from './source-sender.js'
@@ -12,13 +12,14 @@ import { SourceSender } from './source-sender.js'
 export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
   const app = new Koa()
   const sender = new SourceSender(pipeline.monotonicMs)
+  const encoder = new JsonEncoder()
   app.use(async (ctx) => {
     const response = await pipeline.answer(ctx, view)
     if (ctx.res.destroyed) {
       abandon(ctx, response)
       return
     }
-    write(ctx, response)
+    write(ctx, response, encoder)
     if (view.compresses) await compress(ctx, response)
     if (pipeline.isStopping) ctx.set('Connection', 'close')
     if (response.body !== undefined && 'source' in response.body) {
@@ -30,13 +31,13 @@ export function createKoaApp(pipeline: Pipeline, view: ListenerView): Koa {
   return app
 }
 
-function write(ctx: Koa.Context, { status, headers, body }: HttpResponse): void {
+function write(ctx: Koa.Context, { status, headers, body }: HttpResponse, encoder: JsonEncoder): void {
   ctx.status = status
   ctx.set(CORS_HEADERS)
   if (body === undefined) ctx.body = status === 204 ? null : ''
   else if ('json' in body) {
     ctx.set('Content-Type', 'application/json')
-    ctx.body = encodeJson(body.json)
+    ctx.body = encoder.encode(body.json)
   } else if ('text' in body) ctx.body = body.text
   else if ('bytes' in body) ctx.body = body.bytes
   else if ('stream' in body) ctx.body = body.stream

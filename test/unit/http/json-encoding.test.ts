@@ -1,9 +1,11 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { encodeJson } from '../../../src/http/json-encoding.js'
+import { JsonEncoder } from '../../../src/http/json-encoding.js'
 import type { JsonValue } from '../../../src/util/json.js'
 
-describe('encodeJson', () => {
+describe('JsonEncoder', () => {
+  const encoder = new JsonEncoder()
+
   it('is what JSON.stringify makes, whatever is in it', () => {
     const leaf = fc.constantFrom<unknown>(
       0.5,
@@ -27,7 +29,7 @@ describe('encodeJson', () => {
     const nested = fc.record({ next_batch: leaf, rooms: fc.record({ join: wide, leave: leaf }), chunk: wide })
     fc.assert(
       fc.property(fc.oneof(wide, nested), (value) => {
-        expect(encodeJson(value as JsonValue).toString()).to.equal(
+        expect(encoder.encode(value as JsonValue).toString()).to.equal(
           Buffer.from(JSON.stringify(value)).toString(),
         )
       }),
@@ -46,13 +48,31 @@ describe('encodeJson', () => {
       empty: {},
     }
     for (const value of [odd, { a: odd }, [odd], [...Array(40).keys(), undefined]]) {
-      expect(encodeJson(value as JsonValue).toString()).to.equal(JSON.stringify(value))
+      expect(encoder.encode(value as JsonValue).toString()).to.equal(JSON.stringify(value))
     }
   })
 
+  it('gives answers that stay as they are when it writes others, of any length', () => {
+    const values = [10, 10_000, 2_000_000, 20].map((length) =>
+      Array.from({ length: 40 }, (_, index) => 'x'.repeat(index && length / 10)),
+    )
+    const encoded = values.map((value) => encoder.encode(value))
+    for (const [index, value] of values.entries()) {
+      expect(encoded[index]!.toString() === JSON.stringify(value)).to.equal(true)
+    }
+  })
+
+  it('writes on after something that cannot be written', () => {
+    const cyclic: Record<string, unknown> = {}
+    cyclic['self'] = cyclic
+    const many = Array.from({ length: 40 }, () => 'x')
+    expect(() => encoder.encode([...many, cyclic] as JsonValue)).to.throw(TypeError)
+    expect(encoder.encode(many).toString()).to.equal(JSON.stringify(many))
+  })
+
   it('encodes what is long, and leaves short texts to node', () => {
-    expect(encodeJson({ a: 1 })).to.equal('{"a":1}')
-    expect(encodeJson({ a: 'ž'.repeat(20_000) })).to.be.instanceOf(Buffer)
-    expect(encodeJson({ a: Array.from({ length: 40 }, () => 'ž') })).to.be.instanceOf(Buffer)
+    expect(encoder.encode({ a: 1 })).to.equal('{"a":1}')
+    expect(encoder.encode({ a: 'ž'.repeat(20_000) })).to.be.instanceOf(Buffer)
+    expect(encoder.encode({ a: Array.from({ length: 40 }, () => 'ž') })).to.be.instanceOf(Buffer)
   })
 })
