@@ -6,12 +6,16 @@ import { mediaRoutes } from './client/media-routes.js'
 import { getServerWellKnown } from './client/wellknown.js'
 import { federationMediaRoutes, federationRoutes, openIdRoutes, serverKeyRoutes } from './federation/index.js'
 import { policyPage } from './pages/consent.js'
+import { loginFallbackPage, startPage, welcomePage } from './pages/start.js'
 import { getHealth } from './operations/health.js'
 import { getMetrics } from './operations/metrics.js'
 
+/** For people who come with a browser. */
+const staticRoutes: readonly Route[] = [startPage, welcomePage, loginFallbackPage]
+
 /** What a listener serves for the name of a resource; names without endpoints serve nothing. */
 const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
-  client: [...clientRoutes, ...adminRoutes],
+  client: [...clientRoutes, ...adminRoutes, ...staticRoutes],
   consent: [policyPage],
   // Servers of before fetch files as clients do.
   federation: [...federationRoutes, ...mediaRoutes, getServerWellKnown],
@@ -19,6 +23,7 @@ const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
   media: [...mediaRoutes, ...federationMediaRoutes],
   metrics: [getMetrics],
   openid: openIdRoutes,
+  static: staticRoutes,
 }
 
 /** The routes of a listener with these resources. `/health` is answered by all. `servesMedia`: files are kept here. */

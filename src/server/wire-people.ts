@@ -14,6 +14,7 @@ import type { Base } from './wire-base.js'
 import { createPushers } from './wire-delivery.js'
 import { createEphemeralServices } from './wire-ephemeral.js'
 import { createKeyServices } from './wire-keys.js'
+import { createPages } from './wire-pages.js'
 import { createConnections } from './wire-sliding-sync.js'
 
 export type People = ReturnType<typeof createPeople>
@@ -41,8 +42,9 @@ export function createPeople(base: Base) {
     stores,
   )
   later.provide({ pushRules: accounts.pushRules })
+  const pages = createPages({ config, templates: base.mail.templates, uiAuth: accounts.uiAuth })
   return {
-    accounts: { ...accounts, ...addresses, policyPages: createPolicyPages(config) },
+    accounts: { ...accounts, ...addresses, ...pages, policyPages: createPolicyPages(config) },
     keys,
     localKeys,
     ephemeral: createEphemeral(base, accounts),

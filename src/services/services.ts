@@ -13,9 +13,11 @@ import type { Profiles } from './accounts/profiles.js'
 import type { PushRules } from './accounts/push-rules.js'
 import type { RegistrationTokens } from './accounts/registration-tokens.js'
 import type { ServerDescription } from './accounts/server-description.js'
+import type { StartPages } from './accounts/start-pages.js'
 import type { Threepids } from './accounts/threepids.js'
 import type { TokenIssuer } from './accounts/token-issuer.js'
 import type { TurnCredentials } from './accounts/turn-credentials.js'
+import type { UiAuthPages } from './accounts/ui-auth-pages.js'
 import type { UiAuth } from './accounts/ui-auth.js'
 import type { UsageLimits } from './accounts/usage-limits.js'
 import type { ValidationPages } from './accounts/validation-pages.js'
@@ -205,6 +207,7 @@ export interface Services {
   readonly singleEvents: SingleEvents
   readonly slidingSync: SlidingSync
   readonly spaceHierarchy: SpaceHierarchy
+  readonly startPages: StartPages
   readonly stateExplanations: StateExplanations
   readonly sync: Sync
   readonly syncFilters: SyncFilters
@@ -219,6 +222,7 @@ export interface Services {
   readonly turnCredentials: TurnCredentials
   readonly typing: Typing
   readonly uiAuth: UiAuth
+  readonly uiAuthPages: UiAuthPages
   readonly unreadCounts: UnreadCounts
   readonly urlPreviews: UrlPreviews
   /** Undefined where anybody may use the server. */

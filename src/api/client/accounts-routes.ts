@@ -5,6 +5,7 @@ import * as accountDeactivation from './account-deactivation.js'
 import * as capabilities from './capabilities.js'
 import * as deviceManagement from './device-management.js'
 import * as emailValidation from '../pages/email-validation.js'
+import * as uiAuthFallback from '../pages/ui-auth-fallback.js'
 import * as federationWhitelist from './federation-whitelist.js'
 import * as filter from './filter.js'
 import * as loginToken from './login-token.js'
@@ -34,6 +35,7 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   whoami,
   passwordManagement,
   emailValidation,
+  uiAuthFallback,
   accountDeactivation,
   capabilities,
   deviceManagement,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { MatrixError, badJson, forbidden } from '../../protocol/errors.js'
+import { MatrixError, badJson, forbidden, notFound } from '../../protocol/errors.js'
 import type { Database } from '../../storage/database.js'
 import type { AccessTokensStore } from '../../storage/stores/access-tokens.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
@@ -7,7 +7,7 @@ import type { SessionsStore, UiAuthSessionRecord } from '../../storage/stores/se
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import { randomToken } from '../../util/random.js'
-import type { Requester } from './requester.js'
+import { actingFor, type Requester } from './requester.js'
 import { REGISTRATION_TOKEN_STAGE, type StageVerdict, type UiAuthStage } from './ui-auth-stages.js'
 
 /** Something that needs more than an access token. */
@@ -89,6 +89,29 @@ export class UiAuth {
     return this.#advance(operation, session, auth)
   }
 
+  /**
+   * Does a stage of a session apart from the operation that it belongs to, as somebody does in a browser whose client
+   * does not know the stage. `auth`: what the stage needs; undefined: only look. Throws `M_NOT_FOUND` where there is no
+   * such stage, or no such session that is still open, and what the stage throws.
+   * https://spec.matrix.org/latest/client-server-api/#fallback
+   */
+  async completeApart(
+    sessionId: string,
+    type: string,
+    auth: Readonly<JsonObject> | undefined,
+  ): Promise<{ readonly isDone: boolean; readonly params?: JsonObject; readonly error?: MatrixError }> {
+    const stage = this.#stages.get(type)
+    if (stage === undefined) throw notFound('There is no such stage')
+    const session = await this.#deps.sessions.get(this.#deps.db.reader, sessionId)
+    if (session === undefined || this.#hasEnded(session)) throw notFound('The session has ended')
+    const params = stage.params?.()
+    const state = { isDone: Object.hasOwn(session.completed, type), ...(params && { params }) }
+    if (state.isDone || auth === undefined) return state
+    const requester = session.userId && actingFor({ userId: session.userId, isGuest: false })
+    const verdict = await this.#runStage(requester, session, stage, auth)
+    return 'error' in verdict ? { ...state, error: verdict.error } : { ...state, isDone: true }
+  }
+
   /** Removes sessions that nobody will finish; uses of registration tokens that they held become free. */
   async deleteExpired(): Promise<void> {
     await this.#deps.db.write('delete_ui_auth_sessions', async (tx) => {
@@ -115,7 +138,7 @@ export class UiAuth {
       if (stage === undefined || !nextStages(operation.flows, session.completed).has(type)) {
         return this.#challenge(operation, session, forbidden('This stage is not the next one of any flow'))
       }
-      const verdict = await this.#runStage(operation, session, stage, auth)
+      const verdict = await this.#runStage(operation.requester, session, stage, auth)
       if ('error' in verdict) return this.#challenge(operation, session, verdict.error)
       current = verdict.session
     }
@@ -125,12 +148,12 @@ export class UiAuth {
   }
 
   async #runStage(
-    operation: UiAuthOperation,
+    requester: Requester | undefined,
     session: UiAuthSessionRecord,
     stage: UiAuthStage,
     auth: Readonly<JsonObject>,
   ): Promise<{ session: UiAuthSessionRecord } | { error: MatrixError }> {
-    const input = { auth, requester: operation.requester }
+    const input = { auth, requester }
     const verified = await stage.verify?.(input)
     if (verified?.passed === false) return { error: verified.error }
     return this.#deps.db.write('complete_ui_auth_stage', async (tx) => {
@@ -168,7 +191,7 @@ export class UiAuth {
     if (typeof sessionId !== 'string') throw badJson('auth.session must be a string')
     const session = await this.#deps.sessions.get(this.#deps.db.reader, sessionId)
     if (session === undefined) return undefined
-    if (session.createdTs + SESSION_LIFETIME_MS <= this.#deps.clock.now()) return undefined
+    if (this.#isTooOld(session)) return undefined
     const isSame =
       session.userId === operation.requester?.userId &&
       session.method === operation.method &&
@@ -176,6 +199,16 @@ export class UiAuth {
       session.bodyHash === hashBody(operation)
     if (!isSame) throw forbidden('The session was begun for another operation')
     return session
+  }
+
+  #isTooOld({ createdTs }: UiAuthSessionRecord): boolean {
+    return createdTs + SESSION_LIFETIME_MS <= this.#deps.clock.now()
+  }
+
+  /** The session of an account that has been made remembers only that. */
+  #hasEnded(session: UiAuthSessionRecord): boolean {
+    const hasMadeAccount = session.userId !== undefined && session.request !== undefined
+    return hasMadeAccount || this.#isTooOld(session)
   }
 
   async #begin(operation: UiAuthOperation): Promise<UiAuthSessionRecord> {

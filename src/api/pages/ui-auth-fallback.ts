@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { readForm } from '../../http/form.js'
+import { html } from '../../http/responses.js'
+import { route } from '../../http/route.js'
+import { pathOf } from '../../http/ui-auth-gate.js'
+import { missingParam } from '../../protocol/errors.js'
+
+const PATH = '/_matrix/client/v3/auth/:authType/fallback/web'
+
+/** A page to do a stage on. https://spec.matrix.org/latest/client-server-api/#fallback */
+export const uiAuthPage = route({
+  operationId: 'uiAuthPage',
+  method: 'GET',
+  path: PATH,
+  auth: 'none',
+  query: z.looseObject({ session: z.string() }),
+  async handler({ params, query, request }, { uiAuthPages }) {
+    const address = { type: params.authType, session: query.session, path: pathOf(request.url) }
+    const { page, status } = await uiAuthPages.render(address)
+    return html(page, { status })
+  },
+})
+
+/** What was filled in on it: a form, with the session in it or in the address. */
+export const submitUiAuthPage = route({
+  operationId: 'submitUiAuthPage',
+  method: 'POST',
+  path: PATH,
+  auth: 'none',
+  rateLimit: 'registrationTokenValidity',
+  query: z.looseObject({ session: z.string().optional() }),
+  async handler({ params, query, request }, { uiAuthPages }) {
+    const fields = await readForm(request)
+    const session = query.session ?? fields.get('session')
+    if (session === undefined) throw missingParam('session')
+    const address = { type: params.authType, session, path: pathOf(request.url) }
+    const { page, status } = await uiAuthPages.submit(address, fields)
+    return html(page, { status })
+  },
+})
