@@ -3,6 +3,7 @@ import type { ServerName } from '../protocol/ids.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import { AuthChains } from '../services/federation/auth-chains.js'
 import { InviteReceiver } from '../services/federation/invite-receiver.js'
 import { InviteSender } from '../services/federation/invite-sender.js'
 import { JoinedRooms } from '../services/federation/joined-rooms.js'
@@ -82,7 +83,7 @@ export function createFederationMembership(
     receiver: parts.eventReceiver,
     outside: parts.outsideMemberships,
     remoteRooms: parts.remoteRooms,
-    answers: new ResidentAnswers(db, { ...stores, serverName }),
+    answers: new ResidentAnswers(db, { ...stores, serverName, chains: new AuthChains(db, stores) }),
     authoriser: parts.authoriser,
   }
   const completing = new PartialStateSync(db, { ...shared, states, completion: parts.stateCompletion })

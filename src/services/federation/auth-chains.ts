@@ -1,5 +1,5 @@
 import type { EventId } from '../../protocol/ids.js'
-import { coverPosition } from '../../storage/auth-reach.js'
+import { coverPosition, coverReach, type AuthReach } from '../../storage/auth-reach.js'
 import type { Database } from '../../storage/database.js'
 import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
@@ -24,7 +24,7 @@ export class AuthChains {
   async ofEvent(room: RoomRecord, { event }: StoredEvent): Promise<StoredEvent[]> {
     const authEvents = await this.#parts.events.getByIds(this.#db.reader, event.authEventIds)
     const nids = [...authEvents.values()].map(({ eventNid }) => eventNid)
-    return this.#list(room, await this.#reachOf(nids), event.eventId)
+    return this.#list(room, await this.#withChains(nids), event.eventId)
   }
 
   /** All that authorizes any of some events. */
@@ -32,37 +32,43 @@ export class AuthChains {
     const ids = [...new Set(events.flatMap(({ event }) => event.authEventIds))]
     const authEvents = await this.#parts.events.getByIds(this.#db.reader, ids)
     const nids = [...authEvents.values()].map(({ eventNid }) => eventNid)
-    return this.#list(room, await this.#reachOf(nids), undefined)
+    return this.#list(room, await this.#withChains(nids), undefined)
   }
 
   /** The auth chains of the events of a state; they hold what is in the state too where it authorizes more of it. */
   async ofState(room: RoomRecord, state: readonly StoredEvent[]): Promise<StoredEvent[]> {
-    const nids = state.map(({ eventNid }) => eventNid)
-    const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, nids)
-    const reach = new Map<number, number>()
-    for (const position of positions.values()) {
-      for (const [chainNid, seq] of position.reach) {
-        reach.set(chainNid, Math.max(seq, reach.get(chainNid) ?? 0))
-      }
-    }
-    return this.#list(room, reach, undefined)
+    const nids = await this.listNids(state.map(({ eventNid }) => eventNid))
+    return this.#list(room, [...nids], undefined)
   }
 
-  async #reachOf(nids: readonly number[]): Promise<Map<number, number>> {
+  /** The nids of all that authorizes any of some events, directly or not. */
+  async listNids(eventNids: readonly number[]): Promise<Set<number>> {
+    const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, eventNids)
+    const reach = new Map<number, number>()
+    for (const position of positions.values()) coverReach(reach, position.reach)
+    return this.#covered(reach)
+  }
+
+  /** Some events and all that authorizes them, by nid. */
+  async #withChains(nids: readonly number[]): Promise<number[]> {
     const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, nids)
     const reach = new Map<number, number>()
     for (const position of positions.values()) coverPosition(reach, position)
-    return reach
+    return [...(await this.#covered(reach))]
+  }
+
+  async #covered(reach: AuthReach): Promise<Set<number>> {
+    const ranges = [...reach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
+    if (ranges.length === 0) return new Set()
+    return new Set((await this.#parts.graph.listChainRanges(this.#db.reader, ranges)).keys())
   }
 
   async #list(
     room: RoomRecord,
-    reach: ReadonlyMap<number, number>,
+    nids: readonly number[],
     except: EventId | undefined,
   ): Promise<StoredEvent[]> {
     const q = this.#db.reader
-    const ranges = [...reach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
-    const nids = ranges.length === 0 ? [] : [...(await this.#parts.graph.listChainRanges(q, ranges)).keys()]
     const events = await this.#parts.events.getByNids(q, nids)
     const chain = [...events.values()].filter(({ event }) => event.eventId !== except)
     // Where no event names it, whoever is to judge them needs it all the same.

@@ -1,6 +1,5 @@
 import type { Database } from '../../storage/database.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
-import type { EventGraphStore } from '../../storage/stores/event-graph.js'
 import type { EventTextsStore } from '../../storage/stores/event-texts.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { MemberRecord, RoomMembersStore } from '../../storage/stores/room-members.js'
@@ -13,14 +12,15 @@ import { pduJson, pduText } from '../../protocol/pdu.js'
 import { splitStateKey } from '../../protocol/state-map.js'
 import { STRIPPED_STATE_TYPES } from '../../protocol/stripped-state.js'
 import type { JsonObject } from '../../util/json.js'
+import type { AuthChains } from './auth-chains.js'
 
 /** The answer to a join as JSON text: it may be some dozen megabytes, of which no objects need be made. */
 export type JoinAnswer = string
 
 interface Parts {
+  readonly chains: Pick<AuthChains, 'listNids'>
   readonly currentState: CurrentStateStore
   readonly events: EventsStore
-  readonly graph: EventGraphStore
   readonly members: RoomMembersStore
   readonly servers: RoomServersStore
   readonly snapshots: StateSnapshotsStore
@@ -61,7 +61,7 @@ export class ResidentAnswers {
     const state = omitMembers
       ? await this.#withoutMembers(room, join, [...snapshot.entries()])
       : [...snapshot.events]
-    const chain = await this.#authChain([...state, join.eventNid])
+    const chain = await this.#parts.chains.listNids([...state, join.eventNid])
     chain.delete(join.eventNid)
     if (omitMembers) for (const nid of state) chain.delete(nid)
     const texts = await this.#texts(room, [...new Set([...state, ...chain])])
@@ -117,21 +117,6 @@ export class ResidentAnswers {
       const [type, stateKey] = splitStateKey(name)
       return type !== 'm.room.member' || heroes.has(stateKey) ? [eventNid] : []
     })
-  }
-
-  /** Events and all that they are authorized by. */
-  async #authChain(eventNids: readonly number[]): Promise<Set<number>> {
-    const q = this.#db.reader
-    const positions = await this.#parts.graph.getAuthPositions(q, eventNids)
-    const reach = new Map<number, number>()
-    for (const position of positions.values()) {
-      for (const [chainNid, seq] of position.reach) {
-        if ((reach.get(chainNid) ?? 0) < seq) reach.set(chainNid, seq)
-      }
-    }
-    const ranges = [...reach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
-    if (ranges.length === 0) return new Set()
-    return new Set((await this.#parts.graph.listChainRanges(q, ranges)).keys())
   }
 
   async #texts(room: RoomRecord, eventNids: readonly number[]): Promise<Map<number, string>> {
