@@ -113,6 +113,7 @@ export function createFederationInbound(
     outliers,
     missing,
     pulled,
+    clock,
     logger,
   })
   const inboxStore = new FederationInboxStore()

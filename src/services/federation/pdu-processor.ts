@@ -2,9 +2,11 @@ import type { Event } from '../../protocol/event.js'
 import type { ServerName } from '../../protocol/ids.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
+import type { Clock } from '../../util/clock.js'
 import type { EventReceiver, OfferedEvent, ReceiveOptions } from '../events/event-receiver.js'
 import type { Reception } from '../events/reception.js'
 import type { MissingEvents } from './missing-events.js'
+import { OriginPatience } from './origin-patience.js'
 import type { OutlierFetcher } from './outlier-fetcher.js'
 import type { PulledEvents } from './pulled-events.js'
 import { judgeByPolicy, type ReceivedEventPolicy } from './received-event-policy.js'
@@ -15,6 +17,7 @@ interface Parts {
   readonly missing: MissingEvents
   readonly pulled: PulledEvents
   readonly policy: ReceivedEventPolicy | undefined
+  readonly clock: Pick<Clock, 'now'>
   readonly logger: Logger
 }
 
@@ -30,9 +33,11 @@ export interface SentEvent {
  */
 export class PduProcessor {
   readonly #parts: Parts
+  readonly #patience: OriginPatience
 
   constructor(parts: Parts) {
     this.#parts = parts
+    this.#patience = new OriginPatience(parts.clock)
   }
 
   /**
@@ -81,19 +86,40 @@ export class PduProcessor {
     { event, isUnwanted }: OfferedEvent,
     options: Pick<ReceiveOptions, 'inTransaction'> = {},
   ): Promise<Reception> {
-    const { receiver, outliers } = this.#parts
+    const { receiver } = this.#parts
     const receive = (): Promise<Reception> => receiver.receive(room, event, { ...options, isUnwanted })
     let reception = await receive()
+    if (reception.outcome === 'missing' && this.#patience.mayAsk(room.roomNid, origin)) {
+      await this.#patience.ask(room.roomNid, origin, async () => {
+        reception = await this.#complete(origin, room, event, { receive, reception })
+        return reception.outcome !== 'missing'
+      })
+    }
+    this.#log(origin, event, reception)
+    return reception
+  }
+
+  /** What becomes of an event when its sender is asked for what it refers to. */
+  async #complete(
+    origin: ServerName,
+    room: RoomRecord,
+    event: Event,
+    given: { readonly receive: () => Promise<Reception>; readonly reception: Reception },
+  ): Promise<Reception> {
+    const { receive } = given
+    let { reception } = given
     if (reception.outcome === 'missing' && reception.prevEvents.length > 0) {
       await this.#fillGap(origin, room, event)
       reception = await receive()
     }
     // Last, since its auth events may be among those that were missing before it.
     if (reception.outcome === 'missing' && reception.prevEvents.length === 0) {
-      await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers: [origin] })
+      await this.#parts.outliers.fetchAuthEvents(room, event, {
+        missing: reception.authEvents,
+        servers: [origin],
+      })
       reception = await receive()
     }
-    this.#log(origin, event, reception)
     return reception
   }
 
