@@ -1,6 +1,7 @@
 import type { Tx } from '../database.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { Membership } from './room-members.js'
+import { MEMBER_ROWS } from './member-rows.js'
 
 /** What an event does to one piece of the current state. */
 export interface CurrentStateChange {
@@ -115,34 +116,7 @@ function writeMembers(
   const final = members.filter((change) => last.get(keyOf(change))?.streamOrdering === change.streamOrdering)
   const local = members.filter((change) => change.member.isLocal)
   const counts = countChanges(members)
-  const statements = [
-    tx.insertMany('room_members', final.map(memberRow), {
-      columns: {
-        room_nid: 'integer',
-        user_id: 'text',
-        membership: 'text',
-        event_nid: 'integer',
-        stream_ordering: 'integer',
-        sender: 'text',
-        display_name: 'text',
-        avatar_url: 'text',
-        is_local: 'integer',
-        forgotten: 'integer',
-      },
-      conflict: {
-        key: ['room_nid', 'user_id'],
-        update: [
-          'membership',
-          'event_nid',
-          'stream_ordering',
-          'sender',
-          'display_name',
-          'avatar_url',
-          'forgotten',
-        ],
-      },
-    }),
-  ]
+  const statements = [tx.insertMany('room_members', final.map(memberRow), MEMBER_ROWS)]
   if (local.length > 0) {
     statements.push(
       tx.insertMany(

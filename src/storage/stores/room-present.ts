@@ -1,4 +1,5 @@
 import type { Query, Tx } from '../database.js'
+import { MEMBER_ROWS } from './member-rows.js'
 
 /** A piece of the current state. */
 export interface PresentEntry {
@@ -100,32 +101,7 @@ export class RoomPresentStore {
         is_local: member.isLocal ? 1 : 0,
         forgotten: member.forgotten ? 1 : 0,
       })),
-      {
-        columns: {
-          room_nid: 'integer',
-          user_id: 'text',
-          membership: 'text',
-          event_nid: 'integer',
-          stream_ordering: 'integer',
-          sender: 'text',
-          display_name: 'text',
-          avatar_url: 'text',
-          is_local: 'integer',
-          forgotten: 'integer',
-        },
-        conflict: {
-          key: ['room_nid', 'user_id'],
-          update: [
-            'membership',
-            'event_nid',
-            'stream_ordering',
-            'sender',
-            'display_name',
-            'avatar_url',
-            'forgotten',
-          ],
-        },
-      },
+      MEMBER_ROWS,
     )
   }
 
