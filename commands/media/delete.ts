@@ -1,9 +1,9 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { administrate, loadForAdministration } from '../../src/cli/administration.js'
 import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
 import { CommandFailure, UsageError } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
-import { mediaChoiceFlags, namedFiles, onlyChoice } from '../../src/cli/media-choice.js'
+import { mediaChoiceArgs, mediaChoiceFlags, namedFiles, onlyChoice } from '../../src/cli/media-choice.js'
 import { askYesNo, isInteractive } from '../../src/cli/prompts.js'
 import { parseDurationMs, parseSize } from '../../src/config/units.js'
 import type { JsonObject } from '../../src/util/json.js'
@@ -47,9 +47,7 @@ export default class MediaDelete extends BaseCommand {
   static override enableJsonFlag = true
   static override strict = false
 
-  static override args = {
-    uri: Args.string({ ignoreStdin: true, description: 'mxc://example.org/abcdef; may repeat' }),
-  }
+  static override args = mediaChoiceArgs
 
   static override flags = {
     config: configFlag,

@@ -1,6 +1,5 @@
-import { Args } from '@oclif/core'
 import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
-import { mediaChoiceFlags } from '../../src/cli/media-choice.js'
+import { mediaChoiceArgs, mediaChoiceFlags } from '../../src/cli/media-choice.js'
 import { changeQuarantine, type MediaQuarantined } from '../../src/cli/media-quarantine-command.js'
 
 export default class MediaRelease extends BaseCommand {
@@ -16,9 +15,7 @@ export default class MediaRelease extends BaseCommand {
   static override enableJsonFlag = true
   static override strict = false
 
-  static override args = {
-    uri: Args.string({ ignoreStdin: true, description: 'mxc://example.org/abcdef; may repeat' }),
-  }
+  static override args = mediaChoiceArgs
 
   static override flags = { config: configFlag, ...mediaChoiceFlags }
 

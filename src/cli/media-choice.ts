@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core'
+import { Args, Flags } from '@oclif/core'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { parseRoomId } from '../protocol/ids.js'
 import { parseMxcUri } from '../protocol/mxc-uri.js'
@@ -6,7 +6,12 @@ import type { JsonObject } from '../util/json.js'
 import { toUserId } from './administration.js'
 import { UsageError } from './failures.js'
 
-/** Flags of commands that do something with files of somebody or of some room. */
+/** Of commands that do something with files: which, by name. They take several, and are not strict therefore. */
+export const mediaChoiceArgs = {
+  uri: Args.string({ ignoreStdin: true, description: 'mxc://example.org/abcdef; may repeat' }),
+}
+
+/** Flags of such commands: which, by whose they are or by their room. */
 export const mediaChoiceFlags = {
   user: Flags.string({
     helpValue: 'USER',
