@@ -12,6 +12,9 @@ import { UsageLimits } from '../services/accounts/usage-limits.js'
 import { Whois } from '../services/accounts/whois.js'
 import type { ClientSightings } from '../services/devices/client-sightings.js'
 import type { EventSender } from '../services/events/event-sender.js'
+import type { Presence } from '../services/ephemeral/presence.js'
+import type { Receipts } from '../services/ephemeral/receipts.js'
+import type { Typing } from '../services/ephemeral/typing.js'
 import type { RoomState } from '../services/events/room-state.js'
 import type { RoomStateViews } from '../services/rooms/room-state-views.js'
 import { GuestAccess } from '../services/rooms/guest-access.js'
@@ -51,6 +54,9 @@ export interface DiscoveryParts {
   readonly roomState: RoomState
   readonly eventSender: EventSender
   readonly roomStateViews: RoomStateViews
+  readonly presence: Presence
+  readonly receipts: Receipts
+  readonly typing: Typing
   readonly reading: EventReading
   readonly accessTokens: AccessTokens
   readonly sightings: ClientSightings

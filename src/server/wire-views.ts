@@ -85,7 +85,7 @@ type Syncs = ReturnType<typeof createSyncServices>
 
 function createDiscovery(
   { parts, stores, shared, bus, events, identity }: Base,
-  { accounts, sightings, pushers }: People,
+  { accounts, ephemeral, sightings, pushers }: People,
   views: Pick<Reading, 'reading'> &
     Pick<Syncs, 'notifier'> & {
       readers: Omit<Reading, 'reading'>
@@ -98,7 +98,7 @@ function createDiscovery(
   const watching = { bus, streams, notifier, reading, sightings }
   const addresses = { identity, signer, threepidCleanup: pushers }
   return createDiscoveryServices(
-    { ...shared, ...events, ...readers, ...accounts, ...syncs, ...watching, ...addresses },
+    { ...shared, ...events, ...readers, ...accounts, ...ephemeral, ...syncs, ...watching, ...addresses },
     stores,
     parts.config,
   )

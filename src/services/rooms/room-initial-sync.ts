@@ -1,4 +1,5 @@
 import { NO_EVENT_FILTER } from '../../protocol/event-filter.js'
+import { inFirstForm } from '../../protocol/first-event-form.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { formatPaginationToken } from '../../protocol/pagination-token.js'
 import type { Database } from '../../storage/database.js'
@@ -23,7 +24,7 @@ interface Parts {
   readonly stateViews: RoomStateViews
   readonly publicRooms: PublicRoomsStore
   readonly accountData: AccountDataStore
-  readonly members: Pick<RoomMembersStore, 'getMany'>
+  readonly members: Pick<RoomMembersStore, 'getMany' | 'sampleMembers'>
   /** Absent where nothing passes by. */
   readonly passing?: PassingBy | undefined
 }
@@ -35,6 +36,8 @@ export interface PassingBy {
 }
 
 const MAX_LIMIT = 100
+/** In rooms of more members than these, who is offline is left out. */
+const MAX_PEOPLE = 100
 
 /** A room at a glance: for looking into rooms that one is not in. */
 export class RoomInitialSync {
@@ -71,9 +74,11 @@ export class RoomInitialSync {
       messages: {
         start: formatPaginationToken(start),
         end: formatPaginationToken({ streamOrdering: view.ceiling }),
-        chunk: await this.#parts.clientEvents.serialize({ ...reader, ignored }, chronological),
+        chunk: (await this.#parts.clientEvents.serialize({ ...reader, ignored }, chronological)).map(
+          inFirstForm,
+        ),
       },
-      state: await this.#parts.stateViews.list(reader, roomId),
+      state: (await this.#parts.stateViews.list(reader, roomId)).map(inFirstForm),
       visibility: (await this.#parts.publicRooms.isPublished(q, view.room.roomNid)) ? 'public' : 'private',
       account_data: entries.map(({ type, content }) => ({ type, content })),
       // That is for those who are in the room, and of now.
@@ -87,22 +92,31 @@ export class RoomInitialSync {
     userId: UserId,
     room: RoomRecord,
   ): Promise<{ presence: JsonObject[]; receipts: JsonObject[] }> {
-    const { members, passing } = this.#parts
+    const { passing } = this.#parts
     if (passing === undefined) return { presence: [], receipts: [] }
     const q = this.#db.reader
     const [people, receipts] = await Promise.all([
-      members.getMany(q, room.roomNid, passing.presence.listPresent()),
+      this.#people(room),
       passing.receipts.listForRooms(q, [room], {
         since: undefined,
         upTo: Number.MAX_SAFE_INTEGER,
         userId,
       }),
     ])
-    const present = [...people.values()].filter(({ membership }) => membership === 'join')
     return {
-      presence: passing.presence.listStates(present.map((member) => member.userId)).map(withUserId),
+      presence: passing.presence.listStates(people).map(withUserId),
       receipts: [...receipts].map(([roomId, content]) => ({ type: 'm.receipt', room_id: roomId, content })),
     }
+  }
+
+  /** Whose presence is told: everybody's, or, where many are in the room, that of those who are there. */
+  async #people(room: RoomRecord): Promise<UserId[]> {
+    const { members, passing } = this.#parts
+    const q = this.#db.reader
+    const some = await members.sampleMembers(q, [room.roomNid], MAX_PEOPLE + 1)
+    if (some.length <= MAX_PEOPLE) return some
+    const present = await members.getMany(q, room.roomNid, passing?.presence.listPresent() ?? [])
+    return [...present.values()].filter(({ membership }) => membership === 'join').map(({ userId }) => userId)
   }
 }
 

@@ -1,4 +1,5 @@
 import { MatrixError } from '../../protocol/errors.js'
+import { inFirstForm } from '../../protocol/first-event-form.js'
 import { parseFilter } from '../../protocol/event-filter.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { formatStreamToken, type StreamToken } from '../../protocol/stream-token.js'
@@ -94,7 +95,7 @@ export class OldSync {
         ...listAt(room, 'timeline', 'events'),
         ...listAt(room, 'ephemeral', 'events'),
         ...listAt(room, 'account_data', 'events'),
-      ].map((event) => ({ ...event, room_id: roomId })),
+      ].map((event) => inFirstForm({ ...event, room_id: roomId })),
     )
     return {
       start: formatStreamToken(since),
@@ -161,7 +162,7 @@ function describeInvitation(roomId: RoomId, section: 'invite' | 'knock', room: J
   return {
     room_id: roomId,
     membership: section,
-    ...(section === 'invite' && member && { invite: { ...member, room_id: roomId } }),
+    ...(section === 'invite' && member && { invite: inFirstForm({ ...member, room_id: roomId }) }),
   }
 }
 
@@ -173,7 +174,7 @@ function describeRoom(wish: {
   isPublic: boolean
 }): JsonObject {
   const { roomId, room, userId, end, isPublic } = wish
-  const inRoom = (event: JsonObject): JsonObject => ({ ...event, room_id: roomId })
+  const inRoom = (event: JsonObject): JsonObject => inFirstForm({ ...event, room_id: roomId })
   const timeline = objectAt(room, 'timeline')
   const state = listAt(room, 'state', 'events').map(inRoom)
   const own = state.find((event) => event['type'] === 'm.room.member' && event['state_key'] === userId)

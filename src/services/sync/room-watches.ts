@@ -1,6 +1,6 @@
 import type { RoomId } from '../../protocol/ids.js'
 import type { StreamName } from '../../storage/streams/stream-names.js'
-import type { Clock } from '../../util/clock.js'
+import type { Clock, Timer } from '../../util/clock.js'
 import type { PositionHints, PositionSink } from '../streams/notifier.js'
 
 /** Something may have happened in the room; unless the watch is closed it goes on. */
@@ -10,10 +10,14 @@ export interface RoomWatch {
   close(): void
 }
 
+/** Presence is of people, not of rooms: it wakes everybody, so not more often than this. */
+const PRESENCE_DELAY_MS = 1_000
+
 /** Wakes those who look into one room from outside, whom the notifier of members does not know. */
 export class RoomWatches implements PositionSink {
   readonly #clock: Clock
   readonly #byRoom = new Map<RoomId, Set<() => void>>()
+  #presenceTimer: Timer | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -40,12 +44,23 @@ export class RoomWatches implements PositionSink {
       close: () => {
         watches.delete(wake)
         if (watches.size === 0) this.#byRoom.delete(roomId)
+        if (this.#byRoom.size === 0) this.#stopPresence()
       },
     }
   }
 
-  onNewPosition(_stream: StreamName, { rooms = [] }: PositionHints): void {
+  onNewPosition(stream: StreamName, { rooms = [] }: PositionHints): void {
     for (const roomId of rooms) for (const wake of this.#byRoom.get(roomId) ?? []) wake()
+    if (stream !== 'presence' || this.#byRoom.size === 0) return
+    this.#presenceTimer ??= this.#clock.setTimeout(() => {
+      this.#stopPresence()
+      for (const watches of this.#byRoom.values()) for (const wake of watches) wake()
+    }, PRESENCE_DELAY_MS)
+  }
+
+  #stopPresence(): void {
+    this.#presenceTimer?.cancel()
+    this.#presenceTimer = undefined
   }
 
   #sleep(

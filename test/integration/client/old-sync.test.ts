@@ -145,12 +145,15 @@ describe('looking into rooms', () => {
       const none = await client.must('GET', `${V3}/events`, {
         query: { room_id: open, timeout: 0, ...(from.startsWith('s') && { from }) },
       })
-      expect(none['chunk']).to.deep.equal([])
+      expect(idsIn(none, 'chunk').filter((id) => id !== undefined)).to.deep.equal([])
       const waiting = client.must('GET', `${V3}/events`, {
         query: { room_id: open, from: none['end'] as string, timeout: 10_000 },
       })
       const eventId = await alice.sendText(open, 'second')
-      expect(idsIn(await waiting, 'chunk')).to.deep.equal([eventId])
+      const news = eventsAt(await waiting, 'chunk').filter((event) => event['event_id'] !== undefined)
+      expect(news.map((event) => [event['event_id'], event['user_id']])).to.deep.equal([
+        [eventId, alice.userId],
+      ])
       expect(eventsAt(await client.messages(open), 'chunk')).not.to.have.length(0)
       const state = await client.request('GET', path`/_matrix/client/v3/rooms/${open}/state`)
       expect(state.status).to.equal(200)
@@ -163,6 +166,46 @@ describe('looking into rooms', () => {
     }
     expect(await outcome(guest, `${V3}/events`)).to.deep.equal([403, 'M_GUEST_ACCESS_FORBIDDEN'])
     expect(await outcome(guest, `${V3}/initialSync`)).to.deep.equal([403, 'M_GUEST_ACCESS_FORBIDDEN'])
+  })
+
+  it('shows who types, who reads, and who has come, of rooms that anybody may join', async () => {
+    await using hs = await startHomeserver({ config: { allow_guest_access: true } })
+    const alice = await hs.register('alice')
+    const guest = await guestOf(hs)
+    const room = { initial_state: [worldReadable] }
+    const roomId = await alice.createRoom({ ...room, preset: 'public_chat' })
+    const closed = await alice.createRoom({ ...room, preset: 'private_chat' })
+    const sent = await alice.sendText(roomId, 'hello')
+    let from = await alice.syncToken()
+    const follow = async (room_id: string): Promise<JsonObject[]> => {
+      const query = { room_id, from, timeout: 10_000 }
+      const answer = await guest.must('GET', `${V3}/events`, { query, isPartial: true })
+      from = answer['end'] as string
+      return eventsAt(answer, 'chunk')
+    }
+    const until = async (isMeant: (event: JsonObject) => boolean): Promise<JsonObject> => {
+      for (;;) {
+        const found = (await follow(roomId)).find(isMeant)
+        if (found !== undefined) return found
+      }
+    }
+    await alice.must('PUT', path`/_matrix/client/v3/rooms/${roomId}/typing/${alice.userId}`, {
+      body: { typing: true, timeout: 30_000 },
+    })
+    const content = { user_ids: [alice.userId] }
+    expect(await until(({ type }) => type === 'm.typing')).to.deep.include({ room_id: roomId, content })
+    await alice.must('POST', path`/_matrix/client/v3/rooms/${roomId}/receipt/m.read/${sent}`, { body: {} })
+    const receipt = await until(({ type }) => type === 'm.receipt')
+    expect(dig(receipt, 'content', sent, 'm.read')).to.have.property(alice.userId)
+    const before = from
+    await alice.must('PUT', path`/_matrix/client/v3/presence/${alice.userId}/status`, {
+      body: { presence: 'online', status_msg: 'here' },
+    })
+    const presence = await until((event) => dig(event, 'content', 'status_msg') === 'here')
+    expect(presence['content']).to.include({ user_id: alice.userId, presence: 'online' })
+    from = before
+    await alice.sendText(closed, 'hello')
+    expect((await follow(closed)).map(({ type }) => type)).to.deep.equal(['m.room.message'])
   })
 
   it('shows nothing of before history became world-readable, and ends when it is not any more', async () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { JsonObject } from '../../../src/util/json.js'
 import { forEachServerDatabase, startHomeserver } from '../../support/homeserver.js'
 import { dig, eventsAt, path, type MatrixClient, type SyncCheck } from '../../support/matrix-client.js'
 
@@ -93,8 +94,11 @@ forEachServerDatabase('presence', (database) => {
     await carol.must('PUT', statusPath(carol), { body })
     const glance = path`/_matrix/client/v3/rooms/${roomId}/initialSync`
     const seen = await bob.must('GET', glance)
-    expect(dig(seen, 'presence')).to.have.length(1)
-    expect(dig(seen, 'presence', 0, 'content')).to.include({ ...body, user_id: alice.userId })
+    const people = eventsAt(seen, 'presence').map((event) => dig(event, 'content') as JsonObject)
+    expect(people.map((content) => content['user_id'])).to.have.members([alice.userId, bob.userId])
+    const of = (client: MatrixClient) => people.find((content) => content['user_id'] === client.userId)
+    expect(of(alice)).to.include(body)
+    expect(of(bob)).to.include({ presence: 'offline' })
     expect(dig(seen, 'receipts', 0, 'room_id')).to.equal(roomId)
     expect(dig(seen, 'receipts', 0, 'content', eventId, 'm.read', bob.userId)).to.have.property('ts')
     expect(await carol.must('GET', glance)).to.deep.include({ presence: [], receipts: [] })
