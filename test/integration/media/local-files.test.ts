@@ -12,7 +12,7 @@ forEachServerDatabase('files of this server', (database) => {
   before(async () => {
     server = await startHomeserver({
       database,
-      config: { max_upload_size: 100_000, max_pending_media_uploads: 2 },
+      config: { max_upload_size: 100_000, max_pending_media_uploads: 2, allow_guest_access: true },
     })
     alice = await server.register('alice')
     bob = await server.register('bob')
@@ -164,6 +164,26 @@ forEachServerDatabase('files of this server', (database) => {
     expect([known.status, known.bytes.toString()]).to.deep.equal([200, 'secret'])
     const legacy = await fetchBytes(old.replace('/v3/', '/r0/'), { token: alice.accessToken })
     expect(legacy.status).to.equal(200)
+  })
+
+  it('are shown to guests, who upload none', async () => {
+    const uri = await uploadFile(alice, 'for all')
+    const body = await server.client().must('POST', '/_matrix/client/v3/register', {
+      query: { kind: 'guest' },
+      body: {},
+    })
+    const token = body['access_token'] as string
+    const shown = await fetchBytes(`${server.url}${mediaPath('/_matrix/client/v1/media/download', uri)}`, {
+      token,
+    })
+    expect([shown.status, shown.bytes.toString()]).to.deep.equal([200, 'for all'])
+    const target = `${server.url}/_matrix/media/v3/upload`
+    const refused = await fetch(target, {
+      method: 'POST',
+      body: 'x',
+      headers: { Authorization: `Bearer ${token}` },
+    })
+    expect(refused.status).to.equal(403)
   })
 
   it('are not found by IDs that are none', async () => {
