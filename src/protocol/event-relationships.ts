@@ -34,10 +34,14 @@ export function relationshipOf(event: Event): EventRelationship | undefined {
 
 /** `children`: each with the kind of its answer. */
 export function digestChildren(children: ReadonlyMap<EventId, string>): ChildrenDigest {
-  const counts: Record<string, number> = {}
-  for (const relType of children.values()) counts[relType] = (counts[relType] ?? 0) + 1
+  // Senders choose the kinds: an object would have some of their names already.
+  const counts = new Map<string, number>()
+  for (const relType of children.values()) counts.set(relType, (counts.get(relType) ?? 0) + 1)
   const ids = [...children.keys()].sort()
-  return { counts, hash: encodeBase64(createHash('sha256').update(ids.join('')).digest()) }
+  return {
+    counts: Object.fromEntries(counts),
+    hash: encodeBase64(createHash('sha256').update(ids.join('')).digest()),
+  }
 }
 
 /** How it stands under `unsigned` of an event. */
@@ -52,7 +56,7 @@ export function parseDigest(unsigned: unknown): ChildrenDigest | undefined {
   if (!isJsonObject(children) || typeof hash !== 'string' || !/^[A-Za-z0-9+/]{43}$/.test(hash))
     return undefined
   const counts = Object.entries(children).slice(0, MAX_TYPES)
-  if (!counts.every(([relType, count]) => isRelType(relType) && Number.isSafeInteger(count))) return undefined
+  if (!counts.every(([relType, count]) => isRelType(relType) && isCount(count))) return undefined
   return { counts: Object.fromEntries(counts) as Record<string, number>, hash }
 }
 
@@ -62,6 +66,11 @@ export function totalOf({ counts }: ChildrenDigest): number {
 }
 
 function isRelType(value: unknown): value is string {
-  // PostgreSQL has no NUL in text.
-  return typeof value === 'string' && value.length <= MAX_TYPE_LENGTH && !value.includes('\u0000')
+  if (typeof value !== 'string' || value.length > MAX_TYPE_LENGTH) return false
+  // What else is no text to PostgreSQL.
+  return value.isWellFormed() && !value.includes('\u0000')
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -28,6 +28,7 @@ describe('event relationships', () => {
       { rel_type: 1, event_id: '$parent' },
       { rel_type: 'm.reference', event_id: 'parent' },
       { rel_type: 'a\u0000b', event_id: '$parent' },
+      { rel_type: 'a\ud800b', event_id: '$parent' },
       { rel_type: 'a'.repeat(256), event_id: '$parent' },
     ]) {
       expect(relationshipOf(withRelationship(wrong)), JSON.stringify(wrong)).to.equal(undefined)
@@ -49,6 +50,17 @@ describe('event relationships', () => {
     expect(parseDigest(digestToJson(digest))).to.deep.equal(digest)
   })
 
+  it('are counted whatever their kinds are called', () => {
+    const kinds = ['constructor', '__proto__', 'constructor', 'toString']
+    const digest = digestChildren(new Map(kinds.map((kind, index) => [`$${index}` as EventId, kind])))
+    expect(Object.entries(digest.counts)).to.have.deep.members([
+      ['constructor', 2],
+      ['__proto__', 1],
+      ['toString', 1],
+    ])
+    expect(totalOf(digest)).to.equal(4)
+  })
+
   it('are not believed where another server makes no sense', () => {
     const { hash } = digestChildren(new Map())
     for (const wrong of [
@@ -58,6 +70,7 @@ describe('event relationships', () => {
       { children: 1, children_hash: hash },
       { children: { 'm.reference': 'many' }, children_hash: hash },
       { children: { 'm.reference': 1.5 }, children_hash: hash },
+      { children: { 'm.reference': -1 }, children_hash: hash },
     ]) {
       expect(parseDigest(wrong), JSON.stringify(wrong)).to.equal(undefined)
     }
