@@ -228,11 +228,20 @@ const REMAINS = '.mxhs-restoring'
 async function removeRemains(directory: string): Promise<void> {
   const path = join(directory, REMAINS)
   if (!existsSync(path)) return
-  for (const made of JSON.parse(await readFile(path, 'utf8')) as string[]) {
+  for (const made of parseRemains(await readFile(path, 'utf8'))) {
     if (made === '.') await emptyDirectory(directory)
     else await rm(made, { recursive: true, force: true })
   }
   await rm(path, { force: true })
+}
+
+/** A list that was not written to its end comes from before anything was made. */
+function parseRemains(text: string): readonly string[] {
+  try {
+    return JSON.parse(text) as readonly string[]
+  } catch {
+    return []
+  }
 }
 
 /** All but the list of what remains, which goes last. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { captureOutput } from '@oclif/test'
@@ -334,6 +334,15 @@ describe('mxhs restore', () => {
     expect(readdirSync(directory)).not.to.include('.mxhs-restoring')
     await (await startConfigured(join(directory, 'homeserver.yaml'))).stop()
     await postgres.remove()
+  })
+
+  it('begins anew where it was killed before it had made anything', async () => {
+    const directory = scratch.path('new')
+    mkdirSync(directory)
+    writeFileSync(join(directory, '.mxhs-restoring'), '["')
+    const { exitCode, stderr } = await runCommand(RestoreCommand, '-d', directory, archive)
+    expect(exitCode, stderr).to.equal(0)
+    expect(readdirSync(directory)).not.to.include('.mxhs-restoring')
   })
 
   it('is called in one way alone', async () => {
