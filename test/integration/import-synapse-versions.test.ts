@@ -118,6 +118,7 @@ describe('import of a Synapse of any age', () => {
         pusher: { user_id: ALICE, device_id: 'PHONE', is_enabled: 1, pushkey: 'key' },
         tags: { content: '{"tags":{"m.favourite":{}}}' },
         destination: { server_name: 'far.test', retry_at_ts: 30 },
+        published: { appservice_id: 'bridge', network_id: 'irc' },
         appservice: {
           appservice_id: 'bridge',
           positions: JSON.stringify({ events: 10, receipts: 3, presence: 0, toDevice: 2, deviceLists: 2 }),

@@ -229,6 +229,7 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     'to_device_stream_id BIGINT',
     'device_list_stream_id BIGINT',
   ],
+  appservice_room_list: ['appservice_id TEXT NOT NULL', 'network_id TEXT NOT NULL', 'room_id TEXT NOT NULL'],
   application_services_txns: ['as_id TEXT NOT NULL', 'txn_id INTEGER NOT NULL', 'event_ids TEXT NOT NULL'],
   appservice_stream_position: ["Lock CHAR(1) NOT NULL DEFAULT 'X'", 'stream_ordering BIGINT'],
   rooms: [

@@ -177,6 +177,7 @@ async function addSettings(source: SynapseDatabase, { roomId }: LinearRoom): Pro
     failure_ts: 5,
     last_successful_stream_ordering: 1,
   })
+  await source.insert('appservice_room_list', { appservice_id: 'bridge', network_id: 'irc', room_id: roomId })
   await source.insert('application_services_state', {
     as_id: 'bridge',
     state: 'up',
@@ -217,6 +218,9 @@ export async function readStory(q: Query): Promise<Record<string, unknown>> {
     pusher: await one('SELECT user_id, device_id, is_enabled, pushkey FROM pushers'),
     tags: await one(`SELECT content FROM account_data WHERE type = 'm.tag'`),
     destination: await one('SELECT server_name, retry_at_ts FROM destinations'),
+    published: await one(
+      'SELECT a.appservice_id, a.network_id FROM appservice_rooms a JOIN rooms r ON r.room_nid = a.room_nid',
+    ),
     appservice: await one('SELECT appservice_id, positions FROM appservice_state'),
   }
 }

@@ -79,6 +79,25 @@ export const ROOM_DATA_COPIES: readonly TableCopy[] = [
     },
   },
   {
+    what: 'rooms of bridged networks',
+    from: {
+      table: 'appservice_room_list',
+      columns: ['appservice_id', 'network_id', 'room_id'],
+      key: ['appservice_id', 'network_id', 'room_id'],
+    },
+    into: 'appservice_rooms',
+    options: { columns: { appservice_id: 'text', network_id: 'text', room_nid: 'integer' } },
+    toRow: (row, { roomNid }) => {
+      const nid = roomNid(textOf(row['room_id']) ?? '')
+      if (nid === undefined) return undefined
+      return {
+        appservice_id: textOf(row['appservice_id']) ?? '',
+        network_id: textOf(row['network_id']) ?? '',
+        room_nid: nid,
+      }
+    },
+  },
+  {
     what: 'receipts',
     from: {
       table: 'receipts_linearized',
