@@ -11,8 +11,9 @@ import { PRESENCE_STREAM } from '../storage/stores/presence.js'
 import { PUSH_RULES_STREAM } from '../storage/stores/push-rules.js'
 import { RECEIPTS_STREAM } from '../storage/stores/receipts.js'
 import { THREAD_SUBSCRIPTIONS_STREAM } from '../storage/stores/thread-subscriptions.js'
-import { IdAllocator, type SequenceOptions } from '../storage/streams/sequences.js'
+import { IdAllocator, openIdSources, type SequenceOptions } from '../storage/streams/sequences.js'
 import { StreamIdGenerator } from '../storage/streams/stream-id-generator.js'
+import { mapRecord } from '../util/map-record.js'
 
 /** Where the ids of each stream come from. */
 const STREAMS = {
@@ -78,24 +79,11 @@ export async function openStorage(options: StorageOptions, context: DatabaseCont
     return {
       db,
       caches: new CacheRegistry(context.metrics, options.caches),
-      streams: await openEach(STREAMS, (sequence) => StreamIdGenerator.open(db, sequence)),
-      ids: await openEach(IDS, (sequence) => IdAllocator.open(db, sequence)),
+      streams: mapRecord(await openIdSources(db, STREAMS), (source) => new StreamIdGenerator(source)),
+      ids: await IdAllocator.openEach(db, IDS),
     }
   } catch (error) {
     await db.close()
     throw error
   }
-}
-
-async function openEach<Name extends string, T>(
-  sequences: Readonly<Record<Name, SequenceOptions>>,
-  open: (sequence: SequenceOptions) => Promise<T>,
-): Promise<Readonly<Record<Name, T>>> {
-  const entries = await Promise.all(
-    Object.entries<SequenceOptions>(sequences).map(
-      async ([name, sequence]) => [name, await open(sequence)] as const,
-    ),
-  )
-  // Every name has come, with what was opened for it.
-  return Object.fromEntries(entries) as Record<Name, T>
 }

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { migrations, type Migration } from '../../migrations/index.js'
 import type { Database } from './database.js'
+import { hasTable } from './has-table.js'
 import { SqlDatabase } from './sql-database.js'
 
 /** The version of the schema that this program writes; grows by one with every release that changes the schema. */
@@ -39,7 +40,10 @@ export async function migrate(
   onStep?: (name: string) => void,
 ): Promise<string[]> {
   const knex = migrationKnex(db)
-  await checkCompatible(db)
+  const status = await migrationStatus(db, list)
+  refuseNewer(status)
+  // As at most starts: a migrator need not be asked.
+  if (isUpToDate(status)) return []
   const [, taken] = (await knex.migrate.latest(migratorConfig(list.map((step) => told(step, onStep))))) as [
     number,
     string[],
@@ -63,9 +67,8 @@ export async function migrationStatus(
   db: Database,
   list: readonly Migration[] = migrations,
 ): Promise<MigrationStatus> {
-  const knex = migrationKnex(db)
-  const version = await readVersion(db, knex)
-  const rows: { name: string }[] = (await knex.schema.hasTable(TABLE))
+  const version = await readVersion(db)
+  const rows: { name: string }[] = (await hasTable(db.reader, TABLE))
     ? await db.reader.all(`SELECT name FROM ${TABLE} ORDER BY id`)
     : []
   const applied = rows.map((row) => row.name)
@@ -80,11 +83,17 @@ export async function migrationStatus(
 
 /** Throws an `IncompatibleSchemaError` when only a newer program may use the database. */
 export async function checkCompatible(db: Database): Promise<void> {
-  const version = await readVersion(db, migrationKnex(db))
-  if (version === undefined || version.compat_version <= SCHEMA_VERSION) return
+  const version = await readVersion(db)
+  refuseNewer({ schemaVersion: version?.schema_version, compatVersion: version?.compat_version })
+}
+
+type Versions = Pick<MigrationStatus, 'schemaVersion' | 'compatVersion'>
+
+function refuseNewer({ schemaVersion = 0, compatVersion = 0 }: Versions): void {
+  if (compatVersion <= SCHEMA_VERSION) return
   throw new IncompatibleSchemaError(
-    `The database has schema version ${version.schema_version}, which needs a program that knows at least version ` +
-      `${version.compat_version}; this one knows version ${SCHEMA_VERSION}. Run a newer version of mxhs.`,
+    `The database has schema version ${schemaVersion}, which needs a program that knows at least version ` +
+      `${compatVersion}; this one knows version ${SCHEMA_VERSION}. Run a newer version of mxhs.`,
   )
 }
 
@@ -93,13 +102,18 @@ interface VersionRow {
   compat_version: number
 }
 
-async function readVersion(db: Database, knex: Knex): Promise<VersionRow | undefined> {
-  if (!(await knex.schema.hasTable('schema_version'))) return undefined
+function isUpToDate({ pending, schemaVersion = 0, compatVersion }: MigrationStatus): boolean {
+  if (pending.length > 0 || schemaVersion < SCHEMA_VERSION) return false
+  return schemaVersion > SCHEMA_VERSION || compatVersion === SCHEMA_COMPAT_VERSION
+}
+
+async function readVersion(db: Database): Promise<VersionRow | undefined> {
+  if (!(await hasTable(db.reader, 'schema_version'))) return undefined
   return db.reader.first<VersionRow>('SELECT schema_version, compat_version FROM schema_version')
 }
 
 async function writeVersion(db: Database, knex: Knex): Promise<void> {
-  if (!(await knex.schema.hasTable('schema_version'))) {
+  if (!(await hasTable(db.reader, 'schema_version'))) {
     await knex.raw(
       'CREATE TABLE IF NOT EXISTS schema_version ' +
         '(one INTEGER PRIMARY KEY CHECK (one = 1), schema_version INTEGER NOT NULL, compat_version INTEGER NOT NULL)',

@@ -2,7 +2,7 @@ import { migrations } from '../../../migrations/index.js'
 import type { Database, Query } from '../database.js'
 import { migrate, rollback } from '../migrator.js'
 import { listTables, type TableShape } from './table-catalog.js'
-import { hasTable } from './unfinished-restore.js'
+import { hasTable } from '../has-table.js'
 
 /** Rows cannot be taken in: the schema that they are of is not known here. */
 export class UnknownSchemaError extends Error {

@@ -1,4 +1,5 @@
 import type { Database, Query, Tx } from '../database.js'
+import { hasTable } from '../has-table.js'
 
 /** A database holds a part of what was to be restored into it: the restore was killed. */
 export class UnfinishedRestoreError extends Error {
@@ -6,15 +7,6 @@ export class UnfinishedRestoreError extends Error {
 }
 
 const MARK = 'restore_unfinished'
-
-/** Whether a table is there. */
-export async function hasTable(q: Query, name: string): Promise<boolean> {
-  const sql =
-    q.dialect.name === 'sqlite'
-      ? 'SELECT COUNT(*) AS found FROM sqlite_schema WHERE name = ?'
-      : 'SELECT COUNT(to_regclass(?)) AS found'
-  return (await q.first<{ found: number }>(sql, [name]))?.found === 1
-}
 
 /** True from the first thing that a restore writes to the last. */
 export function isUnfinishedRestore(q: Query): Promise<boolean> {

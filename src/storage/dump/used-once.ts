@@ -1,3 +1,4 @@
+import { mapRecord } from '../../util/map-record.js'
 import type { Tx } from '../database.js'
 import type { Counters } from './counters.js'
 
@@ -25,11 +26,11 @@ const TRANSACTION_GAP = 1_000_000
 /** The numbers to go on with in a database that has been put back to an earlier state. */
 export function leapAhead({ sequences, identities }: Counters): Counters {
   return {
-    sequences: mapNumbers(sequences, (name, value) =>
+    sequences: mapRecord(sequences, (value, name) =>
       name.endsWith('_stream_seq') ? value + STREAM_GAP : value,
     ),
     // Names of users that were made up, which others have seen.
-    identities: mapNumbers({ numeric_localparts: 0, ...identities }, (name, value) =>
+    identities: mapRecord<string, number, number>({ numeric_localparts: 0, ...identities }, (value, name) =>
       name === 'numeric_localparts' ? value + SMALL_GAP : value,
     ),
   }
@@ -63,11 +64,4 @@ export async function forgetUsed(tx: Tx, restoredTs: number): Promise<UsedOnce> 
     [SMALL_GAP],
   )
   return { oneTimeKeys, fallbackKeys, tokens, connections }
-}
-
-function mapNumbers(
-  values: Readonly<Record<string, number>>,
-  change: (name: string, value: number) => number,
-): Record<string, number> {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(name, value)]))
 }

@@ -1,4 +1,5 @@
-import type { Database, Tx } from '../database.js'
+import { mapRecord } from '../../util/map-record.js'
+import type { Database, Query, Tx } from '../database.js'
 import { quoteName } from '../sql-text.js'
 
 /** Where a stream's ids come from: every id is larger than all that were handed out before. */
@@ -21,41 +22,53 @@ export interface SequenceOptions {
   readonly alsoIn?: readonly { readonly table: string; readonly column: string }[]
 }
 
-/** Opens the source of a stream's ids. */
-export async function openIdSource(db: Database, options: SequenceOptions): Promise<IdSource> {
-  const largest = await largestInUse(db, options)
-  return db.dialect.name === 'sqlite'
-    ? openCounter(db, options.sequence, largest)
-    : openSequence(db, options.sequence, largest)
-}
-
-async function largestInUse(
+/** Opens the sources of streams' ids, all of them in a constant number of statements. */
+export async function openIdSources<Name extends string>(
   db: Database,
-  { table, column, negated = false, alsoIn = [] }: SequenceOptions,
-): Promise<number> {
-  let largest = 0
-  for (const place of [{ table, column }, ...alsoIn]) {
-    const name = quoteName(place.column)
-    const row = await db.reader.first<{ id: number | null }>(
-      `SELECT ${negated ? `-MIN(${name})` : `MAX(${name})`} AS id FROM ${quoteName(place.table)}`,
-    )
-    largest = Math.max(largest, row?.id ?? 0)
-  }
-  return largest
+  sequences: Readonly<Record<Name, SequenceOptions>>,
+): Promise<Readonly<Record<Name, IdSource>>> {
+  const names = await namesInUse(db, Object.values(sequences))
+  const last = db.dialect.name === 'sqlite' ? await raiseCounters(db, names) : await raiseSequences(db, names)
+  return mapRecord(sequences, ({ sequence }) => {
+    const id = last.get(sequence) ?? 0
+    return db.dialect.name === 'sqlite' ? new Counter(sequence, id) : new Sequence(sequence, id)
+  })
 }
 
-async function openCounter(db: Database, name: string, largest: number): Promise<IdSource> {
-  const last = await db.write('open_counter', async (tx) => {
-    await tx.execute(
-      `INSERT INTO id_counters (name, value) VALUES (?, ?)
-       ON CONFLICT (name) DO UPDATE SET value = MAX(value, excluded.value)`,
-      [name, largest],
-    )
-    return (
-      (await tx.first<{ value: number }>('SELECT value FROM id_counters WHERE name = ?', [name]))?.value ?? 0
-    )
+/** A sequence by its name, with the largest id that is in use. */
+interface InUse {
+  readonly name: string
+  readonly largest: number
+}
+
+async function namesInUse(db: Database, sequences: readonly SequenceOptions[]): Promise<InUse[]> {
+  if (sequences.length === 0) return []
+  const places = sequences.flatMap(({ table, column, negated = false, alsoIn = [] }, index) =>
+    [{ table, column }, ...alsoIn].map((place) => {
+      const name = quoteName(place.column)
+      const id = negated ? `-MIN(${name})` : `MAX(${name})`
+      return `SELECT ${index} AS sequence, ${id} AS id FROM ${quoteName(place.table)}`
+    }),
+  )
+  const rows = await db.reader.all<{ sequence: number; id: number | null }>(places.join(' UNION ALL '))
+  return sequences.map(({ sequence: name }, index) => {
+    const ids = rows.filter(({ sequence }) => sequence === index).map(({ id }) => id ?? 0)
+    return { name, largest: Math.max(0, ...ids) }
   })
-  return new Counter(name, last)
+}
+
+/** The values of counters, none of which is below what is in use. */
+async function raiseCounters(db: Database, names: readonly InUse[]): Promise<Map<string, number>> {
+  return db.write('open_counters', async (tx) => {
+    await tx.execute(
+      `INSERT INTO id_counters (name, value)
+       SELECT r.name, r.largest FROM ${tx.dialect.rowsFrom({ name: 'text', largest: 'integer' })} AS r WHERE 1
+       ON CONFLICT (name) DO UPDATE SET value = MAX(value, excluded.value)`,
+      [tx.dialect.rows(names.map(({ name, largest }) => ({ name, largest })))],
+    )
+    const rows = await tx.all<{ name: string; value: number }>('SELECT name, value FROM id_counters')
+    return new Map(rows.map(({ name, value }) => [name, value]))
+  })
 }
 
 /** Numbers that a counter takes ahead at a time. */
@@ -103,29 +116,49 @@ class Counter implements IdSource {
   }
 }
 
-async function openSequence(db: Database, name: string, largest: number): Promise<IdSource> {
-  const { last } = await raiseSequence(db, name, largest)
-  return {
-    last,
-    async next(tx, count) {
-      const rows = await tx.all<{ id: number }>(NEXT_VALUES, [quoteName(name), count])
-      return rows.map(({ id }) => id)
-    },
+/** A sequence of PostgreSQL. */
+class Sequence implements IdSource {
+  readonly last: number
+  readonly #name: string
+
+  constructor(name: string, last: number) {
+    this.#name = name
+    this.last = last
+  }
+
+  next(tx: Tx, count: number): Promise<number[]> {
+    return nextValues(tx, this.#name, count)
   }
 }
 
 /** One call of nextval a row; the order of the rows is that of the calls. */
-const NEXT_VALUES = 'SELECT nextval(CAST(? AS regclass)) AS id FROM generate_series(1, CAST(? AS integer))'
+async function nextValues(q: Query, name: string, count: number): Promise<number[]> {
+  const rows = await q.all<{ id: number }>(
+    'SELECT nextval(CAST(? AS regclass)) AS id FROM generate_series(1, CAST(? AS integer))',
+    [quoteName(name), count],
+  )
+  return rows.map(({ id }) => id)
+}
 
-async function raiseSequence(db: Database, name: string, largest: number): Promise<{ last: number }> {
-  return db.write('open_sequence', async (tx) => {
-    const row = await tx.first<{ last: number }>(
-      `SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS last FROM ${quoteName(name)}`,
+/** The values of sequences, none of which is below what is in use. */
+async function raiseSequences(db: Database, names: readonly InUse[]): Promise<Map<string, number>> {
+  if (names.length === 0) return new Map()
+  return db.write('open_sequences', async (tx) => {
+    const values = names.map(
+      ({ name }, index) =>
+        `SELECT ${index} AS sequence, CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS last
+         FROM ${quoteName(name)}`,
     )
-    const last = row?.last ?? 0
-    if (last >= largest) return { last }
-    await tx.all('SELECT setval(CAST(? AS regclass), ?)', [quoteName(name), largest])
-    return { last: largest }
+    const rows = await tx.all<{ sequence: number; last: number }>(values.join(' UNION ALL '))
+    const last = new Map(rows.map((row) => [names[row.sequence]!.name, row.last]))
+    const behind = names.filter(({ name, largest }) => (last.get(name) ?? 0) < largest)
+    if (behind.length === 0) return last
+    await tx.all(
+      `SELECT setval(CAST(r.name AS regclass), r.largest)
+       FROM ${tx.dialect.rowsFrom({ name: 'text', largest: 'integer' })} AS r`,
+      [tx.dialect.rows(behind.map(({ name, largest }) => ({ name: quoteName(name), largest })))],
+    )
+    return new Map([...last, ...behind.map(({ name, largest }) => [name, largest] as const)])
   })
 }
 
@@ -147,16 +180,26 @@ export class IdAllocator {
     this.#fetch = fetch
   }
 
+  /** Opens several, in a constant number of statements. */
+  static async openEach<Name extends string>(
+    db: Database,
+    sequences: Readonly<Record<Name, SequenceOptions>>,
+  ): Promise<Readonly<Record<Name, IdAllocator>>> {
+    const names = await namesInUse(db, Object.values(sequences))
+    if (db.dialect.name === 'sqlite') {
+      const largest = new Map(names.map((inUse) => [inUse.name, inUse.largest]))
+      return mapRecord(sequences, ({ sequence }) => new IdAllocator(largest.get(sequence) ?? 0))
+    }
+    const last = await raiseSequences(db, names)
+    return mapRecord(
+      sequences,
+      ({ sequence }) =>
+        new IdAllocator(last.get(sequence) ?? 0, (count) => nextValues(db.reader, sequence, count)),
+    )
+  }
+
   static async open(db: Database, options: SequenceOptions): Promise<IdAllocator> {
-    const largest = await largestInUse(db, options)
-    if (db.dialect.name === 'sqlite') return new IdAllocator(largest)
-    const { last } = await raiseSequence(db, options.sequence, largest)
-    const allocator = new IdAllocator(last, async (count) => {
-      const rows = await db.reader.all<{ id: number }>(NEXT_VALUES, [quoteName(options.sequence), count])
-      return rows.map(({ id }) => id)
-    })
-    await allocator.ensure(BLOCK)
-    return allocator
+    return (await IdAllocator.openEach(db, { one: options })).one
   }
 
   /** One id. */

@@ -1,5 +1,5 @@
 import type { Database, Tx } from '../database.js'
-import { openIdSource, type IdSource, type SequenceOptions } from './sequences.js'
+import { openIdSources, type IdSource, type SequenceOptions } from './sequences.js'
 
 export interface StreamOptions extends SequenceOptions {
   /** The name of this process among those that write the stream. */
@@ -39,7 +39,8 @@ export class StreamIdGenerator {
   }
 
   static async open(db: Database, options: StreamOptions): Promise<StreamIdGenerator> {
-    return new StreamIdGenerator(await openIdSource(db, options), options.instance)
+    const { one } = await openIdSources(db, { one: options })
+    return new StreamIdGenerator(one, options.instance)
   }
 
   /**
