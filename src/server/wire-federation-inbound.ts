@@ -108,13 +108,12 @@ export function createFederationInbound(
   const shared = { client: parts.federationClient, intake, logger, clock }
   const missing = new MissingEvents(db, { ...shared, graph: stores.graph })
   const processor = new PduProcessor({
+    ...shared,
     receiver: parts.eventReceiver,
     policy: parts.eventPolicy,
     outliers,
     missing,
     pulled,
-    clock,
-    logger,
   })
   const inboxStore = new FederationInboxStore()
   const inbox = new RoomInbox(db, {

@@ -8,6 +8,7 @@ import { silentLogger } from '../../../../src/telemetry/logger.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 
 const [SLOW, OTHER] = ['slow.test', 'other.test'] as [ServerName, ServerName]
+const EVENT = { eventId: '$event' } as never
 const MISSING: Reception = { outcome: 'missing', prevEvents: ['$before' as EventId], authEvents: [] }
 const ACCEPTED: Reception = { outcome: 'accepted', stored: {} as never }
 
@@ -40,8 +41,7 @@ describe('PduProcessor', () => {
     })
     const send = async (origin: ServerName, roomNid = 1): Promise<string> => {
       const room = { roomNid, roomId: `!${roomNid}` as RoomId } as RoomRecord
-      const event = { eventId: '$event' } as Event
-      const [reception] = await processor.processAll(room, [{ origin, event }])
+      const [reception] = await processor.processAll(room, [{ origin, event: EVENT }])
       return reception!.outcome
     }
     return { clock, asked, send }
