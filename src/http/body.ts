@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import { badJson, MatrixError, tooLarge } from '../protocol/errors.js'
 import type { JsonObject, JsonValue } from '../util/json.js'
 import { measureJson } from '../util/json-measure.js'
@@ -16,21 +17,27 @@ export class RequestAbortedError extends Error {
   override readonly name = 'RequestAbortedError'
 }
 
+/** What a request sends. */
+export interface IncomingBody {
+  readonly stream: Readable
+  readonly headers: Pick<IncomingHttpHeaders, 'content-length'>
+}
+
 /**
  * The whole body. Throws `M_TOO_LARGE` as soon as it is known to be larger than `maxBytes`, and what the lease throws, of
  * which every byte is taken that comes.
  */
 export function readBody(
-  request: IncomingMessage,
+  { stream, headers }: IncomingBody,
   maxBytes: number,
   lease?: Pick<BodyLease, 'takeBytes'>,
 ): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(bodyTooLarge(maxBytes))
+  if (Number(headers['content-length'] ?? 0) > maxBytes) return Promise.reject(bodyTooLarge(maxBytes))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     const settle = (finish: () => void): void => {
-      request.off('data', onData).off('end', onEnd).off('error', onFailure).off('close', onFailure)
+      stream.off('data', onData).off('end', onEnd).off('error', onFailure).off('close', onFailure)
       finish()
     }
     const onData = (chunk: Buffer): void => {
@@ -50,7 +57,7 @@ export function readBody(
     const onFailure = (): void => {
       settle(() => reject(new RequestAbortedError('The client went away')))
     }
-    request.on('data', onData).on('end', onEnd).on('error', onFailure).on('close', onFailure)
+    stream.on('data', onData).on('end', onEnd).on('error', onFailure).on('close', onFailure)
   })
 }
 

@@ -38,7 +38,11 @@ export async function authenticateServer(
     const origin = await gate.verify({ authorization, method, uri, content: undefined })
     return { origin, text: undefined, value: undefined }
   }
-  const bytes = await readBody(req, route.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES, lease)
+  const bytes = await readBody(
+    { stream: req, headers: req.headers },
+    route.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
+    lease,
+  )
   if (bytes.length === 0 && route.emptyBody === true) {
     const origin = await gate.verify({ authorization, method, uri, content: undefined })
     return { origin, text: '{}', value: {} }

@@ -1,5 +1,10 @@
-import { badJson, invalidParam, tooLarge } from '../protocol/errors.js'
-import type { RequestInfo } from './route.js'
+import type { IncomingHttpHeaders } from 'node:http'
+import { badJson, invalidParam } from '../protocol/errors.js'
+import { readBody, type IncomingBody } from './body.js'
+
+interface IncomingForm extends IncomingBody {
+  readonly headers: Pick<IncomingHttpHeaders, 'content-length' | 'content-type'>
+}
 
 /** A form of a few fields. */
 const MAX_FORM_BYTES = 16 * 1024
@@ -7,23 +12,14 @@ const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 /**
  * The fields of a form as browsers send it, the first of each name. Throws `M_BAD_JSON` for another content type,
- * `M_TOO_LARGE` for more than 16 KiB, `M_INVALID_PARAM` for U+0000, which databases refuse.
+ * `M_INVALID_PARAM` for U+0000, which databases refuse, and what `readBody` throws for more than 16 KiB.
  */
-export async function readForm({
-  stream,
-  headers,
-}: Pick<RequestInfo, 'stream' | 'headers'>): Promise<ReadonlyMap<string, string>> {
-  const type = String(headers['content-type'] ?? '').split(';')[0]
+export async function readForm(form: IncomingForm): Promise<ReadonlyMap<string, string>> {
+  const [type] = (form.headers['content-type'] ?? '').split(';')
   if (type?.trim().toLowerCase() !== FORM_TYPE) throw badJson(`The body must be ${FORM_TYPE}`)
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_FORM_BYTES) throw tooLarge('The form is too large')
-    chunks.push(chunk)
-  }
+  const bytes = await readBody(form, MAX_FORM_BYTES)
   const fields = new Map<string, string>()
-  for (const [name, value] of new URLSearchParams(Buffer.concat(chunks).toString('utf8'))) {
+  for (const [name, value] of new URLSearchParams(bytes.toString('utf8'))) {
     if (value.includes('\0')) throw invalidParam(`${name} must not hold U+0000`)
     if (!fields.has(name)) fields.set(name, value)
   }

@@ -184,8 +184,7 @@ export class Pipeline {
     const refund = await countRequest(rateLimits, route.rateLimit, { requester, ip })
     if (refund !== undefined) progress.refund = refund
     const query: unknown = route.query === undefined ? undefined : applySchema(route.query, rawQuery, 'query')
-    const body: unknown =
-      route.body === undefined ? undefined : await this.#readBody(exchange, request, route)
+    const body: unknown = route.body === undefined ? undefined : await this.#readBody(request, route)
     request.outlivesClient = route.dedupe !== undefined
     const run = async (): Promise<HttpResponse> =>
       // What the handler gets was made of the schemas that its own types come from.
@@ -213,8 +212,8 @@ export class Pipeline {
     return federationGate.limit(origin, run)
   }
 
-  async #readBody({ req }: HttpExchange, request: IncomingRequest, route: Route): Promise<unknown> {
-    const bytes = await readBody(req, route.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES)
+  async #readBody(request: IncomingRequest, route: Route): Promise<unknown> {
+    const bytes = await readBody(request, route.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES)
     const { text, value } = parseJsonBody(bytes, {
       emptyBody: route.emptyBody ?? false,
       allowNul: route.allowNul ?? false,

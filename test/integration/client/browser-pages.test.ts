@@ -47,7 +47,7 @@ describe('pages for people with a browser', () => {
     const client = hs.client()
     const register = (body: JsonObject) => client.request('POST', `${V3}/register`, { body })
     const account = { username: 'alice', password: 'a good password' }
-    const session = String((await register(account)).body['session'])
+    const session = (await register(account)).body['session'] as string
     for (const version of ['v3', 'r0']) {
       const page = `${hs.url}/_matrix/client/${version}/auth/m.login.registration_token/fallback/web`
       expect((await open(`${page}?session=${session}`)).text).to.include(`value="${session}"`)
@@ -67,7 +67,7 @@ describe('pages for people with a browser', () => {
     const { deviceId } = await hs.login(alice.userId)
     const remove = (auth?: JsonObject) =>
       alice.request('POST', `${V3}/delete_devices`, { body: { devices: [deviceId], ...(auth && { auth }) } })
-    const session = String((await remove()).body['session'])
+    const session = (await remove()).body['session'] as string
     const page = `${hs.url}${V3}/auth/m.login.password/fallback/web`
     expect(await open(page, { session, user: 'alice', password: 'wrong' }))
       .to.include({ status: 400 })
@@ -76,5 +76,17 @@ describe('pages for people with a browser', () => {
     expect((await remove({ session })).status).to.equal(401)
     expect((await open(page, { session, user: 'alice', password: 'correct horse' })).status).to.equal(200)
     expect((await remove({ session })).status).to.equal(200)
+  })
+
+  it('answer forms that are too large', async () => {
+    await using hs = await startHomeserver()
+    const page = `${hs.url}${V3}/auth/m.login.password/fallback/web`
+    const password = 'x'.repeat(100_000)
+    // Once with its length and once without.
+    expect((await open(page, { session: 'any', password })).status).to.equal(413)
+    const body = new Blob([new URLSearchParams({ session: 'any', password }).toString()]).stream()
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' }
+    const sent = await fetch(page, { method: 'POST', headers, body, duplex: 'half' })
+    expect([sent.status, await sent.json()]).to.have.nested.property('[1].errcode', 'M_TOO_LARGE')
   })
 })

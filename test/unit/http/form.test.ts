@@ -1,5 +1,6 @@
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { expect } from 'chai'
+import { RequestAbortedError } from '../../../src/http/body.js'
 import { readForm } from '../../../src/http/form.js'
 import { rejection } from '../../support/rejection.js'
 
@@ -20,6 +21,14 @@ describe('http/form', () => {
     expect(await rejection(read('{}', 'application/json'))).to.include({ errcode: 'M_BAD_JSON' })
     expect(await rejection(read(`a=${'x'.repeat(16 * 1024)}`))).to.include({ errcode: 'M_TOO_LARGE' })
     expect(await rejection(read('a=%00'))).to.include({ errcode: 'M_INVALID_PARAM' })
+  })
+
+  it('knows when the client goes away', async () => {
+    const stream = new PassThrough()
+    const reading = rejection(readForm({ stream, headers: { 'content-type': TYPE } }))
+    stream.write('a=')
+    stream.destroy()
+    expect(await reading).to.be.instanceOf(RequestAbortedError)
   })
 
   it('never holds half of a character', async () => {
