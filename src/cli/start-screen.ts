@@ -2,7 +2,7 @@ import type { ListenerAddress } from '../server/listeners.js'
 import type { CheckedConfig } from './check-config.js'
 import { describeDatabase } from './with-database.js'
 
-/** What is to be known when a server has started, on one screen: where it listens, and how the first user is made. */
+/** What is to be known when a server has started, on one screen: where it listens, and how an administrator is made. */
 export function describeStart(
   { config, log }: CheckedConfig,
   where: { addresses: readonly ListenerAddress[]; paths: readonly string[]; version: string },
@@ -18,7 +18,7 @@ export function describeStart(
     '',
   ]
   if (config.registration.sharedSecret !== undefined) {
-    lines.push('To make the first user, an administrator, in another terminal:', '')
+    lines.push('To make a user who is an administrator, in another terminal:', '')
     lines.push(`  ${registerCommand(where.paths)}`, '')
   }
   lines.push('Ctrl-C stops the server.', '')
