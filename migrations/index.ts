@@ -25,7 +25,7 @@ import * as threadSubscribers from './0040-thread-subscribers.js'
 import * as waitingStickyEvents from './0041-waiting-sticky-events.js'
 import * as rememberedRegistrations from './0044-remembered-registrations.js'
 import * as networkRooms from './0045-network-rooms.js'
-import * as userConsents from './0045-user-consents.js'
+import * as userConsents from './0046-user-consents.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {

@@ -47,7 +47,7 @@ describe('pages for people with a browser', () => {
     const client = hs.client()
     const register = (body: JsonObject) => client.request('POST', `${V3}/register`, { body })
     const account = { username: 'alice', password: 'a good password' }
-    const session = (await register(account)).body['session'] as string
+    const { session } = (await register(account)).body as { session: string }
     for (const version of ['v3', 'r0']) {
       const page = `${hs.url}/_matrix/client/${version}/auth/m.login.registration_token/fallback/web`
       expect((await open(`${page}?session=${session}`)).text).to.include(`value="${session}"`)
@@ -67,7 +67,7 @@ describe('pages for people with a browser', () => {
     const { deviceId } = await hs.login(alice.userId)
     const remove = (auth?: JsonObject) =>
       alice.request('POST', `${V3}/delete_devices`, { body: { devices: [deviceId], ...(auth && { auth }) } })
-    const session = (await remove()).body['session'] as string
+    const { session } = (await remove()).body as { session: string }
     const page = `${hs.url}${V3}/auth/m.login.password/fallback/web`
     expect(await open(page, { session, user: 'alice', password: 'wrong' }))
       .to.include({ status: 400 })

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 
 /** Which version of the policy users have agreed to, and when. */
-export const name = '0045-user-consents'
+export const name = '0046-user-consents'
 
 export async function up(knex: Knex): Promise<void> {
   const clustered = knex.client.config.client === 'sqlite3' ? ' WITHOUT ROWID' : ''
