@@ -26,6 +26,7 @@ const SERVER: KeyTable = {
     'filter_timeline_limit',
     'enable_search',
     'admin_contact',
+    'web_client_location',
     'hs_disabled',
     'hs_disabled_message',
     'limit_usage_by_mau',
@@ -125,7 +126,6 @@ const SERVER: KeyTable = {
   ...all(noEffect('mxhs has no manhole'), 'manhole', 'manhole_settings'),
   ...all(
     later,
-    'web_client_location',
     'delete_stale_devices_after',
     'modules',
     'matrix_authentication_service',
