@@ -13,17 +13,18 @@ import { StreamFollower } from './stream-follower.js'
 interface Dependencies {
   readonly db: Database
   readonly serverName: ServerName
-  readonly store: RoomServersStore
+  readonly store: Pick<RoomServersStore, 'listLocalDeviceChanges'>
   readonly outbox: FederationOutboxStore
   readonly positions: FederationPositionsStore
   /** Of device lists. */
   readonly stream: Pick<StreamIdGenerator, 'position'>
-  readonly audience: AudienceLookup
+  readonly audience: Pick<AudienceLookup, 'serversOfUsers'>
   readonly sender: Pick<FederationSender, 'noteOutbox'>
   readonly onError: (error: unknown) => void
 }
 
 const POSITION = 'device_lists'
+/** Where nobody is to be told, it does little harm to find that out again, should the server be killed. */
 const MAX_UNWRITTEN = 1_000
 
 /**
@@ -34,6 +35,8 @@ export class DeviceListFeed implements PositionSink {
   readonly #deps: Dependencies
   readonly #follower: StreamFollower
   #stored = 0
+  /** Up to where everybody is told, which may not be written down. */
+  #taken = 0
 
   constructor(deps: Dependencies) {
     this.#deps = deps
@@ -51,11 +54,17 @@ export class DeviceListFeed implements PositionSink {
     const position = stored ?? stream.position()
     if (stored === undefined) await db.write('begin_feed', (tx) => positions.set(tx, POSITION, position))
     this.#stored = position
+    this.#taken = position
     this.#follower.start(position)
   }
 
-  stop(): Promise<void> {
-    return this.#follower.stop()
+  /** Writes down how far it has come: whoever is met later is told nothing of before. */
+  async stop(): Promise<void> {
+    await this.#follower.stop()
+    if (this.#taken === this.#stored) return
+    const { db, positions } = this.#deps
+    await db.write('feed_position', (tx) => positions.set(tx, POSITION, this.#taken))
+    this.#stored = this.#taken
   }
 
   onNewPosition(stream: StreamName): void {
@@ -75,13 +84,16 @@ export class DeviceListFeed implements PositionSink {
         streamId,
       })),
     )
-    // Where nobody is to be told, it does no harm to find that out again.
-    if (rows.length === 0 && upTo - this.#stored < MAX_UNWRITTEN) return
+    if (rows.length === 0 && upTo - this.#stored < MAX_UNWRITTEN) {
+      this.#taken = upTo
+      return
+    }
     await db.write('queue_device_lists', async (tx) => {
       await outbox.putDeviceChanges(tx, rows)
       await positions.set(tx, POSITION, upTo)
     })
     this.#stored = upTo
+    this.#taken = upTo
     sender.noteOutbox(new Set(rows.map(({ destination }) => destination)))
   }
 }
