@@ -73,7 +73,9 @@ export class RemotePresence {
   async onPresence(origin: ServerName, content: JsonObject): Promise<void> {
     const push = Array.isArray(content['push']) ? content['push'].slice(0, MAX_PUSHES) : []
     const now = this.#deps.clock.now()
-    const heard = push.flatMap((said) => parsePresence(origin, said, now).map((record) => ({ record, at: now })))
+    const heard = push.flatMap((said) =>
+      parsePresence(origin, said, now).map((record) => ({ record, at: now })),
+    )
     // Kept first: servers tell at once of whom they see coming into a room, and that may be known here any moment.
     for (const one of heard) {
       this.#unknown.delete(one.record.userId)
