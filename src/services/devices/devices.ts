@@ -119,12 +119,12 @@ export class Devices {
   async recordChange(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
     if (deviceIds.length === 0) return
     const streamIds = await this.#deps.streamIds.allocate(tx, deviceIds.length)
-    const changes: { deviceId: DeviceId; streamId: number }[] = []
+    const changes: { userId: UserId; deviceId: DeviceId; streamId: number }[] = []
     deviceIds.forEach((deviceId, index) => {
       const streamId = streamIds[index]
-      if (streamId !== undefined) changes.push({ deviceId, streamId })
+      if (streamId !== undefined) changes.push({ userId, deviceId, streamId })
     })
-    await this.#deps.devices.recordChanges(tx, userId, changes)
+    await this.#deps.devices.recordChanges(tx, changes)
     tx.afterCommit(() => this.#deps.positions.onNewPosition('device_lists', { users: [userId] }))
   }
 

@@ -81,7 +81,7 @@ export class RemoteDeviceLists {
   /** As `fetch`, and tells clients of it: they have seen the list that is stale. */
   async refetch(userId: UserId): Promise<void> {
     await this.fetch(userId)
-    await this.#deps.db.write('refetched_devices', (tx) => this.#recordChange(tx, userId))
+    await this.#deps.db.write('refetched_devices', (tx) => this.#recordChanges(tx, [userId]))
   }
 
   /**
@@ -98,7 +98,10 @@ export class RemoteDeviceLists {
     const { db, remoteDevices } = this.#deps
     const followed = await remoteDevices.listFollowable(db.reader, [userId])
     if (!followed.has(userId)) {
-      await db.write('forget_device_list', (tx) => remoteDevices.forget(tx, userId))
+      // Strangers are told of by whoever likes: what is not held costs no write.
+      if (await remoteDevices.getList(db.reader, userId)) {
+        await db.write('forget_device_list', (tx) => remoteDevices.forget(tx, userId))
+      }
       return 'stranger'
     }
     const isWanting = await this.#locks.run(userId, () => this.#apply(update))
@@ -107,19 +110,23 @@ export class RemoteDeviceLists {
   }
 
   /**
-   * Tells of a change that came when it was not known yet that the user is in a room with ours. Gives whether they are;
-   * where not, nothing is told.
+   * Tells of changes that came when it was not known yet that these users are in rooms with ours. Gives who of them is;
+   * of the others nothing is told.
    */
-  async recordEarlyChange(userId: UserId): Promise<boolean> {
+  async recordEarlyChanges(userIds: readonly UserId[]): Promise<ReadonlySet<UserId>> {
     const { db, remoteDevices } = this.#deps
-    if (!(await remoteDevices.listFollowable(db.reader, [userId])).has(userId)) return false
-    await this.#locks.run(userId, () =>
-      db.write('record_early_change', async (tx) => {
-        await remoteDevices.markStale(tx, userId)
-        await this.#recordChange(tx, userId)
-      }),
-    )
-    return true
+    const known = await remoteDevices.listFollowable(db.reader, userIds)
+    const record = (users: readonly UserId[]): Promise<void> =>
+      db.write('record_early_changes', async (tx) => {
+        await remoteDevices.markStale(tx, users)
+        await this.#recordChanges(tx, users)
+      })
+    // A list that is being fetched may be older than the change, and is kept before it is marked.
+    const beingFetched = [...known].filter((userId) => this.#locks.isHeld(userId))
+    const others = [...known].filter((userId) => !this.#locks.isHeld(userId))
+    if (others.length > 0) await record(others)
+    await Promise.all(beingFetched.map((userId) => this.#locks.run(userId, () => record([userId]))))
+    return known
   }
 
   /** Takes in `m.signing_key_update`. */
@@ -136,7 +143,7 @@ export class RemoteDeviceLists {
     await this.#locks.run(userId, () =>
       db.write('update_signing_keys', async (tx) => {
         await this.#storeCrossSigning(tx, user, keys)
-        await this.#recordChange(tx, user)
+        await this.#recordChanges(tx, [user])
       }),
     )
   }
@@ -182,7 +189,7 @@ export class RemoteDeviceLists {
     const { userId, streamId, previousIds } = update
     return db.write('update_device_list', async (tx) => {
       const list = await remoteDevices.getList(tx, userId)
-      await this.#recordChange(tx, userId)
+      await this.#recordChanges(tx, [userId])
       // Had while the user's server can be reached, it is there when somebody asks while it cannot.
       if (list === undefined) return true
       const follows =
@@ -190,7 +197,7 @@ export class RemoteDeviceLists {
         previousIds.length > 0 &&
         previousIds.every((id) => id === list.streamId || this.#seen.has(seenKey(userId, id)))
       if (list.isStale || !follows) {
-        await remoteDevices.markStale(tx, userId)
+        await remoteDevices.markStale(tx, [userId])
         return true
       }
       await this.#storeDevice(tx, update)
@@ -232,13 +239,17 @@ export class RemoteDeviceLists {
     await crossSigning.set(tx, userId, keys)
   }
 
-  /** Tells those who share rooms with the user. One entry for all devices: their names are another server's. */
-  async #recordChange(tx: Tx, userId: UserId): Promise<void> {
+  /** Tells those who share rooms with the users. One entry for all devices: their names are another server's. */
+  async #recordChanges(tx: Tx, userIds: readonly UserId[]): Promise<void> {
     const { devices, remoteDevices, streamIds, positions } = this.#deps
-    const rooms = await remoteDevices.listSharedRooms(tx, userId)
-    const [streamId] = await streamIds.allocate(tx, 1)
-    if (streamId === undefined) return
-    await devices.recordChanges(tx, userId, [{ deviceId: CROSS_SIGNING_DEVICE, streamId }])
+    const rooms = await remoteDevices.listSharedRooms(tx, userIds)
+    const ids = await streamIds.allocate(tx, userIds.length)
+    const changes = userIds.map((userId, i) => ({
+      userId,
+      deviceId: CROSS_SIGNING_DEVICE,
+      streamId: ids[i]!,
+    }))
+    await devices.recordChanges(tx, changes)
     tx.afterCommit(() => positions.onNewPosition('device_lists', { rooms }))
   }
 }

@@ -6,7 +6,7 @@ import type { RemoteDeviceLists } from '../devices/remote-device-lists.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
 
 interface Dependencies {
-  readonly deviceLists: Pick<RemoteDeviceLists, 'onDeviceListUpdate' | 'recordEarlyChange'>
+  readonly deviceLists: Pick<RemoteDeviceLists, 'onDeviceListUpdate' | 'recordEarlyChanges'>
   readonly partialRooms: Pick<PartialRooms, 'isAnyPartial'>
 }
 
@@ -41,9 +41,11 @@ export class EarlyDeviceUpdates {
   /** The members of a room have become known. */
   async onMembersKnown(): Promise<void> {
     const { deviceLists, partialRooms } = this.#deps
-    for (const userId of [...this.#early.keys()]) {
-      const isTold = await deviceLists.recordEarlyChange(userId)
-      if (isTold || !partialRooms.isAnyPartial()) this.#early.delete(userId)
-    }
+    const waiting = [...this.#early.keys()]
+    if (waiting.length === 0) return
+    // Asked first: what was told meanwhile may be about members of a room that is partial since.
+    const isAnyPartial = partialRooms.isAnyPartial()
+    const told = await deviceLists.recordEarlyChanges(waiting)
+    for (const userId of isAnyPartial ? told : waiting) this.#early.delete(userId)
   }
 }

@@ -91,12 +91,15 @@ export class DevicesStore {
   /** Says that these devices changed at these positions of the stream. */
   async recordChanges(
     tx: Tx,
-    userId: UserId,
-    changes: readonly { deviceId: string; streamId: number }[],
+    changes: readonly { userId: UserId; deviceId: string; streamId: number }[],
   ): Promise<void> {
     await tx.insertMany(
       'device_list_changes',
-      changes.map((change) => ({ user_id: userId, device_id: change.deviceId, stream_id: change.streamId })),
+      changes.map(({ userId, deviceId, streamId }) => ({
+        user_id: userId,
+        device_id: deviceId,
+        stream_id: streamId,
+      })),
       {
         columns: { user_id: 'text', device_id: 'text', stream_id: 'integer' },
         conflict: { key: ['user_id', 'device_id'], update: ['stream_id'] },

@@ -70,13 +70,14 @@ export class RemoteDevicesStore {
     return new Set(rows.map((row) => row.user_id as UserId))
   }
 
-  /** The rooms that a user shares with somebody of this server. Index room_members_user. */
-  async listSharedRooms(q: Query, userId: UserId): Promise<RoomId[]> {
+  /** The rooms that any of these users share with somebody of this server. Index room_members_user. */
+  async listSharedRooms(q: Query, userIds: readonly UserId[]): Promise<RoomId[]> {
+    if (userIds.length === 0) return []
     const rows = await q.all<{ room_id: string }>(
-      `SELECT r.room_id FROM room_members o JOIN rooms r ON r.room_nid = o.room_nid
-       WHERE o.user_id = ? AND o.membership = 'join' AND EXISTS (SELECT 1 FROM room_members m
+      `SELECT DISTINCT r.room_id FROM room_members o JOIN rooms r ON r.room_nid = o.room_nid
+       WHERE ${q.dialect.anyOf('o.user_id', 'text')} AND o.membership = 'join' AND EXISTS (SELECT 1 FROM room_members m
          WHERE m.room_nid = o.room_nid AND m.membership = 'join' AND m.is_local = 1)`,
-      [userId],
+      [q.dialect.list(userIds)],
     )
     return rows.map((row) => row.room_id as RoomId)
   }
@@ -112,8 +113,12 @@ export class RemoteDevicesStore {
     await tx.execute('UPDATE remote_device_lists SET stream_id = ? WHERE user_id = ?', [streamId, userId])
   }
 
-  async markStale(tx: Tx, userId: UserId): Promise<void> {
-    await tx.execute('UPDATE remote_device_lists SET is_stale = 1 WHERE user_id = ?', [userId])
+  async markStale(tx: Tx, userIds: readonly UserId[]): Promise<void> {
+    if (userIds.length === 0) return
+    await tx.execute(
+      `UPDATE remote_device_lists SET is_stale = 1 WHERE ${tx.dialect.anyOf('user_id', 'text')}`,
+      [tx.dialect.list(userIds)],
+    )
   }
 
   /** Forgets a list: the user is not followed any more. */

@@ -19,9 +19,9 @@ forEachDatabase('DeviceLists', (open) => {
       const db = await open()
       const devices = new DevicesStore()
       await db.write('test', async (tx) => {
-        await devices.recordChanges(tx, alice, [{ deviceId: 'A', streamId: 5 }])
-        await devices.recordChanges(tx, bob, [{ deviceId: 'B', streamId: base + 6 }])
-        await devices.recordChanges(tx, carol, [{ deviceId: 'C', streamId: base + 7 }])
+        await devices.recordChanges(tx, [{ userId: alice, deviceId: 'A', streamId: 5 }])
+        await devices.recordChanges(tx, [{ userId: bob, deviceId: 'B', streamId: base + 6 }])
+        await devices.recordChanges(tx, [{ userId: carol, deviceId: 'C', streamId: base + 7 }])
       })
       const lists = new DeviceLists(devices)
       const changed = (since: number, upTo: number) =>

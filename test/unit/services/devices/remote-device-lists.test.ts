@@ -7,11 +7,14 @@ import { CrossSigningStore } from '../../../../src/storage/stores/cross-signing.
 import { DEVICE_LISTS_STREAM, DevicesStore } from '../../../../src/storage/stores/devices.js'
 import { RemoteDevicesStore } from '../../../../src/storage/stores/remote-devices.js'
 import { StreamIdGenerator } from '../../../../src/storage/streams/stream-id-generator.js'
+import { createMetrics, type Metrics } from '../../../../src/telemetry/metrics.js'
+import { createDeferred } from '../../../../src/util/deferred.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import { forEachDatabase } from '../../../support/databases.js'
 import { EncryptingDevice, SigningKey } from '../../../support/encryption.js'
 import { rejection } from '../../../support/rejection.js'
 import { RoomRows } from '../../../support/room-rows.js'
+import { StatementCounts } from '../../../support/statement-counts.js'
 
 const SERVER = 'b.test' as ServerName
 const BOB = '@bob:b.test' as UserId
@@ -22,7 +25,8 @@ forEachDatabase('RemoteDeviceLists', (open) => {
   let room: RoomRows
   let next: { value: number }
   let lists: RemoteDeviceLists
-  let answer: JsonObject | FederationError
+  let answer: JsonObject | Promise<JsonObject> | FederationError
+  let metrics: Metrics
   let requests: number
   let stale: UserId[]
   let woken: unknown[]
@@ -30,7 +34,8 @@ forEachDatabase('RemoteDeviceLists', (open) => {
   const crossSigning = new CrossSigningStore()
 
   beforeEach(async () => {
-    db = await open()
+    metrics = createMetrics()
+    db = await open({ metrics })
     next = { value: 1 }
     room = await RoomRows.create(db, next)
     requests = 0
@@ -167,15 +172,28 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     ])
   })
 
-  it('tells of a change that came before the user was known to be in a room', async () => {
+  it('tells of changes that came before the users were known to be in a room, all at once', async () => {
     await lists.fetch(BOB)
-    expect([await lists.recordEarlyChange(BOB), woken.length, await isFresh()]).to.deep.equal([
-      true,
-      1,
-      false,
-    ])
+    const strangers = Array.from({ length: 500 }, (_, index) => `@u${index}:c.test` as UserId)
+    let told: ReadonlySet<UserId> | undefined
+    const { reads, writes } = await new StatementCounts(() => metrics.render()).during(async () => {
+      told = await lists.recordEarlyChanges([...strangers, BOB])
+    })
+    expect([...(told ?? [])]).to.deep.equal([BOB])
+    expect(reads + writes).to.be.at.most(8)
+    expect([woken.length, await isFresh()]).to.deep.equal([1, false])
     await setRemote('leave')
-    expect([await lists.recordEarlyChange(BOB), woken.length]).to.deep.equal([false, 1])
+    expect([(await lists.recordEarlyChanges([BOB])).size, woken.length]).to.deep.equal([0, 1])
+  })
+
+  it('keeps a list for stale that was on its way when an earlier change became known', async () => {
+    const held = createDeferred<JsonObject>()
+    answer = held.promise
+    const fetching = lists.fetch(BOB)
+    const telling = lists.recordEarlyChanges([BOB])
+    held.resolve(listing(5, 'A'))
+    await Promise.all([fetching, telling])
+    expect([await known(), await isFresh(), woken.length]).to.deep.equal([['A'], false, 1])
   })
 
   it('leaves alone what is malformed, or about strangers and users of others', async () => {
@@ -210,7 +228,7 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     expect((await crossSigning.get(db.reader, BOB)).master?.publicKey).to.equal(second.publicKey)
     expect(await crossSigning.listSignatures(db.reader, [BOB], ALICE)).to.deep.equal([])
     expect(woken).to.have.length(1)
-    await db.write('test', (tx) => store.markStale(tx, BOB))
+    await db.write('test', (tx) => store.markStale(tx, [BOB]))
     answer = listing(6, 'A')
     await lists.fetch(BOB)
     expect((await crossSigning.get(db.reader, BOB)).master).to.equal(undefined)

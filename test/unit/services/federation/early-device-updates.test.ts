@@ -17,9 +17,10 @@ describe('EarlyDeviceUpdates', () => {
           taken.push(userId as string)
           return Promise.resolve('taken')
         },
-        recordEarlyChange: (userId) => {
-          if (known.has(userId)) early.push(userId)
-          return Promise.resolve(known.has(userId))
+        recordEarlyChanges: (userIds) => {
+          const members = userIds.filter((userId) => known.has(userId))
+          early.push(...members)
+          return Promise.resolve(new Set(members))
         },
       },
       partialRooms: { isAnyPartial: () => state.isPartial },
