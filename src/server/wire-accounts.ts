@@ -45,6 +45,7 @@ import type { Database } from '../storage/database.js'
 import { AccessTokensStore } from '../storage/stores/access-tokens.js'
 import { AccountDataStore } from '../storage/stores/account-data.js'
 import { ClientIpsStore } from '../storage/stores/client-ips.js'
+import { CrossSigningStore } from '../storage/stores/cross-signing.js'
 import { DevicesStore } from '../storage/stores/devices.js'
 import { FiltersStore } from '../storage/stores/filters.js'
 import { LoginTokensStore } from '../storage/stores/login-tokens.js'
@@ -233,6 +234,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     db,
     clock,
     devices: stores.devices,
+    crossSigning: new CrossSigningStore(),
     streamIds: parts.deviceListStream,
     positions,
     tokens: accessTokens,

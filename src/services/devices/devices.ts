@@ -1,6 +1,7 @@
 import { invalidParam, notFound, tooLarge } from '../../protocol/errors.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database, Query, Tx } from '../../storage/database.js'
+import type { CrossSigningStore } from '../../storage/stores/cross-signing.js'
 import type { DeviceRecord, DevicesStore } from '../../storage/stores/devices.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { Clock } from '../../util/clock.js'
@@ -23,6 +24,7 @@ export interface DevicesDependencies {
   readonly db: Database
   readonly clock: Clock
   readonly devices: DevicesStore
+  readonly crossSigning: Pick<CrossSigningStore, 'get'>
   readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
   readonly positions: PositionSink
   readonly tokens: TokenRevoker
@@ -56,7 +58,7 @@ export class Devices {
 
   /**
    * The device of a login: a known one keeps its name and loses its tokens, a new one is made and announced. Without
-   * `deviceId` an ID is chosen. Names that are too long are cut.
+   * `deviceId` an ID is chosen. Names that are too long are cut. Throws `M_INVALID_PARAM` for IDs that no device may have.
    * https://spec.matrix.org/latest/client-server-api/#relationship-between-access-tokens-and-devices
    */
   async register(
@@ -67,6 +69,7 @@ export class Devices {
     if (wanted.deviceId !== undefined) checkDeviceId(wanted.deviceId)
     const deviceId = (wanted.deviceId ?? randomString(GENERATED_ID_LENGTH, UPPER_LETTERS)) as DeviceId
     const isNew = await this.#insert(tx, userId, deviceId, wanted.displayName)
+    if (isNew && wanted.deviceId !== undefined) await this.#checkIsNoKey(tx, userId, deviceId)
     if (!isNew) await this.#deps.tokens.revokeForDevices(tx, userId, [deviceId])
     return deviceId
   }
@@ -74,7 +77,11 @@ export class Devices {
   /** Makes a device without a login, for an application service; false when it is there already. */
   async create(userId: UserId, deviceId: DeviceId, displayName: string | undefined): Promise<boolean> {
     checkDeviceId(deviceId)
-    return this.#deps.db.write('create_device', (tx) => this.#insert(tx, userId, deviceId, displayName))
+    return this.#deps.db.write('create_device', async (tx) => {
+      const isNew = await this.#insert(tx, userId, deviceId, displayName)
+      if (isNew) await this.#checkIsNoKey(tx, userId, deviceId)
+      return isNew
+    })
   }
 
   /** Throws `M_NOT_FOUND`, or `M_TOO_LARGE` for names of more than 100 characters. */
@@ -131,6 +138,16 @@ export class Devices {
   /** Whether the user has such a device. */
   async exists(q: Query, userId: UserId, deviceId: string): Promise<boolean> {
     return (await this.#deps.devices.get(q, userId, deviceId)) !== undefined
+  }
+
+  /**
+   * Devices and cross-signing keys sign under their names: nobody shall take one for the other.
+   * https://spec.matrix.org/latest/client-server-api/#key-and-signature-security
+   */
+  async #checkIsNoKey(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void> {
+    const keys = Object.values(await this.#deps.crossSigning.get(tx, userId))
+    if (keys.some((key) => key.publicKey === deviceId))
+      throw invalidParam('The device ID is that of a cross-signing key')
   }
 
   async #insert(

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import type { DeviceId } from '../../../../src/protocol/ids.js'
+import type { DeviceId, UserId } from '../../../../src/protocol/ids.js'
+import { CrossSigningStore } from '../../../../src/storage/stores/cross-signing.js'
 import { createAccountServices, type AccountFixture } from '../../../support/account-services.js'
 import { forEachDatabase } from '../../../support/databases.js'
 import { rejection } from '../../../support/rejection.js'
@@ -34,6 +35,26 @@ forEachDatabase('devices', (open) => {
       'M_UNKNOWN_TOKEN',
     )
     expect((await accessTokens.authenticate(bob.token, client)).deviceId).to.equal(bob.deviceId)
+  })
+
+  it('have no ID that is a cross-signing key of their user', async () => {
+    const { userId } = await fixture.createUser('alice')
+    const { userId: bob } = await fixture.createUser('bob')
+    const { devices } = fixture.services
+    const publicKey = 'yXBnLayG5x5imopx2+oOU6sh8WW7jVwq3fy7n9E7l/0'
+    const json = { user_id: userId, usage: ['master'], keys: { [`ed25519:${publicKey}`]: publicKey } }
+    await fixture.db.write('keys', (tx) =>
+      new CrossSigningStore().set(tx, userId, [{ usage: 'master', publicKey, json }]),
+    )
+    const login = (whose: UserId) =>
+      fixture.db.write('register', (tx) =>
+        devices.register(tx, whose, { deviceId: publicKey, displayName: undefined }),
+      )
+    expect(await rejection(login(userId))).to.have.property('errcode', 'M_INVALID_PARAM')
+    const made = devices.create(userId, publicKey as DeviceId, undefined)
+    expect(await rejection(made)).to.have.property('errcode', 'M_INVALID_PARAM')
+    expect(await devices.list(userId)).to.have.lengthOf(1)
+    expect(await login(bob)).to.equal(publicKey)
   })
 
   it('tell the stream of device lists when they change', async () => {
