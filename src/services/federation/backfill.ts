@@ -12,6 +12,7 @@ import { backoffMs } from '../../util/backoff.js'
 import type { Clock } from '../../util/clock.js'
 import { KeyedMutex } from '../../util/keyed-mutex.js'
 import { upTo } from '../../util/lru-bounds.js'
+import { withTimeLimit } from '../../util/time-limit.js'
 import { FederationError, type FederationClient } from '../remote/federation-client.js'
 import type { PduIntake } from './pdu-intake.js'
 import { pdusOf } from './pdu-sources.js'
@@ -36,6 +37,8 @@ const MAX_ROUNDS = 8
 /** Gaps that are asked about together. */
 const MAX_GAPS = 20
 const MAX_SERVERS = 4
+/** How long others are asked for the sake of one page: somebody waits for it, and others wait for the room. */
+const MAX_ASKING_MS = 60_000
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 const TIMEOUT_MS = 30_000
 
@@ -62,10 +65,10 @@ export class Backfill {
    */
   async ensure(room: RoomRecord, from: TimelineBound, limit: number): Promise<boolean> {
     if (!(await this.#isBehind(room, from, limit))) return this.hasGaps(room, from)
-    await this.#locks.run(String(room.roomNid), async () => {
-      for (let round = 0; round < MAX_ROUNDS; round++) {
+    await this.#exclusively(room, async (signal) => {
+      for (let round = 0; round < MAX_ROUNDS && !signal.aborted; round++) {
         const gaps = await this.#isBehind(room, from, limit)
-        if (!gaps || !(await this.#close(room, gaps))) return
+        if (!gaps || !(await this.#close(room, gaps, signal))) return
       }
     })
     return this.hasGaps(room, from)
@@ -82,9 +85,13 @@ export class Backfill {
    * was not held yet.
    */
   async fetchAt(room: RoomRecord, eventId: EventId, server: ServerName): Promise<boolean> {
-    return this.#locks.run(String(room.roomNid), () =>
-      this.#ask(room, [eventId], { server, limit: BATCH / 4 }),
+    return this.#exclusively(room, (signal) =>
+      this.#ask(room, [eventId], { server, limit: BATCH / 4, signal }),
     )
+  }
+
+  #exclusively<T>(room: RoomRecord, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#locks.run(String(room.roomNid), () => withTimeLimit(this.#parts.clock, MAX_ASKING_MS, task))
   }
 
   /** The gaps that a page of events before a place would leap over; undefined where there are none. */
@@ -113,13 +120,13 @@ export class Backfill {
   }
 
   /** Whether something was got that was not held. */
-  async #close(room: RoomRecord, gaps: readonly HistoryGap[]): Promise<boolean> {
+  async #close(room: RoomRecord, gaps: readonly HistoryGap[], signal: AbortSignal): Promise<boolean> {
     const q = this.#db.reader
     if (!(await this.#parts.members.hasLocalMember(q, room.roomNid))) return false
     const servers = await this.#parts.serverMembers.listServers(q, room.roomNid, MAX_SERVERS)
     const ids = gaps.map(({ eventId }) => eventId)
     for (const server of servers) {
-      if (await this.#ask(room, ids, { server, limit: BATCH })) return true
+      if (await this.#ask(room, ids, { server, limit: BATCH, signal })) return true
     }
     this.#rememberFailure(gaps)
     return false
@@ -137,7 +144,7 @@ export class Backfill {
   async #ask(
     room: RoomRecord,
     ids: readonly EventId[],
-    { server, limit }: { server: ServerName; limit: number },
+    { server, limit, signal }: { server: ServerName; limit: number; signal: AbortSignal },
   ): Promise<boolean> {
     try {
       const answer = await this.#parts.client.requestWithText({
@@ -147,6 +154,7 @@ export class Backfill {
         query: { v: ids, limit: String(limit) },
         maxBytes: MAX_ANSWER_BYTES,
         timeoutMs: TIMEOUT_MS,
+        signal,
       })
       const pdus = pdusOf(answer, 'pdus').slice(0, limit)
       const { events, refused } = await this.#parts.intake.check(room, pdus, { anyReferences: true })
@@ -154,7 +162,8 @@ export class Backfill {
         const reasons = Object.fromEntries(refused)
         this.#parts.logger.info({ server, room: room.roomId, reasons }, 'Refused events of the past')
       }
-      return (await this.#parts.pulled.receive(room, events, { kind: 'backfilled', servers: [server] })) > 0
+      const options = { kind: 'backfilled', servers: [server], signal } as const
+      return (await this.#parts.pulled.receive(room, events, options)) > 0
     } catch (err) {
       if (!(err instanceof FederationError)) throw err
       this.#parts.logger.info({ err, server, room: room.roomId }, 'A server does not tell of the past')

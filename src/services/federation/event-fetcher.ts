@@ -28,15 +28,20 @@ export class EventFetcher {
 
   /**
    * Events of a room, from the first of the servers that has them. Format, signatures and hashes have been checked. What
-   * nobody has is left out.
+   * nobody has is left out, and what has not come when `signal` aborts.
    * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1eventeventid
    */
-  async fetch(room: IntakeRoom, ids: readonly EventId[], servers: readonly ServerName[]): Promise<Event[]> {
+  async fetch(
+    room: IntakeRoom,
+    ids: readonly EventId[],
+    servers: readonly ServerName[],
+    signal?: AbortSignal,
+  ): Promise<Event[]> {
     const missing = new Set(ids)
     const found: Event[] = []
     for (const server of servers) {
-      if (missing.size === 0) break
-      const pdus = await this.#fetchFrom(server, [...missing])
+      if (missing.size === 0 || signal?.aborted) break
+      const pdus = await this.#fetchFrom(server, [...missing], signal)
       const { events, refused } = await this.#parts.intake.check(room, pdus)
       for (const event of events) if (missing.delete(event.eventId)) found.push(event)
       if (refused.size > 0) {
@@ -47,15 +52,19 @@ export class EventFetcher {
     return found
   }
 
-  async #fetchFrom(server: ServerName, ids: readonly EventId[]): Promise<unknown[]> {
+  async #fetchFrom(
+    server: ServerName,
+    ids: readonly EventId[],
+    signal: AbortSignal | undefined,
+  ): Promise<unknown[]> {
     const places = new Semaphore(CONCURRENCY)
     let isGone = false
     const answers = await Promise.all(
       ids.map((id) =>
         places.run(async () => {
-          if (isGone) return []
+          if (isGone || signal?.aborted) return []
           try {
-            return await this.#fetchOne(server, id)
+            return await this.#fetchOne(server, id, signal)
           } catch (error) {
             if (!(error instanceof FederationError)) throw error
             // Whoever cannot be reached need not be asked for the others.
@@ -68,13 +77,14 @@ export class EventFetcher {
     return answers.flat()
   }
 
-  async #fetchOne(server: ServerName, id: EventId): Promise<unknown[]> {
+  async #fetchOne(server: ServerName, id: EventId, signal: AbortSignal | undefined): Promise<unknown[]> {
     const answer = await this.#parts.client.requestWithText({
       destination: server,
       method: 'GET',
       path: `/_matrix/federation/v1/event/${encodeURIComponent(id)}`,
       maxBytes: MAX_EVENT_ANSWER_BYTES,
       timeoutMs: TIMEOUT_MS,
+      ...(signal && { signal }),
     })
     return pdusOf(answer, 'pdus').slice(0, 1)
   }

@@ -37,7 +37,12 @@ export class MissingEvents {
    * server does not tell.
    * https://spec.matrix.org/latest/server-server-api/#post_matrixfederationv1get_missing_eventsroomid
    */
-  async fetch(room: RoomRecord, latest: Event, server: ServerName): Promise<readonly Event[]> {
+  async fetch(
+    room: RoomRecord,
+    latest: Event,
+    server: ServerName,
+    signal?: AbortSignal,
+  ): Promise<readonly Event[]> {
     const extremities = await this.#parts.graph.listForwardExtremities(this.#db.reader, room.roomNid)
     try {
       const answer = await this.#parts.client.requestWithText({
@@ -52,6 +57,7 @@ export class MissingEvents {
         },
         maxBytes: MAX_ANSWER_BYTES,
         timeoutMs: TIMEOUT_MS,
+        ...(signal && { signal }),
       })
       const pdus = pdusOf(answer, 'events').slice(0, MAX_EVENTS)
       const { events, refused } = await this.#parts.intake.check(room, pdus)

@@ -6,13 +6,16 @@ import { upTo } from '../../util/lru-bounds.js'
 const MAX_REMEMBERED = 10_000
 /** Who says so fast that it does not help holds up nobody. */
 const QUICK_MS = 500
-/** A server has a fifth of a room's time at most. */
+/** A server that explains nothing has a fifth of a room's time at most. */
 const PAUSE_FACTOR = 4
+/** One that explains but takes longer than this has half of it. */
+const SLOW_MS = 10_000
 const MAX_PAUSE_MS = 60 * 60_000
 
 /**
  * Keeps servers from holding up a room: while one is asked for what its event refers to, all others that have sent
- * something there wait. Who was asked in vain is not asked again for the room until four times as long has passed.
+ * something there wait. Who was asked in vain is not asked again for the room until four times as long has passed; who
+ * answered, but slowly, until as long has passed.
  */
 export class OriginPatience {
   readonly #clock: Pick<Clock, 'now'>
@@ -31,13 +34,11 @@ export class OriginPatience {
   async ask(roomNid: number, origin: ServerName, run: () => Promise<boolean>): Promise<void> {
     const begin = this.#clock.now()
     const key = keyOf(roomNid, origin)
-    if (await run()) {
-      this.#pauses.delete(key)
-      return
-    }
+    const [limit, factor] = (await run()) ? [SLOW_MS, 1] : [QUICK_MS, PAUSE_FACTOR]
     const end = this.#clock.now()
     const took = end - begin
-    if (took > QUICK_MS) this.#pauses.set(key, end + Math.min(MAX_PAUSE_MS, PAUSE_FACTOR * took))
+    if (took > limit) this.#pauses.set(key, end + Math.min(MAX_PAUSE_MS, factor * took))
+    else if (factor === 1) this.#pauses.delete(key)
   }
 }
 

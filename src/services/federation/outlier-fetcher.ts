@@ -21,7 +21,7 @@ const MAX_EVENTS = 5_000
 const MAX_AUTH_ANSWER_BYTES = 64 * 1024 * 1024
 const TIMEOUT_MS = 30_000
 
-/** Gets the events that authorize others, and keeps them as outliers. */
+/** Gets the events that authorize others, and keeps them as outliers. What has come when a `signal` aborts is kept. */
 export class OutlierFetcher {
   readonly #parts: Parts
 
@@ -37,23 +37,38 @@ export class OutlierFetcher {
   async fetchAuthEvents(
     room: RoomRecord,
     event: Event,
-    { missing, servers }: { missing: readonly EventId[]; servers: readonly ServerName[] },
+    {
+      missing,
+      servers,
+      signal,
+    }: { missing: readonly EventId[]; servers: readonly ServerName[]; signal?: AbortSignal | undefined },
   ): Promise<void> {
     const [first] = servers
-    const chain = first === undefined ? [] : await this.#fetchChain(room, event.eventId, first)
+    const chain =
+      first === undefined ? [] : await this.#fetchChain(room, event.eventId, { server: first, signal })
     const came = new Set(chain.map(({ eventId }) => eventId))
     const others = missing.filter((id) => !came.has(id))
-    const fetched = await this.#parts.fetcher.fetch(room, others, servers)
-    await this.store(room, [...chain, ...fetched], servers)
+    const fetched = await this.#parts.fetcher.fetch(room, others, servers, signal)
+    await this.store(room, [...chain, ...fetched], servers, signal)
   }
 
   /** Gets single events with all that authorizes them. What cannot be had is left out. */
-  async fetch(room: RoomRecord, ids: readonly EventId[], servers: readonly ServerName[]): Promise<void> {
-    await this.store(room, await this.#parts.fetcher.fetch(room, ids, servers), servers)
+  async fetch(
+    room: RoomRecord,
+    ids: readonly EventId[],
+    servers: readonly ServerName[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    await this.store(room, await this.#parts.fetcher.fetch(room, ids, servers, signal), servers, signal)
   }
 
   /** Keeps events that have come already, and gets what authorizes them. */
-  async store(room: RoomRecord, events: readonly Event[], servers: readonly ServerName[]): Promise<void> {
+  async store(
+    room: RoomRecord,
+    events: readonly Event[],
+    servers: readonly ServerName[],
+    signal?: AbortSignal,
+  ): Promise<void> {
     const asked = new Set<EventId>()
     const all = new Map(events.map((event) => [event.eventId, event]))
     for (let round = 0; all.size > 0; round++) {
@@ -61,13 +76,17 @@ export class OutlierFetcher {
       const wanted = missing.filter((id) => !asked.has(id) && !all.has(id))
       if (wanted.length === 0 || round === MAX_ROUNDS || all.size + wanted.length > MAX_EVENTS) return
       for (const id of wanted) asked.add(id)
-      const fetched = await this.#parts.fetcher.fetch(room, wanted, servers)
+      const fetched = await this.#parts.fetcher.fetch(room, wanted, servers, signal)
       if (fetched.length === 0) return
       for (const event of fetched) all.set(event.eventId, event)
     }
   }
 
-  async #fetchChain(room: RoomRecord, eventId: EventId, server: ServerName): Promise<readonly Event[]> {
+  async #fetchChain(
+    room: RoomRecord,
+    eventId: EventId,
+    { server, signal }: { server: ServerName; signal: AbortSignal | undefined },
+  ): Promise<readonly Event[]> {
     try {
       const answer = await this.#parts.client.requestWithText({
         destination: server,
@@ -75,6 +94,7 @@ export class OutlierFetcher {
         path: `/_matrix/federation/v1/event_auth/${encodeURIComponent(room.roomId)}/${encodeURIComponent(eventId)}`,
         maxBytes: MAX_AUTH_ANSWER_BYTES,
         timeoutMs: TIMEOUT_MS,
+        ...(signal && { signal }),
       })
       const pdus = pdusOf(answer, 'auth_chain').slice(0, MAX_EVENTS)
       return (await this.#parts.intake.check(room, pdus)).events

@@ -3,6 +3,7 @@ import type { ServerName } from '../../protocol/ids.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { Clock } from '../../util/clock.js'
+import { withTimeLimit } from '../../util/time-limit.js'
 import type { EventReceiver, OfferedEvent, ReceiveOptions } from '../events/event-receiver.js'
 import type { Reception } from '../events/reception.js'
 import type { MissingEvents } from './missing-events.js'
@@ -17,14 +18,26 @@ interface Parts {
   readonly missing: MissingEvents
   readonly pulled: PulledEvents
   readonly policy: ReceivedEventPolicy | undefined
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'now' | 'setTimeout'>
   readonly logger: Logger
 }
+
+/**
+ * How long its sender is asked for what one event refers to, whatever number of questions that takes: the room waits. What
+ * has come by then is kept, so that the sender's next event begins where this one has ended.
+ */
+const MAX_ASKING_MS = 3 * 60_000
 
 /** An event and the server that has sent it. */
 export interface SentEvent {
   readonly origin: ServerName
   readonly event: Event
+}
+
+/** The sender of an event, and how long it is asked. */
+interface Asked {
+  readonly origin: ServerName
+  readonly signal: AbortSignal
 }
 
 /**
@@ -91,7 +104,9 @@ export class PduProcessor {
     let reception = await receive()
     if (reception.outcome === 'missing' && this.#patience.mayAsk(room.roomNid, origin)) {
       await this.#patience.ask(room.roomNid, origin, async () => {
-        reception = await this.#complete(origin, room, event, { receive, reception })
+        reception = await withTimeLimit(this.#parts.clock, MAX_ASKING_MS, (signal) =>
+          this.#complete({ origin, signal }, room, event, { receive, reception }),
+        )
         return reception.outcome !== 'missing'
       })
     }
@@ -101,7 +116,7 @@ export class PduProcessor {
 
   /** What becomes of an event when its sender is asked for what it refers to. */
   async #complete(
-    origin: ServerName,
+    asked: Asked,
     room: RoomRecord,
     event: Event,
     given: { readonly receive: () => Promise<Reception>; readonly reception: Reception },
@@ -109,24 +124,25 @@ export class PduProcessor {
     const { receive } = given
     let { reception } = given
     if (reception.outcome === 'missing' && reception.prevEvents.length > 0) {
-      await this.#fillGap(origin, room, event)
+      await this.#fillGap(asked, room, event)
       reception = await receive()
     }
     // Last, since its auth events may be among those that were missing before it.
     if (reception.outcome === 'missing' && reception.prevEvents.length === 0) {
       await this.#parts.outliers.fetchAuthEvents(room, event, {
         missing: reception.authEvents,
-        servers: [origin],
+        servers: [asked.origin],
+        signal: asked.signal,
       })
       reception = await receive()
     }
     return reception
   }
 
-  async #fillGap(origin: ServerName, room: RoomRecord, event: Event): Promise<void> {
-    const events = await this.#parts.missing.fetch(room, event, origin)
+  async #fillGap({ origin, signal }: Asked, room: RoomRecord, event: Event): Promise<void> {
+    const events = await this.#parts.missing.fetch(room, event, origin, signal)
     const others = events.filter(({ eventId }) => eventId !== event.eventId)
-    await this.#parts.pulled.receive(room, others, { kind: 'live', servers: [origin] })
+    await this.#parts.pulled.receive(room, others, { kind: 'live', servers: [origin], signal })
   }
 
   #log(origin: ServerName, { eventId, roomId }: Event, reception: Reception): void {

@@ -16,6 +16,8 @@ export interface PullOptions {
   readonly kind: NonNullable<ReceiveOptions['kind']>
   /** Whom to ask for what is still missing. */
   readonly servers: readonly ServerName[]
+  /** Nobody is asked any more when it aborts. */
+  readonly signal?: AbortSignal
 }
 
 /** An event that is to be taken in. */
@@ -129,19 +131,19 @@ export class PulledEvents {
   async #receiveAfterMissing(
     room: RoomRecord,
     { event, isUnwanted }: OfferedEvent,
-    { kind, servers, budget }: PullOptions & { budget: { states: number } },
+    { kind, servers, budget, signal }: PullOptions & { budget: { states: number } },
   ): Promise<Reception> {
     const { receiver, outliers } = this.#parts
     let reception = await receiver.receive(room, event, { kind, isUnwanted })
     if (reception.outcome !== 'missing') return reception
     budget.states -= reception.prevEvents.length
     if (budget.states < 0) return reception
-    const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, servers)
+    const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, { servers, signal })
     if (statesAfterMissing === undefined) return reception
     reception = await receiver.receive(room, event, { kind, isUnwanted, statesAfterMissing })
     if (reception.outcome !== 'missing') return reception
     // What authorizes the event is part of the state before it, or in its auth chain: most of it has come by now.
-    await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers })
+    await outliers.fetchAuthEvents(room, event, { missing: reception.authEvents, servers, signal })
     return receiver.receive(room, event, { kind, isUnwanted, statesAfterMissing })
   }
 
@@ -149,11 +151,11 @@ export class PulledEvents {
   async #statesAfter(
     room: RoomRecord,
     prevEvents: readonly EventId[],
-    servers: readonly ServerName[],
+    { servers, signal }: { servers: readonly ServerName[]; signal: AbortSignal | undefined },
   ): Promise<Map<EventId, readonly EventId[]> | undefined> {
     const found = new Map<EventId, readonly EventId[]>()
     for (const id of prevEvents) {
-      const state = await this.#parts.states.after(room, id, servers)
+      const state = await this.#parts.states.after(room, id, servers, signal)
       if (state === undefined) return undefined
       found.set(id, state)
     }

@@ -26,6 +26,12 @@ interface StateIds {
   readonly authChain: readonly EventId[]
 }
 
+/** Who is asked, and how long. */
+interface Witness {
+  readonly server: ServerName
+  readonly signal: AbortSignal | undefined
+}
+
 const MAX_STATE_IDS_BYTES = 32 * 1024 * 1024
 const MAX_STATE_BYTES = 96 * 1024 * 1024
 const TIMEOUT_MS = 60_000
@@ -50,16 +56,18 @@ export class RemoteStates {
 
   /**
    * The state after an event, as the first of the servers says that can be believed. All of it is held afterwards.
-   * Undefined when none of them answers.
+   * Undefined when none of them answers, or not in time: what has come when `signal` aborts is held for the next try.
    */
   async after(
     room: RoomRecord,
     eventId: EventId,
     servers: readonly ServerName[],
+    signal?: AbortSignal,
   ): Promise<readonly EventId[] | undefined> {
     for (const server of servers) {
+      if (signal?.aborted) break
       try {
-        const state = await this.#askOne(room, eventId, server)
+        const state = await this.#askOne(room, eventId, { server, signal })
         if (state) return state
       } catch (err) {
         if (!(err instanceof FederationError)) throw err
@@ -69,18 +77,16 @@ export class RemoteStates {
     return undefined
   }
 
-  async #askOne(
-    room: RoomRecord,
-    eventId: EventId,
-    server: ServerName,
-  ): Promise<readonly EventId[] | undefined> {
-    const ids = await this.#stateIds(room, eventId, server)
-    await this.#complete(room, ids, { eventId, server })
+  async #askOne(room: RoomRecord, eventId: EventId, from: Witness): Promise<readonly EventId[] | undefined> {
+    const ids = await this.#stateIds(room, eventId, from)
+    await this.#complete(room, ids, { eventId, from })
+    // What nobody has is left out of a state, but not what there was no time for.
+    if (from.signal?.aborted && (await this.#missing(ids.state)).length > 0) return undefined
     const held = await this.#parts.events.getByIds(this.#db.reader, [...ids.state, eventId])
     const state = await this.#assemble(room, eventId, { claimed: ids.state, held })
     if (typeof state !== 'string') return state
     this.#parts.logger.warn(
-      { eventId, server, reason: state },
+      { eventId, server: from.server, reason: state },
       'What a server says of a state is not believed',
     )
     return undefined
@@ -118,15 +124,15 @@ export class RemoteStates {
     return (await this.#parts.events.getByNids(q, [nid])).get(nid)?.event.eventId === claimed
   }
 
-  async #stateIds(room: RoomRecord, eventId: EventId, server: ServerName): Promise<StateIds> {
+  async #stateIds(room: RoomRecord, eventId: EventId, from: Witness): Promise<StateIds> {
     const { json } = await this.#request(room, eventId, {
-      server,
+      from,
       what: 'state_ids',
       maxBytes: MAX_STATE_IDS_BYTES,
     })
     const { pdu_ids: state, auth_chain_ids: authChain } = json
     if (!Array.isArray(state))
-      throw new FederationError(server, 'malformed', 'the state at an event is no list')
+      throw new FederationError(from.server, 'malformed', 'the state at an event is no list')
     return { state: eventIds(state), authChain: eventIds(authChain) }
   }
 
@@ -134,18 +140,19 @@ export class RemoteStates {
   async #complete(
     room: RoomRecord,
     { state, authChain }: StateIds,
-    { eventId, server }: { eventId: EventId; server: ServerName },
+    { eventId, from }: { eventId: EventId; from: Witness },
   ): Promise<void> {
+    const { server, signal } = from
     const all = [...new Set([...state, ...authChain, eventId])]
     let missing = await this.#missing(all)
     if (missing.length * 10 >= all.length) {
-      await this.#parts.outliers.store(room, await this.#wholeState(room, eventId, server), [server])
+      await this.#parts.outliers.store(room, await this.#wholeState(room, eventId, from), [server], signal)
       missing = await this.#missing(missing)
     }
     if (missing.length === 0) return
     // The event itself is needed most.
     const wanted = [...new Set([eventId, ...missing])].slice(0, MAX_SINGLE_EVENTS)
-    await this.#parts.outliers.fetch(room, await this.#missing(wanted), [server])
+    await this.#parts.outliers.fetch(room, await this.#missing(wanted), [server], signal)
   }
 
   async #missing(ids: readonly EventId[]): Promise<EventId[]> {
@@ -153,9 +160,9 @@ export class RemoteStates {
     return ids.filter((id) => !held.has(id))
   }
 
-  async #wholeState(room: RoomRecord, eventId: EventId, server: ServerName): Promise<readonly Event[]> {
+  async #wholeState(room: RoomRecord, eventId: EventId, from: Witness): Promise<readonly Event[]> {
     try {
-      const answer = await this.#request(room, eventId, { server, what: 'state', maxBytes: MAX_STATE_BYTES })
+      const answer = await this.#request(room, eventId, { from, what: 'state', maxBytes: MAX_STATE_BYTES })
       return (await this.#parts.intake.check(room, pdusOf(answer, 'pdus', 'auth_chain'))).events
     } catch (error) {
       // They may still be had one by one.
@@ -167,8 +174,9 @@ export class RemoteStates {
   #request(
     room: RoomRecord,
     eventId: EventId,
-    { server, what, maxBytes }: { server: ServerName; what: 'state' | 'state_ids'; maxBytes: number },
+    { from, what, maxBytes }: { from: Witness; what: 'state' | 'state_ids'; maxBytes: number },
   ): Promise<FederationAnswer> {
+    const { server, signal } = from
     return this.#parts.client.requestWithText({
       destination: server,
       method: 'GET',
@@ -176,6 +184,7 @@ export class RemoteStates {
       query: { event_id: eventId },
       maxBytes,
       timeoutMs: TIMEOUT_MS,
+      ...(signal && { signal }),
     })
   }
 }

@@ -3,6 +3,7 @@ import type { Event } from '../../../../src/protocol/event.js'
 import type { EventId, RoomId, ServerName } from '../../../../src/protocol/ids.js'
 import type { Reception } from '../../../../src/services/events/reception.js'
 import { PduProcessor } from '../../../../src/services/federation/pdu-processor.js'
+import type { PullOptions } from '../../../../src/services/federation/pulled-events.js'
 import type { RoomRecord } from '../../../../src/storage/stores/rooms.js'
 import { silentLogger } from '../../../../src/telemetry/logger.js'
 import { ManualClock } from '../../../support/manual-clock.js'
@@ -13,8 +14,19 @@ const MISSING: Reception = { outcome: 'missing', prevEvents: ['$before' as Event
 const ACCEPTED: Reception = { outcome: 'accepted', stored: {} as never }
 
 describe('PduProcessor', () => {
-  /** `explains`: who tells what came before; `takesMs`: how long everybody takes to answer. */
-  function build({ explains, takesMs }: { explains: ReadonlySet<ServerName>; takesMs: number }) {
+  /**
+   * `explains`: who tells what came before; `takesMs`: how long everybody takes to answer; `states`: how many more
+   * questions what they tell leads to.
+   */
+  function build({
+    explains,
+    takesMs,
+    states = 0,
+  }: {
+    explains: ReadonlySet<ServerName>
+    takesMs: number
+    states?: number
+  }) {
     const clock = new ManualClock()
     const asked: ServerName[] = []
     let isExplained = false
@@ -34,7 +46,15 @@ describe('PduProcessor', () => {
           return Promise.resolve([])
         },
       } as never,
-      pulled: { receive: () => Promise.resolve(0) } as never,
+      pulled: {
+        receive: (_room: RoomRecord, _events: Event[], { servers, signal }: PullOptions) => {
+          for (let state = 0; state < states && !signal!.aborted; state++) {
+            asked.push(...servers)
+            clock.advance(takesMs)
+          }
+          return Promise.resolve(0)
+        },
+      } as never,
       policy: undefined,
       clock,
       logger: silentLogger(),
@@ -54,12 +74,27 @@ describe('PduProcessor', () => {
     expect(asked).to.deep.equal([SLOW])
     // Other servers, and other rooms, have nothing to do with it.
     expect(await send(OTHER)).to.equal('accepted')
-    expect(await send(OTHER)).to.equal('accepted')
     expect(await send(SLOW, 2)).to.equal('missing')
-    expect(asked).to.deep.equal([SLOW, OTHER, OTHER, SLOW])
+    expect(asked).to.deep.equal([SLOW, OTHER, SLOW])
     clock.advance(240_000)
     await send(SLOW)
-    expect(asked).to.have.length(5)
+    expect(asked).to.have.length(4)
+  })
+
+  it('lets nobody hold up a room all the time by explaining slowly', async () => {
+    const { clock, asked, send } = build({ explains: new Set([SLOW]), takesMs: 60_000 })
+    expect(await send(SLOW)).to.equal('accepted')
+    expect(await send(SLOW)).to.equal('missing')
+    clock.advance(60_000)
+    expect(await send(SLOW)).to.equal('accepted')
+    expect(asked).to.deep.equal([SLOW, SLOW])
+  })
+
+  it('asks for so long only, to whatever number of questions an event leads', async () => {
+    const { clock, asked, send } = build({ explains: new Set(), takesMs: 50_000, states: 10 })
+    const begin = clock.now()
+    expect(await send(SLOW)).to.equal('missing')
+    expect([asked.length, clock.now() - begin, clock.pending]).to.deep.equal([4, 200_000, 0])
   })
 
   it('asks those again that answer fast, whatever they say', async () => {
