@@ -8,6 +8,7 @@ import { createBase, type Base, type ServiceParts, type Stores } from './wire-ba
 import { createCommunity, type Community } from './wire-community.js'
 import { createDelayedEvents } from './wire-delayed-events.js'
 import { createDeliveryServices } from './wire-delivery.js'
+import { createLastingTasks } from './wire-lasting-tasks.js'
 import { createServerNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
 import { createRelationships } from './wire-relationships.js'
@@ -33,6 +34,10 @@ export function createServices(parts: ServiceParts): WiredServices {
   const { services: rooms, succession } = community.rooms
   const { delayedEvents, ...delayed } = createDelayedEvents(
     { ...parts, ...rooms, roomState: base.events.roomState, onError: base.shared.onError },
+    base.stores,
+  )
+  const lasting = createLastingTasks(
+    { ...base.shared, ...base.events, serverName: parts.config.server.serverName },
     base.stores,
   )
   const services: Services = {
@@ -77,6 +82,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       },
       base.stores,
     ),
+    ...lasting.services,
     delayedEvents,
     roomRepair: base.events.roomRepair,
     serverNotices: createServerNotices(
@@ -98,6 +104,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     background: [
       ...backgroundOf(base, community, views),
       delayed.background,
+      lasting.background,
       appservices.background,
       delivery.background,
     ],

@@ -74,6 +74,7 @@ import type { DelayedEvents } from './rooms/delayed-events.js'
 import type { EventByTimestamp } from './rooms/event-by-timestamp.js'
 import type { EventSearch } from './rooms/event-search.js'
 import type { EventContext } from './rooms/event-context.js'
+import type { HistoryPurges } from './rooms/history-purges.js'
 import type { IdentifierInvitations } from './rooms/identifier-invitations.js'
 import type { MutualRooms } from './rooms/mutual-rooms.js'
 import type { MediaDeletion } from './media/media-deletion.js'
@@ -108,6 +109,7 @@ import type { OldSync } from './sync/old-sync.js'
 import type { RoomPeeking } from './sync/room-peeking.js'
 import type { Sync } from './sync/sync.js'
 import type { SyncFilters } from './sync/sync-filters.js'
+import type { LastingTasks } from './tasks/lasting-tasks.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /**
@@ -142,6 +144,7 @@ export interface Services {
   readonly federationClient: FederationClient
   readonly federationGate: FederationGate
   readonly filters: Filters
+  readonly historyPurges: HistoryPurges
   readonly identifierInvitations: IdentifierInvitations
   readonly identityBindings: IdentityBindings
   readonly inboundTransactions: InboundTransactions
@@ -151,6 +154,7 @@ export interface Services {
   readonly keyNotary: KeyNotary
   readonly keyQueries: KeyQueries
   readonly keySignatures: KeySignatures
+  readonly lastingTasks: LastingTasks
   readonly login: Login
   readonly logout: Logout
   readonly mediaDeletion: MediaDeletion

@@ -11,6 +11,7 @@ import {
   quarantineMediaOfUser,
   unquarantineMedia,
 } from './media.js'
+import { getHistoryPurge, purgeHistory, purgeHistoryBefore } from './purge-history.js'
 import { getRegistrationNonce, registerWithSharedSecret } from './register.js'
 import {
   createRegistrationToken,
@@ -75,6 +76,9 @@ export const adminRoutes: readonly Route[] = [
   getRoom,
   listMembersOfRoom,
   listStateOfRoom,
+  purgeHistory,
+  purgeHistoryBefore,
+  getHistoryPurge,
   listRegistrationTokens,
   createRegistrationToken,
   getRegistrationToken,

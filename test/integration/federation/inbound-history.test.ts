@@ -46,6 +46,30 @@ describe('The history of rooms that were joined late', () => {
     })
   }
 
+  it('is got again when it was purged, with what was taken back', async () => {
+    const admin = await servers.get('b.test').register('admin', { isAdmin: true })
+    const roomId = await alice.createRoom({ preset: 'public_chat' })
+    await join(roomId)
+    const said = await say(roomId, 30)
+    await alice.sendState(roomId, 'm.room.topic', '', { topic: 'Cats' })
+    said.push(...(await say(roomId, 1)))
+    await alice.redact(roomId, said[3]!)
+    const last = await alice.sendText(roomId, 'last')
+    await bob.mustSyncUntil((sync) => JSON.stringify(sync).includes(last))
+    const before = await readBack(roomId, 10)
+    const purge = '/_synapse/admin/v1/purge_history'
+    const target = path`${roomId}/${last}`
+    const { purge_id: id } = await admin.must('POST', `${purge}/${target}`, { body: {} })
+    let status: JsonObject
+    do status = await admin.must('GET', `${purge}_status/${id as string}`)
+    while (status['status'] === 'active')
+    expect(status).to.deep.equal({ status: 'complete' })
+    expect(await readBack(roomId, 10)).to.deep.equal(before)
+    const redacted = await bob.must('GET', path`/_matrix/client/v3/rooms/${roomId}/event/${said[3]!}`)
+    expect(redacted['content']).to.deep.equal({})
+    expect((await bob.state(roomId, 'm.room.topic'))['topic']).to.equal('Cats')
+  })
+
   it('is got in more than one piece', async () => {
     const roomId = await alice.createRoom({ preset: 'public_chat' })
     const said = await say(roomId, 230)

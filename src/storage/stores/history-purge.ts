@@ -1,0 +1,131 @@
+import type { EventId } from '../../protocol/ids.js'
+import type { Query, Tx } from '../database.js'
+import type { EventSearchStore } from './event-search.js'
+import type { EventsStore, StoredEvent } from './events.js'
+
+interface Stores {
+  readonly events: EventsStore
+  readonly eventSearch: EventSearchStore
+}
+
+/** Takes the past out of rooms' timelines. */
+export class HistoryPurgeStore {
+  readonly #stores: Stores
+
+  constructor(stores: Stores) {
+    this.#stores = stores
+  }
+
+  /** The last event of a room that was received at a time or before. Index events_room_stream. */
+  async lastReceived(q: Query, roomNid: number, ts: number): Promise<EventId | undefined> {
+    const row = await q.first<{ event_id: string }>(
+      `SELECT event_id FROM events WHERE room_nid = ? AND stream_ordering IS NOT NULL AND received_ts <= ?
+       ORDER BY stream_ordering DESC LIMIT 1`,
+      [roomNid, ts],
+    )
+    return row?.event_id as EventId | undefined
+  }
+
+  /**
+   * What stands before a depth in the room's timeline, the deepest last. The ends of its history stay: new events refer to
+   * them. Index events_room_depth.
+   */
+  async listBefore(q: Query, roomNid: number, depth: number, limit: number): Promise<StoredEvent[]> {
+    const rows = await q.all<{ event_nid: number }>(
+      `SELECT e.event_nid FROM events e
+       WHERE e.room_nid = ? AND e.depth < ? AND e.stream_ordering IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM forward_extremities x WHERE x.room_nid = e.room_nid AND x.event_nid = e.event_nid)
+       ORDER BY e.depth, e.stream_ordering LIMIT ?`,
+      [roomNid, depth, limit],
+    )
+    const nids = rows.map((row) => row.event_nid)
+    return [...(await this.#stores.events.getByNids(q, nids)).values()]
+  }
+
+  /**
+   * Takes events out of the timeline. Those in `kept` remain as outliers: state, by which later events are judged, and
+   * what only this server may have. The others are deleted. What is left of the history begins behind a gap, as if it
+   * had never been held further, so that other servers can be asked for it.
+   */
+  async purge(tx: Tx, events: readonly StoredEvent[], kept: ReadonlySet<number>): Promise<void> {
+    if (events.length === 0) return
+    const nids = events.map(({ eventNid }) => eventNid)
+    await openGaps(tx, nids)
+    await closeGapsBefore(tx, events)
+    await makeOutliers(tx, [...kept])
+    await this.#delete(
+      tx,
+      events.filter(({ eventNid }) => !kept.has(eventNid)),
+    )
+    await this.#stores.eventSearch.remove(tx, nids)
+    tx.afterCommit(() => {
+      for (const eventNid of kept) this.#stores.events.forget(eventNid)
+    })
+  }
+
+  async #delete(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+    if (events.length === 0) return
+    const list = tx.dialect.list(events.map(({ eventNid }) => eventNid))
+    const ids = events.map(({ event }) => event.eventId)
+    const among = (column: string): string => tx.dialect.anyOf(column, 'integer')
+    await tx.execute(`DELETE FROM event_relationships WHERE ${among('child_nid')}`, [list])
+    for (const table of ['told_children', 'event_txns', 'waiting_sticky_events', 'events']) {
+      await tx.execute(`DELETE FROM ${table} WHERE ${among('event_nid')}`, [list])
+    }
+    const targets = tx.dialect.anyOf('target_id', 'text')
+    await tx.execute(
+      `DELETE FROM redactions WHERE ${targets}
+         AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_nid = redactions.redaction_nid)`,
+      [tx.dialect.list(ids)],
+    )
+    // A redaction that is still there waits for its target: it applies again to what other servers give.
+    await tx.execute(`UPDATE redactions SET applied = 0 WHERE ${targets}`, [tx.dialect.list(ids)])
+    tx.afterCommit(() => {
+      this.#stores.events.forgetIds(ids)
+      for (const { eventNid } of events) this.#stores.events.forget(eventNid)
+    })
+  }
+}
+
+/** Before what follows the events in the timeline there is a gap now. It has the nid that the event had. */
+async function openGaps(tx: Tx, eventNids: readonly number[]): Promise<void> {
+  const list = tx.dialect.list(eventNids)
+  await tx.execute(
+    `INSERT INTO missing_events (event_nid, event_id, room_nid)
+     SELECT p.event_nid, p.event_id, p.room_nid FROM events p
+     WHERE ${tx.dialect.anyOf('p.event_nid', 'integer')} AND EXISTS (
+       SELECT 1 FROM event_edges d JOIN events c ON c.event_nid = d.event_nid
+       WHERE d.prev_nid = p.event_nid AND c.stream_ordering IS NOT NULL
+         AND NOT (${tx.dialect.anyOf('c.event_nid', 'integer')}))
+     ON CONFLICT DO NOTHING`,
+    [list, list],
+  )
+}
+
+/** Gaps that only the events stood behind lead nowhere any more. */
+async function closeGapsBefore(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+  const previous = [...new Set(events.flatMap(({ event }) => event.prevEventIds))]
+  if (previous.length === 0) return
+  const ids = tx.dialect.list(previous)
+  const nids = tx.dialect.list(events.map(({ eventNid }) => eventNid))
+  const named = tx.dialect.anyOf('event_id', 'text')
+  await tx.execute(
+    `DELETE FROM event_edges WHERE ${tx.dialect.anyOf('event_nid', 'integer')} AND prev_nid IN (
+       SELECT event_nid FROM events WHERE ${named} UNION SELECT event_nid FROM missing_events WHERE ${named})`,
+    [nids, ids, ids],
+  )
+  await tx.execute(
+    `DELETE FROM missing_events WHERE ${named}
+       AND NOT EXISTS (SELECT 1 FROM event_edges d WHERE d.prev_nid = missing_events.event_nid)`,
+    [ids],
+  )
+}
+
+async function makeOutliers(tx: Tx, eventNids: readonly number[]): Promise<void> {
+  if (eventNids.length === 0) return
+  await tx.execute(
+    `UPDATE events SET stream_ordering = NULL, state_before = NULL, state_after = NULL, notifies = 0
+     WHERE ${tx.dialect.anyOf('event_nid', 'integer')}`,
+    [tx.dialect.list(eventNids)],
+  )
+}
