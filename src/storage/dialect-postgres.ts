@@ -19,6 +19,8 @@ const SQL_TYPES: Readonly<Record<ColumnType, string>> = {
 export const postgresDialect: Dialect = {
   name: 'postgres',
 
+  commitsQuickly: false,
+
   anyOf: (column, type) => `${column} = ANY(CAST(? AS ${SQL_TYPES[type]}[]))`,
 
   list: (values) => arrayLiteral(values, 'A value'),

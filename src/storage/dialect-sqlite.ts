@@ -13,6 +13,8 @@ import { quoteName, replacePlaceholders } from './sql-text.js'
 export const sqliteDialect: Dialect = {
   name: 'sqlite',
 
+  commitsQuickly: true,
+
   anyOf: (column) => `${column} IN (SELECT value FROM json_each(?))`,
 
   list: (values) => stringifyValues(values),

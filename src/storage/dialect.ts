@@ -10,6 +10,8 @@ export interface StatementGroup {
 /** What differs between the databases; everything else is written once. */
 export interface Dialect {
   readonly name: 'sqlite' | 'postgres'
+  /** Whether a commit waits neither for a disk nor for another process, so that two small ones cost little more than one. */
+  readonly commitsQuickly: boolean
   /**
    * `column = ANY(list)`, with the list as ONE bound parameter made by `list()`:
    * `q.all(\`SELECT * FROM t WHERE ${dialect.anyOf('id', 'text')}\`, [dialect.list(ids)])`.

@@ -10,6 +10,7 @@ import { KnexPool, knexLog } from './knex-pool.js'
 import type { ConnectionLease } from './sql-connection.js'
 import { Slots } from './slots.js'
 import type { ConnectionUse, SqlEngine } from './sql-database.js'
+import { SqliteCheckpoints } from './sqlite-checkpoints.js'
 import { SqliteConnection } from './sqlite-connection.js'
 
 export interface SqliteConfig {
@@ -39,10 +40,13 @@ const WRITER_PRAGMAS = [
   'PRAGMA journal_mode = WAL',
   // In KiB: the writer touches the indices of every table, again and again.
   'PRAGMA cache_size = -32768',
-  // Pages of 4 KiB: the log is folded back at 16 MiB, and cut to 64 MiB if a long read let it grow.
-  'PRAGMA wal_autocheckpoint = 4000',
+  // Pages of 4 KiB: who commits folds a log of 128 MiB back, should `SqliteCheckpoints` not keep up.
+  'PRAGMA wal_autocheckpoint = 32000',
   'PRAGMA journal_size_limit = 67108864',
 ]
+
+/** The connection of checkpoints reads no tables: what it copies goes past its own cache. */
+const CHECKPOINT_PRAGMAS = ['PRAGMA cache_size = -64']
 
 const READER_PRAGMAS = ['PRAGMA query_only = ON', 'PRAGMA cache_size = -16384']
 
@@ -67,8 +71,10 @@ export async function openSqliteEngine(config: SqliteConfig, logger: Logger): Pr
   const synchronous = `PRAGMA synchronous = ${config.synchronous === 'full' ? 'FULL' : 'NORMAL'}`
   const writer = createPool(path, 1, [...common, ...WRITER_PRAGMAS, synchronous], logger)
   const count = Math.max(2, config.readers ?? 4)
-  const knex = createPool(path, count, [...common, ...READER_PRAGMAS], logger)
-  const engine = new SqliteEngine(writer, { knex, count }, temporary ? path : undefined)
+  const readers = createPool(path, count, [...common, ...READER_PRAGMAS], logger)
+  const checkpoints = createPool(path, 1, [...common, ...CHECKPOINT_PRAGMAS, synchronous], logger)
+  const pools = { writer, readers, checkpoints, transactions: count - 1 }
+  const engine = new SqliteEngine(pools, temporary ? path : undefined, logger)
   try {
     // The writer first: it makes the file and sets the journal mode that readers rely on.
     ;(await engine.acquire('write')).release()
@@ -78,6 +84,16 @@ export async function openSqliteEngine(config: SqliteConfig, logger: Logger): Pr
     throw new Error(`Cannot open the SQLite database ${path}: ${(error as Error).message}`, { cause: error })
   }
   return engine
+}
+
+interface Pools {
+  /** Of one connection. */
+  readonly writer: Knex
+  readonly readers: Knex
+  /** Of one connection. */
+  readonly checkpoints: Knex
+  /** How many transactions that read run at the same time. */
+  readonly transactions: number
 }
 
 class SqliteEngine implements SqlEngine {
@@ -93,19 +109,33 @@ class SqliteEngine implements SqlEngine {
    * connection.
    */
   readonly #transactions: Slots
+  readonly #checkpointer: KnexPool<Driver>
+  readonly #checkpoints: SqliteCheckpoints
   readonly #connections = new Map<Driver, SqliteConnection>()
   readonly #temporaryPath: string | undefined
 
-  constructor(writer: Knex, readers: { knex: Knex; count: number }, temporaryPath: string | undefined) {
-    this.migrationKnex = writer
-    this.#writer = new KnexPool(writer)
-    this.#readers = new KnexPool(readers.knex)
-    this.#transactions = new Slots(readers.count - 1)
+  constructor(pools: Pools, temporaryPath: string | undefined, logger: Logger) {
+    this.migrationKnex = pools.writer
+    this.#writer = new KnexPool(pools.writer)
+    this.#readers = new KnexPool(pools.readers)
+    this.#checkpointer = new KnexPool(pools.checkpoints)
+    this.#transactions = new Slots(pools.transactions)
     this.#temporaryPath = temporaryPath
+    this.#checkpoints = new SqliteCheckpoints({
+      own: () => this.#lease(this.#checkpointer, () => undefined),
+      writer: () => this.#lease(this.#writer, () => undefined),
+      onFailure: (error) => {
+        logger.warn({ err: error }, 'The log of the database could not be copied into its file')
+      },
+    })
   }
 
   async acquire(use: ConnectionUse): Promise<ConnectionLease> {
-    if (use === 'write') return this.#lease(this.#writer, () => undefined)
+    if (use === 'write') {
+      return this.#lease(this.#writer, () => {
+        this.#checkpoints.committed()
+      })
+    }
     if (use === 'statement') return this.#lease(this.#readers, () => undefined)
     const free = await this.#transactions.take()
     try {
@@ -145,8 +175,10 @@ class SqliteEngine implements SqlEngine {
   }
 
   async close(): Promise<void> {
+    await this.#checkpoints.close()
     for (const connection of this.#connections.values()) connection.finalize()
     await this.#readers.destroy()
+    await this.#checkpointer.destroy()
     await this.#writer.destroy()
     if (this.#temporaryPath === undefined) return
     for (const suffix of ['', '-wal', '-shm']) rmSync(this.#temporaryPath + suffix, { force: true })

@@ -34,6 +34,9 @@ export class StaleHeadError extends Error {
 /** No more events than this in one transaction, so that a commit stays short. */
 const MAX_EVENTS_PER_COMMIT = 250
 
+/** A queue so short is not divided. */
+const MIN_BATCHES_PER_COMMIT = 4
+
 interface Parts {
   readonly events: EventsStore
   readonly graph: EventGraphStore
@@ -48,8 +51,9 @@ interface Parts {
 }
 
 /**
- * Commits events. Whatever waits when a commit ends shares the next one, over all rooms (group commit); within a room
- * the order of the calls is kept. Resolves after the commit, when readers can see the position.
+ * Commits events. What waits when a commit ends shares the next one, over all rooms (group commit); within a room the
+ * order of the calls is kept. Where commits are quick only half of it does: while the other half is written, the senders
+ * of the first are answered and send again, so that neither the database nor this thread waits for the other. Resolves after the commit, when readers can see the position.
  */
 export class EventPersister {
   readonly #db: Database
@@ -92,9 +96,13 @@ export class EventPersister {
   }
 
   #takeGroup(): Waiting[] {
+    const waiting = this.#queue.length
+    const share = this.#db.dialect.commitsQuickly
+      ? Math.max(MIN_BATCHES_PER_COMMIT, Math.ceil(waiting / 2))
+      : waiting
     let events = 0
     let count = 0
-    for (const { batch } of this.#queue) {
+    for (const { batch } of this.#queue.slice(0, share)) {
       if (count > 0 && events + batch.writes.length > MAX_EVENTS_PER_COMMIT) break
       events += batch.writes.length
       count++
