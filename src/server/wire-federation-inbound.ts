@@ -131,6 +131,7 @@ export function createFederationInbound(
   const edus = new EduDispatcher({ acls, logger })
   const outside = new OutsideEvents(db, {
     members: stores.members,
+    events: stores.events,
     outside: parts.outsideMemberships,
     serverName: parts.serverName,
   })

@@ -19,7 +19,7 @@ import type { ServerAcls } from './server-acls.js'
 
 /** Takes events of rooms that this server is not in: what becomes of its users' invitations and knocks. */
 export interface OutsideEventHandler {
-  receive(origin: ServerName, room: RoomRecord, event: Event): Promise<void>
+  receive(room: RoomRecord, event: Event): Promise<void>
 }
 
 interface Parts {
@@ -127,7 +127,7 @@ export class InboundTransactions {
 
   async #receiveOutside(origin: ServerName, room: RoomRecord, event: Event): Promise<void> {
     try {
-      await this.#parts.outside.receive(origin, room, event)
+      await this.#parts.outside.receive(room, event)
     } catch (err) {
       const { eventId } = event
       this.#parts.logger.warn({ err, origin, eventId }, 'An event of a room that we are not in was refused')
