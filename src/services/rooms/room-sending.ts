@@ -20,6 +20,7 @@ import type { EventSender, EventSource } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
 import type { Aliases } from './aliases.js'
 import { badAlias, newAliases } from './canonical-aliases.js'
+import { checkEventContent } from './event-content-checks.js'
 import type { GuestAccess } from './guest-access.js'
 import type { RelationChecks } from './relation-checks.js'
 import type { RoomMembership } from './room-membership.js'
@@ -99,6 +100,7 @@ export class RoomSending {
     if (requester.isShadowBanned) return pretendedEventId()
     const room = await this.#deps.roomState.requireRoom(roomId)
     try {
+      checkEventContent(type, content)
       await this.#deps.relations.check(room, { type, content, sender: requester.userId })
     } catch (error) {
       // What looks like a second event may be the first one, sent again.
@@ -185,6 +187,7 @@ export class RoomSending {
   async #checkState(room: RoomRecord, { type, stateKey, content, roomId }: StateInput): Promise<void> {
     if (room.rules.ownedState && stateKey.startsWith('@') && ownerOfStateKey(stateKey) === undefined)
       throw badJson('The state key begins with no user ID')
+    checkEventContent(type, content)
     if (stateKey !== '') return
     if (type === 'm.room.canonical_alias') {
       const previous = await this.#deps.roomState.getStateEvent(roomId, type, '')

@@ -32,9 +32,14 @@ export function checkPowerLevelContent(
   if (creator !== undefined) throw invalidParam(`${creator} is a creator and cannot have a power level`)
 }
 
-/** A room does not replace itself. Throws `M_INVALID_PARAM`. */
+/**
+ * A room is replaced by a room, and not by itself. Throws `M_BAD_JSON`, `M_INVALID_PARAM`.
+ * https://spec.matrix.org/latest/client-server-api/#mroomtombstone
+ */
 export function checkTombstoneContent(content: JsonObject, roomId: RoomId): void {
-  if (content['replacement_room'] === roomId) {
+  const { replacement_room: replacement } = content
+  if (typeof replacement !== 'string') throw badJson('replacement_room must be a room ID')
+  if (replacement === roomId) {
     throw invalidParam('A tombstone cannot name the room that it is sent in')
   }
 }

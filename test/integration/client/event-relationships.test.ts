@@ -111,6 +111,7 @@ forEachServerDatabase('Threads by m.relationship', (database) => {
     const before = await alice.sendText(hidden, 'before')
     await bob.join(hidden)
     const since = await alice.sendEvent(hidden, 'm.room.message', {
+      msgtype: 'm.text',
       body: 'since',
       'm.relationship': { rel_type: 'm.reference', event_id: before },
     })

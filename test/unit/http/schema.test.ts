@@ -10,9 +10,9 @@ const schema = z.looseObject({
   kind: z.enum(['a', 'b']).optional(),
 })
 
-function codeOf(input: unknown, part: RequestPart = 'body'): string | undefined {
+function codeOf(input: unknown, part: RequestPart = 'body', as: z.ZodType = schema): string | undefined {
   try {
-    applySchema(schema, input, part)
+    applySchema(as, input, part)
     return undefined
   } catch (error) {
     return `${(error as { errcode: string }).errcode}: ${(error as Error).message}`
@@ -38,6 +38,19 @@ describe('http/schema', () => {
     expect(codeOf({ name: 'x', either: [] })).to.match(/^M_BAD_JSON: either: /)
     expect(codeOf({ name: 'x', count: 0 })).to.match(/^M_INVALID_PARAM: count: /)
     expect(codeOf({ name: 'x', kind: 'c' })).to.match(/^M_INVALID_PARAM: kind: /)
+  })
+
+  it('judges by the alternative that the input has most of', () => {
+    const pair = z.looseObject({ medium: z.string(), address: z.string().max(5) })
+    const whom = z.union([z.looseObject({ user_id: z.string() }), pair])
+    const nested = z.looseObject({ whom })
+    expect(codeOf({}, 'body', whom)).to.equal('M_MISSING_PARAM: Missing parameter: user_id')
+    expect(codeOf({ user_id: 1 }, 'body', whom)).to.match(/^M_BAD_JSON: user_id: /)
+    expect(codeOf([], 'body', whom)).to.match(/^M_BAD_JSON: body: /)
+    expect(codeOf({ medium: 'email', address: 'too long' }, 'body', whom)).to.match(
+      /^M_INVALID_PARAM: address: /,
+    )
+    expect(codeOf({ whom: {} }, 'body', nested)).to.equal('M_MISSING_PARAM: Missing parameter: whom.user_id')
   })
 
   it('calls everything wrong in a query an invalid parameter', () => {

@@ -63,12 +63,18 @@ forEachDatabase('sending into rooms', (open) => {
   })
 
   it('keeps to the limits of events', async () => {
-    await refused(send({ body: 'x'.repeat(70_000) }), 'M_TOO_LARGE', 413)
+    await refused(send({ ...HELLO, body: 'x'.repeat(70_000) }), 'M_TOO_LARGE', 413)
     await refused(setState('org.example', { body: 'x'.repeat(70_000) }), 'M_TOO_LARGE', 413)
     await refused(send(HELLO, { type: 'x'.repeat(300) }), 'M_TOO_LARGE', 413)
     await refused(setState('org.example', {}, { stateKey: 'x'.repeat(300) }), 'M_TOO_LARGE', 413)
-    await refused(send({ body: 1.5 }), 'M_BAD_JSON', 400)
-    await refused(send({ body: 2 ** 53 }), 'M_BAD_JSON', 400)
+    await refused(send({ ...HELLO, number: 1.5 }), 'M_BAD_JSON', 400)
+    await refused(send({ ...HELLO, number: 2 ** 53 }), 'M_BAD_JSON', 400)
+  })
+
+  it('is not for messages without text, nor names and tombstones that are none', async () => {
+    await refused(send({ msgtype: 'm.text' }), 'M_BAD_JSON', 400)
+    await refused(setState('m.room.name', { name: 1 }), 'M_BAD_JSON', 400)
+    await refused(setState('m.room.tombstone', { body: 'Moved' }), 'M_BAD_JSON', 400)
   })
 
   it('does not make create events, nor state for others', async () => {
