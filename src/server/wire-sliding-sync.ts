@@ -27,7 +27,7 @@ import { InvitedRooms } from '../services/sync/sliding-sync/invited-rooms.js'
 import { RoomActivity } from '../services/sync/sliding-sync/room-activity.js'
 import { RoomDetails } from '../services/sync/sliding-sync/room-details.js'
 import { RoomFacts } from '../services/sync/sliding-sync/room-facts.js'
-import { RoomNames } from '../services/sync/sliding-sync/room-names.js'
+import { FoldedRoomNames } from '../services/sync/sliding-sync/folded-room-names.js'
 import { RoomLists } from '../services/sync/sliding-sync/room-lists.js'
 import { RoomPlanner } from '../services/sync/sliding-sync/room-plan.js'
 import { RoomResults } from '../services/sync/sliding-sync/room-results.js'
@@ -137,7 +137,7 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
       ...reads,
       store,
       facts,
-      names: new RoomNames(db, { ...reads, points: reading.points, store }),
+      names: new FoldedRoomNames(db, { ...reads, points: reading.points, store }),
     }),
     planner: new RoomPlanner(db, reads.changes),
     results: new RoomResults(db, {

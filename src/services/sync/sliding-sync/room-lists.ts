@@ -14,7 +14,7 @@ import {
   type RoomFilters,
 } from './room-filters.js'
 import type { RoomFacts } from './room-facts.js'
-import type { RoomNames } from './room-names.js'
+import type { FoldedRoomNames } from './folded-room-names.js'
 import { combineConfigs, type ListRequest, type Range, type RoomConfig } from './sliding-request.js'
 import type { VisibleRoom } from './visible-rooms.js'
 
@@ -50,7 +50,7 @@ interface Parts {
   readonly currentState: CurrentStateStore
   readonly events: EventsStore
   readonly facts: RoomFacts
-  readonly names: RoomNames
+  readonly names: FoldedRoomNames
 }
 
 const SPACE_CHILD = 'm.space.child'

@@ -25,7 +25,7 @@ const NAME_KEY = stateKeyOf(NAME, '')
  * What rooms are called, for those who look for one: their name, else their alias, else the people in them. All rooms at
  * once, in a number of statements that does not grow with theirs.
  */
-export class RoomNames {
+export class FoldedRoomNames {
   readonly #db: Database
   readonly #parts: Parts
 
