@@ -9,7 +9,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { CommandFailure } from './failures.js'
 
 /** The running server refuses what it was asked for. */
-export class RefusedByServer extends CommandFailure {
+class RefusedByServer extends CommandFailure {
   /** As in `unknown_method`, or an errcode. */
   readonly code: string
 

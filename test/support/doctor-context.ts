@@ -1,8 +1,7 @@
 import type { DoctorCheck, DoctorContext } from '../../src/cli/doctor/doctor-check.js'
 import type { Finding } from '../../src/cli/doctor/finding.js'
 import type { Dns } from '../../src/net/dns.js'
-import { HttpClient, HttpFailure, type HttpReply } from '../../src/net/http-client.js'
-import { IpPolicy } from '../../src/net/ip-policy.js'
+import { HttpFailure, type HttpClient, type HttpReply } from '../../src/net/http-client.js'
 import { systemClock } from '../../src/util/clock.js'
 import { loadKeys } from './load-config.js'
 
@@ -61,17 +60,6 @@ export async function doctorContext(
     } as unknown as DoctorContext['network'],
     ...rest,
   }
-}
-
-/** A client that reaches this machine. */
-export function localHttp(): HttpClient {
-  return new HttpClient({
-    dns: fakeDns({ localhost: ['127.0.0.1'] }),
-    policy: new IpPolicy({ deniedRanges: [], allowedRanges: [] }),
-    tls: { verify: true },
-    clock: systemClock,
-    userAgent: 'test',
-  })
 }
 
 /** Levels and summaries of what a check finds. */

@@ -8,7 +8,7 @@ import { quietContext } from './databases.js'
 import { fillWithOddRows } from './odd-rows.js'
 
 /** The options of a pass that nobody watches. */
-export function portOptions(
+function portOptions(
   source: DatabaseConfig,
   target: DatabaseConfig,
   more: Partial<PortOptions> = {},

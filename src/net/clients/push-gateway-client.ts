@@ -2,7 +2,7 @@ import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { HttpClient } from '../http-client.js'
 
 /** The push gateway has not taken a notification. */
-export class PushGatewayError extends Error {
+class PushGatewayError extends Error {
   override readonly name = 'PushGatewayError'
 }
 

@@ -219,7 +219,7 @@ export class EmailValidations {
 }
 
 /** One address has one form. Throws `M_INVALID_PARAM` for what is too long. */
-export function canonicalEmail(email: string): string {
+function canonicalEmail(email: string): string {
   if (email.length > MAX_ADDRESS_LENGTH) throw invalidParam('The e-mail address is too long')
   return email.toLowerCase()
 }

@@ -133,7 +133,7 @@ function instancesOf(appserviceId: string, instances: JsonValue | undefined): Js
 }
 
 /** The name of a network of a service, in the room directory: `third_party_instance_id`. */
-export function instanceId(appserviceId: string, networkId: string): string {
+function instanceId(appserviceId: string, networkId: string): string {
   return `${appserviceId}|${networkId}`
 }
 
