@@ -14,6 +14,12 @@ export interface TrustedKeyServer {
   readonly verifyKeys: ReadonlyMap<string, Ed25519VerifyKey>
 }
 
+/**
+ * What keys are wanted for: to let a request in, for events and other objects, or because somebody else asks what this
+ * server knows. Servers that do not answer hold up those only who want the same.
+ */
+export type KeyPurpose = 'request' | 'event' | 'notary'
+
 /** Which keys are wanted of a server. */
 export interface KeyWish {
   readonly serverName: ServerName
@@ -30,17 +36,22 @@ export interface KeyFetcherDependencies {
 
 const ORIGIN_TIMEOUT_MS = 10_000
 const NOTARY_TIMEOUT_MS = 20_000
-const MAX_DOCUMENT_BYTES = 256 * 1024
+/** A hundred keys take a fifth of it. */
+const MAX_DOCUMENT_BYTES = 64 * 1024
 const MAX_NOTARY_BYTES = 16 * 1024 * 1024
 /** How many servers are asked for their keys at once. */
-const CONCURRENCY = 20
+const CONCURRENCY: Readonly<Record<KeyPurpose, number>> = { request: 100, event: 50, notary: 10 }
 /** Of one question to a notary. */
 const MAX_PER_QUESTION = 100
 
 /** Asks servers for their keys, and those that are trusted for the keys of others. */
 export class KeyFetcher {
   readonly #deps: KeyFetcherDependencies
-  readonly #places = new Semaphore(CONCURRENCY)
+  readonly #places: Readonly<Record<KeyPurpose, Semaphore>> = {
+    request: new Semaphore(CONCURRENCY.request),
+    event: new Semaphore(CONCURRENCY.event),
+    notary: new Semaphore(CONCURRENCY.notary),
+  }
 
   constructor(deps: KeyFetcherDependencies) {
     this.#deps = deps
@@ -51,8 +62,8 @@ export class KeyFetcher {
   }
 
   /** From the server itself. Rejects with a `FederationError`. */
-  fromOrigin(serverName: ServerName): Promise<ServerKeyDocument> {
-    return this.#places.run(async () => {
+  fromOrigin(serverName: ServerName, purpose: KeyPurpose): Promise<ServerKeyDocument> {
+    return this.#places[purpose].run(async () => {
       const json = await this.#deps.client.request({
         destination: serverName,
         method: 'GET',

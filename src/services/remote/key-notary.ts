@@ -19,9 +19,13 @@ export interface KeyNotaryDependencies {
   readonly mayTalkTo: (serverName: ServerName) => boolean
 }
 
+/** Servers that are asked at the same time for others, who need not say who they are: of more, what is known is told. */
+const MAX_ASKED = 100
+
 /** Tells servers the keys of others, and vouches for having seen them. */
 export class KeyNotary {
   readonly #deps: KeyNotaryDependencies
+  #asked = 0
 
   constructor(deps: KeyNotaryDependencies) {
     this.#deps = deps
@@ -40,12 +44,21 @@ export class KeyNotary {
     const stale = others.filter((wish) => !this.#suffices(wish, known.get(wish.serverName) ?? []))
     let documents = known
     if (stale.length > 0) {
-      await this.#deps.keys.refresh(stale)
+      await this.#refresh(stale.slice(0, MAX_ASKED - this.#asked))
       documents = await this.#listDocuments(others)
     }
     const found = others.flatMap((wish) => selectDocuments(wish, documents.get(wish.serverName) ?? []))
     const signed = found.map(({ text }) => signJson(JSON.parse(text) as JsonObject, this.#deps.signer))
     return wishes.some(({ serverName }) => serverName === own) ? [ownKeys.document(), ...signed] : signed
+  }
+
+  async #refresh(wishes: readonly KeyWish[]): Promise<void> {
+    this.#asked += wishes.length
+    try {
+      await this.#deps.keys.refresh(wishes)
+    } finally {
+      this.#asked -= wishes.length
+    }
   }
 
   async #listDocuments(

@@ -8,7 +8,7 @@ import { isKeyValidAt } from '../../protocol/server-keys.js'
 import { signableText, signaturesOf } from '../../protocol/signed-json.js'
 import { nextTurn, type Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
-import type { KeyWish } from './key-fetcher.js'
+import type { KeyPurpose, KeyWish } from './key-fetcher.js'
 
 /** A signature that is not there, not by a key that counts, or wrong. The message says which, and whose. */
 export class SignatureError extends Error {
@@ -25,7 +25,10 @@ export interface TrustedKey {
 /** Where keys come from: the memory, the database, other servers. */
 export interface KeySource {
   /** The keys of servers, by server and key ID: those that are wished for where they can be had, and others. */
-  getKeys(wishes: readonly KeyWish[]): Promise<ReadonlyMap<ServerName, ReadonlyMap<string, TrustedKey>>>
+  getKeys(
+    wishes: readonly KeyWish[],
+    purpose: KeyPurpose,
+  ): Promise<ReadonlyMap<ServerName, ReadonlyMap<string, TrustedKey>>>
 }
 
 export interface KeyringDependencies {
@@ -70,7 +73,10 @@ export class Keyring {
       if (typeof prepared === 'string') failures.set(event.eventId, prepared)
       else checks.push(...prepared.map((check) => ({ event, check })))
     }
-    const reasons = await this.#run(checks.map(({ check }) => check))
+    const reasons = await this.#run(
+      checks.map(({ check }) => check),
+      'event',
+    )
     for (const [index, reason] of reasons.entries()) {
       const { event } = checks[index]!
       if (reason !== undefined && !failures.has(event.eventId)) failures.set(event.eventId, reason)
@@ -87,12 +93,13 @@ export class Keyring {
     json: JsonObject,
     options: { readonly validAtTs?: number } = {},
   ): Promise<void> {
-    await this.#verifyOne({
+    const check = {
       serverName,
       signatures: signaturesOf(json, serverName),
       text: signableText(json),
       validAtTs: options.validAtTs ?? this.#deps.clock.now(),
-    })
+    }
+    await this.#verifyOne(check, 'event')
   }
 
   /** Verifies that a server has signed a text now, with one of these signatures by key ID. Rejects with a `SignatureError`. */
@@ -101,16 +108,17 @@ export class Keyring {
     text: string,
     signatures: ReadonlyMap<string, string>,
   ): Promise<void> {
-    await this.#verifyOne({ serverName, signatures, text, validAtTs: this.#deps.clock.now() })
+    const check = { serverName, signatures, text, validAtTs: this.#deps.clock.now() }
+    await this.#verifyOne(check, 'request')
   }
 
-  async #verifyOne(check: SignatureCheck): Promise<void> {
-    const [reason] = await this.#run([check])
+  async #verifyOne(check: SignatureCheck, purpose: KeyPurpose): Promise<void> {
+    const [reason] = await this.#run([check], purpose)
     if (reason !== undefined) throw new SignatureError(reason)
   }
 
   /** For each check why it fails, or undefined. */
-  async #run(checks: readonly SignatureCheck[]): Promise<(string | undefined)[]> {
+  async #run(checks: readonly SignatureCheck[], purpose: KeyPurpose): Promise<(string | undefined)[]> {
     const signed = checks.filter(({ signatures }) => signatures.size > 0)
     const keys = await this.#deps.keys.getKeys(
       signed.map(({ serverName, signatures, validAtTs }) => ({
@@ -118,6 +126,7 @@ export class Keyring {
         keyIds: [...signatures.keys()],
         validAtTs,
       })),
+      purpose,
     )
     const now = this.#deps.clock.now()
     return Promise.all(checks.map((check) => verify(check, keys.get(check.serverName), now)))

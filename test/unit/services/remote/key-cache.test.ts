@@ -11,6 +11,7 @@ import { KeyCache } from '../../../../src/services/remote/key-cache.js'
 import type { KeyWish } from '../../../../src/services/remote/key-fetcher.js'
 import type { Database } from '../../../../src/storage/database.js'
 import { ServerKeysStore } from '../../../../src/storage/stores/server-keys.js'
+import { createDeferred } from '../../../../src/util/deferred.js'
 import type { JsonObject } from '../../../../src/util/json.js'
 import { forEachDatabase } from '../../../support/databases.js'
 import { ManualClock } from '../../../support/manual-clock.js'
@@ -32,6 +33,7 @@ forEachDatabase('KeyCache', (open) => {
   let key: SigningKey
   let next: SigningKey
   let cache: KeyCache
+  let beforeAnswer: () => Promise<undefined>
 
   function start(): KeyCache {
     return new KeyCache({
@@ -46,11 +48,12 @@ forEachDatabase('KeyCache', (open) => {
         get hasNotaries() {
           return hasNotaries
         },
-        fromOrigin: (serverName) => {
+        fromOrigin: async (serverName) => {
           asked.push(serverName)
+          await beforeAnswer()
           const document = origins.get(serverName)
-          if (document !== undefined) return Promise.resolve(document)
-          return Promise.reject(new FederationError(serverName, 'unreachable', 'down'))
+          if (document !== undefined) return document
+          throw new FederationError(serverName, 'unreachable', 'down')
         },
         fromNotaries: (wishes) => {
           asked.push(`notary ${wishes.map(({ serverName }) => serverName).join(' ')}`)
@@ -82,6 +85,7 @@ forEachDatabase('KeyCache', (open) => {
   beforeEach(async () => {
     db = await open()
     clock = new ManualClock()
+    beforeAnswer = () => Promise.resolve(undefined)
     asked = []
     origins = new Map()
     notaries = new Map()
@@ -105,6 +109,42 @@ forEachDatabase('KeyCache', (open) => {
     origins.set(A, document(A, [key], clock.now() + HOUR_MS))
     await Promise.all([validUntil(), validUntil(), validUntil()])
     expect(asked).to.deep.equal([A])
+  })
+
+  it('keeps so many keys of a server only, and of a large document so many copies', async () => {
+    const made = Array.from({ length: 260 }, (_, index) => makeSigningKey(`k${index}`, Buffer.alloc(32, 3)))
+    for (let start = 0; start < 260; start += 65) {
+      const said = document(A, made.slice(start, start + 65), clock.now() + HOUR_MS)
+      origins.set(A, { ...said, json: { ...said.json, more: 'x'.repeat(40_000) } })
+      await validUntil({ keyIds: ['ed25519:unknown'] })
+    }
+    expect(await store.listKeys(db.reader, [A])).to.have.length(200)
+    const kept = await store.listDocuments(db.reader, [A])
+    // The whole text stands beside each key.
+    expect(kept.map(({ keyIds }) => keyIds.length)).to.satisfy((counts: number[]) =>
+      counts.every((count) => count > 0 && count * 40_000 <= 1024 * 1024),
+    )
+    clock.advance(HOUR_MS / 2)
+    origins.set(A, document(A, made.slice(0, 1), clock.now() + HOUR_MS))
+    await cache.refresh([{ serverName: A, keyIds: [], validAtTs: 0 }])
+    expect(await validUntil({ keyIds: ['ed25519:k0'] })).to.equal(clock.now() + HOUR_MS)
+  })
+
+  it('lets nobody wait for a question that was asked for another purpose', async () => {
+    const [begun, slow] = [createDeferred<undefined>(), createDeferred<undefined>()]
+    beforeAnswer = () => {
+      begun.resolve(undefined)
+      beforeAnswer = () => Promise.resolve(undefined)
+      return slow.promise
+    }
+    const others = cache.refresh([{ serverName: A, keyIds: [], validAtTs: 0 }])
+    await begun.promise
+    origins.set(A, document(A, [key], clock.now() + HOUR_MS))
+    const wish = { serverName: A, keyIds: [key.keyId], validAtTs: clock.now() }
+    expect((await cache.getKeys([wish], 'request')).get(A)?.has(key.keyId)).to.equal(true)
+    slow.resolve(undefined)
+    await others
+    expect(asked).to.deep.equal([A, A])
   })
 
   it('asks again when a key is not valid for long enough', async () => {

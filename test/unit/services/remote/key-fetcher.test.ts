@@ -5,6 +5,7 @@ import { signJson } from '../../../../src/protocol/signed-json.js'
 import { createSigner, makeSigningKey, type SigningKey } from '../../../../src/protocol/signing-keys.js'
 import { FederationError, type FederationRequest } from '../../../../src/services/remote/federation-client.js'
 import { KeyFetcher, type TrustedKeyServer } from '../../../../src/services/remote/key-fetcher.js'
+import { createDeferred, type Deferred } from '../../../../src/util/deferred.js'
 import { isJsonObject, type JsonObject } from '../../../../src/util/json.js'
 import { rejection } from '../../../support/rejection.js'
 
@@ -19,6 +20,8 @@ describe('KeyFetcher', () => {
   let notaryKey: SigningKey
   let sent: FederationRequest[]
   let answers: Map<ServerName, JsonObject | FederationError>
+  /** What servers answer whose names begin with `slow`. */
+  let slow: Deferred<JsonObject>
   before(async () => {
     key = makeSigningKey('one', Buffer.alloc(32, 1))
     notaryKey = makeSigningKey('notary', Buffer.alloc(32, 2))
@@ -26,6 +29,7 @@ describe('KeyFetcher', () => {
   beforeEach(() => {
     sent = []
     answers = new Map()
+    slow = createDeferred()
   })
 
   function fetcher(trustedServers: readonly TrustedKeyServer[] = []): KeyFetcher {
@@ -35,6 +39,7 @@ describe('KeyFetcher', () => {
         mayTalkTo: (serverName) => serverName !== 'forbidden.test',
         request: (request) => {
           sent.push(request)
+          if (request.destination.startsWith('slow')) return slow.promise
           const answer = answers.get(request.destination)
           if (isJsonObject(answer)) return Promise.resolve(answer)
           return Promise.reject(
@@ -57,7 +62,7 @@ describe('KeyFetcher', () => {
 
   it('asks a server for its keys, with bounds, though it may have failed', async () => {
     answers.set(A, keysOf(A))
-    expect((await fetcher().fromOrigin(A)).keys).to.have.length(1)
+    expect((await fetcher().fromOrigin(A, 'event')).keys).to.have.length(1)
     expect(sent[0]).to.deep.include({
       destination: A,
       method: 'GET',
@@ -67,11 +72,26 @@ describe('KeyFetcher', () => {
     })
   })
 
+  it('lets servers that do not answer hold up those only who want the same', async () => {
+    const asking = fetcher()
+    const held = Array.from({ length: 30 }, (_, index) =>
+      asking.fromOrigin(`slow${index}.test` as ServerName, 'notary').catch(() => undefined),
+    )
+    answers.set(A, keysOf(A))
+    expect((await asking.fromOrigin(A, 'request')).keys).to.have.length(1)
+    expect(sent).to.have.length(11)
+    slow.resolve({})
+    await Promise.all(held)
+  })
+
   it('believes only what is signed and the server', async () => {
     answers.set(A, keysOf(B))
-    expect(await rejection(fetcher().fromOrigin(A))).to.include({ kind: 'malformed', destination: A })
+    expect(await rejection(fetcher().fromOrigin(A, 'event'))).to.include({
+      kind: 'malformed',
+      destination: A,
+    })
     answers.set(A, { ...keysOf(A), valid_until_ts: TS + 1 })
-    expect(await rejection(fetcher().fromOrigin(A))).to.include({ kind: 'malformed' })
+    expect(await rejection(fetcher().fromOrigin(A, 'event'))).to.include({ kind: 'malformed' })
   })
 
   it('asks a notary for all in one question', async () => {
