@@ -26,7 +26,7 @@ import * as waitingStickyEvents from './0041-waiting-sticky-events.js'
 import * as rememberedRegistrations from './0044-remembered-registrations.js'
 import * as networkRooms from './0045-network-rooms.js'
 import * as userConsents from './0046-user-consents.js'
-import * as lastingTasks from './0047-lasting-tasks.js'
+import * as administration from './0047-administration.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -65,5 +65,5 @@ export const migrations: readonly Migration[] = [
   rememberedRegistrations,
   networkRooms,
   userConsents,
-  lastingTasks,
+  administration,
 ]

@@ -13,7 +13,11 @@ import type { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
 import { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import { ErasedUsers } from '../services/events/erased-users.js'
+import { RoomBlocks } from '../services/rooms/room-blocks.js'
 import { LocalBus } from '../services/streams/local-bus.js'
+import { LastingTasks } from '../services/tasks/lasting-tasks.js'
+import { BlockedRoomsStore } from '../storage/stores/blocked-rooms.js'
+import { LastingTasksStore } from '../storage/stores/lasting-tasks.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
@@ -112,6 +116,7 @@ export function createBase(parts: ServiceParts) {
   const stores = createStores(parts)
   const bus = new LocalBus(onError)
   const shared = { db, clock, positions: bus, onError }
+  const lastingTasks = new LastingTasks({ ...shared, store: new LastingTasksStore() })
   const remote = createRemote({ ...parts, onError })
   const { eventPersister, ...events } = createWritePath(parts, {
     stores,
@@ -134,6 +139,8 @@ export function createBase(parts: ServiceParts) {
     remote,
     events,
     eventPersister,
+    lastingTasks,
+    roomBlocks: new RoomBlocks({ db, store: new BlockedRoomsStore(), tasks: lastingTasks }),
     http,
     identity: new IdentityServerClient(http.toIdentityServers),
     mail: createOutboundMail(config),

@@ -65,7 +65,7 @@ function createInbound(
 }
 
 function createMembership(
-  { parts, stores, remote, events }: Base,
+  { parts, stores, remote, events, roomBlocks }: Base,
   inbound: Inbound,
   restrictedJoins: () => Rooms['restrictedJoins'],
 ) {
@@ -80,13 +80,14 @@ function createMembership(
       inbound,
       authoriser: { judge: (room, userId) => restrictedJoins().judge(room, userId) },
       onlyAdminsInvite: config.server.blockNonAdminInvites,
+      blocks: roomBlocks,
     },
     stores,
   )
 }
 
 function createRooms(
-  { parts, stores, shared, events, identity, lookups, remoteLookups }: Base,
+  { parts, stores, shared, events, identity, lookups, remoteLookups, roomBlocks }: Base,
   { accounts }: People,
   {
     inbound,
@@ -109,6 +110,7 @@ function createRooms(
       pushRules: accounts.pushRules,
       rateLimits,
       namespaces: registry,
+      blocks: roomBlocks,
       ...lookups,
       handshakes: membership.handshakes,
       acls: inbound.acls,

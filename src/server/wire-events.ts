@@ -32,6 +32,7 @@ import { RemoteRooms } from '../services/events/remote-rooms.js'
 import { RoomAdopter } from '../services/events/room-adoption.js'
 import { RoomHeads } from '../services/events/room-heads.js'
 import { RoomRegistrar } from '../services/events/room-registrar.js'
+import { RoomRemoval } from '../services/events/room-removal.js'
 import { RoomRepair } from '../services/events/room-repair.js'
 import { RoomState } from '../services/events/room-state.js'
 import { SentTransactions } from '../services/events/sent-transactions.js'
@@ -49,6 +50,7 @@ import type { PositionSink } from '../services/streams/notifier.js'
 import type { CacheRegistry } from '../storage/cache-registry.js'
 import { CurrentStateStore } from '../storage/stores/current-state.js'
 import { EventGraphStore } from '../storage/stores/event-graph.js'
+import { EventSearchStore } from '../storage/stores/event-search.js'
 import { EventStatesStore } from '../storage/stores/event-states.js'
 import { EventTxnsStore } from '../storage/stores/event-txns.js'
 import { EventWriter } from '../storage/stores/event-writer.js'
@@ -59,6 +61,7 @@ import { MissingEventsStore } from '../storage/stores/missing-events.js'
 import { PartialStateStore } from '../storage/stores/partial-state.js'
 import { RedactionsStore } from '../storage/stores/redactions.js'
 import { RoomMembersStore } from '../storage/stores/room-members.js'
+import { RoomRemovalStore } from '../storage/stores/room-removal.js'
 import { RoomRepairStore } from '../storage/stores/room-repair.js'
 import { ServerMembersStore } from '../storage/stores/server-members.js'
 import { RoomsStore } from '../storage/stores/rooms.js'
@@ -105,6 +108,7 @@ export interface EventServices {
   readonly remoteRooms: RemoteRooms
   readonly roomAdopter: RoomAdopter
   readonly partialRooms: PartialRooms
+  readonly roomRemoval: RoomRemoval
   readonly roomRepair: RoomRepair
   readonly stateCompletion: StateCompletion
   readonly stickyRetrials: StickyRetrials
@@ -173,6 +177,10 @@ export function createEventServices(
     remoteRooms: new RemoteRooms(db, { ...shared, registrar }),
     roomAdopter: new RoomAdopter(db, shared),
     partialRooms,
+    roomRemoval: new RoomRemoval(db, {
+      ...tools,
+      store: new RoomRemovalStore({ ...stores, eventSearch: new EventSearchStore() }),
+    }),
     roomRepair: createRoomRepair(parts, stores, tools),
     stateCompletion: new StateCompletion(db, {
       ...shared,

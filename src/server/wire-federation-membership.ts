@@ -15,6 +15,7 @@ import { ResidentHandshakes, type JoinAuthoriser } from '../services/federation/
 import { RoomComplexity } from '../services/federation/room-complexity.js'
 import { ThirdPartyExchange } from '../services/federation/third-party-exchange.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
+import type { RoomBlocks } from '../services/rooms/room-blocks.js'
 import { IncomingInvites } from '../services/rooms/incoming-invites.js'
 import type { MembershipHandshakes } from '../services/rooms/remote-membership.js'
 import type { Services } from '../services/services.js'
@@ -44,6 +45,8 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly authoriser: JoinAuthoriser
   /** `block_non_admin_invites`. */
   readonly onlyAdminsInvite: boolean
+  /** Rooms that nobody may enter; without it, there are none. */
+  readonly blocks?: Pick<RoomBlocks, 'check'>
 }
 
 /** How memberships come and go between servers. */
@@ -108,6 +111,7 @@ export function createFederationMembership(
           registry: parts.registry,
           rateLimits: parts.rateLimits,
           onlyAdminsInvite: parts.onlyAdminsInvite,
+          blocks: parts.blocks,
         }),
       }),
     },

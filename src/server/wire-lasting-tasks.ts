@@ -1,44 +1,65 @@
 import type { ServerName } from '../protocol/ids.js'
-import type { PartialRooms } from '../services/events/partial-rooms.js'
-import type { RoomState } from '../services/events/room-state.js'
+import type { RoomBlocks } from '../services/rooms/room-blocks.js'
+import { RoomShutdowns } from '../services/journeys/room-shutdowns.js'
 import { HistoryPurges } from '../services/rooms/history-purges.js'
-import { LastingTasks } from '../services/tasks/lasting-tasks.js'
+import type { RoomDepartures } from '../services/rooms/room-departures.js'
+import type { LastingTasks } from '../services/tasks/lasting-tasks.js'
 import type { Services } from '../services/services.js'
 import type { Database } from '../storage/database.js'
-import type { EventSearchStore } from '../storage/stores/event-search.js'
 import { HistoryPurgeStore } from '../storage/stores/history-purge.js'
-import { LastingTasksStore } from '../storage/stores/lasting-tasks.js'
 import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
-import type { EventStores } from './wire-events.js'
+import type { Stores } from './wire-base.js'
+import type { EventServices } from './wire-events.js'
 
 /** What long work needs of the rest of the server. */
 export interface LastingTasksParts {
   readonly db: Database
   readonly clock: Clock
   readonly serverName: ServerName
-  readonly roomState: RoomState
-  readonly partialRooms: PartialRooms
+  readonly lastingTasks: LastingTasks
+  readonly roomBlocks: RoomBlocks
+  readonly events: Omit<EventServices, 'eventPersister'>
+  readonly rooms: Pick<Services, 'roomCreation' | 'roomMembership'>
+  readonly departures: RoomDepartures
   readonly onError: (error: unknown) => void
 }
 
 /** Constructs what administrators ask for and takes longer than a request. */
 export function createLastingTasks(
   parts: LastingTasksParts,
-  stores: EventStores & { readonly eventSearch: EventSearchStore },
+  stores: Stores,
 ): {
-  readonly services: Pick<Services, 'historyPurges' | 'lastingTasks'>
+  readonly services: Pick<Services, 'historyPurges' | 'lastingTasks' | 'roomBlocks' | 'roomShutdowns'>
   readonly background: BackgroundWork
 } {
-  const tasks = new LastingTasks({ ...parts, store: new LastingTasksStore() })
-  const historyPurges = new HistoryPurges({
+  const { lastingTasks: tasks, roomBlocks, events } = parts
+  const shared = {
+    ...stores,
     ...parts,
     tasks,
-    events: stores.events,
-    store: new HistoryPurgeStore(stores),
-  })
+    roomState: events.roomState,
+    partialRooms: events.partialRooms,
+  }
   return {
-    services: { historyPurges, lastingTasks: tasks },
+    services: {
+      lastingTasks: tasks,
+      roomBlocks,
+      historyPurges: new HistoryPurges({
+        ...shared,
+        events: stores.events,
+        store: new HistoryPurgeStore(stores),
+      }),
+      roomShutdowns: new RoomShutdowns({
+        ...shared,
+        rooms: stores.rooms,
+        blocks: roomBlocks,
+        sender: events.eventSender,
+        creation: parts.rooms.roomCreation,
+        membership: parts.rooms.roomMembership,
+        removal: events.roomRemoval,
+      }),
+    },
     background: { start: () => tasks.resume(), stop: () => tasks.stop(), tasks: [tasks.upkeep] },
   }
 }

@@ -25,6 +25,7 @@ import { RemoteMembership, type MembershipHandshakes } from '../services/rooms/r
 import { RemoteRoomLimit, type RemoteRoomLimitOptions } from '../services/rooms/remote-room-limit.js'
 import { RemotePreviews } from '../services/rooms/remote-previews.js'
 import { RestrictedJoins } from '../services/rooms/restricted-joins.js'
+import type { RoomBlocks } from '../services/rooms/room-blocks.js'
 import { RoomCreation, type RoomCreationOptions } from '../services/rooms/room-creation.js'
 import { RoomDepartures } from '../services/rooms/room-departures.js'
 import { RoomMembership, type MembershipOptions } from '../services/rooms/room-membership.js'
@@ -98,6 +99,8 @@ export interface RoomParts {
   readonly isAllowed?: (roomId: RoomId, server: ServerName) => Promise<boolean>
   /** Told of joins before they are answered; must not fail. */
   readonly onJoined?: (userId: UserId, room: RoomRecord) => Promise<void>
+  /** Rooms that nobody may enter; without it, there are none. */
+  readonly blocks?: RoomBlocks
   /** What application services have to do with aliases and the directory. */
   readonly namespaces?: Pick<AppserviceRegistry, 'isTaken' | 'ownsAlias'>
   readonly queries?: Pick<AppserviceQueries, 'hasAlias'>

@@ -37,7 +37,13 @@ export function createServices(parts: ServiceParts): WiredServices {
     base.stores,
   )
   const lasting = createLastingTasks(
-    { ...base.shared, ...base.events, serverName: parts.config.server.serverName },
+    {
+      ...base.shared,
+      ...base,
+      rooms,
+      departures: community.rooms.departures,
+      serverName: parts.config.server.serverName,
+    },
     base.stores,
   )
   const services: Services = {
@@ -69,19 +75,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       base.stores,
       parts.config,
     ),
-    ...createAdministration(
-      {
-        ...base.shared,
-        ...people.accounts,
-        serverName: parts.config.server.serverName,
-        tokens: people.accounts.accessTokens,
-        deactivation: people.accounts.accountDeactivation,
-        registration: people.accounts.accountRegistration,
-        profileFields: people.accounts.profiles,
-        userTypes: parts.config.server.userTypes,
-      },
-      base.stores,
-    ),
+    ...createAdministrationOf(base, people),
     ...lasting.services,
     delayedEvents,
     roomRepair: base.events.roomRepair,
@@ -109,6 +103,23 @@ export function createServices(parts: ServiceParts): WiredServices {
       delivery.background,
     ],
   }
+}
+
+function createAdministrationOf(base: Base, { accounts }: People) {
+  const { serverName, userTypes } = base.parts.config.server
+  return createAdministration(
+    {
+      ...base.shared,
+      ...accounts,
+      serverName,
+      userTypes,
+      tokens: accounts.accessTokens,
+      deactivation: accounts.accountDeactivation,
+      registration: accounts.accountRegistration,
+      profileFields: accounts.profiles,
+    },
+    base.stores,
+  )
 }
 
 /** Constructs what brings news to those who do not ask: pushers and application services. */

@@ -63,6 +63,7 @@ import type { EventExplanations } from './administration/event-explanations.js'
 import type { StateExplanations } from './administration/state-explanations.js'
 import type { RoomOverviews } from './administration/room-overviews.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
+import type { RoomShutdowns } from './journeys/room-shutdowns.js'
 import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
 import type { FederationClient } from './remote/federation-client.js'
@@ -89,6 +90,7 @@ import type { PublicRooms } from './rooms/public-rooms.js'
 import type { EventRelationships } from './rooms/event-relationships.js'
 import type { RelatedEvents } from './rooms/related-events.js'
 import type { Reports } from './rooms/reports.js'
+import type { RoomBlocks } from './rooms/room-blocks.js'
 import type { RoomCreation } from './rooms/room-creation.js'
 import type { RoomInitialSync } from './rooms/room-initial-sync.js'
 import type { RoomMembers } from './rooms/room-members.js'
@@ -190,6 +192,7 @@ export interface Services {
   readonly roomAnswers: RoomAnswers
   /** Undefined: `msc2836_enabled` is false. */
   readonly relationshipAnswers: RelationshipAnswers | undefined
+  readonly roomBlocks: RoomBlocks
   readonly roomComplexity: RoomComplexity
   readonly residentHandshakes: ResidentHandshakes
   readonly roomCreation: RoomCreation
@@ -200,6 +203,7 @@ export interface Services {
   readonly roomPeeking: RoomPeeking
   readonly roomRepair: RoomRepair
   readonly roomSending: RoomSending
+  readonly roomShutdowns: RoomShutdowns
   readonly roomStateViews: RoomStateViews
   readonly roomSummaries: RoomSummaries
   readonly roomUpgrades: RoomUpgrades

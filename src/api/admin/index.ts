@@ -20,6 +20,14 @@ import {
   listRegistrationTokens,
   updateRegistrationToken,
 } from './registration-tokens.js'
+import {
+  blockRoom,
+  deleteRoom,
+  deleteRoomInBackground,
+  getRoomDeletion,
+  isRoomBlocked,
+  listDeletionsOfRoom,
+} from './room-shutdown.js'
 import { getRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
 import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
 import { getServerVersion } from './server-version.js'
@@ -76,6 +84,12 @@ export const adminRoutes: readonly Route[] = [
   getRoom,
   listMembersOfRoom,
   listStateOfRoom,
+  isRoomBlocked,
+  blockRoom,
+  deleteRoom,
+  deleteRoomInBackground,
+  getRoomDeletion,
+  listDeletionsOfRoom,
   purgeHistory,
   purgeHistoryBefore,
   getHistoryPurge,

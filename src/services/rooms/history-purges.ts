@@ -1,5 +1,5 @@
 import { MatrixError, notFound } from '../../protocol/errors.js'
-import { serverNameOf, type EventId, type RoomId, type ServerName, type UserId } from '../../protocol/ids.js'
+import { serverNameOf, type EventId, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { HistoryPurgeStore } from '../../storage/stores/history-purge.js'
@@ -96,7 +96,7 @@ export class HistoryPurges {
   }
 
   #isLocal({ event }: StoredEvent): boolean {
-    return serverNameOf(event.sender as UserId) === this.#deps.serverName
+    return serverNameOf(event.sender) === this.#deps.serverName
   }
 
   /** The state around events is written anew when the rest of it comes. */

@@ -7,6 +7,7 @@ import type { InvitePermissions } from '../accounts/invite-permissions.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { InvitePolicy } from '../federation/invite-receiver.js'
+import type { RoomBlocks } from './room-blocks.js'
 
 export interface IncomingInvitesDependencies {
   readonly db: Database
@@ -14,6 +15,8 @@ export interface IncomingInvitesDependencies {
   readonly permissions: Pick<InvitePermissions, 'check'>
   readonly registry: Pick<AppserviceRegistry, 'list'>
   readonly rateLimits: Pick<RateLimits, 'consume'>
+  /** Rooms that nobody may enter; without it, there are none. */
+  readonly blocks?: Pick<RoomBlocks, 'check'> | undefined
   /** `block_non_admin_invites`: nobody of another server is an administrator of this one. */
   readonly onlyAdminsInvite: boolean
 }
@@ -27,12 +30,13 @@ export class IncomingInvites implements InvitePolicy {
   }
 
   /**
-   * Throws 403 `M_FORBIDDEN` for users who are not there, and where nobody may invite; `M_INVITE_BLOCKED` for users who
+   * Throws 403 `M_FORBIDDEN` for users who are not there, for blocked rooms, and where nobody may invite; `M_INVITE_BLOCKED` for users who
    * do not take the sender's; 429 `M_LIMIT_EXCEEDED`.
    */
   async check({ userId, sender, roomId }: { userId: UserId; sender: UserId; roomId: RoomId }): Promise<void> {
     const { db, users, permissions, rateLimits, onlyAdminsInvite } = this.#deps
     if (onlyAdminsInvite) throw forbidden('This server does not accept invitations')
+    await this.#deps.blocks?.check(roomId)
     const user = await users.get(db.reader, userId)
     if (user ? user.isDeactivated : !this.#isOfAppservice(userId)) {
       throw forbidden(`${userId} is not a user of this server`)

@@ -44,7 +44,7 @@ export class RoomDepartures {
       await Promise.all(
         all.slice(start, start + BATCH).map(async ({ roomId }) => {
           try {
-            await this.#leave(userId, roomId)
+            await this.leave(userId, roomId)
           } catch (error) {
             // Nothing would change by trying again what a room's rules refuse.
             if (error instanceof MatrixError) this.#deps.onError(error)
@@ -56,7 +56,8 @@ export class RoomDepartures {
     if (failures.length > 0) throw new AggregateError(failures, `${userId} could not leave all rooms`)
   }
 
-  async #leave(userId: UserId, roomId: RoomId): Promise<void> {
+  /** Takes the user out of one room, whatever they are in it. Throws what its rules refuse. */
+  async leave(userId: UserId, roomId: RoomId): Promise<void> {
     const { remote, sender } = this.#deps
     if (await remote.leave(userId, { roomId, given: {}, via: [] })) return
     const content = { membership: 'leave' }

@@ -31,6 +31,7 @@ import {
   type NamedRoom,
 } from './membership-wishes.js'
 import type { RemoteMembership, RemoteWish } from './remote-membership.js'
+import type { RoomBlocks } from './room-blocks.js'
 import { pretendedEventId } from './shadow-bans.js'
 import type { ThirdPartyInvites } from './third-party-invites.js'
 
@@ -53,6 +54,8 @@ export interface RoomMembershipDependencies {
   readonly permits: JoinPermits
   readonly thirdPartyInvites: ThirdPartyInvites
   readonly remote: RemoteMembership
+  /** Rooms that nobody may enter; without it, there are none. */
+  readonly blocks?: Pick<RoomBlocks, 'check'> | undefined
   readonly serverName: ServerName
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   /** Told of joins after they are committed and before they are answered; must not fail. */
@@ -94,6 +97,7 @@ export class RoomMembership {
    */
   async join(requester: Requester, roomId: RoomId, wish: JoinWish = {}): Promise<EventId> {
     checkNotSuspended(requester)
+    await this.#deps.blocks?.check(roomId)
     const remote = await this.#deps.remote.join(requester, this.#toRemote(requester, roomId, wish), {
       isLimited: wish.isLimited !== false,
       beforehand: () =>
@@ -125,6 +129,7 @@ export class RoomMembership {
     via: readonly string[] = [],
   ): Promise<EventId> {
     checkNotSuspended(requester)
+    await this.#deps.blocks?.check(roomId)
     const wish = this.#toRemote(requester, roomId, { content: reasonContent(reason), via })
     const remote = await this.#deps.remote.knock(requester, wish)
     if (remote) return remote.eventId
@@ -324,6 +329,7 @@ export class RoomMembership {
     const { invitations, remote, serverName } = this.#deps
     const { target, room, given } = change
     if (change.before?.membership === 'join') throw forbidden(`${target} is already in the room.`)
+    await this.#deps.blocks?.check(room.roomId)
     if (requester.isShadowBanned) return pretendedEventId()
     await invitations.check(requester, [target])
     if (isLimited) await invitations.consumeRateLimits(requester, [target], room.roomId)

@@ -15,7 +15,7 @@ export interface TaskRun {
   /** Aborted when the server stops: the run ends soon, and is begun again at the next start. */
   readonly signal: AbortSignal
   /** Keeps what is known so far, for those who ask, and for the next run. */
-  report(result: JsonObject): Promise<void>
+  readonly report: (result: JsonObject) => Promise<void>
 }
 
 /** Does the work, and gives what has come of it. Runs again after a stop or a crash, so that nothing it does counts twice. */
@@ -42,7 +42,8 @@ export class LastingTasks {
   readonly #deps: LastingTasksDependencies
   readonly #actions = new Map<string, TaskAction>()
   readonly #locks = new KeyedMutex()
-  readonly #running = new Set<Promise<void>>()
+  /** By ID. */
+  readonly #running = new Map<string, Promise<void>>()
   readonly #stopping = new AbortController()
 
   constructor(deps: LastingTasksDependencies) {
@@ -96,9 +97,15 @@ export class LastingTasks {
     for (const task of (await this.list({ statuses: ['active'] })).toReversed()) this.#begin(task)
   }
 
+  /** Resolves when a task has ended, or the server stops; gives what is known of it then. */
+  async ended(action: string, taskId: string): Promise<LastingTask | undefined> {
+    await this.#running.get(taskId)
+    return this.get(action, taskId)
+  }
+
   /** Resolves when nothing runs. */
   async settle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running)
+    while (this.#running.size > 0) await Promise.all(this.#running.values())
   }
 
   /** Begins nothing any more; resolves when what runs has ended. */
@@ -121,13 +128,14 @@ export class LastingTasks {
     const running = this.#locks
       .run(task.action, () => this.#run(task))
       .catch(this.#deps.onError)
-      .finally(() => this.#running.delete(running))
-    this.#running.add(running)
+      .finally(() => this.#running.delete(task.taskId))
+    this.#running.set(task.taskId, running)
   }
 
   async #run(task: LastingTask): Promise<void> {
     const { signal } = this.#stopping
-    if (signal.aborted) return
+    const isStopping = (): boolean => signal.aborted
+    if (isStopping()) return
     let known = task.result
     const report = async (result: JsonObject): Promise<void> => {
       known = result
@@ -138,9 +146,9 @@ export class LastingTasks {
       if (action === undefined) throw new Error(`This server does not know how to do ${task.action}`)
       const result = await action({ params: task.params, earlier: task.result, signal, report })
       // What was cut short says so by the signal alone.
-      if (!signal.aborted) await this.#note(task, { status: 'complete', result, error: undefined })
+      if (!isStopping()) await this.#note(task, { status: 'complete', result, error: undefined })
     } catch (error) {
-      if (signal.aborted) return
+      if (isStopping()) return
       this.#deps.onError(error)
       const text = error instanceof Error ? error.message : String(error)
       await this.#note(task, { status: 'failed', result: known, error: text })

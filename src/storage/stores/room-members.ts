@@ -210,6 +210,15 @@ export class RoomMembersStore {
       userId,
     ])
   }
+
+  /** The same for everybody of this server who is not in it any more. */
+  async setForgottenByAll(tx: Tx, roomNid: number): Promise<void> {
+    await tx.execute(
+      `UPDATE room_members SET forgotten = 1
+       WHERE room_nid = ? AND is_local = 1 AND (membership = 'leave' OR membership = 'ban')`,
+      [roomNid],
+    )
+  }
 }
 
 function toRecord(row: Row): MemberRecord {

@@ -74,6 +74,12 @@ export class RoomsStore {
     })
   }
 
+  /** After the room's row has gone: nobody finds it any more. */
+  forget({ roomId, roomNid }: RoomRecord): void {
+    this.#byId.delete(roomId)
+    this.#byNid.delete(roomNid)
+  }
+
   /** Writes anew what was believed of a room before this server was in it. */
   async correct(tx: Tx, room: RoomRecord): Promise<void> {
     await tx.execute('UPDATE rooms SET version = ?, creator = ?, room_type = ? WHERE room_nid = ?', [

@@ -59,7 +59,7 @@ forEachDatabase('LastingTasks', (open) => {
   })
 
   it('go on after a restart, and are not begun twice for one thing', async () => {
-    const begun = createDeferred<void>()
+    const begun = createDeferred()
     const first = create(async ({ signal, report }) => {
       await report({ done: 1 })
       begun.resolve()
