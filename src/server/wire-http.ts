@@ -13,6 +13,7 @@ import type { Authenticator } from '../services/accounts/requester.js'
 import type { Services } from '../services/services.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { namesWorkInLogs } from '../telemetry/request-context.js'
 import type { Clock } from '../util/clock.js'
 
 export interface HttpParts {
@@ -26,9 +27,6 @@ export interface HttpParts {
   /** Aborted when the server stops. */
   readonly stopping: AbortSignal
 }
-
-/** Levels at which somebody wants to know of every line which request it belongs to. */
-const DETAILED_LEVELS: ReadonlySet<string> = new Set(['debug', 'trace'])
 
 /** What answers requests. */
 export function createPipeline(parts: HttpParts): Pipeline {
@@ -44,7 +42,7 @@ export function createPipeline(parts: HttpParts): Pipeline {
     logger,
     monotonicMs: () => performance.now(),
     stopping,
-    namesRequestInLogs: DETAILED_LEVELS.has(logger.level),
+    namesRequestInLogs: namesWorkInLogs(logger.level),
   })
   metrics.observed(
     { name: 'synapse_http_server_in_flight_requests_count', help: 'Requests that are being answered' },

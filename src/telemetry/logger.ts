@@ -51,8 +51,7 @@ export async function createLogger(options: LoggerOptions): Promise<LogOutput> {
       level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: ['access_token', 'password', '*.access_token', '*.password'], remove: true },
+      formatters: { level: (label) => ({ level: label }), log: withoutSecrets },
       mixin: () => {
         const context = requestContext()
         if (context === undefined) return {}
@@ -77,8 +76,35 @@ export async function createLogger(options: LoggerOptions): Promise<LogOutput> {
   }
 }
 
+const SECRETS = ['access_token', 'password']
+
+type Fields = Record<string, unknown>
+
+/**
+ * The fields of a line, and of what they hold, without what is never logged. The logger's own way to do so takes longer
+ * than to write the line.
+ */
+function withoutSecrets(fields: Fields): Fields {
+  let clean = SECRETS.some((name) => name in fields) ? omitSecrets(fields) : fields
+  for (const name in clean) {
+    const value = clean[name]
+    if (typeof value !== 'object' || value === null || !SECRETS.some((secret) => secret in value)) continue
+    if (clean === fields) clean = { ...fields }
+    clean[name] = omitSecrets(value)
+  }
+  return clean
+}
+
+/** A copy of the same kind: errors stay errors. */
+function omitSecrets<T extends object>(value: T): T {
+  const prototype = Object.getPrototypeOf(value) as object | null
+  const copy = Object.create(prototype, Object.getOwnPropertyDescriptors(value)) as T
+  for (const name of SECRETS) Reflect.deleteProperty(copy, name)
+  return copy
+}
+
 /** Bytes that are written together under load: a write for each line costs a request more than it is worth... */
-const WRITTEN_TOGETHER = 4096
+const WRITTEN_TOGETHER = 12_288
 /** ...but no line is seen later than this. */
 const FLUSH_MS = 200
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { randomString } from '../../util/random.js'
 import type { UserId } from '../../protocol/ids.js'
@@ -23,7 +23,7 @@ export function makeToken(kind: TokenKind, userId: UserId): string {
 
 /** What the database knows of a token: SHA-256, in hexadecimal. A token has too many bits for guessing from it. */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex')
+  return hash('sha256', token)
 }
 
 function base62(value: number): string {

@@ -1,5 +1,5 @@
 import type { Logger } from '../../telemetry/logger.js'
-import { withRequestContext } from '../../telemetry/request-context.js'
+import { namesWorkInLogs, withRequestContext } from '../../telemetry/request-context.js'
 import type { Clock, Timer } from '../../util/clock.js'
 
 export interface PeriodicTask {
@@ -58,8 +58,9 @@ export class PeriodicTasks {
 
   async #run(task: PeriodicTask): Promise<void> {
     try {
+      const run = (): Promise<void> => task.run(this.#stopping.signal)
       const requestId = `${task.name}-${++this.#runs}`
-      await withRequestContext({ requestId }, () => task.run(this.#stopping.signal))
+      await (namesWorkInLogs(this.#deps.logger.level) ? withRequestContext({ requestId }, run) : run())
     } catch (err) {
       this.#deps.logger.error({ err, task: task.name }, 'A periodic task failed')
     }

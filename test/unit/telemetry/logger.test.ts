@@ -35,9 +35,13 @@ describe('logger', () => {
   it('leaves out secrets that are logged by mistake', async () => {
     const { lines, destination } = collect()
     const { logger } = await createLogger({ level: 'info', destination })
-    logger.info({ access_token: 'x', body: { password: 'y', a: 1 } }, 'm')
+    const body = { password: 'y', a: 1 }
+    logger.info({ access_token: 'x', body }, 'm')
+    logger.warn({ err: Object.assign(new Error('refused'), { password: 'z', code: 'E' }) }, 'failed')
     expect(JSON.stringify(lines)).not.to.match(/access_token|password/)
-    expect(lines[0]).to.include({ msg: 'm' })
+    expect(lines[0]).to.deep.include({ msg: 'm', body: { a: 1 } })
+    expect(lines[1]!['err']).to.include({ message: 'refused', code: 'E', type: 'Error' })
+    expect(body).to.have.property('password')
   })
 
   it('refuses a file that it cannot write', async () => {

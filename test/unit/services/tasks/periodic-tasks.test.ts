@@ -1,14 +1,14 @@
 import { expect } from 'chai'
 import { PeriodicTasks } from '../../../../src/services/tasks/periodic-tasks.js'
-import { createLogger } from '../../../../src/telemetry/logger.js'
+import { createLogger, type LogLevel } from '../../../../src/telemetry/logger.js'
 import { requestContext } from '../../../../src/telemetry/request-context.js'
 import { createDeferred } from '../../../../src/util/deferred.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 
-async function makeTasks() {
+async function makeTasks(level: LogLevel = 'info') {
   const clock = new ManualClock()
   const lines: string[] = []
-  const { logger } = await createLogger({ level: 'info', destination: { write: (line) => lines.push(line) } })
+  const { logger } = await createLogger({ level, destination: { write: (line) => lines.push(line) } })
   return { clock, lines, tasks: new PeriodicTasks({ clock, logger, jitter: () => 0.5 }) }
 }
 
@@ -16,7 +16,7 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 
 describe('services/tasks/periodic-tasks', () => {
   it('runs a task within its interval, and then once every interval', async () => {
-    const { clock, tasks } = await makeTasks()
+    const { clock, tasks } = await makeTasks('debug')
     const ids: (string | undefined)[] = []
     tasks.every({
       name: 'chore',
@@ -35,6 +35,20 @@ describe('services/tasks/periodic-tasks', () => {
     expect(ids).to.deep.equal(['chore-1', 'chore-2'])
     await tasks.stop()
     expect(clock.pending).to.equal(0)
+  })
+
+  it('makes no promise wait for names that only a detailed log has', async () => {
+    const { clock, tasks } = await makeTasks()
+    const contexts: unknown[] = []
+    const run = async (): Promise<void> => {
+      await Promise.resolve()
+      contexts.push(requestContext())
+    }
+    tasks.every({ name: 'chore', intervalMs: 1000, run })
+    clock.advance(500)
+    await settle()
+    expect(contexts).to.deep.equal([undefined])
+    await tasks.stop()
   })
 
   it('does not start a task that still runs, and waits for it at the end', async () => {
