@@ -75,7 +75,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       base.stores,
       parts.config,
     ),
-    ...createAdministrationOf(base, people),
+    ...createAdministrationOf(base, people, views),
     ...lasting.services,
     delayedEvents,
     roomRepair: base.events.roomRepair,
@@ -105,7 +105,7 @@ export function createServices(parts: ServiceParts): WiredServices {
   }
 }
 
-function createAdministrationOf(base: Base, { accounts }: People) {
+function createAdministrationOf(base: Base, { accounts }: People, { discovery }: Views) {
   const { serverName, userTypes } = base.parts.config.server
   return createAdministration(
     {
@@ -117,6 +117,7 @@ function createAdministrationOf(base: Base, { accounts }: People) {
       deactivation: accounts.accountDeactivation,
       registration: accounts.accountRegistration,
       profileFields: accounts.profiles,
+      identityBindings: discovery.services.identityBindings,
     },
     base.stores,
   )

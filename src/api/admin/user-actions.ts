@@ -12,8 +12,8 @@ export const deactivateUser = route({
   emptyBody: true,
   body: z.looseObject({ erase: optionalBoolean }),
   async handler({ params, body }, { accountAdministration }) {
-    await accountAdministration.deactivate(params.userId, { erase: body.erase ?? false })
-    return { id_server_unbind_result: 'success' }
+    const erase = body.erase ?? false
+    return { id_server_unbind_result: await accountAdministration.deactivate(params.userId, { erase }) }
   },
 })
 

@@ -4,6 +4,7 @@ import type { Database, Tx } from '../../storage/database.js'
 import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
 import type { UserFlag, UserRecord, UsersStore } from '../../storage/stores/users.js'
 import type { AccessTokens } from '../accounts/access-tokens.js'
+import type { IdentityBindings, UnbindResult } from '../accounts/identity-bindings.js'
 import type { Passwords } from '../accounts/passwords.js'
 import type { Devices } from '../devices/devices.js'
 import type { AccountDeactivation } from '../journeys/account-deactivation.js'
@@ -19,6 +20,8 @@ export interface AccountAdministrationDependencies {
   readonly tokens: Pick<AccessTokens, 'forgetUser' | 'revokeForUser'>
   readonly passwords: Passwords
   readonly deactivation: Pick<AccountDeactivation, 'deactivate' | 'resume' | 'settle'>
+  /** What identity servers know of users who go. */
+  readonly identityBindings: Pick<IdentityBindings, 'unbindAll'>
   readonly serverName: ServerName
 }
 
@@ -65,20 +68,23 @@ export class AccountAdministration {
 
   /**
    * Ends an account for good; see `AccountDeactivation`. Resolves when the user has left all rooms. Doing it again takes
-   * up what was interrupted, and `erase` what was not asked for before. Throws `M_UNKNOWN` where a room could not be
-   * left: the account has ended, and the rooms are left at the next start.
+   * up what was interrupted, and `erase` what was not asked for before. Gives whether identity servers have forgotten the
+   * user's identifiers. Throws `M_UNKNOWN` where a room could not be left: the account has ended, and the rooms are left at
+   * the next start.
    */
-  async deactivate(userId: UserId, options: { erase: boolean }): Promise<void> {
-    const { db, users, deactivation } = this.#deps
+  async deactivate(userId: UserId, options: { erase: boolean }): Promise<UnbindResult> {
+    const { db, users, deactivation, identityBindings } = this.#deps
     this.#checkLocal(userId)
     const isPending = async (): Promise<boolean> =>
       (await users.listPendingDeactivations(db.reader)).includes(userId)
     await deactivation.deactivate(userId, options)
+    const unbound = await identityBindings.unbindAll(userId, undefined)
     await deactivation.settle()
     if (await isPending()) await deactivation.resume()
     if (await isPending()) {
       throw new MatrixError('M_UNKNOWN', `${userId} is deactivated, but could not leave all rooms yet`)
     }
+    return unbound
   }
 
   /**

@@ -291,6 +291,12 @@ describe('invitations through an identity server', function () {
       const before = identity.received('POST', '/3pid/unbind').length
       expect(await deactivate(alice)).to.deep.equal({ id_server_unbind_result: 'success' })
       expect(identity.received('POST', '/3pid/unbind').length).to.equal(before + 1)
+      const carol = await servers.get('a.test').register('carol')
+      const admin = await servers.get('a.test').register('admin', { isAdmin: true })
+      await bind(carol)
+      const ended = await admin.must('POST', path`/_synapse/admin/v1/deactivate/${carol.userId}`)
+      expect(ended).to.deep.equal({ id_server_unbind_result: 'success' })
+      expect(identity.received('POST', '/3pid/unbind').length).to.equal(before + 2)
       await bind(bob)
       identity.answers.set('/3pid/unbind', { status: 500, json: 'broken' })
       expect(await deactivate(bob)).to.deep.equal({ id_server_unbind_result: 'no-support' })
