@@ -114,6 +114,7 @@ const SERVER: KeyTable = {
     ),
   }),
   templates: map(all(served, 'custom_template_directory')),
+  delete_stale_devices_after: served,
   mau_appservice_trial_days: served,
   mau_limit_reserved_threepids: list(map(all(served, 'medium', 'address'))),
   daemonize: noEffect('the server stays in the foreground: leave that to systemd or a container'),
@@ -124,14 +125,7 @@ const SERVER: KeyTable = {
   suppress_key_server_warning: noEffect('there is no such warning'),
   ...all(python, 'use_frozen_dicts', 'gc_thresholds', 'gc_min_interval', 'track_memory_usage'),
   ...all(noEffect('mxhs has no manhole'), 'manhole', 'manhole_settings'),
-  ...all(
-    later,
-    'delete_stale_devices_after',
-    'modules',
-    'matrix_authentication_service',
-    'mau_limit_alerting',
-    'mau_stats_only',
-  ),
+  ...all(later, 'modules', 'matrix_authentication_service', 'mau_limit_alerting', 'mau_stats_only'),
 }
 
 const LISTENERS: KeyTable = {

@@ -89,7 +89,8 @@ export async function createHomeserver(
   const control = await openControlSocket(controlSocketPlace(config), logger)
   let storage: Storage | undefined
   try {
-    storage = await openStorage(config, { logger, metrics, clock })
+    // The database lives by real time: a clock that stands still must not keep a transaction from being tried again.
+    storage = await openStorage(config, { logger, metrics, clock: systemClock })
     await refuseUnfinishedTakeover(storage.db.reader)
     registry.replace(await loadAppservices(config, { db: storage.db, logger }))
     const shared = {
@@ -156,6 +157,8 @@ export class Homeserver implements AsyncDisposable {
       clock,
       uiAuth: wired.services.uiAuth,
       emailValidations: wired.services.emailValidations,
+      devices: wired.services.devices,
+      staleDevicesAfterMs: config.server.deleteStaleDevicesAfterMs,
       clientIpsMaxAgeMs: config.retention.userIpsMs,
     })
     for (const task of wired.background.flatMap(({ tasks }) => tasks ?? [])) this.#tasks.every(task)

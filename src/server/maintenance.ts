@@ -1,5 +1,6 @@
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import type { UiAuth } from '../services/accounts/ui-auth.js'
+import type { Devices } from '../services/devices/devices.js'
 import type { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
 import type { Database } from '../storage/database.js'
 import type { AccessTokensStore } from '../storage/stores/access-tokens.js'
@@ -34,6 +35,9 @@ export interface MaintenanceParts {
   readonly refreshTokens: RefreshTokensStore
   readonly eventTxns: EventTxnsStore
   readonly clientIps: ClientIpsStore
+  readonly devices: Pick<Devices, 'deleteStale'>
+  /** `delete_stale_devices_after`; undefined: devices stay. */
+  readonly staleDevicesAfterMs: number | undefined
   readonly inbox: Pick<DeviceInboxStore, 'deleteExcess'>
   readonly stickyEvents: Pick<StickyEventsStore, 'deleteExpired'>
   readonly pushers: Pick<PushersStore, 'deleteOrphanedThrottles'>
@@ -45,6 +49,7 @@ export interface MaintenanceParts {
 export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenanceParts): void {
   const { db, clock, uiAuth, eventTxns, clientIps, inbox, pushers, stickyEvents, clientIpsMaxAgeMs } = parts
   scheduleTokenExpiry(tasks, parts)
+  scheduleStaleDevices(tasks, parts)
   tasks.every({
     name: 'expire_ui_auth_sessions',
     intervalMs: 10 * MINUTE_MS,
@@ -88,6 +93,18 @@ export function scheduleMaintenance(tasks: PeriodicTasks, parts: MaintenancePart
       const before = clock.now() - clientIpsMaxAgeMs
       await db.write('expire_client_addresses', (tx) => clientIps.deleteBefore(tx, before))
     },
+  })
+}
+
+function scheduleStaleDevices(
+  tasks: PeriodicTasks,
+  { clock, devices, staleDevicesAfterMs }: MaintenanceParts,
+): void {
+  if (staleDevicesAfterMs === undefined) return
+  tasks.every({
+    name: 'delete_stale_devices',
+    intervalMs: HOUR_MS,
+    run: (signal) => devices.deleteStale(clock.now() - staleDevicesAfterMs, signal),
   })
 }
 

@@ -5,6 +5,7 @@ import type { CrossSigningStore } from '../../storage/stores/cross-signing.js'
 import type { DeviceRecord, DevicesStore } from '../../storage/stores/devices.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import type { Clock } from '../../util/clock.js'
+import { groupBy } from '../../util/group-by.js'
 import { UPPER_LETTERS, randomString } from '../../util/random.js'
 import type { PositionSink } from '../streams/notifier.js'
 
@@ -36,6 +37,8 @@ const MAX_DEVICE_ID_BYTES = 255
 const MAX_DISPLAY_NAME_LENGTH = 100
 /** Deleted in one request at most. */
 const MAX_DELETED_AT_ONCE = 1000
+/** Deleted in one transaction of those that nobody has used for long. */
+const STALE_BATCH = 50
 
 /** The devices of local users. */
 export class Devices {
@@ -103,6 +106,27 @@ export class Devices {
       throw invalidParam(`At most ${MAX_DELETED_AT_ONCE} devices can be deleted at once`)
     }
     await this.#deps.db.write('delete_devices', (tx) => this.deleteIn(tx, userId, deviceIds))
+  }
+
+  /**
+   * Deletes devices that were last seen before a time, as `delete` does, some at a time. Ends early when the signal
+   * aborts.
+   */
+  async deleteStale(beforeTs: number, signal: AbortSignal): Promise<void> {
+    const { db, devices } = this.#deps
+    for (let deleted = STALE_BATCH; deleted === STALE_BATCH && !signal.aborted;) {
+      deleted = await db.write('delete_stale_devices', async (tx) => {
+        const stale = await devices.listStale(tx, beforeTs, STALE_BATCH)
+        for (const [userId, own] of groupBy(stale, (device) => device.userId)) {
+          await this.deleteIn(
+            tx,
+            userId,
+            own.map(({ deviceId }) => deviceId),
+          )
+        }
+        return stale.length
+      })
+    }
   }
 
   /** As `delete`, in a transaction of the caller's. */

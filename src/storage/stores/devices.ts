@@ -56,6 +56,22 @@ export class DevicesStore {
     return rows.map(toRecord)
   }
 
+  /**
+   * Devices that were last seen before a time, those of whom nothing was heard longest first. One that was never seen is
+   * none of them. Index devices_last_seen.
+   */
+  async listStale(
+    q: Query,
+    beforeTs: number,
+    limit: number,
+  ): Promise<{ userId: UserId; deviceId: DeviceId }[]> {
+    const rows = await q.all<Pick<Row, 'user_id' | 'device_id'>>(
+      'SELECT user_id, device_id FROM devices WHERE last_seen_ts < ? ORDER BY last_seen_ts LIMIT ?',
+      [beforeTs, limit],
+    )
+    return rows.map((row) => ({ userId: row.user_id as UserId, deviceId: row.device_id as DeviceId }))
+  }
+
   /** True when the device is new; a known device stays as it is. */
   async insert(
     tx: Tx,

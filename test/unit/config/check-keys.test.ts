@@ -38,8 +38,8 @@ describe('checkKeys', () => {
   })
 
   it('warns of keys that are not served, wherever they stand', () => {
-    expect(findings({ delete_stale_devices_after: '1y', presence: { presence_router: 1 } })).to.deep.equal([
-      'warning delete_stale_devices_after: mxhs does not serve this key yet',
+    expect(findings({ mau_stats_only: true, presence: { presence_router: 1 } })).to.deep.equal([
+      'warning mau_stats_only: mxhs does not serve this key yet',
       'warning presence.presence_router: mxhs does not serve this key yet',
     ])
   })

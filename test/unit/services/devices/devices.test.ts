@@ -37,6 +37,26 @@ forEachDatabase('devices', (open) => {
     expect((await accessTokens.authenticate(bob.token, client)).deviceId).to.equal(bob.deviceId)
   })
 
+  it('go when nobody has used them for long', async () => {
+    const { clock, db } = fixture
+    const [alice, bob] = [await fixture.createUser('alice'), await fixture.createUser('bob')]
+    const carol = await fixture.createUser('carol')
+    const seen = (userId: UserId, ts: number) =>
+      db.write('seen', (tx) =>
+        tx.execute('UPDATE devices SET last_seen_ts = ? WHERE user_id = ?', [ts, userId]),
+      )
+    const limit = clock.now()
+    await seen(alice.userId, limit - 1)
+    await seen(bob.userId, limit)
+    const { accessTokens, devices } = fixture.services
+    await devices.deleteStale(limit, new AbortController().signal)
+    const left = await Promise.all([alice, bob, carol].map(({ userId }) => devices.list(userId)))
+    // One that was never seen stays: it may be about to be used for the first time.
+    expect(left.map((own) => own.length)).to.deep.equal([0, 1, 1])
+    const refused = await rejection(accessTokens.authenticate(alice.token, { ip: '', userAgent: undefined }))
+    expect(refused).to.have.property('errcode', 'M_UNKNOWN_TOKEN')
+  })
+
   it('have no ID that is a cross-signing key of their user', async () => {
     const { userId } = await fixture.createUser('alice')
     const { userId: bob } = await fixture.createUser('bob')
