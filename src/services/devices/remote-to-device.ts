@@ -1,6 +1,6 @@
 import { fitsBytes, parseUserId, serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
-import type { ToDevice, ToDeviceMessages } from './to-device.js'
+import { fitsToDevice, type ToDevice, type ToDeviceMessages } from './to-device.js'
 
 interface Dependencies {
   readonly toDevice: Pick<ToDevice, 'deliver'>
@@ -21,7 +21,8 @@ export class RemoteToDevice {
   }
 
   /**
-   * Takes in `m.direct_to_device`: each message once. One whose sender is not of `origin` is left alone.
+   * Takes in `m.direct_to_device`: each message once. One whose sender is not of `origin` is left alone, and one that is
+   * too large.
    * https://spec.matrix.org/latest/server-server-api/#send-to-device-messaging
    */
   async onDirectToDevice(origin: ServerName, content: JsonObject): Promise<void> {
@@ -42,7 +43,7 @@ export class RemoteToDevice {
       if (userId === undefined || serverNameOf(userId) !== this.#deps.serverName) continue
       if (!isJsonObject(byDevice)) continue
       const contents = Object.entries(byDevice).flatMap(([device, content]) =>
-        isJsonObject(content) ? [[device, content] as const] : [],
+        isJsonObject(content) && fitsToDevice(content) ? [[device, content] as const] : [],
       )
       recipients += contents.length
       if (recipients > MAX_RECIPIENTS) break

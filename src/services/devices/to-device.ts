@@ -1,4 +1,4 @@
-import { badJson, invalidParam } from '../../protocol/errors.js'
+import { badJson, invalidParam, tooLarge } from '../../protocol/errors.js'
 import {
   fitsBytes,
   parseUserId,
@@ -36,6 +36,8 @@ export interface ToDeviceDependencies {
 
 const ALL_DEVICES = '*'
 const MAX_TYPE_BYTES = 255
+/** Of one message: a sync may carry a hundred of them, and a transaction between servers must be able to. */
+const MAX_CONTENT_BYTES = 65_536
 /** Users and devices named by one request. */
 const MAX_RECIPIENTS = 10_000
 /** Requests that share a transaction. */
@@ -65,8 +67,8 @@ export class ToDevice implements DeviceCleanup {
 
   /**
    * Sends messages of a user's; resolves when they are stored. `messages` is the request's: content by user and device.
-   * Users and devices that do not exist are passed over. Throws `M_BAD_JSON` for content that is no object,
-   * `M_INVALID_PARAM` for what is no user ID and for too many recipients.
+   * Users and devices that do not exist are passed over. Throws `M_BAD_JSON` for content that is no object, `M_TOO_LARGE`
+   * for more than 64 KiB of it, `M_INVALID_PARAM` for what is no user ID and for too many recipients.
    */
   async send(sender: UserId, type: string, messages: JsonObject): Promise<void> {
     if (!fitsBytes(type, MAX_TYPE_BYTES)) throw invalidParam(`An event type may have ${MAX_TYPE_BYTES} bytes`)
@@ -175,6 +177,11 @@ export class ToDevice implements DeviceCleanup {
   }
 }
 
+/** Whether that is not too much for one message. */
+export function fitsToDevice(content: JsonObject): boolean {
+  return fitsBytes(JSON.stringify(content), MAX_CONTENT_BYTES)
+}
+
 function parseMessages(messages: JsonObject): ToDeviceMessages {
   const parsed = new Map<UserId, ReadonlyMap<string, JsonObject>>()
   let recipients = 0
@@ -185,6 +192,7 @@ function parseMessages(messages: JsonObject): ToDeviceMessages {
     const contents = new Map<string, JsonObject>()
     for (const [device, content] of Object.entries(byDevice)) {
       if (!isJsonObject(content)) throw badJson('The content of a message is an object')
+      if (!fitsToDevice(content)) throw tooLarge('The content of a message is too large')
       contents.set(device, content)
     }
     recipients += contents.size

@@ -7,6 +7,7 @@ import { RecentChanges } from '../../storage/streams/recent-changes.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
 import { Batcher } from '../../util/batcher.js'
 import type { Clock } from '../../util/clock.js'
+import { groupBy } from '../../util/group-by.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
 import type { RoomState } from '../events/room-state.js'
@@ -18,7 +19,7 @@ export interface ReceiptsDependencies {
   readonly db: Database
   readonly receipts: ReceiptsStore
   readonly events: EventsStore
-  readonly roomState: Pick<RoomState, 'findRoom' | 'getMembership'>
+  readonly roomState: Pick<RoomState, 'findRoom' | 'getMembership' | 'getMemberships'>
   /** Whether a user whose membership is not known may be in a room whose members are not all known. */
   readonly mayBeIn?: ((roomId: RoomId, userId: UserId) => Promise<boolean>) | undefined
   readonly streamIds: Pick<StreamIdGenerator, 'allocate' | 'position'>
@@ -101,30 +102,42 @@ export class Receipts {
     await Promise.all(receipts.map((receipt) => this.#batcher.add(receipt)))
   }
 
-  /** Moves receipts of other servers' users, as far as those are in the rooms. Their events may come later. */
+  /**
+   * Moves receipts of other servers' users, as far as those are in the rooms. Their events may come later, but not the
+   * roots of threads, which anybody could name without end.
+   */
   async receive(receipts: readonly RemoteReceipt[]): Promise<void> {
     const { db, events, roomState } = this.#deps
-    const stored = await events.getByIds(
-      db.reader,
-      receipts.map(({ eventId }) => eventId),
-    )
+    const ids = receipts.flatMap(({ eventId, threadId }) => [eventId, (threadId ?? MAIN_TIMELINE) as EventId])
+    const stored = await events.getByIds(db.reader, [...new Set(ids)])
     const pending: PendingReceipt[] = []
-    for (const receipt of receipts) {
-      const { roomId, userId } = receipt
-      const member = await roomState.getMembership(roomId, userId)
-      const isIn = member ? member.membership === 'join' : await this.#deps.mayBeIn?.(roomId, userId)
-      const room = isIn === true ? await roomState.findRoom(roomId) : undefined
+    for (const [roomId, ofRoom] of groupBy(receipts, (receipt) => receipt.roomId)) {
+      const room = await roomState.findRoom(roomId)
       if (room === undefined) continue
-      const event = stored.get(receipt.eventId)
-      if (event !== undefined && event.roomNid !== room.roomNid) continue
-      pending.push({
-        ...receipt,
-        roomNid: room.roomNid,
-        type: 'm.read',
-        eventPosition: event?.streamOrdering ?? undefined,
-      })
+      const users = await this.#present(roomId, [...new Set(ofRoom.map(({ userId }) => userId))])
+      const isElsewhere = (id: string): boolean => stored.get(id as EventId)?.roomNid !== room.roomNid
+      for (const receipt of ofRoom) {
+        const { userId, eventId, threadId = MAIN_TIMELINE } = receipt
+        const event = stored.get(eventId)
+        if (!users.has(userId) || (event && isElsewhere(eventId))) continue
+        if (threadId !== MAIN_TIMELINE && isElsewhere(threadId)) continue
+        const eventPosition = event?.streamOrdering ?? undefined
+        pending.push({ ...receipt, roomNid: room.roomNid, type: 'm.read', eventPosition })
+      }
     }
     await Promise.all(pending.map((receipt) => this.#batcher.add(receipt)))
+  }
+
+  /** Who of these users is in a room, or may be where that is not known. */
+  async #present(roomId: RoomId, userIds: readonly UserId[]): Promise<Set<UserId>> {
+    const members = await this.#deps.roomState.getMemberships(roomId, userIds)
+    const present = new Set<UserId>()
+    for (const userId of userIds) {
+      const member = members.get(userId)
+      const isIn = member ? member.membership === 'join' : await this.#deps.mayBeIn?.(roomId, userId)
+      if (isIn === true) present.add(userId)
+    }
+    return present
   }
 
   /** An event of a room's timeline and where in it it stands; `M_NOT_FOUND` for all others. */

@@ -94,6 +94,12 @@ export class RoomState {
     return room && this.#stores.members.get(this.#db.reader, room.roomNid, userId)
   }
 
+  /** As `getMembership`, of several people of one room. Those who have none are left out. */
+  async getMemberships(roomId: RoomId, userIds: readonly UserId[]): Promise<Map<UserId, MemberRecord>> {
+    const room = await this.findRoom(roomId)
+    return room ? this.#stores.members.getMany(this.#db.reader, room.roomNid, userIds) : new Map()
+  }
+
   async #load(nids: readonly number[]): Promise<StoredEvent[]> {
     const events = await this.#stores.events.getByNids(this.#db.reader, nids)
     return nids.flatMap((nid) => events.get(nid) ?? [])

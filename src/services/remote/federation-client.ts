@@ -28,6 +28,8 @@ export interface FederationRequest {
   readonly maxBytes?: number
   /** Asks though the server has failed lately: where somebody waits for this very server. */
   readonly ignoreBackoff?: boolean
+  /** A failure is not held against the server: anybody may have named it, whether it exists or not. */
+  readonly forgetsFailure?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -181,7 +183,7 @@ export class FederationClient {
 
   /** No answer came. */
   async #failed(
-    { destination, path }: FederationRequest,
+    { destination, path, forgetsFailure }: FederationRequest,
     startedTs: number,
     error: unknown,
   ): Promise<FederationError> {
@@ -193,13 +195,15 @@ export class FederationClient {
     if (kind === 'tooLarge' || kind === 'malformed') {
       return new FederationError(destination, 'malformed', message, { cause: error })
     }
-    await this.#deps.destinations.markFailed(destination, { startedTs, error: message })
+    if (forgetsFailure !== true) {
+      await this.#deps.destinations.markFailed(destination, { startedTs, error: message })
+    }
     return new FederationError(destination, 'unreachable', message, { cause: error })
   }
 
   /** An answer that says no. */
   async #refused(
-    { destination, method, path }: FederationRequest,
+    { destination, method, path, forgetsFailure }: FederationRequest,
     startedTs: number,
     { status, headers, json }: Pick<HttpReply, 'status' | 'headers'> & { json: JsonObject | undefined },
   ): Promise<FederationError> {
@@ -209,10 +213,11 @@ export class FederationClient {
     this.#deps.logger.info({ destination, path, status, errcode }, 'Another server refused a request')
     // A server that says what is wrong with a question is there; one that says so of what is sent may be overloaded.
     const isOutage = status >= 500 && (errcode === undefined || method === 'PUT')
-    if (isOutage || status === 401 || status === 429) {
+    const isFailing = isOutage || status === 401 || status === 429
+    if (isFailing && forgetsFailure !== true) {
       const retryAfterMs = status === 429 || status === 503 ? retryAfterOf(headers, json) : undefined
       await this.#deps.destinations.markFailed(destination, { startedTs, error: message, retryAfterMs })
-    } else this.#deps.destinations.markAlive(destination)
+    } else if (!isFailing) this.#deps.destinations.markAlive(destination)
     return new FederationError(destination, 'refused', message, {
       status,
       ...(errcode === undefined ? {} : { errcode }),

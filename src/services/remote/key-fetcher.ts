@@ -72,6 +72,7 @@ export class KeyFetcher {
         maxBytes: MAX_DOCUMENT_BYTES,
         // It may have asked something just now: then it is there.
         ignoreBackoff: true,
+        forgetsFailure: true,
       })
       const document = readServerKeys(json, serverName)
       if ('problem' in document) throw new FederationError(serverName, 'malformed', document.problem)

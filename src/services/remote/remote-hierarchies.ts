@@ -2,7 +2,6 @@ import { LRUCache } from 'lru-cache'
 import { parseRoomId, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
-import { upTo } from '../../util/lru-bounds.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import type { FederationClient } from './federation-client.js'
 import { FederationError } from './federation-error.js'
@@ -26,15 +25,25 @@ export interface RemoteHierarchy extends RemoteRoomSummary {
   readonly inaccessible: ReadonlySet<RoomId>
 }
 
+/** What was told, when, and how long the answer was. */
+interface Heard {
+  readonly found: RemoteHierarchy
+  readonly bytes: number
+  readonly ts: number
+}
+
 interface Dependencies {
-  readonly client: Pick<FederationClient, 'request'>
+  readonly client: Pick<FederationClient, 'requestWithText'>
   readonly clock: Clock
 }
 
 const TIMEOUT_MS = 10_000
 const MAX_BYTES = 8 * 1024 * 1024
 const MAX_SERVERS = 3
-const REMEMBERED = 2_000
+/** Of the answers that are remembered, in all: a server may have many rooms, and tell much of each. */
+const MAX_REMEMBERED_BYTES = 32 * 1024 * 1024
+/** What the shortest takes with what is around it. */
+const MIN_BYTES = 1_000
 const REMEMBERED_MS = 60_000
 const MAX_CHILDREN = 2_000
 const MAX_TEXT = 10_000
@@ -54,9 +63,10 @@ const TEXTS = [
 /** Rooms that this server is not in, as other servers describe them. */
 export class RemoteHierarchies {
   readonly #deps: Dependencies
-  readonly #known = new LRUCache<string, { readonly found: RemoteHierarchy; readonly ts: number }>(
-    upTo(REMEMBERED),
-  )
+  readonly #known = new LRUCache<string, Heard>({
+    maxSize: MAX_REMEMBERED_BYTES,
+    sizeCalculation: ({ bytes }) => MIN_BYTES + bytes,
+  })
   readonly #flights = new SingleFlight<RemoteHierarchy | undefined>()
 
   constructor(deps: Dependencies) {
@@ -78,22 +88,18 @@ export class RemoteHierarchies {
       return Promise.resolve(known.found)
     return this.#flights.run(key, async () => {
       for (const server of servers.slice(0, MAX_SERVERS)) {
-        const found = await this.#ask(server, roomId, suggestedOnly)
-        if (found === undefined) continue
-        this.#known.set(key, { found, ts: this.#deps.clock.now() })
-        return found
+        const heard = await this.#ask(server, roomId, suggestedOnly)
+        if (heard === undefined) continue
+        this.#known.set(key, heard)
+        return heard.found
       }
       return undefined
     })
   }
 
-  async #ask(
-    destination: ServerName,
-    roomId: RoomId,
-    suggestedOnly: boolean,
-  ): Promise<RemoteHierarchy | undefined> {
+  async #ask(destination: ServerName, roomId: RoomId, suggestedOnly: boolean): Promise<Heard | undefined> {
     try {
-      const answer = await this.#deps.client.request({
+      const { json, text } = await this.#deps.client.requestWithText({
         destination,
         method: 'GET',
         path: `/_matrix/federation/v1/hierarchy/${encodeURIComponent(roomId)}`,
@@ -101,7 +107,8 @@ export class RemoteHierarchies {
         timeoutMs: TIMEOUT_MS,
         maxBytes: MAX_BYTES,
       })
-      return parseHierarchy(answer, roomId)
+      const found = parseHierarchy(json, roomId)
+      return found && { found, bytes: text.length, ts: this.#deps.clock.now() }
     } catch (error) {
       if (error instanceof FederationError) return undefined
       throw error

@@ -65,6 +65,7 @@ describe('what another server tells besides events', function () {
       message('list', { messages: [] }),
       message('nameless', { sender: 'eve' }),
       message('long', { type: 'x'.repeat(300) }),
+      message('large', { messages: { [alice.userId]: { '*': { id: 'large', more: 'x'.repeat(65_536) } } } }),
       { edu_type: 'm.presence', content: { push: [{ user_id: alice.userId, presence: 'offline' }] } },
       { edu_type: 'm.device_list_update', content: { user_id: alice.userId, device_id: 'X', stream_id: 1 } },
       { edu_type: 'm.signing_key_update', content: { user_id: alice.userId } },

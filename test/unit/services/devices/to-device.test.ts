@@ -93,6 +93,7 @@ forEachDatabase('ToDevice', (open) => {
       [{ nobody: {} }, 'M_INVALID_PARAM'],
       [{ [bob]: [] }, 'M_BAD_JSON'],
       [{ [bob]: { [PHONE]: 'text' } }, 'M_BAD_JSON'],
+      [{ [bob]: { [PHONE]: { more: 'x'.repeat(65_536) } } }, 'M_TOO_LARGE'],
       [
         { [bob]: Object.fromEntries(Array.from({ length: 10_001 }, (_, n) => [`D${n}`, {}])) },
         'M_INVALID_PARAM',

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import type { EventId, RoomId } from '../../../../src/protocol/ids.js'
+import type { EventId, RoomId, UserId } from '../../../../src/protocol/ids.js'
+import type { RemoteReceipt } from '../../../../src/services/ephemeral/receipts.js'
 import type { ReceiptType } from '../../../../src/storage/stores/receipts.js'
 import {
   createEphemeralFixture,
@@ -138,6 +139,28 @@ forEachDatabase('Receipts', (open) => {
     expect(await rejection(read(requesterOf('carol'), events[0]!))).to.include({ errcode: 'M_FORBIDDEN' })
     const nowhere = fixture.receipts.send(alice, '!none:hs.test' as RoomId, [])
     expect(await rejection(nowhere)).to.include({ errcode: 'M_FORBIDDEN' })
+  })
+
+  it('takes receipts of other servers for events that may come later, but for no thread that is not there', async () => {
+    const other = await RoomRows.create(fixture.db, { value: 500 })
+    const elsewhere = await other.send({ sender: bob.userId })
+    const said = (changes: { threadId?: string; eventId?: EventId; userId?: UserId }): RemoteReceipt => {
+      const receipt = { roomId: room.roomId, userId: bob.userId, eventId: events[1]!, ts: 7 }
+      return { ...receipt, threadId: undefined, ...changes }
+    }
+    const count = async (): Promise<number> =>
+      (await fixture.db.reader.all('SELECT event_id FROM receipts')).length
+    await fixture.receipts.receive([
+      said({ threadId: '$unknown' }),
+      said({ threadId: elsewhere }),
+      said({ eventId: elsewhere }),
+      said({ userId: requesterOf('carol').userId }),
+      { ...said({}), roomId: '!none:hs.test' as RoomId },
+    ])
+    expect(await count()).to.equal(0)
+    const later = said({ threadId: 'main', eventId: '$later' as EventId })
+    await fixture.receipts.receive([said({}), later, said({ threadId: events[0]! })])
+    expect(await count()).to.equal(3)
   })
 
   it('shows the newest receipts of a room, and always the own', async () => {

@@ -135,6 +135,17 @@ describe('FederationClient', () => {
     expect(marks).to.deep.equal(['alive b.test'])
   })
 
+  it('holds no failure against servers that anybody may have named', async () => {
+    for (const failing of [json(502, '<html>'), json(429, '{}'), new HttpFailure('unreachable', 'why')]) {
+      answer = failing
+      await failure({ forgetsFailure: true })
+    }
+    expect(marks).to.deep.equal([])
+    answer = json(404, '{"errcode":"M_NOT_FOUND"}')
+    await failure({ forgetsFailure: true })
+    expect(marks).to.deep.equal(['alive b.test'])
+  })
+
   it('comes back when the server says', async () => {
     answer = json(429, '{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1234}')
     await failure()

@@ -68,6 +68,7 @@ describe('KeyFetcher', () => {
       method: 'GET',
       path: '/_matrix/key/v2/server',
       ignoreBackoff: true,
+      forgetsFailure: true,
       timeoutMs: 10_000,
     })
   })
