@@ -12,11 +12,15 @@ const FIRST_BYTES = 65_536
 const MAX_BYTES_PER_UNIT = 3
 /** So much memory is kept for what is written next. */
 const KEPT_BYTES = 4 * 1024 * 1024
+/** To copy less takes no time worth speaking of. */
+const MIN_LENT_BYTES = 262_144
 
 /** Texts one after the other in UTF-8. */
 class Utf8Writer {
   #buffer: Buffer | undefined
   #length = 0
+  /** What its readers have not given back. */
+  readonly #lent = new WeakSet<Buffer>()
 
   add(text: string): void {
     const buffer = this.#room(text.length * MAX_BYTES_PER_UNIT)
@@ -25,11 +29,22 @@ class Utf8Writer {
 
   /** What has been written, and begins anew. */
   take(): Buffer {
-    const taken = Buffer.allocUnsafeSlow(this.#length)
-    this.#buffer?.copy(taken, 0, 0, this.#length)
-    if (this.#buffer !== undefined && this.#buffer.length > KEPT_BYTES) this.#buffer = undefined
+    const buffer = this.#buffer ?? Buffer.alloc(0)
+    const written = buffer.subarray(0, this.#length)
     this.#length = 0
-    return taken
+    const isFull = written.length >= MIN_LENT_BYTES && 2 * written.length >= buffer.length
+    if (isFull || buffer.length > KEPT_BYTES) this.#buffer = undefined
+    if (!isFull) return copyOf(written)
+    this.#lent.add(written)
+    return written
+  }
+
+  /** Takes back the memory of what was taken, unless there is as much already. */
+  reuse(taken: Buffer): void {
+    if (!this.#lent.delete(taken)) return
+    const memory = Buffer.from(taken.buffer)
+    if (memory.length > KEPT_BYTES || memory.length <= (this.#buffer?.length ?? 0) || this.#length > 0) return
+    this.#buffer = memory
   }
 
   #room(bytes: number): Buffer {
@@ -44,6 +59,13 @@ class Utf8Writer {
   }
 }
 
+/** A copy with memory of its own. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
+}
+
 /** Writes answers. */
 export class JsonEncoder {
   #writer = new Utf8Writer()
@@ -52,7 +74,7 @@ export class JsonEncoder {
    * The JSON of an answer, as `JSON.stringify` makes it; in UTF-8 already where it is long. One long text would cost
    * several times the time: V8 joins it piece by piece and copies it into memory that is new each time, and the system
    * takes its time to give that out. What consists of many parts is encoded part by part, each at once, so that its text
-   * is gone before the garbage collector sees it, in memory that is used again.
+   * is gone before the garbage collector sees it, in memory that is used again once `sent` has been called.
    */
   encode(value: JsonValue): string | Buffer {
     if (!hasManyParts(value, LEVELS)) {
@@ -66,6 +88,11 @@ export class JsonEncoder {
       this.#writer = new Utf8Writer()
       throw error
     }
+  }
+
+  /** To be called when nobody reads an answer any more: what is written next may take its place. */
+  sent(encoded: string | Buffer): void {
+    if (Buffer.isBuffer(encoded)) this.#writer.reuse(encoded)
   }
 }
 

@@ -37,7 +37,13 @@ function write(ctx: Koa.Context, { status, headers, body }: HttpResponse, encode
   if (body === undefined) ctx.body = status === 204 ? null : ''
   else if ('json' in body) {
     ctx.set('Content-Type', 'application/json')
-    ctx.body = encoder.encode(body.json)
+    const encoded = encoder.encode(body.json)
+    ctx.body = encoded
+    if (typeof encoded !== 'string') {
+      ctx.res.once('close', () => {
+        encoder.sent(encoded)
+      })
+    }
   } else if ('text' in body) ctx.body = body.text
   else if ('bytes' in body) ctx.body = body.bytes
   else if ('stream' in body) ctx.body = body.stream

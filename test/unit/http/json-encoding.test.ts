@@ -62,6 +62,38 @@ describe('JsonEncoder', () => {
     }
   })
 
+  it('uses the memory of a long answer again, once that is sent and never before', () => {
+    const own = new JsonEncoder()
+    const long = (letter: string) => Array.from({ length: 40 }, () => letter.repeat(20_000))
+    const encode = (letter: string) => own.encode(long(letter)) as Buffer
+    const first = encode('a')
+    const second = encode('b')
+    expect(second.buffer).to.not.equal(first.buffer)
+    own.sent(first)
+    own.sent(first)
+    const third = encode('c')
+    expect(third.buffer).to.equal(first.buffer)
+    const fourth = encode('d')
+    expect(fourth.buffer).to.not.equal(third.buffer)
+    for (const [bytes, letter] of [
+      [second, 'b'],
+      [third, 'c'],
+      [fourth, 'd'],
+    ] as const) {
+      expect(bytes.toString() === JSON.stringify(long(letter))).to.equal(true)
+    }
+  })
+
+  it('holds no more memory for an answer than twice its length', () => {
+    const own = new JsonEncoder()
+    own.encode(Array.from({ length: 40 }, () => 'a'.repeat(50_000)))
+    for (const length of [100, 10_000, 50_000]) {
+      const encoded = own.encode(Array.from({ length: 40 }, () => 'a'.repeat(length))) as Buffer
+      expect(encoded.buffer.byteLength).to.be.at.most(2 * encoded.length)
+      own.sent(encoded)
+    }
+  })
+
   it('writes on after something that cannot be written', () => {
     const cyclic: Record<string, unknown> = {}
     cyclic['self'] = cyclic
