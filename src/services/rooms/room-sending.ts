@@ -1,4 +1,4 @@
-import { badJson, invalidParam, MatrixError } from '../../protocol/errors.js'
+import { badJson, forbidden, invalidParam, MatrixError } from '../../protocol/errors.js'
 import {
   parseEventId,
   type DeviceId,
@@ -77,6 +77,7 @@ export interface StateInput {
 
 const MAX_SESSION_NAME_LENGTH = 255
 const REDACTION_TYPE = 'm.room.redaction'
+const CALL_TYPE = 'm.call.invite'
 
 /** Sends what clients send into rooms. https://spec.matrix.org/latest/client-server-api/#sending-events-to-a-room */
 export class RoomSending {
@@ -99,6 +100,7 @@ export class RoomSending {
     await this.#deps.rateLimits.consumeFor(requester, 'message')
     if (requester.isShadowBanned) return pretendedEventId()
     const room = await this.#deps.roomState.requireRoom(roomId)
+    if (type === CALL_TYPE) await this.#checkMayCall(roomId)
     try {
       checkEventContent(type, content)
       await this.#deps.relations.check(room, { type, content, sender: requester.userId })
@@ -182,6 +184,16 @@ export class RoomSending {
       txnId,
       ts: timestampOf(requester, input),
     })
+  }
+
+  /**
+   * Where anybody may come in, nobody rings at everybody.
+   * https://spec.matrix.org/latest/client-server-api/#voice-over-ip
+   */
+  async #checkMayCall(roomId: RoomId): Promise<void> {
+    const joinRules = await this.#deps.roomState.getStateEvent(roomId, 'm.room.join_rules', '')
+    if (joinRules?.event.content['join_rule'] === 'public')
+      throw forbidden('Call invites are not allowed in public rooms')
   }
 
   async #checkState(room: RoomRecord, { type, stateKey, content, roomId }: StateInput): Promise<void> {

@@ -77,6 +77,13 @@ forEachDatabase('sending into rooms', (open) => {
     await refused(setState('m.room.tombstone', { body: 'Moved' }), 'M_BAD_JSON', 400)
   })
 
+  it('does not call everybody in a public room', async () => {
+    const call = { call_id: '1', version: '1', lifetime: 60_000, offer: { type: 'offer', sdp: '' } }
+    await refused(send(call, { type: 'm.call.invite' }), 'M_FORBIDDEN', 403)
+    const room = await fixture.createRoom(alice, { preset: 'private_chat' })
+    expect((await get(await send(call, { type: 'm.call.invite', to: room })))?.type).to.equal('m.call.invite')
+  })
+
   it('does not make create events, nor state for others', async () => {
     await refused(setState('m.room.create', { entropy: 1 }), 'M_INVALID_PARAM', 400)
     await refused(send({}, { type: 'm.room.create' }), 'M_INVALID_PARAM', 400)
