@@ -26,6 +26,16 @@ export class BenchClient {
     token?: string,
     body?: Json,
   ): Promise<T> {
+    return JSON.parse(await this.requestText(method, path, token, body)) as T
+  }
+
+  /** As `request`, with the answer as it has arrived. */
+  async requestText(
+    method: 'GET' | 'PUT' | 'POST',
+    path: string,
+    token?: string,
+    body?: Json,
+  ): Promise<string> {
     const response = await this.#pool.request({
       method,
       path,
@@ -37,7 +47,7 @@ export class BenchClient {
     })
     const text = await response.body.text()
     if (response.statusCode >= 300) throw new Error(`${method} ${path}: ${response.statusCode} ${text}`)
-    return JSON.parse(text) as T
+    return text
   }
 
   /** Uploads a file of so many bytes, which come as they are taken; gives its `mxc:` address. */
@@ -168,5 +178,10 @@ export class Session {
       ...(filter && { filter: JSON.stringify(filter) }),
     })
     return this.request<SyncAnswer>('GET', `/_matrix/client/v3/sync?${query.toString()}`)
+  }
+
+  /** An initial sync, as it has arrived: the time to read it would be that of the load generator. */
+  initialSyncText(): Promise<string> {
+    return this.#client.requestText('GET', '/_matrix/client/v3/sync?timeout=0', this.token)
   }
 }
