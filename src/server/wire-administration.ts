@@ -5,6 +5,7 @@ import {
   type AccountAdministrationDependencies,
 } from '../services/administration/account-administration.js'
 import { AccountExport } from '../services/administration/account-export.js'
+import { AccountRecords } from '../services/administration/account-records.js'
 import { AccountOverviews } from '../services/administration/account-overviews.js'
 import { ReportAdministration } from '../services/administration/report-administration.js'
 import { RegistrationTokenAdministration } from '../services/administration/registration-token-administration.js'
@@ -26,6 +27,7 @@ import { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { AccountBelongingsStore } from '../storage/stores/account-belongings.js'
 import { AccountListingStore } from '../storage/stores/account-listing.js'
+import { MediaAdministrationStore } from '../storage/stores/media-administration.js'
 import { ReportListingStore } from '../storage/stores/report-listing.js'
 import { RoomExplanationStore } from '../storage/stores/room-explanation.js'
 import { RoomListingStore } from '../storage/stores/room-listing.js'
@@ -43,7 +45,11 @@ export type AdministrationReaders = Pick<
 
 export type AdministrationServices = Pick<
   Services,
-  'accountAdministration' | 'accountUpserts' | 'registrationTokenAdministration' | 'reportAdministration'
+  | 'accountAdministration'
+  | 'accountRecords'
+  | 'accountUpserts'
+  | 'registrationTokenAdministration'
+  | 'reportAdministration'
 > &
   AdministrationReaders
 
@@ -72,6 +78,14 @@ export function createAdministration(
       rooms: readers.roomOverviews,
     }),
     accountAdministration: administration,
+    accountRecords: new AccountRecords({
+      ...stores,
+      ...parts,
+      listing: new AccountListingStore(),
+      accountData: stores.accountData,
+      pushers: stores.pushers,
+      media: new MediaAdministrationStore(),
+    }),
     registrationTokenAdministration: new RegistrationTokenAdministration({
       db: parts.db,
       clock: parts.clock,

@@ -1,12 +1,15 @@
 import type { ServerName } from '../protocol/ids.js'
 import type { RoomBlocks } from '../services/rooms/room-blocks.js'
 import { RoomShutdowns } from '../services/journeys/room-shutdowns.js'
+import { RoomAdministration } from '../services/administration/room-administration.js'
+import { UserRedactions } from '../services/administration/user-redactions.js'
 import { HistoryPurges } from '../services/rooms/history-purges.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
 import type { LastingTasks } from '../services/tasks/lasting-tasks.js'
 import type { Services } from '../services/services.js'
 import type { Database } from '../storage/database.js'
 import { HistoryPurgeStore } from '../storage/stores/history-purge.js'
+import { SentEventsStore } from '../storage/stores/sent-events.js'
 import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { Stores } from './wire-base.js'
@@ -30,7 +33,15 @@ export function createLastingTasks(
   parts: LastingTasksParts,
   stores: Stores,
 ): {
-  readonly services: Pick<Services, 'historyPurges' | 'lastingTasks' | 'roomBlocks' | 'roomShutdowns'>
+  readonly services: Pick<
+    Services,
+    | 'historyPurges'
+    | 'lastingTasks'
+    | 'roomAdministration'
+    | 'roomBlocks'
+    | 'roomShutdowns'
+    | 'userRedactions'
+  >
   readonly background: BackgroundWork
 } {
   const { lastingTasks: tasks, roomBlocks, events } = parts
@@ -45,6 +56,17 @@ export function createLastingTasks(
     services: {
       lastingTasks: tasks,
       roomBlocks,
+      roomAdministration: new RoomAdministration({
+        ...shared,
+        membership: parts.rooms.roomMembership,
+        sender: events.eventSender,
+      }),
+      userRedactions: new UserRedactions({
+        ...shared,
+        rooms: stores.rooms,
+        sentEvents: new SentEventsStore(),
+        sender: events.eventSender,
+      }),
       historyPurges: new HistoryPurges({
         ...shared,
         events: stores.events,

@@ -9,6 +9,7 @@ import type { RetentionPolicies } from '../services/events/retention-policies.js
 import type { RoomState } from '../services/events/room-state.js'
 import { SenderMembers } from '../services/events/sender-members.js'
 import { StatePoints } from '../services/events/state-points.js'
+import { UnhinderedAccess, UnhinderedVisibility } from '../services/events/unhindered-reading.js'
 import { VisibleTimeline } from '../services/events/visible-timeline.js'
 import type { Backfill } from '../services/federation/backfill.js'
 import type { RemoteTimestamps } from '../services/federation/remote-timestamps.js'
@@ -68,6 +69,7 @@ export type StoresOfOthers = Pick<
 
 export type ReadingServices = Pick<
   Services,
+  | 'administratorReading'
   | 'eventByTimestamp'
   | 'eventContext'
   | 'pagination'
@@ -146,12 +148,14 @@ export function createReadingServices(
     backfill: parts.history?.backfill,
   }
   const stateViews = new RoomStateViews(shared)
+  const remote = parts.history && { ...parts.history, timestamps: parts.history.remoteTimestamps }
   return {
     eventByTimestamp: new EventByTimestamp(db, {
       ...shared,
       timeline: stores.timeline,
-      remote: parts.history && { ...parts.history, timestamps: parts.history.remoteTimestamps },
+      remote,
     }),
+    administratorReading: createAdministratorReading(parts, all, shared),
     eventContext: new EventContext(shared),
     pagination: new Pagination(shared),
     relatedEvents: new RelatedEvents(db, { ...shared, relations: stores.relations }),
@@ -168,5 +172,27 @@ export function createReadingServices(
     singleEvents: new SingleEvents(shared),
     threads: new Threads(db, { ...shared, relations: stores.relations, events: others.events }),
     reading: { visibility, access, clientEvents, aggregations, senderMembers, points, readable, timeline },
+  }
+}
+
+/** The same for administrators, who need not be in the rooms. */
+function createAdministratorReading(
+  { db, eventsPosition }: ReadingParts,
+  stores: StoresOfOthers & ReadingStores,
+  shared: ConstructorParameters<typeof EventContext>[0],
+): Services['administratorReading'] {
+  const visibility = new UnhinderedVisibility()
+  const access = new UnhinderedAccess(db, { rooms: stores.rooms, eventsPosition })
+  const parts = {
+    ...shared,
+    access,
+    visibility,
+    readable: new ReadableEvents(db, { events: stores.events, access, visibility }),
+    timeline: new VisibleTimeline(db, { timeline: stores.timeline, visibility }),
+  }
+  return {
+    pagination: new Pagination({ ...parts, senderMembers: new SenderMembers(db, new StatePoints(stores)) }),
+    eventContext: new EventContext(parts),
+    eventByTimestamp: new EventByTimestamp(db, { ...parts, timeline: stores.timeline }),
   }
 }

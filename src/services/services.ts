@@ -58,9 +58,12 @@ import type { AccountAdministration } from './administration/account-administrat
 import type { RegistrationTokenAdministration } from './administration/registration-token-administration.js'
 import type { ReportAdministration } from './administration/report-administration.js'
 import type { AccountUpserts } from './administration/account-upserts.js'
+import type { AccountRecords } from './administration/account-records.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
 import type { EventExplanations } from './administration/event-explanations.js'
 import type { StateExplanations } from './administration/state-explanations.js'
+import type { RoomAdministration } from './administration/room-administration.js'
+import type { UserRedactions } from './administration/user-redactions.js'
 import type { RoomOverviews } from './administration/room-overviews.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { RoomShutdowns } from './journeys/room-shutdowns.js'
@@ -125,8 +128,15 @@ export interface Services {
   readonly accountDeactivation: AccountDeactivation
   readonly accountModeration: AccountModeration
   readonly accountOverviews: AccountOverviews
+  readonly accountRecords: AccountRecords
   readonly accountUpserts: AccountUpserts
   readonly accountRegistration: AccountRegistration
+  /** The history of rooms for those whom no room hides anything from. */
+  readonly administratorReading: {
+    readonly pagination: Pagination
+    readonly eventContext: EventContext
+    readonly eventByTimestamp: EventByTimestamp
+  }
   readonly aliases: Aliases
   readonly appserviceAccounts: AppserviceAccounts
   readonly appservicePings: AppservicePings
@@ -189,6 +199,7 @@ export interface Services {
   readonly rendezvous: Rendezvous
   readonly reportAdministration: ReportAdministration
   readonly reports: Reports
+  readonly roomAdministration: RoomAdministration
   readonly roomAnswers: RoomAnswers
   /** Undefined: `msc2836_enabled` is false. */
   readonly relationshipAnswers: RelationshipAnswers | undefined
@@ -237,5 +248,6 @@ export interface Services {
   readonly usageLimits: UsageLimits | undefined
   readonly validationPages: ValidationPages
   readonly userDirectory: UserDirectory
+  readonly userRedactions: UserRedactions
   readonly whois: Whois
 }

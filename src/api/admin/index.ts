@@ -5,12 +5,21 @@ import {
   deleteMediaByDate,
   deleteMediaOfUser,
   listMediaOfRoom,
+  protectMedia,
   purgeMediaCache,
   quarantineMedia,
   quarantineMediaOfRoom,
   quarantineMediaOfUser,
+  unprotectMedia,
   unquarantineMedia,
 } from './media.js'
+import {
+  getRedactionOfUser,
+  joinRoomAsUser,
+  listScheduledTasks,
+  makeRoomAdmin,
+  redactEventsOfUser,
+} from './moderation.js'
 import { getHistoryPurge, purgeHistory, purgeHistoryBefore } from './purge-history.js'
 import { getRegistrationNonce, registerWithSharedSecret } from './register.js'
 import {
@@ -20,6 +29,12 @@ import {
   listRegistrationTokens,
   updateRegistrationToken,
 } from './registration-tokens.js'
+import {
+  findEventByTimestamp,
+  getContextInRoom,
+  listForwardExtremities,
+  listMessagesOfRoom,
+} from './room-history.js'
 import {
   blockRoom,
   deleteRoom,
@@ -51,6 +66,15 @@ import {
   listRoomsOfUser,
   renameDeviceOfUser,
 } from './user-belongings.js'
+import {
+  createDeviceOfUser,
+  findUserByExternalId,
+  findUserByThreepid,
+  listAccountDataOfUser,
+  listMediaOfUser,
+  listPushersOfUser,
+  loginAsUser,
+} from './user-records.js'
 import { getUser, listUsers, listUsersOfAllKinds, putUser } from './users.js'
 
 /** The administration API, at the paths of Synapse's. */
@@ -73,6 +97,13 @@ export const adminRoutes: readonly Route[] = [
   liftShadowBan,
   whoIsUser,
   isUsernameAvailable,
+  loginAsUser,
+  findUserByThreepid,
+  findUserByExternalId,
+  listAccountDataOfUser,
+  listPushersOfUser,
+  listMediaOfUser,
+  createDeviceOfUser,
   listRoomsOfUser,
   listMembershipsOfUser,
   listDevicesOfUser,
@@ -84,6 +115,15 @@ export const adminRoutes: readonly Route[] = [
   getRoom,
   listMembersOfRoom,
   listStateOfRoom,
+  listMessagesOfRoom,
+  getContextInRoom,
+  findEventByTimestamp,
+  listForwardExtremities,
+  joinRoomAsUser,
+  makeRoomAdmin,
+  redactEventsOfUser,
+  getRedactionOfUser,
+  listScheduledTasks,
   isRoomBlocked,
   blockRoom,
   deleteRoom,
@@ -104,6 +144,8 @@ export const adminRoutes: readonly Route[] = [
   purgeMediaCache,
   quarantineMedia,
   unquarantineMedia,
+  protectMedia,
+  unprotectMedia,
   quarantineMediaOfRoom,
   quarantineMediaOfUser,
   listMediaOfRoom,

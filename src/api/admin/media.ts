@@ -86,11 +86,35 @@ export const unquarantineMedia = route({
   },
 })
 
+/** Says that a file of this server is never quarantined. */
+export const protectMedia = route({
+  operationId: 'adminProtectMedia',
+  method: 'POST',
+  path: '/_synapse/admin/v1/media/protect/:mediaId',
+  auth: 'admin',
+  async handler({ params: { mediaId } }, { mediaQuarantine, serverDescription: { serverName } }) {
+    await mediaQuarantine.setProtected({ serverName, mediaId }, true)
+    return {}
+  },
+})
+
+export const unprotectMedia = route({
+  operationId: 'adminUnprotectMedia',
+  method: 'POST',
+  path: '/_synapse/admin/v1/media/unprotect/:mediaId',
+  auth: 'admin',
+  async handler({ params: { mediaId } }, { mediaQuarantine, serverDescription: { serverName } }) {
+    await mediaQuarantine.setProtected({ serverName, mediaId }, false)
+    return {}
+  },
+})
+
 export const quarantineMediaOfRoom = route({
   operationId: 'adminQuarantineMediaOfRoom',
   method: 'POST',
   path: '/_synapse/admin/v1/room/:roomId/media/quarantine',
   auth: 'admin',
+  aliases: ['/_synapse/admin/v1/quarantine_media/:roomId'],
   async handler({ params, requester }, { mediaQuarantine }) {
     return { num_quarantined: await mediaQuarantine.quarantineRoom(params.roomId, requester.userId) }
   },

@@ -6,6 +6,8 @@ import type { UserFlag, UserRecord, UsersStore } from '../../storage/stores/user
 import type { AccessTokens } from '../accounts/access-tokens.js'
 import type { IdentityBindings, UnbindResult } from '../accounts/identity-bindings.js'
 import type { Passwords } from '../accounts/passwords.js'
+import type { Requester } from '../accounts/requester.js'
+import type { TokenIssuer } from '../accounts/token-issuer.js'
 import type { Devices } from '../devices/devices.js'
 import type { AccountDeactivation } from '../journeys/account-deactivation.js'
 
@@ -18,6 +20,7 @@ export interface AccountAdministrationDependencies {
   readonly loginTokens: LoginTokensStore
   readonly devices: Devices
   readonly tokens: Pick<AccessTokens, 'forgetUser' | 'revokeForUser'>
+  readonly tokenIssuer: Pick<TokenIssuer, 'issuePuppetToken'>
   readonly passwords: Passwords
   readonly deactivation: Pick<AccountDeactivation, 'deactivate' | 'resume' | 'settle'>
   /** What identity servers know of users who go. */
@@ -50,6 +53,26 @@ export class AccountAdministration {
       await users.setPasswordHash(tx, userId, passwordHash)
       await loginTokens.deleteForUser(tx, userId)
       if (options.logoutDevices) await this.#endSessions(tx, userId)
+    })
+  }
+
+  /**
+   * A token without a device with which the administrator acts as the user, until a time (ms) if there is one. Throws
+   * 400 `M_UNKNOWN` for oneself.
+   */
+  async loginAs(
+    requester: Pick<Requester, 'userId'>,
+    userId: UserId,
+    validUntilTs: number | undefined,
+  ): Promise<string> {
+    this.#checkLocal(userId)
+    if (requester.userId === userId) {
+      throw new MatrixError('M_UNKNOWN', 'Cannot use admin API to login as self', { status: 400 })
+    }
+    return this.#deps.db.write('login_as_user', async (tx) => {
+      await this.#requireActive(tx, userId)
+      const request = { userId, puppetedBy: requester.userId, validUntilTs }
+      return this.#deps.tokenIssuer.issuePuppetToken(tx, request)
     })
   }
 

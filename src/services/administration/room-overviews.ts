@@ -1,6 +1,6 @@
 import { notFound } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
-import type { RoomAlias, RoomId, UserId } from '../../protocol/ids.js'
+import type { EventId, RoomAlias, RoomId, UserId } from '../../protocol/ids.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore } from '../../storage/stores/events.js'
@@ -177,6 +177,26 @@ export class RoomOverviews {
         snapshots: await listing.countSnapshots(q, roomNid),
         missingEvents: await listing.countMissing(q, roomNid),
       }
+    })
+  }
+
+  /** The leaves of the graph, deepest first, at most 100. Throws `M_NOT_FOUND`. */
+  async listEnds(
+    roomId: RoomId,
+  ): Promise<{ eventId: EventId; depth: number; receivedTs: number; stateAfter: number | null }[]> {
+    const { db, listing, events } = this.#deps
+    return db.read('list_ends_of_room', async (q) => {
+      const ends = await listing.listEnds(q, await this.#requireNid(q, roomId), MAX_ENDS)
+      const held = await events.getByIds(
+        q,
+        ends.map(({ eventId }) => eventId),
+      )
+      return ends.flatMap(({ eventId, depth }) => {
+        const stored = held.get(eventId)
+        return stored
+          ? [{ eventId, depth, receivedTs: stored.receivedTs, stateAfter: stored.stateAfter }]
+          : []
+      })
     })
   }
 

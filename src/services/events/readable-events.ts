@@ -7,8 +7,8 @@ import type { RoomAccess, RoomView } from './room-access.js'
 
 interface Parts {
   readonly events: EventsStore
-  readonly access: RoomAccess
-  readonly visibility: EventVisibility
+  readonly access: Pick<RoomAccess, 'findView'>
+  readonly visibility: Pick<EventVisibility, 'filter'>
 }
 
 /** Single events, for those who may read them. */

@@ -24,7 +24,7 @@ export interface VisibleEvents {
 
 interface Parts {
   readonly timeline: RoomTimelineStore
-  readonly visibility: EventVisibility
+  readonly visibility: Pick<EventVisibility, 'filter'>
 }
 
 /** How often the database is asked again when much of what it gives is not to be shown. */

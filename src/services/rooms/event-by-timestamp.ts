@@ -11,9 +11,9 @@ import type { Backfill } from '../federation/backfill.js'
 import type { RemoteTimestamps } from '../federation/remote-timestamps.js'
 
 interface Parts {
-  readonly access: RoomAccess
+  readonly access: Pick<RoomAccess, 'requireView'>
   readonly timeline: RoomTimelineStore
-  readonly visibility: EventVisibility
+  readonly visibility: Pick<EventVisibility, 'filter'>
   readonly aggregations: Pick<EventAggregations, 'listIgnored'>
   /** Without it, what is held is all the history that there is. */
   readonly remote?: RemoteHistory | undefined

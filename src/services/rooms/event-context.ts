@@ -20,7 +20,7 @@ export interface ContextRequest {
 }
 
 interface Parts {
-  readonly access: RoomAccess
+  readonly access: Pick<RoomAccess, 'requireView'>
   readonly readable: ReadableEvents
   readonly timeline: VisibleTimeline
   readonly roomState: RoomState

@@ -22,7 +22,7 @@ export interface MessagesRequest {
 }
 
 interface Parts {
-  readonly access: RoomAccess
+  readonly access: Pick<RoomAccess, 'requireView'>
   readonly timeline: VisibleTimeline
   readonly clientEvents: ClientEvents
   readonly senderMembers: SenderMembers

@@ -138,6 +138,15 @@ export class AccountListingStore {
     )
   }
 
+  /** Who is known by an ID to one of these services. */
+  async findByExternalId(q: Query, authProvider: string, externalId: string): Promise<UserId | undefined> {
+    const row = await q.first<{ user_id: string }>(
+      'SELECT user_id FROM user_external_ids WHERE auth_provider = ? AND external_id = ?',
+      [authProvider, externalId],
+    )
+    return row?.user_id as UserId | undefined
+  }
+
   /** As whom a user is known to services by which people log in. Index user_external_ids_user. */
   async listExternalIds(q: Query, userId: UserId): Promise<{ authProvider: string; externalId: string }[]> {
     const rows = await q.all<{ auth_provider: string; external_id: string }>(

@@ -1,0 +1,88 @@
+import { z } from 'zod'
+import { route } from '../../http/route.js'
+import { direction, filterParam, limitParam, tokenParam } from '../client/pagination-params.js'
+
+const DEFAULT_LIMIT = 10
+
+/** The messages of a room, in which the administrator need not be. */
+export const listMessagesOfRoom = route({
+  operationId: 'adminListMessagesOfRoom',
+  method: 'GET',
+  path: '/_synapse/admin/v1/rooms/:roomId/messages',
+  auth: 'admin',
+  query: z.looseObject({
+    from: z.string().optional(),
+    to: z.string().optional(),
+    dir: direction.default('f'),
+    limit: limitParam,
+    filter: z.string().optional(),
+  }),
+  async handler({ params, query, requester }, { administratorReading }) {
+    const filter = filterParam(query.filter)
+    return administratorReading.pagination.listMessages(requester, {
+      roomId: params.roomId,
+      direction: query.dir,
+      from: tokenParam(query.from, 'from'),
+      to: tokenParam(query.to, 'to'),
+      limit: query.limit ?? filter.limit ?? DEFAULT_LIMIT,
+      filter,
+    })
+  },
+})
+
+/** What happened around an event. */
+export const getContextInRoom = route({
+  operationId: 'adminGetEventContext',
+  method: 'GET',
+  path: '/_synapse/admin/v1/rooms/:roomId/context/:eventId',
+  auth: 'admin',
+  query: z.looseObject({ limit: limitParam, filter: z.string().optional() }),
+  handler: ({ params, query, requester }, { administratorReading }) =>
+    administratorReading.eventContext.get(requester, {
+      ...params,
+      filter: filterParam(query.filter),
+      limit: query.limit ?? DEFAULT_LIMIT,
+    }),
+})
+
+export const findEventByTimestamp = route({
+  operationId: 'adminFindEventByTimestamp',
+  method: 'GET',
+  path: '/_synapse/admin/v1/rooms/:roomId/timestamp_to_event',
+  auth: 'admin',
+  query: z.looseObject({
+    ts: z
+      .string()
+      .regex(/^\d{1,15}$/, 'must be a time in milliseconds')
+      .transform(Number),
+    dir: direction.default('f'),
+  }),
+  async handler({ params, query, requester }, { administratorReading }) {
+    const found = await administratorReading.eventByTimestamp.find(requester.userId, params.roomId, {
+      ts: query.ts,
+      direction: query.dir,
+    })
+    return { event_id: found.eventId, origin_server_ts: found.originServerTs }
+  },
+})
+
+/** The leaves of a room's graph. */
+export const listForwardExtremities = route({
+  operationId: 'adminListForwardExtremities',
+  method: 'GET',
+  path: '/_synapse/admin/v1/rooms/:roomIdOrAlias/forward_extremities',
+  auth: 'admin',
+  async handler({ params }, { roomOverviews, roomMembership }) {
+    const { roomId } = await roomMembership.findRoom(params.roomIdOrAlias)
+    const ends = await roomOverviews.listEnds(roomId)
+    return {
+      count: ends.length,
+      results: ends.map(({ eventId, stateAfter, depth, receivedTs }) => ({
+        event_id: eventId,
+        state_group: stateAfter,
+        depth,
+        received_ts: receivedTs,
+      })),
+    }
+  },
+})

@@ -1,0 +1,121 @@
+import { expect } from 'chai'
+import type { JsonObject } from '../../../src/util/json.js'
+import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
+import type { MatrixClient } from '../../support/matrix-client.js'
+import { uploadFile } from '../../support/media-client.js'
+
+const V1 = '/_synapse/admin/v1'
+const V2 = '/_synapse/admin/v2'
+const V3 = '/_matrix/client/v3'
+
+describe('the administration API of what users have', function () {
+  this.timeout(20_000)
+  let server: TestHomeserver
+  let admin: MatrixClient
+  let alice: MatrixClient
+
+  before(async () => {
+    server = await startHomeserver()
+    admin = await server.register('admin', { isAdmin: true })
+    alice = await server.register('alice')
+  })
+  after(() => server[Symbol.asyncDispose]())
+
+  const ofAlice = (what: string): string => `${V1}/users/${alice.userId}/${what}`
+  const refusal = async (method: string, target: string, body?: JsonObject) => {
+    const answer = await admin.request(method, target, body === undefined ? {} : { body })
+    return [answer.status, answer.body['errcode']]
+  }
+
+  it('shows account data, pushers and devices', async () => {
+    const roomId = await alice.createRoom()
+    const data = `${V3}/user/${alice.userId}`
+    await alice.must('PUT', `${data}/account_data/org.test`, { body: { a: 1 } })
+    await alice.must('PUT', `${data}/rooms/${roomId}/account_data/org.test`, { body: { b: 2 } })
+    const { account_data: kept } = await admin.must('GET', ofAlice('accountdata'))
+    expect((kept as JsonObject)['global']).to.deep.include({ 'org.test': { a: 1 } })
+    expect((kept as JsonObject)['rooms']).to.deep.equal({ [roomId]: { 'org.test': { b: 2 } } })
+    const pusher = {
+      app_display_name: 'App',
+      app_id: 'a.app',
+      data: { url: 'https://push.test/_matrix/push/v1/notify' },
+      device_display_name: 'Phone',
+      kind: 'http',
+      lang: 'en',
+      pushkey: 'key',
+    }
+    await alice.must('POST', `${V3}/pushers/set`, { body: pusher })
+    expect(await admin.must('GET', ofAlice('pushers'))).to.deep.equal({
+      pushers: [{ ...pusher, profile_tag: '' }],
+      total: 1,
+    })
+    const devices = `${V2}/users/${alice.userId}/devices`
+    const made = await admin.request('POST', devices, { body: { device_id: 'MADE' } })
+    expect([made.status, made.body]).to.deep.equal([201, {}])
+    expect(await admin.must('GET', `${devices}/MADE`)).to.deep.include({
+      device_id: 'MADE',
+      display_name: null,
+    })
+    for (const what of ['accountdata', 'pushers', 'media']) {
+      expect(await refusal('GET', `${V1}/users/@no:hs.test/${what}`)).to.deep.equal([404, 'M_NOT_FOUND'])
+      expect(await refusal('GET', `${V1}/users/@a:b.test/${what}`)).to.deep.equal([400, 'M_INVALID_PARAM'])
+    }
+  })
+
+  it('lists files page by page, and protects them', async () => {
+    const upload = async (name: string): Promise<string> => {
+      const uri = await uploadFile(alice, name, { name, type: 'text/plain' })
+      return uri.slice(uri.lastIndexOf('/') + 1)
+    }
+    const ids = [await upload('b'), await upload('ab')]
+    const listed = await admin.must('GET', ofAlice('media?order_by=upload_name&limit=1'))
+    expect(listed).to.deep.include({ total: 2, next_token: 1 })
+    const [file] = listed['media'] as JsonObject[]
+    expect(file).to.deep.include({
+      media_id: ids[1],
+      media_type: 'text/plain',
+      media_length: 2,
+      upload_name: 'ab',
+      quarantined_by: null,
+      safe_from_quarantine: false,
+    })
+    expect(file).to.include.keys('created_ts', 'last_access_ts')
+    await admin.must('POST', `${V1}/media/protect/${ids[0]!}`, { body: {} })
+    const { num_quarantined: changed } = await admin.must(
+      'POST',
+      `${V1}/user/${alice.userId}/media/quarantine`,
+    )
+    expect(changed).to.equal(1)
+    await admin.must('POST', `${V1}/media/unprotect/${ids[0]!}`)
+    expect(await refusal('POST', `${V1}/media/protect/nothing`)).to.deep.equal([404, 'M_NOT_FOUND'])
+  })
+
+  it('finds users by their addresses', async () => {
+    await admin.must('PUT', `${V2}/users/${alice.userId}`, {
+      body: { threepids: [{ medium: 'email', address: 'Alice@Example.org' }] },
+    })
+    const found = await admin.must('GET', `${V1}/threepid/email/users/alice@example.org`)
+    expect(found).to.deep.equal({ user_id: alice.userId })
+    const nobody = `${V1}/threepid/email/users/bob@example.org`
+    expect(await refusal('GET', nobody)).to.deep.equal([404, 'M_NOT_FOUND'])
+    expect(await refusal('GET', `${V1}/auth_providers/oidc/users/1`)).to.deep.equal([404, 'M_NOT_FOUND'])
+  })
+
+  it('lets administrators act as users, whose devices do not show it', async () => {
+    const devices = (await admin.must('GET', `${V2}/users/${alice.userId}/devices`))['total']
+    const { access_token: token } = await admin.must('POST', ofAlice('login'))
+    const puppet = server.client().withSession({
+      userId: alice.userId,
+      deviceId: '',
+      accessToken: token as string,
+    })
+    expect(await puppet.must('GET', `${V3}/account/whoami`)).to.deep.equal({
+      user_id: alice.userId,
+      is_guest: false,
+    })
+    expect((await admin.must('GET', `${V2}/users/${alice.userId}/devices`))['total']).to.equal(devices)
+    const own = `${V1}/users/${admin.userId}/login`
+    expect(await refusal('POST', own, {})).to.deep.equal([400, 'M_UNKNOWN'])
+    expect(await refusal('POST', `${V1}/users/@a:b.test/login`, {})).to.deep.equal([400, 'M_INVALID_PARAM'])
+  })
+})
