@@ -65,7 +65,7 @@ export class RelationChecks {
 
   /** https://spec.matrix.org/latest/client-server-api/#avoiding-duplicate-annotations */
   async #checkAnnotation(draft: RelatedDraft, targetId: EventId, key: unknown): Promise<void> {
-    if (typeof key !== 'string') return
+    if (typeof key !== 'string') throw badJson('An annotation has a key')
     if (key.length > MAX_KEY_LENGTH) throw invalidParam('The key of an annotation is too long')
     const { db, annotations } = this.#deps
     const earlier = await annotations.listOfSender(db.reader, targetId, draft.sender)

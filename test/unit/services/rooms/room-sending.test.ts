@@ -184,6 +184,8 @@ forEachDatabase('sending into rooms', (open) => {
     await redact(first)
     await reaction('🐈')
     await refused(reaction('x'.repeat(501)), 'M_INVALID_PARAM', 400)
+    const keyless = { 'm.relates_to': { rel_type: 'm.annotation', event_id: target } }
+    await refused(send(keyless, { type: 'm.reaction' }), 'M_BAD_JSON', 400)
   })
 
   it('relates to events of the room', async () => {
