@@ -3,6 +3,7 @@ import type { Database } from '../../storage/database.js'
 import type { RemoteDevicesStore } from '../../storage/stores/remote-devices.js'
 import { usersOfPattern } from '../../storage/stores/room-servers.js'
 import type { Clock, Timer } from '../../util/clock.js'
+import { KeyedMutex } from '../../util/keyed-mutex.js'
 import { Semaphore } from '../../util/semaphore.js'
 import type { Destinations } from '../remote/destinations.js'
 import { FederationError } from '../remote/federation-error.js'
@@ -17,17 +18,22 @@ interface Dependencies {
   readonly onError: (error: unknown) => void
 }
 
-const PARALLEL = 5
+/** Servers that are asked at the same time, each for one user's list: one that is slow holds up nobody else. */
+const PARALLEL = 10
 const SWEEP_MS = 60_000
 const SWEEP_SIZE = 100
-/** Users who wait to be fetched; beyond, the sweep finds them. */
+/** Users who wait to be fetched, in all and of one server; beyond, the sweep finds them. */
 const MAX_WAITING = 1_000
+const MAX_OF_SERVER = 100
 
 /** Fetches lists of devices of which a change was missed: at once, and again until the user's server answers. */
 export class DeviceListResyncs {
   readonly #deps: Dependencies
   readonly #slots = new Semaphore(PARALLEL)
+  readonly #servers = new KeyedMutex()
   readonly #running = new Map<UserId, Promise<void>>()
+  /** How many of those are of each server. */
+  readonly #counts = new Map<ServerName, number>()
   #timer: Timer | undefined
   #sweptUpTo = ''
   #unsubscribe: (() => void) | undefined
@@ -59,16 +65,30 @@ export class DeviceListResyncs {
 
   #run(userId: UserId, fetch: () => Promise<void>): void {
     if (this.#stopped || this.#running.has(userId) || this.#running.size >= MAX_WAITING) return
-    const run = this.#slots
-      .run(async () => {
-        if (!this.#stopped) await fetch()
-      })
+    const server = serverNameOf(userId)
+    const count = this.#counts.get(server) ?? 0
+    if (count >= MAX_OF_SERVER) return
+    this.#counts.set(server, count + 1)
+    const attempt = async (): Promise<void> => {
+      if (!this.#stopped) await fetch()
+    }
+    const run = this.#servers
+      .run(server, () => this.#slots.run(attempt))
       .catch((error: unknown) => {
         // The list stays stale, and is tried again.
         if (!(error instanceof FederationError)) this.#deps.onError(error)
       })
-      .finally(() => this.#running.delete(userId))
+      .finally(() => {
+        this.#ended(userId, server)
+      })
     this.#running.set(userId, run)
+  }
+
+  #ended(userId: UserId, server: ServerName): void {
+    this.#running.delete(userId)
+    const left = (this.#counts.get(server) ?? 1) - 1
+    if (left === 0) this.#counts.delete(server)
+    else this.#counts.set(server, left)
   }
 
   async #resumeFor(server: ServerName): Promise<void> {

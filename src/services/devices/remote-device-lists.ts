@@ -10,6 +10,7 @@ import type { JsonObject } from '../../util/json.js'
 import { KeyedMutex } from '../../util/keyed-mutex.js'
 import { upTo } from '../../util/lru-bounds.js'
 import type { FederationClient } from '../remote/federation-client.js'
+import { FederationError } from '../remote/federation-error.js'
 import type { PositionSink } from '../streams/notifier.js'
 import { CROSS_SIGNING_DEVICE } from './cross-signing.js'
 import {
@@ -68,14 +69,21 @@ export class RemoteDeviceLists {
 
   /**
    * Fetches a user's devices and follows them from now on. Resolves at once where somebody else has just done that.
-   * Rejects with a `FederationError`.
+   * Rejects with a `FederationError`, also when `signal` aborts.
    */
-  async fetch(userId: UserId, options: { timeoutMs?: number } = {}): Promise<void> {
-    await this.#locks.run(userId, async () => {
+  async fetch(userId: UserId, options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options
+    const task = async (): Promise<void> => {
       const { db, remoteDevices } = this.#deps
       if ((await remoteDevices.listFresh(db.reader, [userId])).has(userId)) return
       await this.#fetch(userId, options)
-    })
+    }
+    try {
+      await this.#locks.run(userId, task, signal)
+    } catch (error) {
+      if (!signal?.aborted || error !== signal.reason) throw error
+      throw new FederationError(serverNameOf(userId), 'unreachable', 'it has not answered in time')
+    }
   }
 
   /** As `fetch`, and tells clients of it: they have seen the list that is stale. */
@@ -164,7 +172,10 @@ export class RemoteDeviceLists {
     })
   }
 
-  async #fetch(userId: UserId, { timeoutMs }: { timeoutMs?: number }): Promise<void> {
+  async #fetch(
+    userId: UserId,
+    { timeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<void> {
     const { db, client, remoteDevices, eventsPosition } = this.#deps
     // Before the question: memberships that come while it is on its way are not covered by the answer.
     const fetchedAt = eventsPosition()
@@ -174,6 +185,7 @@ export class RemoteDeviceLists {
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(userId)}`,
       maxBytes: MAX_ANSWER_BYTES,
       ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(signal && { signal }),
     })
     const { devices, crossSigning, streamId } = parseUserDevices(answer, userId)
     await db.write('store_device_list', async (tx) => {

@@ -5,9 +5,11 @@ import type { ClaimedKey, DeviceKeysRecord } from '../../storage/stores/e2e-keys
 import type { RemoteDevicesStore } from '../../storage/stores/remote-devices.js'
 import { MatrixError } from '../../protocol/errors.js'
 import { parseOneTimeKeys, type DeviceAddress } from '../../protocol/device-keys.js'
+import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { Semaphore } from '../../util/semaphore.js'
 import { groupBy, pushTo } from '../../util/group-by.js'
+import { withTimeLimit } from '../../util/time-limit.js'
 import type { FederationClient } from '../remote/federation-client.js'
 import { FederationError } from '../remote/federation-error.js'
 import { crossSigningJson, devicesJson, groupSignatures, type KeyQuery } from './local-keys.js'
@@ -16,6 +18,7 @@ import { parseQueriedKeys, type RemoteUserKeys } from './remote-key-parsing.js'
 
 export interface RemoteKeysDependencies {
   readonly db: Database
+  readonly clock: Pick<Clock, 'setTimeout'>
   readonly client: Pick<FederationClient, 'request'>
   readonly remoteDevices: RemoteDevicesStore
   readonly crossSigning: CrossSigningStore
@@ -35,6 +38,8 @@ interface Found {
 
 const DEFAULT_TIMEOUT_MS = 10_000
 const MAX_TIMEOUT_MS = 60_000
+/** How much longer than one question of it all questions to one server may take. */
+const TIMEOUT_FACTOR = 1.5
 /** Servers that are asked for one request at the same time, and lists of one server. */
 const PARALLEL_SERVERS = 20
 const PARALLEL_USERS = 5
@@ -125,7 +130,9 @@ export class RemoteKeys {
     const followed = await Promise.all(
       servers.map(({ server, users, followable }) =>
         slots.run(() =>
-          this.#fetchFrom(server, { users, followable, ...context }).catch((error: unknown) => {
+          withTimeLimit(this.#deps.clock, TIMEOUT_FACTOR * context.timeoutMs, (signal) =>
+            this.#fetchFrom(server, { users, followable, signal, ...context }),
+          ).catch((error: unknown) => {
             context.found.failures.set(server, toFailure(error))
             return this.#lastKnown(users)
           }),
@@ -149,26 +156,31 @@ export class RemoteKeys {
       readonly users: readonly UserId[]
       readonly followable: ReadonlySet<UserId>
       readonly timeoutMs: number
+      readonly signal: AbortSignal
       readonly query: KeyQuery
       readonly found: Found
     },
   ): Promise<UserId[]> {
-    const { users, followable, timeoutMs } = wanted
+    const { users, followable } = wanted
     const toFollow = users.filter((userId) => followable.has(userId))
-    const followed = toFollow.length > MAX_FETCHED_LISTS ? [] : await this.#follow(toFollow, timeoutMs)
+    const followed = toFollow.length > MAX_FETCHED_LISTS ? [] : await this.#follow(toFollow, wanted)
     const rest = users.filter((userId) => !followed.includes(userId))
     if (rest.length > 0) await this.#ask(server, rest, wanted)
     return followed
   }
 
   /** Fetches lists one by one; those that cannot be had so are asked for otherwise. */
-  async #follow(users: readonly UserId[], timeoutMs: number): Promise<UserId[]> {
+  async #follow(
+    users: readonly UserId[],
+    { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+  ): Promise<UserId[]> {
     const slots = new Semaphore(PARALLEL_USERS)
     const outcomes = await Promise.all(
       users.map((userId) =>
         slots.run(async () => {
+          if (signal.aborted) return []
           try {
-            await this.#deps.deviceLists.fetch(userId, { timeoutMs })
+            await this.#deps.deviceLists.fetch(userId, { timeoutMs, signal })
             return [userId]
           } catch (error) {
             if (error instanceof FederationError && error.kind === 'refused') return []
@@ -183,7 +195,12 @@ export class RemoteKeys {
   async #ask(
     server: ServerName,
     users: readonly UserId[],
-    { timeoutMs, query, found }: { timeoutMs: number; query: KeyQuery; found: Found },
+    {
+      timeoutMs,
+      signal,
+      query,
+      found,
+    }: { timeoutMs: number; signal: AbortSignal; query: KeyQuery; found: Found },
   ): Promise<void> {
     const answer = await this.#deps.client.request({
       destination: server,
@@ -193,6 +210,7 @@ export class RemoteKeys {
         device_keys: Object.fromEntries(users.map((userId) => [userId, [...(query.get(userId) ?? [])]])),
       },
       timeoutMs,
+      signal,
       maxBytes: MAX_ANSWER_BYTES,
     })
     const signing = new Map<UserId, RemoteUserKeys['crossSigning']>()

@@ -211,9 +211,7 @@ export class FederationClient {
     const said = typeof json?.['error'] === 'string' ? `: ${json['error']}` : ''
     const message = `it answers with ${errcode ?? `status ${status}`}${said.slice(0, 500)}`
     this.#deps.logger.info({ destination, path, status, errcode }, 'Another server refused a request')
-    // A server that says what is wrong with a question is there; one that says so of what is sent may be overloaded.
-    const isOutage = status >= 500 && (errcode === undefined || method === 'PUT')
-    const isFailing = isOutage || status === 401 || status === 429
+    const isFailing = countsAsFailure(method, status, errcode)
     if (isFailing && forgetsFailure !== true) {
       const retryAfterMs = status === 429 || status === 503 ? retryAfterOf(headers, json) : undefined
       await this.#deps.destinations.markFailed(destination, { startedTs, error: message, retryAfterMs })
@@ -224,6 +222,16 @@ export class FederationClient {
       ...(json === undefined ? {} : { body: json }),
     })
   }
+}
+
+/** A server that says what is wrong with a question is there; one that says so of what is sent may be overloaded. */
+function countsAsFailure(
+  method: FederationRequest['method'],
+  status: number,
+  errcode: string | undefined,
+): boolean {
+  const isOutage = status >= 500 && (errcode === undefined || method === 'PUT')
+  return isOutage || status === 401 || status === 429
 }
 
 function formatQuery(query: FederationRequest['query']): string {

@@ -106,6 +106,19 @@ forEachDatabase('RemoteDeviceLists', (open) => {
     expect([requests, await known(), await isFresh()]).to.deep.equal([2, ['B'], true])
   })
 
+  it('waits no longer for somebody else who fetches the list than it may', async () => {
+    const held = createDeferred<JsonObject>()
+    answer = held.promise
+    const first = lists.fetch(BOB)
+    const ending = new AbortController()
+    const second = rejection(lists.fetch(BOB, { signal: ending.signal }))
+    ending.abort()
+    expect(await second).to.include({ kind: 'unreachable', destination: SERVER })
+    held.resolve(listing(5, 'A'))
+    await first
+    expect([requests, await isFresh()]).to.deep.equal([1, true])
+  })
+
   it('applies updates that follow on each other, whatever the order of their numbers', async () => {
     await lists.fetch(BOB)
     await update({ device_id: 'B', stream_id: 9, prev_id: [5], keys: keysOf('B'), device_display_name: 'b' })
