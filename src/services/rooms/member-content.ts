@@ -15,10 +15,10 @@ const SERVER_KEYS: ReadonlySet<string> = new Set([
 ])
 const PROFILE_KEYS: ReadonlySet<string> = new Set(['displayname', 'avatar_url'])
 
-/** The part of a client's content that a membership may have. Throws `M_BAD_JSON` for names that are too long. */
+/** The part of a client's content that a membership may have. Throws `M_BAD_JSON` for names that are none or too long. */
 export function givenContent(content: JsonObject, options: { keepsProfile: boolean }): JsonObject {
-  checkLength(content, 'displayname', MAX_DISPLAY_NAME_LENGTH)
-  checkLength(content, 'avatar_url', MAX_AVATAR_URL_LENGTH)
+  checkText(content, 'displayname', MAX_DISPLAY_NAME_LENGTH)
+  checkText(content, 'avatar_url', MAX_AVATAR_URL_LENGTH)
   return Object.fromEntries(
     Object.entries(content).filter(
       ([key]) => !SERVER_KEYS.has(key) && (options.keepsProfile || !PROFILE_KEYS.has(key)),
@@ -43,9 +43,10 @@ export function memberContent(
   }
 }
 
-function checkLength(content: JsonObject, key: string, max: number): void {
+/** Nothing and null say that there is none. */
+function checkText(content: JsonObject, key: string, max: number): void {
   const value = content[key]
-  if (typeof value === 'string' && Array.from(value).length > max) {
-    throw badJson(`${key} may have ${max} characters`)
-  }
+  if (value === undefined || value === null) return
+  if (typeof value !== 'string') throw badJson(`${key} must be a string`)
+  if (Array.from(value).length > max) throw badJson(`${key} may have ${max} characters`)
 }

@@ -20,10 +20,15 @@ describe('contents of memberships', () => {
     expect(givenContent(content, { keepsProfile: false })).to.deep.equal({ reason: 'x' })
   })
 
-  it('have names of a bounded length', () => {
+  it('have names that are text of a bounded length', () => {
     const keepsProfile = true
     expect(() => givenContent({ displayname: '🐈'.repeat(256) }, { keepsProfile })).not.to.throw()
-    for (const content of [{ displayname: 'x'.repeat(257) }, { avatar_url: 'x'.repeat(1001) }]) {
+    for (const content of [
+      { displayname: 'x'.repeat(257) },
+      { displayname: 5 },
+      { avatar_url: 'x'.repeat(1001) },
+      { avatar_url: {} },
+    ]) {
       expect(() => givenContent(content, { keepsProfile }))
         .to.throw()
         .with.property('errcode', 'M_BAD_JSON')
