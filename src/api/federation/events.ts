@@ -34,11 +34,12 @@ export const getRoomStateIds = route({
   auth: 'federation',
   query: z.looseObject({ event_id: eventIdParam }),
   async handler({ params, query, requester }, { roomAnswers }) {
-    const answer = await roomAnswers.stateBefore(requester.origin, params.roomId, query.event_id)
-    return {
-      pdu_ids: answer.state.map(({ event }) => event.eventId),
-      auth_chain_ids: answer.authChain.map(({ event }) => event.eventId),
-    }
+    const { state, authChain } = await roomAnswers.stateIdsBefore(
+      requester.origin,
+      params.roomId,
+      query.event_id,
+    )
+    return { pdu_ids: state, auth_chain_ids: authChain }
   },
 })
 

@@ -41,6 +41,16 @@ export class AuthChains {
     return this.#list(room, [...nids], undefined)
   }
 
+  /** As `ofState`, by nid, and the IDs alone. */
+  async idsOfState(room: RoomRecord, stateNids: readonly number[]): Promise<EventId[]> {
+    const { events } = this.#parts
+    const q = this.#db.reader
+    const ids = new Set((await events.listIds(q, [...(await this.listNids(stateNids))])).values())
+    const createId = createIdOf(room)
+    if (createId !== undefined && (await events.getNids(q, [createId])).size > 0) ids.add(createId)
+    return [...ids]
+  }
+
   /** The nids of all that authorizes any of some events, directly or not. */
   async listNids(eventNids: readonly number[]): Promise<Set<number>> {
     const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, eventNids)
@@ -71,11 +81,15 @@ export class AuthChains {
     const q = this.#db.reader
     const events = await this.#parts.events.getByNids(q, nids)
     const chain = [...events.values()].filter(({ event }) => event.eventId !== except)
-    // Where no event names it, whoever is to judge them needs it all the same.
-    const createId = `$${room.roomId.slice(1)}` as EventId
-    if (!room.rules.roomIdIsCreateHash || except === createId) return chain
+    const createId = createIdOf(room)
+    if (createId === undefined || except === createId) return chain
     if (chain.some(({ event }) => event.eventId === createId)) return chain
     const create = await this.#parts.events.get(q, createId)
     return create ? [create, ...chain] : chain
   }
+}
+
+/** The create event where no event names it: whoever is to judge them needs it all the same. */
+function createIdOf({ roomId, rules }: RoomRecord): EventId | undefined {
+  return rules.roomIdIsCreateHash ? (`$${roomId.slice(1)}` as EventId) : undefined
 }

@@ -3,8 +3,9 @@ import type { Event } from '../../protocol/event.js'
 import type { EventId, RoomId, ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
-import type { RoomsStore } from '../../storage/stores/rooms.js'
+import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { RoomTimelineStore } from '../../storage/stores/room-timeline.js'
+import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { Direction } from '../../storage/timeline-range.js'
 import type { Clock } from '../../util/clock.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
@@ -22,6 +23,7 @@ interface Parts {
   readonly roomState: RoomState
   readonly events: EventsStore
   readonly rooms: RoomsStore
+  readonly snapshots: StateSnapshotsStore
   readonly timeline: RoomTimelineStore
   readonly clock: Clock
   readonly serverName: ServerName
@@ -32,6 +34,12 @@ interface Parts {
 export interface StateAnswer {
   readonly state: readonly StoredEvent[]
   readonly authChain: readonly StoredEvent[]
+}
+
+/** The same by IDs. */
+export interface StateIdsAnswer {
+  readonly state: readonly EventId[]
+  readonly authChain: readonly EventId[]
 }
 
 export interface MissingEventsRequest {
@@ -77,12 +85,37 @@ export class RoomAnswers {
 
   /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1stateroomid */
   async stateBefore(server: ServerName, roomId: RoomId, eventId: EventId): Promise<StateAnswer> {
+    const { room, snapshotNid } = await this.#placeOf(server, roomId, eventId)
+    const state = await this.#parts.roomState.getStateAt(snapshotNid)
+    return { state, authChain: await this.#parts.chains.ofState(room, state) }
+  }
+
+  /**
+   * As `stateBefore`, without reading the events.
+   * https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1state_idsroomid
+   */
+  async stateIdsBefore(server: ServerName, roomId: RoomId, eventId: EventId): Promise<StateIdsAnswer> {
+    const { room, snapshotNid } = await this.#placeOf(server, roomId, eventId)
+    const { events, snapshots, chains } = this.#parts
+    const nids = [...(await snapshots.get(this.#db.reader, snapshotNid)).events]
+    const [state, authChain] = await Promise.all([
+      events.listIds(this.#db.reader, nids),
+      chains.idsOfState(room, nids),
+    ])
+    return { state: [...state.values()], authChain }
+  }
+
+  /** The state before an event of which others may know all. */
+  async #placeOf(
+    server: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+  ): Promise<{ room: RoomRecord; snapshotNid: number }> {
     const { room, stored } = await this.#parts.gate.requireEvent(server, roomId, eventId)
     // What is not known whole must not be taken for the whole.
     if (this.#parts.partialRooms.isPartial(room.roomNid)) throw forbidden('The state is not known whole yet')
     if (stored.stateBefore === null) throw notFound('The state at the event is not known')
-    const state = await this.#parts.roomState.getStateAt(stored.stateBefore)
-    return { state, authChain: await this.#parts.chains.ofState(room, state) }
+    return { room, snapshotNid: stored.stateBefore }
   }
 
   /** https://spec.matrix.org/latest/server-server-api/#get_matrixfederationv1event_authroomideventid */

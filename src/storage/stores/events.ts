@@ -78,6 +78,16 @@ export class EventsStore {
     return new Map([...events.values()].map((stored) => [stored.event.eventId, stored]))
   }
 
+  /** The IDs of events alone, by nid. By primary key. */
+  async listIds(q: Query, nids: readonly number[]): Promise<Map<number, EventId>> {
+    if (nids.length === 0) return new Map()
+    const rows = await q.all<{ event_nid: number; event_id: string }>(
+      `SELECT event_nid, event_id FROM events WHERE ${q.dialect.anyOf('event_nid', 'integer')}`,
+      [q.dialect.list(nids)],
+    )
+    return new Map(rows.map((row) => [row.event_nid, row.event_id as EventId]))
+  }
+
   /** The nids of those events that this server holds. */
   getNids(q: Query, ids: readonly EventId[]): Promise<Map<EventId, number>> {
     return this.#nidsById.getMany(ids, async (missing) => {
