@@ -41,6 +41,8 @@ const MAX_DOCUMENT_BYTES = 64 * 1024
 const MAX_NOTARY_BYTES = 16 * 1024 * 1024
 /** How many servers are asked for their keys at once. */
 const CONCURRENCY: Readonly<Record<KeyPurpose, number>> = { request: 100, event: 50, notary: 10 }
+/** Requests that wait to be let in: whoever sends them need not say the truth of who they are. */
+const MAX_WAITING_REQUESTS = 500
 /** Of one question to a notary. */
 const MAX_PER_QUESTION = 100
 
@@ -62,8 +64,12 @@ export class KeyFetcher {
   }
 
   /** From the server itself. Rejects with a `FederationError`. */
-  fromOrigin(serverName: ServerName, purpose: KeyPurpose): Promise<ServerKeyDocument> {
-    return this.#places[purpose].run(async () => {
+  async fromOrigin(serverName: ServerName, purpose: KeyPurpose): Promise<ServerKeyDocument> {
+    const places = this.#places[purpose]
+    if (purpose === 'request' && places.queueLength >= MAX_WAITING_REQUESTS) {
+      throw new FederationError(serverName, 'unreachable', 'too many servers are asked for their keys')
+    }
+    return places.run(async () => {
       const json = await this.#deps.client.request({
         destination: serverName,
         method: 'GET',

@@ -85,6 +85,19 @@ describe('KeyFetcher', () => {
     await Promise.all(held)
   })
 
+  it('lets no more requests wait for keys than it can bear', async () => {
+    const asking = fetcher()
+    const held = Array.from({ length: 600 }, (_, index) =>
+      asking.fromOrigin(`slow${index}.test` as ServerName, 'request').catch(() => undefined),
+    )
+    expect(await rejection(asking.fromOrigin(A, 'request'))).to.include({ kind: 'unreachable' })
+    expect(sent).to.have.length(100)
+    slow.resolve({})
+    await Promise.all(held)
+    answers.set(A, keysOf(A))
+    expect((await asking.fromOrigin(A, 'request')).keys).to.have.length(1)
+  })
+
   it('believes only what is signed and the server', async () => {
     answers.set(A, keysOf(B))
     expect(await rejection(fetcher().fromOrigin(A, 'event'))).to.include({
