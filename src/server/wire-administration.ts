@@ -7,10 +7,12 @@ import {
 import { AccountExport } from '../services/administration/account-export.js'
 import { AccountRecords } from '../services/administration/account-records.js'
 import { AccountOverviews } from '../services/administration/account-overviews.js'
+import { DestinationOverviews } from '../services/administration/destination-overviews.js'
 import { ReportAdministration } from '../services/administration/report-administration.js'
 import { RegistrationTokenAdministration } from '../services/administration/registration-token-administration.js'
 import { EventExplanations } from '../services/administration/event-explanations.js'
 import { RoomOverviews } from '../services/administration/room-overviews.js'
+import { ServerStatistics } from '../services/administration/server-statistics.js'
 import { StateExplanations } from '../services/administration/state-explanations.js'
 import { AuthCover } from '../services/events/auth-cover.js'
 import { ConflictResolver } from '../services/events/conflict-resolver.js'
@@ -22,16 +24,19 @@ import {
   AccountUpserts,
   type AccountUpsertsDependencies,
 } from '../services/administration/account-upserts.js'
+import type { Destinations } from '../services/remote/destinations.js'
 import type { Services } from '../services/services.js'
 import { CacheRegistry } from '../storage/cache-registry.js'
 import type { Database } from '../storage/database.js'
 import { AccountBelongingsStore } from '../storage/stores/account-belongings.js'
 import { AccountListingStore } from '../storage/stores/account-listing.js'
+import { DestinationsStore } from '../storage/stores/destinations.js'
 import { MediaAdministrationStore } from '../storage/stores/media-administration.js'
 import { ReportListingStore } from '../storage/stores/report-listing.js'
 import { RoomExplanationStore } from '../storage/stores/room-explanation.js'
 import { RoomListingStore } from '../storage/stores/room-listing.js'
 import { RoomStaysStore } from '../storage/stores/room-stays.js'
+import { ServerStatisticsStore } from '../storage/stores/server-statistics.js'
 import { silentLogger } from '../telemetry/logger.js'
 import { createMetrics } from '../telemetry/metrics.js'
 import { systemClock } from '../util/clock.js'
@@ -48,8 +53,10 @@ export type AdministrationServices = Pick<
   | 'accountAdministration'
   | 'accountRecords'
   | 'accountUpserts'
+  | 'destinationOverviews'
   | 'registrationTokenAdministration'
   | 'reportAdministration'
+  | 'serverStatistics'
 > &
   AdministrationReaders
 
@@ -64,13 +71,17 @@ export function createAdministration(
     Omit<AccountAdministrationDependencies, 'users' | 'loginTokens'> &
     Omit<AccountUpsertsDependencies, 'users' | 'threepids' | 'profiles' | 'administration'> & {
       readonly profileFields: AccountUpsertsDependencies['profiles']
+      readonly destinations: Destinations
     },
   stores: Stores,
 ): AdministrationServices {
   const administration = new AccountAdministration({ ...stores, ...parts })
   const readers = createReaders(parts, stores)
+  const statistics = new ServerStatisticsStore()
   return {
     ...readers,
+    destinationOverviews: new DestinationOverviews({ ...parts, statistics, store: new DestinationsStore() }),
+    serverStatistics: new ServerStatistics(parts.db, statistics),
     reportAdministration: new ReportAdministration({
       db: parts.db,
       reports: new ReportListingStore(),

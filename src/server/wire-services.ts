@@ -118,6 +118,7 @@ function createAdministrationOf(base: Base, { accounts }: People, { discovery }:
       registration: accounts.accountRegistration,
       profileFields: accounts.profiles,
       identityBindings: discovery.services.identityBindings,
+      destinations: base.remote.destinations,
     },
     base.stores,
   )

@@ -56,11 +56,13 @@ import type { UnreadCounts } from './events/unread-counts.js'
 import type { AccountDeactivation } from './journeys/account-deactivation.js'
 import type { AccountAdministration } from './administration/account-administration.js'
 import type { RegistrationTokenAdministration } from './administration/registration-token-administration.js'
+import type { DestinationOverviews } from './administration/destination-overviews.js'
 import type { ReportAdministration } from './administration/report-administration.js'
 import type { AccountUpserts } from './administration/account-upserts.js'
 import type { AccountRecords } from './administration/account-records.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
 import type { EventExplanations } from './administration/event-explanations.js'
+import type { ServerStatistics } from './administration/server-statistics.js'
 import type { StateExplanations } from './administration/state-explanations.js'
 import type { RoomAdministration } from './administration/room-administration.js'
 import type { UserRedactions } from './administration/user-redactions.js'
@@ -143,6 +145,7 @@ export interface Services {
   readonly crossSigning: CrossSigning
   readonly dehydratedDevices: DehydratedDevices
   readonly delayedEvents: DelayedEvents
+  readonly destinationOverviews: DestinationOverviews
   readonly deviceListChanges: DeviceListChanges
   readonly deviceListAnswers: DeviceListAnswers
   readonly deviceLists: DeviceLists
@@ -222,6 +225,7 @@ export interface Services {
   readonly roomWitnesses: RoomWitnesses
   readonly serverDescription: ServerDescription
   readonly serverNotices: ServerNotices
+  readonly serverStatistics: ServerStatistics
   readonly sharedSecretRegistration: SharedSecretRegistration
   readonly singleEvents: SingleEvents
   readonly slidingSync: SlidingSync

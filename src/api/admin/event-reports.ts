@@ -1,9 +1,8 @@
 import { z } from 'zod'
-import { invalidParam } from '../../protocol/errors.js'
 import { route } from '../../http/route.js'
 import type { EventReportEntry } from '../../services/administration/report-administration.js'
 import type { JsonObject } from '../../util/json.js'
-import { directionParam, nextOf, pageParams } from './paging.js'
+import { directionParam, nextOf, pageParams, toReportId } from './paging.js'
 
 /** Lists the events that users have reported, the newest first unless `dir=f`. */
 export const listEventReports = route({
@@ -34,7 +33,7 @@ export const getEventReport = route({
   path: '/_synapse/admin/v1/event_reports/:reportId',
   auth: 'admin',
   async handler({ params }, { reportAdministration }) {
-    const report = await reportAdministration.get(toId(params.reportId))
+    const report = await reportAdministration.get(toReportId(params.reportId))
     return { ...reportJson(report), event_json: report.event?.json ?? null }
   },
 })
@@ -45,17 +44,10 @@ export const deleteEventReport = route({
   path: '/_synapse/admin/v1/event_reports/:reportId',
   auth: 'admin',
   async handler({ params }, { reportAdministration }) {
-    await reportAdministration.delete(toId(params.reportId))
+    await reportAdministration.delete(toReportId(params.reportId))
     return {}
   },
 })
-
-function toId(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) {
-    throw invalidParam('The report_id parameter must be a string representing a positive integer.')
-  }
-  return Number(text)
-}
 
 function reportJson(report: EventReportEntry): JsonObject {
   return {

@@ -1,4 +1,5 @@
 import type { Route } from '../../http/route.js'
+import { getDestination, listDestinations, listRoomsOfDestination, resetDestination } from './destinations.js'
 import { deleteEventReport, getEventReport, listEventReports } from './event-reports.js'
 import {
   deleteMedia,
@@ -45,6 +46,8 @@ import {
 } from './room-shutdown.js'
 import { getRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
 import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
+import { listMediaStatistics } from './statistics.js'
+import { deleteUserReport, getUserReport, listUserReports } from './user-reports.js'
 import { getServerVersion } from './server-version.js'
 import {
   deactivateUser,
@@ -152,4 +155,12 @@ export const adminRoutes: readonly Route[] = [
   listEventReports,
   getEventReport,
   deleteEventReport,
+  listUserReports,
+  getUserReport,
+  deleteUserReport,
+  listDestinations,
+  getDestination,
+  listRoomsOfDestination,
+  resetDestination,
+  listMediaStatistics,
 ]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { invalidParam } from '../../protocol/errors.js'
 
 /** A number of entries to pass over, or to give. */
 const count = z
@@ -25,4 +26,12 @@ export const directionParam = z.enum(['f', 'b']).optional()
 export function nextOf(page: { from: number; limit: number }, total: number): number | undefined {
   const next = page.from + page.limit
   return next < total ? next : undefined
+}
+
+/** The number of a report in a path. Throws `M_INVALID_PARAM`. */
+export function toReportId(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) {
+    throw invalidParam('The report_id parameter must be a string representing a positive integer.')
+  }
+  return Number(text)
 }

@@ -137,7 +137,7 @@ function fileJson(file: File): JsonObject {
     media_length: file.length ?? null,
     upload_name: file.uploadName ?? null,
     created_ts: file.createdTs,
-    last_access_ts: file.lastAccessTs ?? null,
+    last_access_ts: file.lastAccessTs,
     quarantined_by: file.quarantinedBy ?? null,
     safe_from_quarantine: file.isProtected,
   }

@@ -5,6 +5,7 @@ import type { Database, Query } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import type {
   ListedEventReport,
+  ListedUserReport,
   ReportListingStore,
   ReportPage,
   ReportSelection,
@@ -60,6 +61,30 @@ export class ReportAdministration {
     const { db, reports } = this.#deps
     const isDeleted = await db.write('delete_event_report', (tx) => reports.delete(tx, id))
     if (!isDeleted) throw noSuchReport()
+  }
+
+  /** A page of reports of users, and how many there are in all. */
+  listOfUsers(
+    selection: { readonly target?: string | undefined; readonly reporter?: string | undefined },
+    page: ReportPage,
+  ): Promise<{ reports: ListedUserReport[]; total: number }> {
+    const { db, reports } = this.#deps
+    return db.read('list_user_reports', (q) => reports.listOfUsers(q, selection, page))
+  }
+
+  /** Throws `M_NOT_FOUND`. */
+  async getOfUser(id: number): Promise<ListedUserReport> {
+    const { db, reports } = this.#deps
+    const report = await reports.getOfUser(db.reader, id)
+    if (report === undefined) throw notFound('User report not found')
+    return report
+  }
+
+  /** Throws `M_NOT_FOUND`. */
+  async deleteOfUser(id: number): Promise<void> {
+    const { db, reports } = this.#deps
+    const isDeleted = await db.write('delete_user_report', (tx) => reports.deleteOfUser(tx, id))
+    if (!isDeleted) throw notFound('User report not found')
   }
 
   async #named(q: Query, reports: readonly ListedEventReport[]): Promise<EventReportEntry[]> {

@@ -1,0 +1,61 @@
+import { z } from 'zod'
+import { invalidParam } from '../../protocol/errors.js'
+import { route } from '../../http/route.js'
+import { directionParam, nextOf, pageParams } from './paging.js'
+
+const ORDERS = {
+  user_id: 'userId',
+  displayname: 'displayName',
+  media_length: 'bytes',
+  media_count: 'files',
+} as const
+
+/** A time in milliseconds. */
+const ts = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number)
+  .optional()
+
+/** How much users have uploaded. */
+export const listMediaStatistics = route({
+  operationId: 'adminListMediaStatistics',
+  method: 'GET',
+  path: '/_synapse/admin/v1/statistics/users/media',
+  auth: 'admin',
+  query: z.looseObject({
+    ...pageParams,
+    order_by: z.enum(Object.keys(ORDERS) as [keyof typeof ORDERS]).default('user_id'),
+    dir: directionParam,
+    from_ts: ts,
+    until_ts: ts,
+    search_term: z.string().optional(),
+  }),
+  async handler({ query }, { serverStatistics }) {
+    const { from_ts: fromTs, until_ts: untilTs, search_term: search } = query
+    if (search === '') throw invalidParam('Query parameter search_term cannot be an empty string')
+    if (fromTs !== undefined && untilTs !== undefined && untilTs <= fromTs) {
+      throw invalidParam('Query parameter until_ts must be greater than from_ts')
+    }
+    const { users, total } = await serverStatistics.listMediaUse({
+      fromTs,
+      untilTs,
+      search,
+      orderBy: ORDERS[query.order_by],
+      isDescending: query.dir === 'b',
+      from: query.from,
+      limit: query.limit,
+    })
+    const next = nextOf(query, total)
+    return {
+      users: users.map((user) => ({
+        user_id: user.userId,
+        displayname: user.displayName ?? null,
+        media_count: user.files,
+        media_length: user.bytes,
+      })),
+      total,
+      ...(next !== undefined && { next_token: next }),
+    }
+  },
+})
