@@ -39,6 +39,8 @@ export interface DefaultRuleChange {
 
 export const NO_PUSH_RULE_CHANGES: PushRuleChanges = { rules: {}, defaults: {} }
 
+const ACTIONS: readonly string[] = ['notify', 'dont_notify', 'coalesce']
+
 /**
  * The actions of a request. `dont_notify` and `coalesce`, which mean nothing any more, are kept: clients that still set
  * them look for what they have set. https://spec.matrix.org/latest/client-server-api/#historical-actions
@@ -49,11 +51,14 @@ export function parsePushActions(value: JsonValue | undefined): JsonValue[] {
   if (value === undefined) throw missingParam('actions')
   if (!Array.isArray(value)) throw badJson('actions must be an array')
   for (const action of value) {
-    if (typeof action !== 'string' && !(isJsonObject(action) && typeof action['set_tweak'] === 'string')) {
-      throw badJson('An action is a string or an object with set_tweak')
-    }
+    if (!isAction(action)) throw badJson(`An action is ${ACTIONS.join(', ')} or an object with set_tweak`)
   }
   return value
+}
+
+function isAction(value: JsonValue): boolean {
+  if (isJsonObject(value)) return typeof value['set_tweak'] === 'string'
+  return typeof value === 'string' && ACTIONS.includes(value)
 }
 
 /**

@@ -23,6 +23,7 @@ describe('protocol/push-rules', () => {
     ['null', null, 'M_BAD_JSON'],
     ['a string', 'notify', 'M_BAD_JSON'],
     ['numbers', [1], 'M_BAD_JSON'],
+    ['words that mean nothing', ['notify', 'notfy'], 'M_BAD_JSON'],
     ['objects without set_tweak', [{ sound: 'default' }], 'M_BAD_JSON'],
   ]
   for (const [title, value, errcode] of badActions) {
