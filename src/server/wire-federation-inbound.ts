@@ -119,8 +119,8 @@ export function createFederationInbound(
   const inbox = new RoomInbox(db, {
     store: inboxStore,
     rooms: stores.rooms,
-    handle: async (room, sent, mustStop) => {
-      const receptions = await processor.processAll(room, sent, mustStop)
+    handle: async (room, sent, turn) => {
+      const receptions = await processor.processAll(room, sent, turn)
       for (const [index, { outcome }] of receptions.entries()) {
         if (outcome === 'accepted') parts.onAccepted?.(room, sent[index]!.event)
       }

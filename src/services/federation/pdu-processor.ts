@@ -34,6 +34,16 @@ export interface SentEvent {
   readonly event: Event
 }
 
+/** What whoever has events processed wants to know, and to be told. */
+export interface ProcessingTurn {
+  /** Whether there is no time left. */
+  readonly mustStop: () => boolean
+  /** Runs what waits for other servers: others may be dealt with meanwhile. */
+  readonly whileAsking: <T>(ask: () => Promise<T>) => Promise<T>
+}
+
+const OWN_TURN: ProcessingTurn = { mustStop: () => false, whileAsking: (ask) => ask() }
+
 /** The sender of an event, and how long it is asked. */
 interface Asked {
   readonly origin: ServerName
@@ -63,7 +73,8 @@ export class PduProcessor {
     received: Event,
     options: Pick<ReceiveOptions, 'inTransaction'> = {},
   ): Promise<Reception> {
-    return this.#process(origin, room, await judgeByPolicy(this.#parts.policy, room, received), options)
+    const offered = await judgeByPolicy(this.#parts.policy, room, received)
+    return this.#process(origin, room, offered, { ...options, turn: OWN_TURN })
   }
 
   /**
@@ -73,17 +84,16 @@ export class PduProcessor {
   async processAll(
     room: RoomRecord,
     sent: readonly SentEvent[],
-    mustStop: () => boolean = () => false,
+    turn: ProcessingTurn = OWN_TURN,
   ): Promise<Reception[]> {
-    const offered: OfferedEvent[] = []
-    for (const { event } of sent) offered.push(await judgeByPolicy(this.#parts.policy, room, event))
+    const offered = await turn.whileAsking(() => this.#judgeAll(room, sent))
     const receptions: Reception[] = []
-    while (receptions.length < sent.length && !mustStop()) {
+    while (receptions.length < sent.length && !turn.mustStop()) {
       const start = receptions.length
       for (const reception of await this.#parts.receiver.receiveAll(room, offered.slice(start), 'live')) {
         const { origin, event } = sent[receptions.length]!
         if (reception.outcome === 'missing') {
-          receptions.push(await this.#process(origin, room, offered[receptions.length]!))
+          receptions.push(await this.#process(origin, room, offered[receptions.length]!, { turn }))
         } else {
           this.#log(origin, event, reception)
           receptions.push(reception)
@@ -93,19 +103,27 @@ export class PduProcessor {
     return receptions
   }
 
+  async #judgeAll(room: RoomRecord, sent: readonly SentEvent[]): Promise<OfferedEvent[]> {
+    const offered: OfferedEvent[] = []
+    for (const { event } of sent) offered.push(await judgeByPolicy(this.#parts.policy, room, event))
+    return offered
+  }
+
   async #process(
     origin: ServerName,
     room: RoomRecord,
     { event, isUnwanted }: OfferedEvent,
-    options: Pick<ReceiveOptions, 'inTransaction'> = {},
+    { turn, ...options }: Pick<ReceiveOptions, 'inTransaction'> & { readonly turn: ProcessingTurn },
   ): Promise<Reception> {
-    const { receiver } = this.#parts
+    const { receiver, clock } = this.#parts
     const receive = (): Promise<Reception> => receiver.receive(room, event, { ...options, isUnwanted })
     let reception = await receive()
     if (reception.outcome === 'missing' && this.#patience.mayAsk(room.roomNid, origin)) {
       await this.#patience.ask(room.roomNid, origin, async () => {
-        reception = await withTimeLimit(this.#parts.clock, MAX_ASKING_MS, (signal) =>
-          this.#complete({ origin, signal }, room, event, { receive, reception }),
+        reception = await turn.whileAsking(() =>
+          withTimeLimit(clock, MAX_ASKING_MS, (signal) =>
+            this.#complete({ origin, signal }, room, event, { receive, reception }),
+          ),
         )
         return reception.outcome !== 'missing'
       })

@@ -6,7 +6,7 @@ import type { FederationInboxStore, InboxEvent } from '../../storage/stores/fede
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { Semaphore } from '../../util/semaphore.js'
-import type { SentEvent } from './pdu-processor.js'
+import type { ProcessingTurn, SentEvent } from './pdu-processor.js'
 
 /** An event for the inbox. */
 export interface StagedEvent {
@@ -16,12 +16,12 @@ export interface StagedEvent {
 
 /**
  * Deals with events in their order; what it cannot deal with it drops. Gives how many it has dealt with: all, unless
- * `mustStop` says that there is no time left.
+ * the turn's `mustStop` says that there is no time left.
  */
 export type InboxHandler = (
   room: RoomRecord,
   sent: readonly SentEvent[],
-  mustStop: () => boolean,
+  turn: ProcessingTurn,
 ) => Promise<number>
 
 interface Parts {
@@ -32,7 +32,7 @@ interface Parts {
 }
 
 const BATCH = 50
-/** Rooms that are worked on at the same time. */
+/** Rooms that are worked on at the same time, without those that wait for other servers. */
 const MAX_ROOMS = 32
 
 /**
@@ -129,12 +129,15 @@ export class RoomInbox {
 
   /** How many of the events have been dealt with. */
   async #handleAll(room: RoomRecord, waiting: readonly InboxEvent[]): Promise<number> {
-    const mustStop = (): boolean => this.#isStopping
+    const turn: ProcessingTurn = {
+      mustStop: () => this.#isStopping,
+      whileAsking: (ask) => this.#places.release(ask),
+    }
     try {
       return await this.#parts.handle(
         room,
         waiting.map((event) => restore(room, event)),
-        mustStop,
+        turn,
       )
     } catch (err) {
       const [first] = waiting

@@ -64,7 +64,7 @@ describe('PduProcessor', () => {
       const [reception] = await processor.processAll(room, [{ origin, event: EVENT }])
       return reception!.outcome
     }
-    return { clock, asked, send }
+    return { clock, asked, processor, send }
   }
 
   it('lets no server hold up a room again and again that does not explain what it sends', async () => {
@@ -95,6 +95,23 @@ describe('PduProcessor', () => {
     const begin = clock.now()
     expect(await send(SLOW)).to.equal('missing')
     expect([asked.length, clock.now() - begin, clock.pending]).to.deep.equal([4, 200_000, 0])
+  })
+
+  it('lets others be dealt with while it asks', async () => {
+    const { processor, asked } = build({ explains: new Set([SLOW]), takesMs: 20 })
+    const during: number[] = []
+    const room = { roomNid: 1, roomId: '!1' as RoomId } as RoomRecord
+    await processor.processAll(room, [{ origin: SLOW, event: EVENT }], {
+      mustStop: () => false,
+      whileAsking: async (ask) => {
+        const before = asked.length
+        const outcome = await ask()
+        during.push(asked.length - before)
+        return outcome
+      },
+    })
+    // First the policy of the room, then who has sent the event.
+    expect(during).to.deep.equal([0, 1])
   })
 
   it('asks those again that answer fast, whatever they say', async () => {
