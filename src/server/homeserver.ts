@@ -8,9 +8,11 @@ import { createSystemDns, type Dns } from '../net/dns.js'
 import type { ServerName } from '../protocol/ids.js'
 import { RotatingSigner } from '../protocol/rotating-signer.js'
 import { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
+import { RatelimitOverrides } from '../services/accounts/ratelimit-overrides.js'
 import { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Services } from '../services/services.js'
 import { PeriodicTasks } from '../services/tasks/periodic-tasks.js'
+import { RatelimitOverridesStore } from '../storage/stores/ratelimit-overrides.js'
 import { refuseUnfinishedTakeover } from '../storage/stores/takeover.js'
 import { createLogger, type LogOutput } from '../telemetry/logger.js'
 import { createMetrics, type Metrics } from '../telemetry/metrics.js'
@@ -81,8 +83,9 @@ export async function createHomeserver(
   const authorities = authorityPaths && (await loadAuthorities(authorityPaths))
   const network = { dns: overrides.dns ?? createSystemDns(), authorities }
   const registry = new AppserviceRegistry()
+  let exceptions: RatelimitOverrides | undefined
   const rateLimits = new RateLimits(clock, config.rateLimits, {
-    override: () => Promise.resolve(undefined),
+    override: (userId) => Promise.resolve(exceptions?.get(userId)),
     isAppserviceLimited: (id, userId) => registry.isLimited(id, userId),
   })
   // Before the database, which is for one server alone.
@@ -93,6 +96,9 @@ export async function createHomeserver(
     storage = await openStorage(config, { logger, metrics, clock: systemClock })
     await refuseUnfinishedTakeover(storage.db.reader)
     registry.replace(await loadAppservices(config, { db: storage.db, logger }))
+    const ratelimitOverrides = new RatelimitOverrides(storage.db, new RatelimitOverridesStore())
+    await ratelimitOverrides.load()
+    exceptions = ratelimitOverrides
     const shared = {
       config,
       registry,
@@ -104,6 +110,7 @@ export async function createHomeserver(
       logger,
       metrics,
       rateLimits,
+      ratelimitOverrides,
     }
     const wired = createServices({ ...shared, version: programVersion() })
     const { services, authenticator } = wired

@@ -3,6 +3,7 @@ import type { ServerKeys } from '../config/signing-key-file.js'
 import type { RoomId, UserId } from '../protocol/ids.js'
 import type { JsonSigner } from '../protocol/signed-json.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
+import type { RatelimitOverrides } from '../services/accounts/ratelimit-overrides.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import type { AppserviceAudience } from '../services/delivery/appservice-audience.js'
@@ -49,6 +50,7 @@ export interface ServiceParts {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly rateLimits: RateLimits
+  readonly ratelimitOverrides: RatelimitOverrides
   /** The application services, which may change while the server runs. */
   readonly registry: AppserviceRegistry
   /** The program's name and version. */

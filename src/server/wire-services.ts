@@ -78,6 +78,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ...createAdministrationOf(base, people, views),
     ...lasting.services,
     delayedEvents,
+    ratelimitOverrides: parts.ratelimitOverrides,
     roomRepair: base.events.roomRepair,
     serverNotices: createServerNotices(
       { ...base.shared, ...base.stores, accountData: people.accounts.accountData },

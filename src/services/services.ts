@@ -11,6 +11,7 @@ import type { PasswordChanges } from './accounts/password-changes.js'
 import type { PolicyPages } from './accounts/policy-pages.js'
 import type { Profiles } from './accounts/profiles.js'
 import type { PushRules } from './accounts/push-rules.js'
+import type { RatelimitOverrides } from './accounts/ratelimit-overrides.js'
 import type { RegistrationTokens } from './accounts/registration-tokens.js'
 import type { ServerDescription } from './accounts/server-description.js'
 import type { StartPages } from './accounts/start-pages.js'
@@ -192,6 +193,7 @@ export interface Services {
   readonly publicRooms: PublicRooms
   readonly pushers: Pushers
   readonly pushRules: PushRules
+  readonly ratelimitOverrides: RatelimitOverrides
   readonly readMarkers: ReadMarkers
   readonly receipts: Receipts
   readonly registrationTokenAdministration: RegistrationTokenAdministration

@@ -70,6 +70,12 @@ import {
   renameDeviceOfUser,
 } from './user-belongings.js'
 import {
+  allowCrossSigningReplacement,
+  deleteRatelimitOfUser,
+  getRatelimitOfUser,
+  setRatelimitOfUser,
+} from './user-exemptions.js'
+import {
   createDeviceOfUser,
   findUserByExternalId,
   findUserByThreepid,
@@ -101,6 +107,10 @@ export const adminRoutes: readonly Route[] = [
   whoIsUser,
   isUsernameAvailable,
   loginAsUser,
+  getRatelimitOfUser,
+  setRatelimitOfUser,
+  deleteRatelimitOfUser,
+  allowCrossSigningReplacement,
   findUserByThreepid,
   findUserByExternalId,
   listAccountDataOfUser,

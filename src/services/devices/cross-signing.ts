@@ -5,17 +5,19 @@ import {
   type CrossSigningUsage,
 } from '../../protocol/cross-signing-keys.js'
 import { checkSignatures, isSameKey } from '../../protocol/device-keys.js'
-import { forbidden, invalidSignature, missingParam } from '../../protocol/errors.js'
+import { forbidden, invalidSignature, missingParam, notFound } from '../../protocol/errors.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database, Query, Tx } from '../../storage/database.js'
 import type { CrossSigningKeys, CrossSigningStore } from '../../storage/stores/cross-signing.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
+import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { PositionSink } from '../streams/notifier.js'
 import type { Devices } from './devices.js'
 
 export interface CrossSigningDependencies {
   readonly db: Database
+  readonly clock: Clock
   readonly crossSigning: CrossSigningStore
   readonly devices: Pick<Devices, 'list' | 'recordChange'>
   /** Of device lists. */
@@ -42,9 +44,13 @@ export interface CrossSigningUpload {
  */
 export const CROSS_SIGNING_DEVICE = '' as DeviceId
 
+const REPLACEABLE_MS = 10 * 60_000
+
 /** The keys with which users sign keys. https://spec.matrix.org/latest/client-server-api/#cross-signing */
 export class CrossSigning {
   readonly #deps: CrossSigningDependencies
+  /** Until when users need not prove who they are to replace their keys. */
+  readonly #replaceable = new Map<UserId, number>()
 
   constructor(deps: CrossSigningDependencies) {
     this.#deps = deps
@@ -70,7 +76,10 @@ export class CrossSigning {
     return {
       keys,
       master: stored.master?.publicKey,
-      needsProof: stored.master !== undefined && (keys.length > 0 || given.length === 0),
+      needsProof:
+        stored.master !== undefined &&
+        (keys.length > 0 || given.length === 0) &&
+        !this.#isReplaceable(userId),
     }
   }
 
@@ -81,11 +90,30 @@ export class CrossSigning {
   async store(userId: UserId, upload: CrossSigningUpload): Promise<void> {
     if (upload.keys.length === 0) return
     await this.#deps.db.write('upload_cross_signing_keys', (tx) => this.#storeIn(tx, userId, upload))
+    this.#replaceable.delete(userId)
+  }
+
+  /**
+   * Lets a user replace their keys once without proving who they are, for ten minutes or until the server stops: for those
+   * who have lost what they prove it with. Gives the time at which that ends. Throws `M_NOT_FOUND` for users without keys.
+   */
+  async allowReplacement(userId: UserId): Promise<number> {
+    const { db, clock } = this.#deps
+    if (!(await this.isSetUp(db.reader, userId))) throw notFound('User has no master cross-signing key')
+    const now = clock.now()
+    for (const [other, untilTs] of this.#replaceable) if (untilTs <= now) this.#replaceable.delete(other)
+    const untilTs = now + REPLACEABLE_MS
+    this.#replaceable.set(userId, untilTs)
+    return untilTs
   }
 
   /** Whether the user has a master key. */
   async isSetUp(q: Query, userId: UserId): Promise<boolean> {
     return (await this.#deps.crossSigning.get(q, userId)).master !== undefined
+  }
+
+  #isReplaceable(userId: UserId): boolean {
+    return (this.#replaceable.get(userId) ?? 0) > this.#deps.clock.now()
   }
 
   async #storeIn(tx: Tx, userId: UserId, { keys, master }: CrossSigningUpload): Promise<void> {

@@ -118,4 +118,44 @@ describe('the administration API of what users have', function () {
     expect(await refusal('POST', own, {})).to.deep.equal([400, 'M_UNKNOWN'])
     expect(await refusal('POST', `${V1}/users/@a:b.test/login`, {})).to.deep.equal([400, 'M_INVALID_PARAM'])
   })
+
+  it('gives users limits of their own', async () => {
+    const config = { rc_message: { per_second: 0.001, burst_count: 1 } }
+    await using limited = await startHomeserver({ config })
+    const first = await limited.register('admin', { isAdmin: true })
+    const spammer = await limited.register('bob')
+    const roomId = await spammer.createRoom()
+    const target = `${V1}/users/${spammer.userId}/override_ratelimit`
+    expect(await first.must('GET', target)).to.deep.equal({})
+    const free = { messages_per_second: 0, burst_count: 0 }
+    expect(await first.must('POST', target, { body: {} })).to.deep.equal(free)
+    for (const text of ['1', '2', '3']) await spammer.sendText(roomId, text)
+    await limited.restart()
+    const session = (of: MatrixClient) => ({
+      userId: of.userId,
+      deviceId: of.deviceId,
+      accessToken: of.accessToken,
+    })
+    const [operator, bob] = [first, spammer].map((of) => limited.client().withSession(session(of))) as [
+      MatrixClient,
+      MatrixClient,
+    ]
+    expect(await operator.must('GET', target)).to.deep.equal(free)
+    const few = { messages_per_second: 1, burst_count: 5 }
+    expect(await operator.must('POST', target, { body: few })).to.deep.equal(few)
+    expect(await operator.must('DELETE', target)).to.deep.equal({})
+    const send = async (id: number) => {
+      const body = { msgtype: 'm.text', body: 'x' }
+      const path = `${V3}/rooms/${roomId}/send/m.room.message/${id}`
+      return (await bob.request('PUT', path, { body })).status
+    }
+    expect([await send(1), await send(2)]).to.deep.equal([200, 429])
+    const bad = await operator.request('POST', target, { body: { burst_count: -1 } })
+    expect(bad.status).to.equal(400)
+  })
+
+  it('lets users replace their cross-signing keys, who have any', async () => {
+    const target = ofAlice('_allow_cross_signing_replacement_without_uia')
+    expect(await refusal('POST', target)).to.deep.equal([404, 'M_NOT_FOUND'])
+  })
 })

@@ -50,6 +50,22 @@ forEachDatabase('cross-signing', (open) => {
     expect(await fixture.crossSigning.isSetUp(fixture.db.reader, alice.userId)).to.equal(true)
   })
 
+  it('needs no proof for a while where an administrator says so', async () => {
+    const other = new CrossSigningIdentity(alice.userId)
+    const needsProof = async () => (await check(other, ['master'])).needsProof
+    const early = await rejection(fixture.crossSigning.allowReplacement(alice.userId))
+    expect(early).to.have.property('errcode', 'M_NOT_FOUND')
+    await publish()
+    const untilTs = await fixture.crossSigning.allowReplacement(alice.userId)
+    expect(untilTs - fixture.accounts.clock.now()).to.equal(10 * 60_000)
+    expect(await needsProof()).to.equal(false)
+    fixture.accounts.clock.advance(10 * 60_000)
+    expect(await needsProof()).to.equal(true)
+    await fixture.crossSigning.allowReplacement(alice.userId)
+    await fixture.crossSigning.store(alice.userId, await check(other, ['master']))
+    expect((await check(identity, ['master'])).needsProof).to.equal(true)
+  })
+
   it('needs a proof for a key that is added', async () => {
     await fixture.crossSigning.store(alice.userId, await check(identity, ['master']))
     expect((await check(identity, ['master', 'self'])).needsProof).to.equal(true)
