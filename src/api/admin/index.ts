@@ -5,6 +5,7 @@ import {
   deleteMedia,
   deleteMediaByDate,
   deleteMediaOfUser,
+  getMediaInfo,
   listMediaOfRoom,
   protectMedia,
   purgeMediaCache,
@@ -31,6 +32,7 @@ import {
   updateRegistrationToken,
 } from './registration-tokens.js'
 import {
+  fetchEvent,
   findEventByTimestamp,
   getContextInRoom,
   listForwardExtremities,
@@ -46,7 +48,7 @@ import {
 } from './room-shutdown.js'
 import { getRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
 import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
-import { listMediaStatistics } from './statistics.js'
+import { listMediaStatistics, listRoomSizes } from './statistics.js'
 import { deleteUserReport, getUserReport, listUserReports } from './user-reports.js'
 import { getServerVersion } from './server-version.js'
 import {
@@ -132,6 +134,7 @@ export const adminRoutes: readonly Route[] = [
   getContextInRoom,
   findEventByTimestamp,
   listForwardExtremities,
+  fetchEvent,
   joinRoomAsUser,
   makeRoomAdmin,
   redactEventsOfUser,
@@ -151,6 +154,7 @@ export const adminRoutes: readonly Route[] = [
   getRegistrationToken,
   updateRegistrationToken,
   deleteRegistrationToken,
+  getMediaInfo,
   deleteMedia,
   deleteMediaByDate,
   deleteMediaOfUser,
@@ -173,4 +177,5 @@ export const adminRoutes: readonly Route[] = [
   listRoomsOfDestination,
   resetDestination,
   listMediaStatistics,
+  listRoomSizes,
 ]

@@ -10,6 +10,35 @@ const number = z
   .regex(/^\d{1,15}$/)
   .transform(Number)
 
+/** What is known of a file, of this server or of another. */
+export const getMediaInfo = route({
+  operationId: 'adminGetMediaInfo',
+  method: 'GET',
+  path: '/_synapse/admin/v1/media/:serverName/:mediaId',
+  auth: 'admin',
+  async handler({ params }, { mediaQuarantine }) {
+    const file = await mediaQuarantine.show(params)
+    return {
+      media_info: {
+        media_origin: file.userId === undefined ? file.serverName : null,
+        user_id: file.userId ?? null,
+        media_id: file.mediaId,
+        media_type: file.contentType ?? null,
+        media_length: file.length ?? null,
+        upload_name: file.uploadName ?? null,
+        created_ts: file.createdTs,
+        filesystem_id: file.fileKey ?? null,
+        url_cache: file.previewUrl ?? null,
+        last_access_ts: file.lastAccessTs,
+        quarantined_by: file.quarantinedBy ?? null,
+        authenticated: file.isAuthenticated,
+        safe_from_quarantine: file.isProtected,
+        sha256: file.sha256 ?? null,
+      },
+    }
+  },
+})
+
 export const deleteMedia = route({
   operationId: 'adminDeleteMedia',
   method: 'DELETE',

@@ -86,3 +86,15 @@ export const listForwardExtremities = route({
     }
   },
 })
+
+/** An event whose room need not be known, as servers tell it to each other. */
+export const fetchEvent = route({
+  operationId: 'adminFetchEvent',
+  method: 'GET',
+  path: '/_synapse/admin/v1/fetch_event/:eventId',
+  auth: 'admin',
+  async handler({ params }, { eventExplanations }) {
+    const event = await eventExplanations.find(params.eventId)
+    return { event: { ...event.json, event_id: event.eventId, room_id: event.roomId } }
+  },
+})

@@ -59,3 +59,15 @@ export const listMediaStatistics = route({
     }
   },
 })
+
+/** The rooms that take most of the database, ten at most. */
+export const listRoomSizes = route({
+  operationId: 'adminListRoomSizes',
+  method: 'GET',
+  path: '/_synapse/admin/v1/statistics/database/rooms',
+  auth: 'admin',
+  async handler(_input, { serverStatistics }) {
+    const rooms = await serverStatistics.listLargestRooms(10)
+    return { rooms: rooms.map(({ roomId, bytes }) => ({ room_id: roomId, estimated_size: bytes })) }
+  },
+})

@@ -1,6 +1,7 @@
 import { authStateKeys } from '../../protocol/auth-events.js'
 import { notFound } from '../../protocol/errors.js'
 import { checkEventAuth } from '../../protocol/event-auth.js'
+import type { Event } from '../../protocol/event.js'
 import type { EventId, RoomId } from '../../protocol/ids.js'
 import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import type { Database, Query } from '../../storage/database.js'
@@ -53,6 +54,14 @@ export class EventExplanations {
 
   constructor(deps: EventExplanationsDependencies) {
     this.#deps = deps
+  }
+
+  /** An event as it is held, whatever became of it. Throws `M_NOT_FOUND` for an event that is not. */
+  async find(eventId: EventId): Promise<Event> {
+    const { db, events } = this.#deps
+    const stored = await events.get(db.reader, eventId)
+    if (stored === undefined) throw notFound('Event not found')
+    return stored.event
   }
 
   /** Throws `M_NOT_FOUND` for an event that is not held, or of another room. */

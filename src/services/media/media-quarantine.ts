@@ -1,7 +1,7 @@
 import { notFound } from '../../protocol/errors.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
-import type { MediaId } from '../../storage/stores/media.js'
+import type { MediaId, MediaRecord } from '../../storage/stores/media.js'
 import type { MediaAdministrationStore } from '../../storage/stores/media-administration.js'
 import { filesOf } from './media-uses.js'
 
@@ -21,6 +21,14 @@ export class MediaQuarantine {
 
   constructor(deps: MediaQuarantineDependencies) {
     this.#deps = deps
+  }
+
+  /** What is known of a file. Throws `M_NOT_FOUND`. */
+  async show(id: MediaId): Promise<MediaRecord> {
+    const { db, administration } = this.#deps
+    const file = await administration.get(db.reader, id)
+    if (file === undefined) throw notFound('Unknown media')
+    return file
   }
 
   /** Gives how many files have changed: these, and all with the same content. `by`: a user ID, or what did it. */

@@ -103,6 +103,15 @@ export class MediaAdministrationStore {
     return rows.map(toId)
   }
 
+  /** By primary key. */
+  async get(q: Query, { serverName, mediaId }: MediaId): Promise<MediaRecord | undefined> {
+    const row = await q.first<MediaRow>('SELECT * FROM media WHERE server_name = ? AND media_id = ?', [
+      serverName,
+      mediaId,
+    ])
+    return row && toRecord(row)
+  }
+
   /** Those of the files that are here, or have been announced. Primary key. */
   async present(q: Query, ids: readonly MediaId[]): Promise<MediaId[]> {
     const source = q.dialect.rowsFrom({ server_name: 'text', media_id: 'text' })

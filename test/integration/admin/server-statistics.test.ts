@@ -37,6 +37,14 @@ forEachServerDatabase('the administration API of the server as a whole', (databa
     }
   })
 
+  it('says which rooms take most', async () => {
+    const roomId = await alice.createRoom({})
+    const { rooms } = await admin.must('GET', `${V1}/statistics/database/rooms`)
+    const [room] = rooms as JsonObject[]
+    expect(room).to.have.property('room_id', roomId)
+    expect(room?.['estimated_size']).to.be.above(1_000)
+  })
+
   it('lists the users whom others have reported', async () => {
     await alice.must('POST', path`/_matrix/client/v3/users/${admin.userId}/report`, {
       body: { reason: 'Rude' },

@@ -81,6 +81,15 @@ describe('the administration API of what users have', function () {
     })
     expect(file).to.include.keys('created_ts', 'last_access_ts')
     await admin.must('POST', `${V1}/media/protect/${ids[0]!}`, { body: {} })
+    const { media_info: info } = await admin.must('GET', `${V1}/media/hs.test/${ids[0]!}`)
+    expect(info).to.deep.include({
+      media_origin: null,
+      user_id: alice.userId,
+      media_id: ids[0],
+      media_length: 1,
+      safe_from_quarantine: true,
+    })
+    expect(await refusal('GET', `${V1}/media/hs.test/nothing`)).to.deep.equal([404, 'M_NOT_FOUND'])
     const { num_quarantined: changed } = await admin.must(
       'POST',
       `${V1}/user/${alice.userId}/media/quarantine`,
