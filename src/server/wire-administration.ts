@@ -31,6 +31,7 @@ import type { Database } from '../storage/database.js'
 import { AccountBelongingsStore } from '../storage/stores/account-belongings.js'
 import { AccountListingStore } from '../storage/stores/account-listing.js'
 import { DestinationsStore } from '../storage/stores/destinations.js'
+import { ExternalIdsStore } from '../storage/stores/external-ids.js'
 import { MediaAdministrationStore } from '../storage/stores/media-administration.js'
 import { ReportListingStore } from '../storage/stores/report-listing.js'
 import { RoomExplanationStore } from '../storage/stores/room-explanation.js'
@@ -69,7 +70,10 @@ interface ReaderParts {
 export function createAdministration(
   parts: ReaderParts &
     Omit<AccountAdministrationDependencies, 'users' | 'loginTokens'> &
-    Omit<AccountUpsertsDependencies, 'users' | 'threepids' | 'profiles' | 'administration'> & {
+    Omit<
+      AccountUpsertsDependencies,
+      'users' | 'threepids' | 'externalIds' | 'profiles' | 'administration'
+    > & {
       readonly profileFields: AccountUpsertsDependencies['profiles']
       readonly destinations: Destinations
     },
@@ -107,6 +111,7 @@ export function createAdministration(
       administration,
       users: stores.users,
       threepids: stores.threepids,
+      externalIds: new ExternalIdsStore(),
       profiles: parts.profileFields,
     }),
   }

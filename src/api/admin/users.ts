@@ -110,6 +110,10 @@ export const putUser = route({
     threepids: z
       .array(z.looseObject({ medium: z.enum(['email', 'msisdn']), address: z.string() }))
       .optional(),
+    external_ids: z
+      .array(z.looseObject({ auth_provider: z.string(), external_id: z.string() }))
+      .max(1_000)
+      .optional(),
     admin: optionalBoolean,
     deactivated: optionalBoolean,
     locked: optionalBoolean,
@@ -122,6 +126,10 @@ export const putUser = route({
       displayName: body.displayname === null ? '' : body.displayname,
       avatarUrl: body.avatar_url === null ? '' : body.avatar_url,
       threepids: body.threepids,
+      externalIds: body.external_ids?.map((id) => ({
+        authProvider: id.auth_provider,
+        externalId: id.external_id,
+      })),
       isAdmin: body.admin,
       isDeactivated: body.deactivated,
       isLocked: body.locked,

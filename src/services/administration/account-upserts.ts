@@ -1,6 +1,7 @@
 import { invalidParam, MatrixError } from '../../protocol/errors.js'
 import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
+import type { ExternalId, ExternalIdsStore } from '../../storage/stores/external-ids.js'
 import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
@@ -21,6 +22,8 @@ export interface AccountWish {
   readonly avatarUrl?: string | undefined
   /** All there are to be. */
   readonly threepids?: readonly { readonly medium: string; readonly address: string }[] | undefined
+  /** All there are to be. */
+  readonly externalIds?: readonly ExternalId[] | undefined
   readonly isAdmin?: boolean | undefined
   readonly isDeactivated?: boolean | undefined
   readonly isLocked?: boolean | undefined
@@ -33,6 +36,7 @@ export interface AccountUpsertsDependencies {
   readonly clock: Pick<Clock, 'now'>
   readonly users: UsersStore
   readonly threepids: ThreepidsStore
+  readonly externalIds: ExternalIdsStore
   readonly tokens: Pick<AccessTokens, 'forgetUser'>
   readonly passwords: Passwords
   readonly profiles: Pick<Profiles, 'setField' | 'deleteField'>
@@ -54,7 +58,7 @@ export class AccountUpserts {
   /**
    * Gives whether the account is new. Throws `M_INVALID_PARAM` for users of other servers and unknown kinds, 400
    * `M_UNKNOWN` for administrators who would take their own rights and for what contradicts itself,
-   * `M_THREEPID_IN_USE`, and what the name or the password is refused with.
+   * `M_THREEPID_IN_USE`, 409 `M_UNKNOWN` for IDs at other services that are somebody else's, and what the name or the password is refused with.
    */
   async put(requester: Requester, userId: UserId, wish: AccountWish): Promise<boolean> {
     const { db, users, passwords, registration } = this.#deps
@@ -117,6 +121,7 @@ export class AccountUpserts {
     const { password, logoutDevices, isAdmin, isLocked } = wish
     await this.#setProfile(userId, wish)
     if (wish.threepids !== undefined) await this.#setThreepids(userId, wish.threepids)
+    if (wish.externalIds !== undefined) await this.#setExternalIds(userId, wish.externalIds)
     if (isAdmin !== undefined) await administration.setFlag(userId, 'isAdmin', isAdmin)
     if (isLocked !== undefined) await administration.setFlag(userId, 'isLocked', isLocked)
     const { userType } = wish
@@ -126,6 +131,12 @@ export class AccountUpserts {
     }
     if (password !== undefined) await administration.setPassword(userId, password, { logoutDevices })
     if (wish.isDeactivated === true) await administration.deactivate(userId, { erase: false })
+  }
+
+  async #setExternalIds(userId: UserId, ids: readonly ExternalId[]): Promise<void> {
+    const { db, externalIds } = this.#deps
+    const isSet = await db.write('set_external_ids', (tx) => externalIds.replace(tx, userId, ids))
+    if (!isSet) throw new MatrixError('M_UNKNOWN', 'External id is already in use.', { status: 409 })
   }
 
   async #setProfile(userId: UserId, { displayName, avatarUrl }: AccountWish): Promise<void> {

@@ -108,6 +108,15 @@ describe('the administration API of what users have', function () {
     const nobody = `${V1}/threepid/email/users/bob@example.org`
     expect(await refusal('GET', nobody)).to.deep.equal([404, 'M_NOT_FOUND'])
     expect(await refusal('GET', `${V1}/auth_providers/oidc/users/1`)).to.deep.equal([404, 'M_NOT_FOUND'])
+    const ids = [{ auth_provider: 'oidc', external_id: '1' }]
+    const account = await admin.must('PUT', `${V2}/users/${alice.userId}`, { body: { external_ids: ids } })
+    expect(account['external_ids']).to.deep.equal(ids)
+    const known = await admin.must('GET', `${V1}/auth_providers/oidc/users/1`)
+    expect(known).to.deep.equal({ user_id: alice.userId })
+    const own = `${V2}/users/${admin.userId}`
+    expect(await refusal('PUT', own, { external_ids: ids })).to.deep.equal([409, 'M_UNKNOWN'])
+    await admin.must('PUT', `${V2}/users/${alice.userId}`, { body: { external_ids: [] } })
+    expect(await refusal('GET', `${V1}/auth_providers/oidc/users/1`)).to.deep.equal([404, 'M_NOT_FOUND'])
   })
 
   it('lets administrators act as users, whose devices do not show it', async () => {

@@ -1,0 +1,36 @@
+import type { Tx } from '../database.js'
+import type { UserId } from '../../protocol/ids.js'
+
+/** As whom somebody is known to a service by which people log in. */
+export interface ExternalId {
+  readonly authProvider: string
+  readonly externalId: string
+}
+
+/** As whom users are known to the services by which they log in. */
+export class ExternalIdsStore {
+  /** Gives a user these IDs in the place of those that they had. False, and nothing is changed, where one is another's. */
+  async replace(tx: Tx, userId: UserId, ids: readonly ExternalId[]): Promise<boolean> {
+    const rows = ids.map(({ authProvider, externalId }) => ({
+      auth_provider: authProvider,
+      external_id: externalId,
+    }))
+    const taken = await tx.first(
+      `SELECT 1 AS found FROM ${tx.dialect.rowsFrom({ auth_provider: 'text', external_id: 'text' })} AS r
+       JOIN user_external_ids x ON x.auth_provider = r.auth_provider AND x.external_id = r.external_id
+       WHERE x.user_id <> ? LIMIT 1`,
+      [tx.dialect.rows(rows), userId],
+    )
+    if (taken !== undefined) return false
+    await tx.execute('DELETE FROM user_external_ids WHERE user_id = ?', [userId])
+    const columns = { auth_provider: 'text', external_id: 'text', user_id: 'text' } as const
+    if (rows.length > 0) {
+      await tx.insertMany(
+        'user_external_ids',
+        rows.map((row) => ({ ...row, user_id: userId })),
+        { columns, conflict: 'ignore' },
+      )
+    }
+    return true
+  }
+}
