@@ -56,7 +56,7 @@ forEachServerDatabase('the administration API of the server as a whole', (databa
     expect(report).to.include.keys('id', 'received_ts')
     expect((await admin.must('GET', `${V1}/user_reports?target_user_id=alice`))['total']).to.equal(0)
     expect((await admin.must('GET', `${V1}/user_reports?user_id=alice`))['total']).to.equal(1)
-    const one = `${V1}/user_reports/${String(report!['id'])}`
+    const one = `${V1}/user_reports/${report?.['id'] as number}`
     expect(await admin.must('GET', one)).to.deep.equal(report)
     expect(await admin.must('DELETE', one)).to.deep.equal({})
     const gone = await admin.request('GET', one)
