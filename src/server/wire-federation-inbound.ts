@@ -116,18 +116,7 @@ export function createFederationInbound(
     pulled,
   })
   const inboxStore = new FederationInboxStore()
-  const inbox = new RoomInbox(db, {
-    store: inboxStore,
-    rooms: stores.rooms,
-    handle: async (room, sent, turn) => {
-      const receptions = await processor.processAll(room, sent, turn)
-      for (const [index, { outcome }] of receptions.entries()) {
-        if (outcome === 'accepted') parts.onAccepted?.(room, sent[index]!.event)
-      }
-      return receptions.length
-    },
-    logger,
-  })
+  const inbox = createInbox(parts, { processor, store: inboxStore, rooms: stores.rooms })
   const edus = new EduDispatcher({ acls, logger })
   const outside = new OutsideEvents(db, {
     members: stores.members,
@@ -171,6 +160,29 @@ export function createFederationInbound(
     inbox,
     background: toBackground(parts, { inbox, store: inboxStore, cleanup }),
   }
+}
+
+/** What other servers have sent and waits to be worked off. */
+function createInbox(
+  { db, logger, onAccepted }: FederationInboundParts,
+  {
+    processor,
+    store,
+    rooms,
+  }: { processor: PduProcessor; store: FederationInboxStore } & Pick<EventStores, 'rooms'>,
+): RoomInbox {
+  return new RoomInbox(db, {
+    store,
+    rooms,
+    handle: async (room, sent, turn) => {
+      const receptions = await processor.processAll(room, sent, turn)
+      for (const [index, { outcome }] of receptions.entries()) {
+        if (outcome === 'accepted') onAccepted?.(room, sent[index]!.event)
+      }
+      return receptions.length
+    },
+    logger,
+  })
 }
 
 type InboundStores = EventStores & {
