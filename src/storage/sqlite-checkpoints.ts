@@ -42,19 +42,26 @@ export class SqliteCheckpoints {
 
   /** To be called after every transaction that may have written. */
   committed(): void {
-    if (++this.#commits < COMMITS_PER_CHECKPOINT || this.#running || this.#closed) return
-    this.#commits = 0
-    this.#running = this.#checkpoint()
-      .catch(this.#parts.onFailure)
-      .finally(() => {
-        this.#running = undefined
-      })
+    this.#commits++
+    this.#beginIfDue()
   }
 
   /** Begins no further checkpoint; resolves when none runs. */
   async close(): Promise<void> {
     this.#closed = true
     await this.#running
+  }
+
+  #beginIfDue(): void {
+    if (this.#commits < COMMITS_PER_CHECKPOINT || this.#running || this.#closed) return
+    this.#commits = 0
+    this.#running = this.#checkpoint()
+      .catch(this.#parts.onFailure)
+      .finally(() => {
+        this.#running = undefined
+        // As many may have come meanwhile, and nobody after them.
+        this.#beginIfDue()
+      })
   }
 
   async #checkpoint(): Promise<void> {

@@ -179,7 +179,7 @@ describe('invitations through an identity server', function () {
     ])
     expect(await invite(alice, roomId, { medium: 'email', address: ADDRESS })).to.deep.equal([
       400,
-      'M_BAD_JSON',
+      'M_MISSING_PARAM',
     ])
     expect(await invite(alice, roomId, wish({ id_server: 'nowhere.test' }))).to.deep.equal([
       502,
