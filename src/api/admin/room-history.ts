@@ -1,6 +1,12 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
-import { direction, filterParam, limitParam, tokenParam } from '../client/pagination-params.js'
+import {
+  direction,
+  filterParam,
+  limitParam,
+  messagesPage,
+  messagesQuery,
+} from '../client/pagination-params.js'
 
 const DEFAULT_LIMIT = 10
 
@@ -10,24 +16,12 @@ export const listMessagesOfRoom = route({
   method: 'GET',
   path: '/_synapse/admin/v1/rooms/:roomId/messages',
   auth: 'admin',
-  query: z.looseObject({
-    from: z.string().optional(),
-    to: z.string().optional(),
-    dir: direction.default('f'),
-    limit: limitParam,
-    filter: z.string().optional(),
-  }),
-  async handler({ params, query, requester }, { administratorReading }) {
-    const filter = filterParam(query.filter)
-    return administratorReading.pagination.listMessages(requester, {
+  query: messagesQuery,
+  handler: ({ params, query, requester }, { administratorReading }) =>
+    administratorReading.pagination.listMessages(requester, {
       roomId: params.roomId,
-      direction: query.dir,
-      from: tokenParam(query.from, 'from'),
-      to: tokenParam(query.to, 'to'),
-      limit: query.limit ?? filter.limit ?? DEFAULT_LIMIT,
-      filter,
-    })
-  },
+      ...messagesPage(query),
+    }),
 })
 
 /** What happened around an event. */

@@ -4,9 +4,9 @@ import { json } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import type { AccountRecords } from '../../services/administration/account-records.js'
 import type { JsonObject } from '../../util/json.js'
+import { pusherJson } from '../client/pusher-json.js'
 import { directionParam, nextOf, pageParams } from './paging.js'
 
-type Pusher = Awaited<ReturnType<AccountRecords['pushers']>>[number]
 type File = Awaited<ReturnType<AccountRecords['media']>>['files'][number]
 
 /** By what each is sorted. */
@@ -116,19 +116,6 @@ export const loginAsUser = route({
     ),
   }),
 })
-
-function pusherJson(pusher: Pusher): JsonObject {
-  return {
-    app_display_name: pusher.appDisplayName,
-    app_id: pusher.appId,
-    data: pusher.data,
-    device_display_name: pusher.deviceDisplayName,
-    kind: pusher.kind,
-    lang: pusher.lang,
-    profile_tag: pusher.profileTag ?? '',
-    pushkey: pusher.pushkey,
-  }
-}
 
 function fileJson(file: File): JsonObject {
   return {

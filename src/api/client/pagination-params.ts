@@ -29,6 +29,38 @@ export function filterParam(text: string | undefined): EventFilter {
   return parseRoomEventFilter(json)
 }
 
+const DEFAULT_MESSAGES = 10
+
+/** What a page of a room's messages is asked for with. */
+export const messagesQuery = z.looseObject({
+  from: z.string().optional(),
+  to: z.string().optional(),
+  // Required by the specification; other servers take its absence for forwards.
+  dir: direction.default('f'),
+  limit: limitParam,
+  filter: z.string().optional(),
+})
+
+/** The page that a query asks for. 400 `M_INVALID_PARAM` or `M_BAD_JSON` for tokens and filters that are none. */
+export function messagesPage(query: z.infer<typeof messagesQuery>): MessagesPage {
+  const filter = filterParam(query.filter)
+  return {
+    direction: query.dir,
+    from: tokenParam(query.from, 'from'),
+    to: tokenParam(query.to, 'to'),
+    limit: query.limit ?? filter.limit ?? DEFAULT_MESSAGES,
+    filter,
+  }
+}
+
+interface MessagesPage {
+  readonly direction: z.infer<typeof direction>
+  readonly from: PaginationToken | undefined
+  readonly to: PaginationToken | undefined
+  readonly limit: number
+  readonly filter: EventFilter
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -4,6 +4,7 @@ import { missingParam } from '../../protocol/errors.js'
 import type { PusherRecord } from '../../services/delivery/pushers.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean, optionalJsonObject, optionalString } from './json-object.js'
+import { pusherJson } from './pusher-json.js'
 
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3pushers */
 export const getPushers = route({
@@ -12,7 +13,7 @@ export const getPushers = route({
   path: '/_matrix/client/v3/pushers',
   auth: 'user',
   async handler({ requester }, { pushers }) {
-    return { pushers: (await pushers.list(requester.userId)).map(pusherJson) }
+    return { pushers: (await pushers.list(requester.userId)).map(ownPusherJson) }
   },
 })
 
@@ -59,16 +60,9 @@ export const postPusher = route({
 })
 
 /** https://github.com/matrix-org/matrix-spec-proposals/pull/3881: which device it is, and whether it is told. */
-function pusherJson(pusher: PusherRecord): JsonObject {
+function ownPusherJson(pusher: PusherRecord): JsonObject {
   return {
-    app_display_name: pusher.appDisplayName,
-    app_id: pusher.appId,
-    data: pusher.data,
-    device_display_name: pusher.deviceDisplayName,
-    kind: pusher.kind,
-    lang: pusher.lang,
-    profile_tag: pusher.profileTag ?? '',
-    pushkey: pusher.pushkey,
+    ...pusherJson(pusher),
     'org.matrix.msc3881.enabled': pusher.isEnabled,
     'org.matrix.msc3881.device_id': pusher.deviceId ?? null,
   }
