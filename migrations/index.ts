@@ -27,6 +27,7 @@ import * as rememberedRegistrations from './0044-remembered-registrations.js'
 import * as networkRooms from './0045-network-rooms.js'
 import * as userConsents from './0046-user-consents.js'
 import * as administration from './0047-administration.js'
+import * as administratorsQuestions from './0048-administrators-questions.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -66,4 +67,5 @@ export const migrations: readonly Migration[] = [
   networkRooms,
   userConsents,
   administration,
+  administratorsQuestions,
 ]

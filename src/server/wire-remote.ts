@@ -110,6 +110,13 @@ export function createRemote(parts: RemoteParts): RemoteServices {
         await Promise.all([transport.close(), http.close(), connections.wellKnownHttp.close()])
         await destinations.stop()
       },
+      tasks: [
+        {
+          name: 'forget_failing_servers',
+          intervalMs: 3_600_000,
+          run: () => destinations.forgetUnneeded(),
+        },
+      ],
     },
   }
 }

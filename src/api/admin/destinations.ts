@@ -81,12 +81,14 @@ export const resetDestination = route({
   },
 })
 
-/** When it was last tried is not kept: it is left alone from its first failure to the time of the next attempt. */
+/** Where the last attempt is not known, it is left alone from its first failure to the time of the next. */
 function destinationJson({ serverName, failure }: DestinationOverview): JsonObject {
+  const lastTs = failure && (failure.lastFailedTs === 0 ? failure.failingSinceTs : failure.lastFailedTs)
   return {
     destination: serverName,
-    retry_last_ts: failure?.failingSinceTs ?? 0,
-    retry_interval: failure === undefined ? 0 : failure.retryAtTs - failure.failingSinceTs,
+    retry_last_ts: lastTs ?? 0,
+    // A server that is to be tried at once is left alone no longer.
+    retry_interval: failure && lastTs !== undefined ? Math.max(0, failure.retryAtTs - lastTs) : 0,
     failure_ts: failure?.failingSinceTs ?? null,
     last_successful_stream_ordering: null,
   }

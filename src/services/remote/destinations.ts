@@ -45,6 +45,8 @@ const JITTER = 0.3
 const POLL_MS = 15_000
 const MAX_REQUESTED = 1000
 const MAX_ERROR_LENGTH = 500
+/** A server that was not asked anything for so long after it might have been is of no interest any more. */
+const KEPT_MS = 30 * 24 * 3_600_000
 
 /**
  * Which servers answer. One that fails is left alone for longer and longer, until it shows a sign of life; the database
@@ -53,7 +55,6 @@ const MAX_ERROR_LENGTH = 500
 export class Destinations {
   readonly #deps: DestinationsDependencies
   readonly #states = new LRUCache<ServerName, State>(upTo(MAX_REMEMBERED))
-  readonly #lastFailedTs = new LRUCache<ServerName, number>(upTo(MAX_REMEMBERED))
   readonly #listeners = new Set<(serverName: ServerName) => void>()
   /** What the database does not know yet. */
   #unwritten = new Map<ServerName, State>()
@@ -128,9 +129,8 @@ export class Destinations {
     const { clock } = this.#deps
     const state = await this.#stateOf(serverName)
     const known = state === WELL ? undefined : state
-    const lastFailedTs = this.#lastFailedTs.get(serverName) ?? 0
     // Those who do not keep to the time make it no longer for others.
-    const isEarly = failure.startedTs < lastFailedTs || failure.startedTs < (known?.retryAtTs ?? 0)
+    const isEarly = failure.startedTs < Math.max(known?.lastFailedTs ?? 0, known?.retryAtTs ?? 0)
     if (known !== undefined && isEarly) return known.retryAtTs
     const now = clock.now()
     const failures = (known?.failures ?? 0) + 1
@@ -139,10 +139,10 @@ export class Destinations {
       serverName,
       failures,
       failingSinceTs: known?.failingSinceTs ?? now,
+      lastFailedTs: now,
       retryAtTs: now + Math.min(delayMs, this.#deps.options.backoff.maxMs),
       lastError: storable(failure.error),
     }
-    this.#lastFailedTs.set(serverName, now)
     this.#set(failing.serverName, failing)
     return failing.retryAtTs
   }
@@ -150,6 +150,12 @@ export class Destinations {
   /** Forgets that a server fails, so that it is tried at once. */
   async reset(serverName: ServerName): Promise<void> {
     if ((await this.#stateOf(serverName)) !== WELL) this.#recover(serverName)
+  }
+
+  /** Forgets the failures of servers that nobody has wanted anything of for a month. */
+  async forgetUnneeded(): Promise<void> {
+    const { db, store, clock } = this.#deps
+    await db.write('forget_failing_servers', (tx) => store.deleteUnneeded(tx, clock.now() - KEPT_MS))
   }
 
   /** Begins to look for what operators wish. */
@@ -183,7 +189,6 @@ export class Destinations {
   #recover(serverName: ServerName): void {
     // Somebody else has seen it too.
     if (this.#states.get(serverName) === WELL) return
-    this.#lastFailedTs.delete(serverName)
     this.#set(serverName, WELL)
     for (const listener of this.#listeners) listener(serverName)
   }

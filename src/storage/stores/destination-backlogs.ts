@@ -12,7 +12,7 @@ export interface DestinationBacklog {
   /** Changes of devices. */
   readonly deviceChanges: number
   /** Undefined where it is not known to fail. */
-  readonly failure: Omit<FailingDestination, 'serverName'> | undefined
+  readonly failure: Omit<FailingDestination, 'serverName' | 'lastFailedTs'> | undefined
 }
 
 interface BacklogRow {

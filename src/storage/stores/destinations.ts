@@ -7,6 +7,8 @@ export interface FailingDestination {
   /** How often, one after the other. */
   readonly failures: number
   readonly failingSinceTs: number
+  /** When it failed last; 0: not known. */
+  readonly lastFailedTs: number
   /** Until then it is left alone. */
   readonly retryAtTs: number
   /** For people. */
@@ -17,6 +19,7 @@ interface DestinationRow {
   server_name: string
   failures: number
   failing_since_ts: number
+  last_failed_ts: number
   retry_at_ts: number
   last_error: string
 }
@@ -25,12 +28,14 @@ const COLUMNS = {
   server_name: 'text',
   failures: 'integer',
   failing_since_ts: 'integer',
+  last_failed_ts: 'integer',
   retry_at_ts: 'integer',
   last_error: 'text',
   retry_requested: 'integer',
 } as const
 
-const SELECT = 'SELECT server_name, failures, failing_since_ts, retry_at_ts, last_error FROM destinations'
+const SELECT =
+  'SELECT server_name, failures, failing_since_ts, last_failed_ts, retry_at_ts, last_error FROM destinations'
 
 /** The servers that do not answer. Those that do have no row. */
 export class DestinationsStore {
@@ -63,6 +68,7 @@ export class DestinationsStore {
       server_name: destination.serverName,
       failures: destination.failures,
       failing_since_ts: destination.failingSinceTs,
+      last_failed_ts: destination.lastFailedTs,
       retry_at_ts: destination.retryAtTs,
       last_error: destination.lastError,
       retry_requested: 0,
@@ -71,7 +77,7 @@ export class DestinationsStore {
       columns: COLUMNS,
       conflict: {
         key: ['server_name'],
-        update: ['failures', 'failing_since_ts', 'retry_at_ts', 'last_error'],
+        update: ['failures', 'failing_since_ts', 'last_failed_ts', 'retry_at_ts', 'last_error'],
       },
     })
   }
@@ -81,6 +87,20 @@ export class DestinationsStore {
     await tx.execute(`DELETE FROM destinations WHERE ${tx.dialect.anyOf('server_name', 'text')}`, [
       tx.dialect.list(serverNames),
     ])
+  }
+
+  /**
+   * Forgets those whom nobody has asked anything since long after they might have been asked again, and for whom nothing
+   * waits.
+   */
+  async deleteUnneeded(tx: Tx, retryBefore: number): Promise<number> {
+    const waits = ['missed_rooms', 'federation_outbox', 'device_list_outbox']
+      .map((table) => `NOT EXISTS (SELECT 1 FROM ${table} w WHERE w.destination = destinations.server_name)`)
+      .join(' AND ')
+    return tx.execute(
+      `DELETE FROM destinations WHERE retry_at_ts < ? AND retry_requested = 0 AND ${waits}`,
+      [retryBefore],
+    )
   }
 
   /** Asks the running server to try a server now. False when that does not fail. */
@@ -107,6 +127,7 @@ function toDestination(row: DestinationRow): FailingDestination {
     serverName: row.server_name as ServerName,
     failures: row.failures,
     failingSinceTs: row.failing_since_ts,
+    lastFailedTs: row.last_failed_ts,
     retryAtTs: row.retry_at_ts,
     lastError: row.last_error,
   }

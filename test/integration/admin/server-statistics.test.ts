@@ -97,6 +97,7 @@ describe('the administration API of other servers', () => {
     await admin.request('GET', path`/_matrix/client/v3/directory/room/${'#x:nowhere.test'}`)
     const failing = await admin.must('GET', at('/nowhere.test'))
     expect(failing['failure_ts']).to.be.a('number')
+    expect(failing['retry_last_ts']).to.be.at.least(Number(failing['failure_ts']))
     expect(failing['retry_interval']).to.be.above(0)
     expect(await admin.must('POST', at('/nowhere.test/reset_connection'))).to.deep.equal({})
     expect(await refusal('GET', '/nowhere.test')).to.deep.equal([404, 'M_NOT_FOUND'])

@@ -245,7 +245,8 @@ describe('mxhs federation', function () {
     const store = new DestinationsStore()
     try {
       await migrate(db)
-      const failing = { failures: 3, failingSinceTs: 1_700_000_000_000, retryAtTs: 1_800_000_000_000 }
+      const times = { failingSinceTs: 1_700_000_000_000, lastFailedTs: 0, retryAtTs: 1_800_000_000_000 }
+      const failing = { failures: 3, ...times }
       const serverName = 'down.test' as ServerName
       await db.write('fail', (tx) => store.put(tx, [{ serverName, ...failing, lastError: 'it is down' }]))
       const { stdout } = await runCommand(FederationStatus, '-c', config)

@@ -55,7 +55,8 @@ forEachDatabase('checks of the database', (open) => {
   it('queues: servers and application services that have been away for long', async () => {
     expect(await findings(checkQueues, await context())).to.deep.equal(['ok: nothing waits for long'])
     const failing = (name: string, failingSinceTs: number) => ({
-      ...{ serverName: name as ServerName, failures: 3, failingSinceTs, retryAtTs: NOW, lastError: 'down' },
+      ...{ serverName: name as ServerName, failures: 3, failingSinceTs, lastFailedTs: 0 },
+      ...{ retryAtTs: NOW, lastError: 'down' },
     })
     const state = { positions: {}, lastTxnId: 1, failures: 4, failingSinceTs: 5, lastError: 'status 500' }
     const letter = { appserviceId: 'irc', txnId: 3, error: 'status 400', ts: 5, body: '{}' }

@@ -167,4 +167,38 @@ forEachDatabase('Destinations', (open) => {
     const [stored] = await store.list(db.reader, { limit: 1 })
     expect(stored?.lastError).to.match(/^\ufffdx{499}$/)
   })
+
+  it('know when a server failed last, also after a restart', async () => {
+    await fail()
+    const lastFailedTs = clock.now() + 500
+    await fail()
+    await destinations.stop()
+    destinations = start()
+    expect(await destinations.failureOf(A)).to.include({
+      failingSinceTs: lastFailedTs - 500,
+      lastFailedTs,
+      retryAtTs: lastFailedTs + 1_000,
+    })
+    await destinations.markFailed(A, { startedTs: lastFailedTs - 1, error: 'late' })
+    expect(await destinations.failureOf(A)).to.include({ failures: 2 })
+  })
+
+  it('are forgotten when nobody has wanted anything of them for a month', async () => {
+    await fail(A)
+    await fail(B)
+    await destinations.stop()
+    const waiting = { destination: B, room_nid: 1, missed_at: 1, is_last: 0 }
+    await db.write('miss', (tx) =>
+      tx.insertMany('missed_rooms', [waiting], {
+        columns: { destination: 'text', room_nid: 'integer', missed_at: 'integer', is_last: 'integer' },
+      }),
+    )
+    const kept = async (days: number): Promise<string[]> => {
+      clock.advance(days * 24 * 60 * MINUTE_MS)
+      await destinations.forgetUnneeded()
+      return (await store.list(db.reader, { limit: 10 })).map(({ serverName }) => serverName)
+    }
+    expect(await kept(29)).to.deep.equal([A, B])
+    expect(await kept(2)).to.deep.equal([B])
+  })
 })
