@@ -286,14 +286,13 @@ function createFeeds(
       missed: new MissedRoomsStore(),
       deviceListEdus: new DeviceListEdus(shared),
       localPattern,
+      serversInRooms: (roomNids) => audience.serversInRooms(roomNids),
       ...(parts.sendsSticky && {
         sticky: new MissedStickyEvents({ ...shared, stickyEvents: stores.stickyEvents }),
       }),
     }),
     receipts: new StoredReceiptBacklog({ ...shared, stream: streams.receipts, localPattern }),
   })
-  const { stickyEvents } = stores
-  const sticky = parts.sendsSticky ? new StickyIntroductions({ ...shared, stickyEvents, sender }) : undefined
   const events: EventFeed = new EventFeed({
     ...shared,
     onJoin: (join) => {
@@ -306,7 +305,11 @@ function createFeeds(
     roomServers,
     sender,
   })
-  const audience = new AudienceLookup({ ...shared, roomServers, events })
+  const audience: AudienceLookup = new AudienceLookup({ ...shared, roomServers, events })
+  const { stickyEvents } = stores
+  const sticky: StickyIntroductions | undefined = parts.sendsSticky
+    ? new StickyIntroductions({ ...shared, stickyEvents, sender, audience })
+    : undefined
   const passing: PassingFeeds = new PassingFeeds({ ...shared, streams, audience, sender })
   return {
     sender,

@@ -35,6 +35,10 @@ interface Dependencies {
   readonly deviceListEdus: DeviceListEdus
   /** What finds our users; see `usersOfPattern`. */
   readonly localPattern: string
+  /** The other servers in each of some rooms, as far as the events are that can be read now. */
+  readonly serversInRooms: (
+    roomNids: readonly number[],
+  ) => Promise<ReadonlyMap<number, ReadonlySet<ServerName>>>
   /** Undefined: no events are sticky. */
   readonly sticky?: Pick<MissedStickyEvents, 'list'> | undefined
 }
@@ -72,7 +76,7 @@ export class DestinationBacklog {
 
   /**
    * Of some rooms that a destination has missed something of, the newest event that it is to have, and before it those of
-   * our users that are sticky.
+   * our users that are sticky. Of a room that it has left since, it gets what it has missed, and nothing that came after.
    */
   async loadCatchUp(destination: ServerName): Promise<CatchUpPart> {
     const { db, missed, events } = this.#deps
@@ -83,14 +87,17 @@ export class DestinationBacklog {
       open.map(({ roomNid, missedAt }) => ({ roomNid, from: missedAt })),
       this.#deps.localPattern,
     )
+    // After the events have been read: whoever is in the room then was not gone when they were sent.
+    const left = await this.#roomsLeft(destination, open)
+    for (const roomNid of left) newest.delete(roomNid)
     const last = await missed.eventsAt(
       db.reader,
-      rooms.flatMap(({ isLast, missedAt }) => (isLast ? missedAt : [])),
+      rooms.flatMap(({ roomNid, isLast, missedAt }) => (isLast || left.has(roomNid) ? missedAt : [])),
     )
     const nids = new Map(
       rooms.map(({ roomNid, isLast, missedAt }) => [
         roomNid,
-        isLast ? last.get(missedAt) : newest.get(roomNid)?.eventNid,
+        isLast || left.has(roomNid) ? last.get(missedAt) : newest.get(roomNid)?.eventNid,
       ]),
     )
     const stored = await events.getByNids(
@@ -100,7 +107,8 @@ export class DestinationBacklog {
     return {
       events: [...nids].flatMap(([roomNid, nid]) => {
         const event = nid === undefined ? undefined : stored.get(nid)?.event
-        const before = sticky.get(roomNid)?.filter(({ eventId }) => eventId !== event?.eventId) ?? []
+        const known = left.has(roomNid) ? undefined : sticky.get(roomNid)
+        const before = known?.filter(({ eventId }) => eventId !== event?.eventId) ?? []
         return event === undefined ? before : [...before, event]
       }),
       // A room without such an event is caught up with all the same.
@@ -109,6 +117,15 @@ export class DestinationBacklog {
         upTo: Math.max(missedAt, newest.get(roomNid)?.streamOrdering ?? 0),
       })),
     }
+  }
+
+  /** Those of the rooms that a destination is not in any more. */
+  async #roomsLeft(destination: ServerName, rooms: readonly MissedRoom[]): Promise<ReadonlySet<number>> {
+    if (rooms.length === 0) return new Set()
+    const servers = await this.#deps.serversInRooms(rooms.map(({ roomNid }) => roomNid))
+    return new Set(
+      rooms.flatMap(({ roomNid }) => (servers.get(roomNid)?.has(destination) === true ? [] : roomNid)),
+    )
   }
 
   /** As many rooms as one transaction can take the events of. */

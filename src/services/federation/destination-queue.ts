@@ -31,12 +31,13 @@ export interface DestinationQueueDependencies {
   readonly clock: Clock
   readonly backlog: DestinationBacklog
   readonly receipts: ReceiptBacklog
-  /** Sends a transaction; rejects for nothing but bugs. `isRetry`: the last attempt has failed. */
-  readonly deliver: (
-    destination: ServerName,
-    transaction: Transaction,
-    options: { readonly isRetry: boolean },
-  ) => Promise<Delivery>
+  /** Sends a transaction; rejects for nothing but bugs. */
+  readonly deliver: (destination: ServerName, transaction: Transaction) => Promise<Delivery>
+  /**
+   * Runs an attempt at a server that may be away, in its turn: what it is to be told is read only then, so that it does
+   * not pile up in memory for all those that are away.
+   */
+  readonly inTurn: (attempt: () => Promise<boolean>) => Promise<boolean>
   /** Names the next transaction, as no other is named. */
   readonly nextTxnId: () => string
   /** These events are with the destination, or written down as missed. */
@@ -87,6 +88,8 @@ export class DestinationQueue {
   /** The last writing down of missed rooms. */
   #recorded: Promise<void> = Promise.resolve()
   #failingSince: number | undefined
+  /** What waits is of an earlier start, and the destination has not been tried since. */
+  #isResumed = false
   /** What has to be sent again before all else. */
   #unanswered: Outgoing | undefined
   #running: Promise<void> | undefined
@@ -128,7 +131,15 @@ export class DestinationQueue {
 
   /** Rooms are being written down as missed: catching up waits for it. */
   recording(written: Promise<void>): void {
-    this.#recorded = written.catch(() => undefined)
+    const earlier = this.#recorded
+    this.#recorded = written.catch(() => undefined).then(() => earlier)
+  }
+
+  /** Takes back an event that could not be written down as missed: that is tried again. */
+  keep(pdu: QueuedPdu): void {
+    this.#missed.delete(pdu.roomNid)
+    this.#pdus.push(pdu)
+    this.#isBehind = true
   }
 
   /** Something passes by: nothing but receipts for those who cannot be reached just now. */
@@ -148,6 +159,11 @@ export class DestinationQueue {
   /** It is written down that the destination has missed receipts after a position. */
   noteReceipts(after: number): void {
     this.#missedReceipts.resume(after)
+  }
+
+  /** All that waits was left by an earlier start. */
+  noteResumed(): void {
+    this.#isResumed = true
   }
 
   /** Something waits in the outbox. */
@@ -186,6 +202,7 @@ export class DestinationQueue {
     this.#timer = clock.setTimeout(
       () => {
         this.wake()
+        if (this.isIdle) this.#deps.onIdle()
       },
       Math.max(0, ts - clock.now()),
     )
@@ -214,9 +231,8 @@ export class DestinationQueue {
   async #run(): Promise<void> {
     try {
       while (!this.#stopped && this.#hasWork()) {
-        const outgoing = this.#unanswered ?? (await this.#collect())
-        if (outgoing === undefined) continue
-        if (!(await this.#send(outgoing))) return
+        const mayBeAway = this.isFailing || this.#isResumed
+        if (!(await (mayBeAway ? this.#deps.inTurn(() => this.#attempt()) : this.#attempt()))) return
       }
     } catch (error) {
       this.#deps.onError(error)
@@ -224,6 +240,13 @@ export class DestinationQueue {
       this.#hasOutbox = true
       this.wakeAt(this.#deps.clock.now() + AFTER_BUG_MS)
     }
+  }
+
+  /** Sends what waits, as much as one transaction holds. False when nothing more is to be tried now. */
+  async #attempt(): Promise<boolean> {
+    if (this.#stopped) return false
+    const outgoing = this.#unanswered ?? (await this.#collect())
+    return outgoing === undefined || this.#send(outgoing)
   }
 
   /** The next transaction; undefined when there was nothing after all. */
@@ -289,15 +312,12 @@ export class DestinationQueue {
   async #send(outgoing: Outgoing): Promise<boolean> {
     const { backlog, deliver, onSettled } = this.#deps
     const { txnId, pdus, passing, outbox, catchUp } = outgoing
-    const delivery = await deliver(
-      this.destination,
-      {
-        txnId,
-        pdus: [...pdus.map(({ json }) => json), ...catchUp.events.map(({ json }) => withoutUnsigned(json))],
-        edus: [...outbox.edus, ...toEdus(passing, MAX_EDUS).json],
-      },
-      { isRetry: this.isFailing },
-    )
+    const delivery = await deliver(this.destination, {
+      txnId,
+      pdus: [...pdus.map(({ json }) => json), ...catchUp.events.map(({ json }) => withoutUnsigned(json))],
+      edus: [...outbox.edus, ...toEdus(passing, MAX_EDUS).json],
+    })
+    this.#isResumed = false
     if (delivery.outcome === 'later') {
       await this.#fail(outgoing, delivery.retryAt)
       return false

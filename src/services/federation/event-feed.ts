@@ -10,7 +10,7 @@ import type { Clock, Timer } from '../../util/clock.js'
 import type { EventTail } from '../events/event-tail.js'
 import type { RoomState } from '../events/room-state.js'
 import type { PositionSink } from '../streams/notifier.js'
-import { withoutUnsigned } from './destination-queue.js'
+import { withoutUnsigned, type QueuedPdu } from './destination-queue.js'
 import type { AddressedPdu, FederationSender } from './federation-sender.js'
 import type { EventServers, RoomServers } from './room-servers.js'
 import { Watermark } from './watermark.js'
@@ -52,6 +52,8 @@ const WRITE_MS = 1_000
 export class EventFeed implements PositionSink {
   readonly #deps: Dependencies
   readonly #watermark = new Watermark()
+  /** What the watermark waits for: others queue events too. */
+  readonly #held = new WeakSet<QueuedPdu>()
   #running: Promise<void> | undefined
   #stored = 0
   #writing: Promise<void> | undefined
@@ -62,7 +64,7 @@ export class EventFeed implements PositionSink {
   constructor(deps: Dependencies) {
     this.#deps = deps
     deps.sender.onSettled((pdus) => {
-      for (const { streamOrdering } of pdus) this.#watermark.release(streamOrdering)
+      for (const pdu of pdus) if (this.#held.delete(pdu)) this.#watermark.release(pdu.streamOrdering)
       this.#scheduleWrite()
     })
   }
@@ -140,8 +142,19 @@ export class EventFeed implements PositionSink {
   }
 
   async #step(target: number): Promise<void> {
-    const { db, events, roomServers, sender } = this.#deps
+    const { roomServers } = this.#deps
     const after = roomServers.position
+    try {
+      await this.#takeUp(after, target)
+    } catch (error) {
+      // None of these events has been handed on: they are taken up again.
+      await roomServers.rewindTo(after)
+      throw error
+    }
+  }
+
+  async #takeUp(after: number, target: number): Promise<void> {
+    const { db, events, roomServers, sender } = this.#deps
     const { streamed, upTo } = await this.#listEvents(after, target)
     const origins = await this.#originsOf(streamed)
     const wanted = streamed.filter((event) => origins.has(event.eventNid) || isOwnMembership(event))
@@ -161,7 +174,10 @@ export class EventFeed implements PositionSink {
       const destinations = await this.#destinationsOf(event, { stored: found, around, origin })
       addressed.push(...address(found, destinations, around))
     }
-    for (const { pdu } of addressed) this.#watermark.hold(pdu.streamOrdering)
+    for (const { pdu } of addressed) {
+      this.#held.add(pdu)
+      this.#watermark.hold(pdu.streamOrdering)
+    }
     await sender.addPdus(addressed)
     this.#watermark.advance(upTo)
     this.#scheduleWrite()

@@ -2,6 +2,7 @@ import { parseServerName, type ServerName } from '../../protocol/ids.js'
 import type { MissedRoom } from '../../storage/stores/missed-rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { Clock } from '../../util/clock.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { randomToken } from '../../util/random.js'
 import { Semaphore } from '../../util/semaphore.js'
 import type { Destinations } from '../remote/destinations.js'
@@ -38,6 +39,9 @@ const REFUSED_DELAY_MS = 60_000
 const MAX_REFUSED_DELAY_MS = 60 * 60_000
 /** What is on its way when the server stops has this long. */
 const DRAIN_MS = 3_000
+/** Of the answer to a transaction, which has a line for each of its events. */
+const MAX_ANSWER_BYTES = 1024 * 1024
+const MAX_LOGGED_CHARS = 500
 
 /**
  * Sends other servers what they are to know: a queue for each that something waits for. Who has nothing to be told costs
@@ -80,6 +84,7 @@ export class FederationSender {
     for (const server of behind) this.#queueOf(server).noteBehind()
     for (const server of awaited) this.#queueOf(server).noteOutbox()
     for (const [server, after] of await receipts.list()) this.#queueOf(server).noteReceipts(after)
+    for (const queue of this.#queues.values()) queue.noteResumed()
     // Reads of all at once what is then asked for each.
     await destinations.filterReachable([...this.#queues.keys()])
     for (const [server, queue] of this.#queues) {
@@ -98,25 +103,31 @@ export class FederationSender {
     timer.cancel()
   }
 
-  /** Queues events. Resolves when those that cannot be sent soon are written down. */
+  /** Queues events. Resolves when those that cannot be sent soon are written down, or wait to be. Fails never. */
   async addPdus(pdus: readonly AddressedPdu[]): Promise<void> {
     const missed: MissedRoom[] = []
-    const settled: QueuedPdu[] = []
+    const untaken: { readonly queue: DestinationQueue | undefined; readonly pdu: QueuedPdu }[] = []
     const queues = new Set<DestinationQueue>()
     const behind = new Set<DestinationQueue>()
     for (const { pdu, destination } of pdus) {
       const queue = this.#mayTell(destination) ? this.#queueOf(destination) : undefined
       if (queue !== undefined) queues.add(queue)
       if (queue?.addPdu(pdu) === true) continue
-      settled.push(pdu)
+      untaken.push({ queue, pdu })
       if (queue?.mustRecord(pdu) !== true) continue
       behind.add(queue)
       missed.push({ destination, roomNid: pdu.roomNid, missedAt: pdu.streamOrdering, isLast: pdu.isLast })
     }
     const recorded = this.#deps.backlog.recordMissed(missed)
     for (const queue of behind) queue.recording(recorded)
-    await recorded
-    this.#settle(settled)
+    try {
+      await recorded
+      this.#settle(untaken.map(({ pdu }) => pdu))
+    } catch (err) {
+      this.#deps.logger.error({ err }, 'What other servers have missed could not be written down')
+      for (const { queue, pdu } of untaken) queue?.keep(pdu)
+      this.#settle(untaken.flatMap(({ queue, pdu }) => (queue === undefined ? [pdu] : [])))
+    }
     this.#flush(queues)
   }
 
@@ -164,7 +175,8 @@ export class FederationSender {
         clock,
         backlog,
         receipts,
-        deliver: (...args) => this.#deliver(...args),
+        deliver: (...args) => this.#send(...args),
+        inTurn: (attempt) => this.#retries.run(attempt),
         nextTxnId: () => `${this.#txnPrefix}${++this.#transactions}`,
         onSettled: (pdus) => this.#settle(pdus),
         onIdle: () => this.#queues.delete(destination),
@@ -177,15 +189,6 @@ export class FederationSender {
 
   #settle(pdus: readonly QueuedPdu[]): void {
     if (pdus.length > 0) for (const listener of this.#settled) listener(pdus)
-  }
-
-  #deliver(
-    destination: ServerName,
-    transaction: Transaction,
-    { isRetry }: { readonly isRetry: boolean },
-  ): Promise<Delivery> {
-    const send = (): Promise<Delivery> => this.#send(destination, transaction)
-    return isRetry ? this.#retries.run(send) : send()
   }
 
   async #send(destination: ServerName, { txnId, pdus, edus }: Transaction): Promise<Delivery> {
@@ -201,10 +204,11 @@ export class FederationSender {
           pdus: [...pdus],
           ...(edus.length > 0 && { edus: [...edus] }),
         },
+        maxBytes: MAX_ANSWER_BYTES,
         signal: this.#stopping.signal,
       })
       this.#refusals.delete(destination)
-      this.#logRefused(destination, answer['pdus'])
+      this.#logRefused(destination, answer['pdus'], pdus.length)
       const ts = pdus.at(-1)?.['origin_server_ts']
       if (typeof ts === 'number') ages?.onSent(destination, ts)
       return { outcome: 'delivered' }
@@ -216,8 +220,9 @@ export class FederationSender {
 
   async #undelivered(error: FederationError): Promise<Delivery> {
     const { destination, kind } = error
-    const { destinations, clock, logger } = this.#deps
-    if (kind === 'denied') return { outcome: 'never' }
+    const { client, destinations, clock, logger } = this.#deps
+    // The operator does not want it to be told anything; of an address that is denied another may come.
+    if (kind === 'denied' && !client.mayTalkTo(destination)) return { outcome: 'never' }
     // Whatever it says, it has taken the transaction.
     if (kind === 'malformed' && error.status !== undefined) return { outcome: 'delivered' }
     const retryAt = await destinations.retryAtTs(destination)
@@ -225,7 +230,11 @@ export class FederationSender {
       logger.debug({ destination, reason: error.message }, 'Another server cannot be reached')
       return { outcome: 'later', retryAt }
     }
-    if (kind !== 'refused') return { outcome: 'later', retryAt: clock.now() + MIN_DELAY_MS }
+    // Others have failed with it, or this server stops. All else is held against nobody: without a longer rest a server
+    // that answers with nonsense would be asked again and again.
+    if (kind === 'unreachable' || kind === 'backoff') {
+      return { outcome: 'later', retryAt: clock.now() + MIN_DELAY_MS }
+    }
     const refusals = (this.#refusals.get(destination) ?? 0) + 1
     this.#refusals.set(destination, refusals)
     logger.warn({ destination, reason: error.message }, 'Another server refuses a transaction')
@@ -233,13 +242,14 @@ export class FederationSender {
     return { outcome: 'later', retryAt: clock.now() + delay }
   }
 
-  #logRefused(destination: ServerName, results: unknown): void {
-    if (typeof results !== 'object' || results === null) return
-    for (const [eventId, result] of Object.entries(results as Record<string, unknown>)) {
-      const error =
-        typeof result === 'object' && result !== null && 'error' in result ? result.error : undefined
-      if (error === undefined) continue
-      this.#deps.logger.info({ destination, eventId, error }, 'Another server does not take an event')
+  /** `sent`: of how many events something can be said. */
+  #logRefused(destination: ServerName, results: unknown, sent: number): void {
+    if (!isJsonObject(results)) return
+    const refused = Object.entries(results).filter(([, result]) => isJsonObject(result) && 'error' in result)
+    for (const [eventId, result] of refused.slice(0, sent)) {
+      const error = JSON.stringify((result as JsonObject)['error']).slice(0, MAX_LOGGED_CHARS)
+      const fields = { destination, eventId: eventId.slice(0, MAX_LOGGED_CHARS), error }
+      this.#deps.logger.info(fields, 'Another server does not take an event')
     }
   }
 }

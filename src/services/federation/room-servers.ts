@@ -61,6 +61,11 @@ export class RoomServers {
     this.#rooms.clear()
   }
 
+  /** Goes back to a position, where what came of a step was lost. */
+  rewindTo(position: number): Promise<void> {
+    return this.#turns.run(() => Promise.resolve(this.startAt(position)))
+  }
+
   /** The servers that are in these rooms, also those that rooms of partial state were said to have. */
   list(roomNids: Iterable<number>): Promise<Map<number, ReadonlySet<ServerName>>> {
     const wanted = [...new Set(roomNids)]

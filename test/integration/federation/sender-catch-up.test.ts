@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import type { FakeHomeserver } from '../../support/fake-homeserver.js'
 import { FakeRoom } from '../../support/fake-room.js'
 import { startFederation, type TestFederation } from '../../support/federation.js'
-import { dig, path, type MatrixClient } from '../../support/matrix-client.js'
+import { dig, path, syncTimelineHasEventId, type MatrixClient } from '../../support/matrix-client.js'
 
 const EVE = '@eve:fake.test'
 const SEND = '/_matrix/federation/v1/send/:txnId'
@@ -15,7 +15,8 @@ describe('a server that is away for long', function () {
 
   before(async () => {
     servers = await startFederation(['a.test'], {
-      config: { experimental_features: { msc4354_enabled: true } },
+      // What passes by would make the other server fail before there is anything that it can miss.
+      config: { experimental_features: { msc4354_enabled: true }, presence: { enabled: false } },
     })
     fake = await servers.fake('fake.test')
     alice = await servers.get('a.test').register('alice')
@@ -83,6 +84,29 @@ describe('a server that is away for long', function () {
       await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'second 4')
     })
   }
+
+  it('is told nothing of what was said in a room after it had left, while nobody could tell it anything', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
+    const room = await FakeRoom.join(fake, 'a.test', { roomId, userId: EVE, version: '11' })
+    const before = fake.requests.length
+    fake.on('PUT', SEND, () => ({
+      status: 429,
+      json: { errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 600_000 },
+    }))
+    await alice.sendText(roomId, 'while it was there')
+    await fake.waitFor('PUT', SEND, (request) => fake.requests.indexOf(request) >= before)
+    const content = { membership: 'leave' }
+    const leave = room.send({ type: 'm.room.member', sender: EVE, stateKey: EVE, content })
+    await room.tell('a.test', leave)
+    await alice.mustSyncUntil(syncTimelineHasEventId(roomId, leave.eventId))
+    await alice.sendText(roomId, 'not for those who have left')
+
+    fake.requests.length = 0
+    fake.on('PUT', SEND, () => ({ json: { pdus: {} } }))
+    await fake.send('a.test', { path: '/_matrix/federation/v1/query/profile?user_id=@alice:a.test' })
+    await fake.waitForPdu((pdu) => dig(pdu, 'room_id') === roomId)
+    expect(bodies()).to.deep.equal(['while it was there'])
+  })
 
   it('gets what is sticky besides, though it is not the newest', async () => {
     const roomId = await openRoom()

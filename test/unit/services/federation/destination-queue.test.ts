@@ -19,7 +19,7 @@ const MINUTE = 60_000
 
 describe('DestinationQueue', () => {
   let clock: ManualClock
-  let sent: (Transaction & { isRetry: boolean })[]
+  let sent: (Transaction & { isInTurn: boolean })[]
   let answers: (() => Promise<Delivery> | Delivery)[]
   let missed: MissedRoom[]
   /** As they are in the database: of each user the newest. */
@@ -29,6 +29,7 @@ describe('DestinationQueue', () => {
   let settled: number[]
   let errors: unknown[]
   let idle: number
+  let isInTurn: boolean
   let transactions: number
   let queue: DestinationQueue
 
@@ -42,6 +43,7 @@ describe('DestinationQueue', () => {
     settled = []
     errors = []
     idle = 0
+    isInTurn = false
     transactions = 0
     queue = create()
   })
@@ -84,8 +86,16 @@ describe('DestinationQueue', () => {
       clock,
       backlog: backlog as DestinationBacklog,
       receipts: receiptBacklog,
-      deliver: (_destination, transaction, options) => {
-        sent.push({ ...transaction, ...options })
+      inTurn: async (attempt) => {
+        isInTurn = true
+        try {
+          return await attempt()
+        } finally {
+          isInTurn = false
+        }
+      },
+      deliver: (_destination, transaction) => {
+        sent.push({ ...transaction, isInTurn })
         return Promise.resolve(answers.shift()?.() ?? { outcome: 'delivered' })
       },
       nextTxnId: () => String(++transactions),
@@ -163,11 +173,46 @@ describe('DestinationQueue', () => {
     clock.advance(2_000)
     await settle()
     expect(numbers()).to.deep.equal([[1], [1], [1], [2]])
-    expect(sent.map(({ isRetry }) => isRetry)).to.deep.equal([false, true, true, false])
+    expect(sent.map((transaction) => transaction.isInTurn)).to.deep.equal([false, true, true, false])
     expect(sent.map(({ txnId }) => txnId)).to.deep.equal(['1', '1', '1', '2'])
     expect(sent[1]?.edus).to.deep.equal([])
     expect(settled).to.deep.equal([1, 2])
     expect(missed).to.deep.equal([])
+  })
+
+  it('tries in its turn what was left by an earlier start, until the destination has answered', async () => {
+    missed = [{ destination: SERVER, roomNid: 1, missedAt: 5, isLast: false }]
+    queue.noteBehind()
+    queue.noteResumed()
+    queue.flush()
+    await settle()
+    queue.addPdu(pdu(6))
+    queue.flush()
+    await settle()
+    expect(sent.map((transaction) => transaction.isInTurn)).to.deep.equal([true, false])
+  })
+
+  it('is forgotten when nothing is left to be tried again', async () => {
+    answers = [later(1_000)]
+    queue.addEdu(typing(true))
+    queue.flush()
+    await settle()
+    expect(queue.isIdle).to.equal(false)
+    idle = 0
+    clock.advance(1_000)
+    await settle()
+    expect([sent.length, queue.isIdle, idle]).to.deep.equal([1, true, 1])
+  })
+
+  it('writes down later what could not be written down as missed', async () => {
+    queue.noteBehind()
+    expect([queue.addPdu(pdu(7)), queue.mustRecord(pdu(7))]).to.deep.equal([false, true])
+    queue.recording(Promise.reject(new Error('disk full')))
+    queue.keep(pdu(7))
+    queue.flush()
+    await settle()
+    expect(sent.flatMap(({ pdus }) => pdus)).to.deep.equal([{ room: 1, at: 7 }])
+    expect(settled).to.deep.equal([7])
   })
 
   it('sends under another name what is caught up with after a long outage', async () => {
