@@ -68,7 +68,7 @@ export class InviteSender {
   }
 
   async #ask(room: RoomRecord, event: Event, destination: ServerName): Promise<JsonObject> {
-    const state = await this.#deps.answers.identifyingState(room)
+    const state = await this.#deps.answers.identifyingState(room, event.sender)
     const body = { room_version: room.rules.version, event: pduJson(event), invite_room_state: state }
     try {
       return await this.#send(event, { destination, version: 'v2', body })

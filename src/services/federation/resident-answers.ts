@@ -7,7 +7,7 @@ import type { RoomServersStore } from '../../storage/stores/room-servers.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
-import { serverNameOf, type ServerName } from '../../protocol/ids.js'
+import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import { pduJson, pduText } from '../../protocol/pdu.js'
 import { splitStateKey } from '../../protocol/state-map.js'
 import { STRIPPED_STATE_TYPES } from '../../protocol/stripped-state.js'
@@ -79,12 +79,14 @@ export class ResidentAnswers {
   }
 
   /**
-   * The state that tells an outsider which room that is, as whole events.
+   * The state that tells an outsider which room that is, as whole events; with who invites them, so that they are shown a
+   * name and not an ID alone.
    * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv1send_knockroomideventid
    */
-  async identifyingState(room: RoomRecord): Promise<JsonObject[]> {
+  async identifyingState(room: RoomRecord, inviter?: UserId): Promise<JsonObject[]> {
     const q = this.#db.reader
-    const keys = STRIPPED_STATE_TYPES.map((type) => [type, ''] as const)
+    const keys = STRIPPED_STATE_TYPES.map((type) => [type, ''] as readonly [string, string])
+    if (inviter !== undefined) keys.push(['m.room.member', inviter])
     const entries = await this.#parts.currentState.getForRooms(q, [room.roomNid], keys)
     const events = await this.#parts.events.getByNids(
       q,

@@ -119,21 +119,25 @@ export class ThirdPartyInvites {
   }
 
   /**
-   * Takes the news that a third-party ID belongs to one of our users now, with the invitations that wait for it. What is
-   * malformed is left out, and what fails does the others no harm.
+   * Takes the news that a third-party ID belongs to one of our users now, with the invitations that wait for it. What
+   * fails does the others no harm. Throws what failed last when all have been tried, so that the identity server knows:
+   * `M_BAD_JSON` for what is no invitation, `M_FORBIDDEN` for proofs that are none, and what other servers say.
    * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv13pidonbind
    */
   async bind(invites: readonly unknown[]): Promise<void> {
-    const proofs = invites.slice(0, MAX_BOUND).flatMap((invite) => toProof(invite) ?? [])
-    for (const proof of proofs) {
-      if (serverNameOf(proof.userId) !== this.#deps.serverName) continue
+    let failure: MatrixError | undefined
+    for (const invite of invites.slice(0, MAX_BOUND)) {
+      const proof = toProof(invite)
+      if (proof && serverNameOf(proof.userId) !== this.#deps.serverName) continue
       try {
+        if (!proof) throw badJson('invites: not all entries are invitations')
         await this.#exchange(proof)
       } catch (error) {
-        // That others refuse, or that a proof is none, is no failure of this server.
-        if (!(error instanceof MatrixError)) this.#deps.onError(error)
+        if (error instanceof MatrixError) failure = error
+        else this.#deps.onError(error)
       }
     }
+    if (failure) throw failure
   }
 
   /**

@@ -271,6 +271,7 @@ describe('a server in the room, as others see it', function () {
       const { body } = await fake.waitFor('PUT', invites, ({ params }) => params['roomId'] === roomId)
       const state = eventsAt(body, 'invite_room_state')
       expect(keysOf(state)).to.include.members(['m.room.create|', 'm.room.name|', 'm.room.join_rules|'])
+      expect(keysOf(state)).to.include(`m.room.member|${alice.userId}`)
       for (const event of state) expect(event).to.include.keys('hashes', 'signatures', 'depth')
       const member = await alice.must(
         'GET',
