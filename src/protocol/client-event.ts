@@ -17,26 +17,29 @@ export function clientEventJson(
   if (format === 'federation') {
     return { ...event.json, event_id: event.eventId, room_id: event.roomId, unsigned }
   }
-  const sticky = (event.json as Partial<JsonObject>)[STICKY_FIELD]
-  return {
+  // Put together by assignment: answers have thousands of these, and spreading what is rarely there would show.
+  const json: JsonObject = {
     type: event.type,
-    ...(event.stateKey !== undefined && { state_key: event.stateKey }),
     sender: event.sender,
     content: event.content,
-    ...redactsEverywhere(event),
     origin_server_ts: event.originServerTs,
     event_id: event.eventId,
-    ...(sticky !== undefined && { [STICKY_FIELD]: sticky }),
-    ...(format === 'client' && { room_id: event.roomId }),
     unsigned,
   }
+  if (event.stateKey !== undefined) json['state_key'] = event.stateKey
+  if (format === 'client') json['room_id'] = event.roomId
+  const sticky = (event.json as Partial<JsonObject>)[STICKY_FIELD]
+  if (sticky !== undefined) json[STICKY_FIELD] = sticky
+  if (event.type === 'm.room.redaction') addRedacts(json, event)
+  return json
 }
 
 /**
  * Room versions differ in where a redaction names its target; clients find it in both places.
  * https://spec.matrix.org/latest/rooms/v11/#moving-the-redacts-property-of-mroomredaction-events-to-a-content-property
  */
-function redactsEverywhere(event: Event): JsonObject {
-  if (event.type !== 'm.room.redaction' || event.redacts === undefined) return {}
-  return { content: { ...event.content, redacts: event.redacts }, redacts: event.redacts }
+function addRedacts(json: JsonObject, { content, redacts }: Event): void {
+  if (redacts === undefined) return
+  json['content'] = { ...content, redacts }
+  json['redacts'] = redacts
 }

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Counter, Metrics } from '../telemetry/metrics.js'
+import type { Counter, CounterSeries, Metrics } from '../telemetry/metrics.js'
 import type { Query, Tx } from './database.js'
 import { upTo } from '../util/lru-bounds.js'
 
@@ -87,15 +87,9 @@ export class CacheRegistry {
     if (this.#caches.has(name)) throw new Error(`There are two caches named ${name}`)
     const labels = { name }
     const cache = make(this.#bounds(options), {
-      hit: (count) => {
-        this.#hits.inc(labels, count)
-      },
-      miss: (count) => {
-        this.#misses.inc(labels, count)
-      },
-      evict: () => {
-        this.#evictions.inc(labels)
-      },
+      hits: this.#hits.series(labels),
+      misses: this.#misses.series(labels),
+      evictions: this.#evictions.series(labels),
       invalidate: (key) => {
         for (const listener of this.#listeners) listener(name, key)
       },
@@ -134,9 +128,9 @@ interface LruBounds<V> {
 }
 
 interface CacheEvents {
-  hit(count: number): void
-  miss(count: number): void
-  evict(): void
+  readonly hits: CounterSeries
+  readonly misses: CounterSeries
+  readonly evictions: CounterSeries
   invalidate(key: Key): void
 }
 
@@ -159,7 +153,7 @@ export class BulkCache<K extends Key, V extends Cacheable> {
     this.#values = new LRUCache<K, V>({
       ...bounds,
       dispose: (_value, _key, reason) => {
-        if (reason === 'evict') events.evict()
+        if (reason === 'evict') events.evictions.inc()
       },
     })
   }
@@ -171,7 +165,7 @@ export class BulkCache<K extends Key, V extends Cacheable> {
   /** The value if it is here; loads nothing. */
   peek(key: K): V | undefined {
     const value = this.#values.get(key)
-    if (value !== undefined) this.#events.hit(1)
+    if (value !== undefined) this.#events.hits.inc()
     return value
   }
 
@@ -199,9 +193,9 @@ export class BulkCache<K extends Key, V extends Cacheable> {
       else if (onItsWay !== undefined) shared.set(key, onItsWay)
       else missing.add(key)
     }
-    if (found.size > 0) this.#events.hit(found.size)
+    if (found.size > 0) this.#events.hits.inc(found.size)
     if (missing.size === 0 && shared.size === 0) return found
-    this.#events.miss(missing.size + shared.size)
+    this.#events.misses.inc(missing.size + shared.size)
     if (missing.size > 0) await this.#loadInto(found, [...missing], load)
     if (shared.size > 0) {
       const left = await takeShared(found, shared)

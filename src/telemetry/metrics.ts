@@ -3,6 +3,12 @@ export type Labels = Readonly<Record<string, string>>
 
 export interface Counter {
   inc(labels?: Labels, by?: number): void
+  /** The counter of these labels alone, for paths so hot that writing them each time would show. */
+  series(labels: Labels): CounterSeries
+}
+
+export interface CounterSeries {
+  inc(by?: number): void
 }
 
 export interface Gauge {
@@ -111,7 +117,7 @@ class MetricsRegistry implements Metrics {
 class SampleSet implements Metric, Counter, Gauge {
   readonly kind: 'counter' | 'gauge'
   readonly help: string
-  readonly #values = new Map<string, number>()
+  readonly #samples = new Map<string, Sample>()
 
   constructor(kind: 'counter' | 'gauge', help: string) {
     this.kind = kind
@@ -119,16 +125,34 @@ class SampleSet implements Metric, Counter, Gauge {
   }
 
   inc(labels?: Labels, by = 1): void {
-    const key = labelText(labels)
-    this.#values.set(key, (this.#values.get(key) ?? 0) + by)
+    this.#sample(labels).inc(by)
+  }
+
+  series(labels: Labels): CounterSeries {
+    return this.#sample(labels)
   }
 
   set(value: number, labels?: Labels): void {
-    this.#values.set(labelText(labels), value)
+    this.#sample(labels).value = value
   }
 
   *lines(name: string): Iterable<string> {
-    for (const [labels, value] of this.#values) yield sample(name, labels, value)
+    for (const [labels, { value }] of this.#samples) yield sample(name, labels, value)
+  }
+
+  #sample(labels: Labels | undefined): Sample {
+    const key = labelText(labels)
+    let known = this.#samples.get(key)
+    if (known === undefined) this.#samples.set(key, (known = new Sample()))
+    return known
+  }
+}
+
+class Sample implements CounterSeries {
+  value = 0
+
+  inc(by = 1): void {
+    this.value += by
   }
 }
 

@@ -118,11 +118,17 @@ export class EventExplanations {
   async #stateAt(q: Query, snapshotNid: number, keys: readonly StateKey[]): Promise<StateLookup> {
     const { stateKeys, snapshots, events } = this.#deps
     const keyNids = await stateKeys.find(q, keys)
-    const entries = (await snapshots.lookUp(q, new Map([[snapshotNid, keyNids.values()]]))).get(snapshotNid)
-    const found = await events.getByNids(q, [...(entries?.values() ?? [])])
+    const entries = await snapshots.lookUp(q, new Map([[snapshotNid, [...keyNids.values()]]]))
+    const eventNids = new Map(
+      [...keyNids].flatMap(([key, keyNid]) => {
+        const eventNid = entries.get(snapshotNid)?.get(keyNid)
+        return eventNid === undefined ? [] : [[key, eventNid] as const]
+      }),
+    )
+    const found = await events.getByNids(q, [...eventNids.values()])
     const lookup = new Map<StateKey, StoredEvent>()
-    for (const [key, keyNid] of keyNids) {
-      const stored = found.get(entries?.get(keyNid) ?? 0)
+    for (const [key, eventNid] of eventNids) {
+      const stored = found.get(eventNid)
       if (stored) lookup.set(key, stored)
     }
     return lookup

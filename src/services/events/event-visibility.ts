@@ -65,16 +65,15 @@ export class EventVisibility {
     if (candidates.length === 0) return []
     const memberKey = stateKeyOf('m.room.member', userId)
     const points = await this.#parts.points.lookUp(q, pointsOf(candidates, memberKey))
-    const hidden = candidates.filter((stored) => !mayRead(stored, { points, memberKey }))
-    if (hidden.length === 0) return this.#hideErased(candidates, { points, memberKey })
+    const states = new ReadingStates(points, memberKey)
+    const hidden = candidates.filter((stored) => !mayRead(stored, states))
+    if (hidden.length === 0) return this.#hideErased(candidates, states)
     const rooms = [...new Set(hidden.map(({ roomNid }) => roomNid))]
     const stays = await this.#parts.stays.listLast(q, userId, rooms)
-    const shownLater = new Set(
-      hidden.filter((stored) => mayRead(stored, { points, memberKey, stay: stays.get(stored.roomNid) })),
-    )
+    const shownLater = new Set(hidden.filter((stored) => mayRead(stored, states, stays.get(stored.roomNid))))
     const stillHidden = new Set(hidden.filter((stored) => !shownLater.has(stored)))
     const readable = candidates.filter((stored) => !stillHidden.has(stored))
-    return this.#hideErased(readable, { points, memberKey })
+    return this.#hideErased(readable, states)
   }
 
   /** Whether a user may see one event. */
@@ -102,17 +101,12 @@ export class EventVisibility {
     })
   }
 
-  async #hideErased(
-    events: StoredEvent[],
-    { points, memberKey }: { points: StateAtPoints; memberKey: StateKey },
-  ): Promise<StoredEvent[]> {
+  async #hideErased(events: StoredEvent[], states: ReadingStates): Promise<StoredEvent[]> {
     const erased = await this.#parts.erased?.list()
     if (erased === undefined || erased.size === 0) return events
     return events.map((stored) => {
       if (!erased.has(stored.event.sender)) return stored
-      const wasThere = snapshotsOf(stored, memberKey).some(
-        (snapshotNid) => membershipOf(points.get(snapshotNid, memberKey)) === 'join',
-      )
+      const wasThere = states.around(stored).some(({ membership }) => membership === 'join')
       return wasThere ? stored : { ...stored, event: redactEvent(stored.event) }
     })
   }
@@ -134,15 +128,36 @@ function pointsOf(events: readonly StoredEvent[], memberKey: StateKey): StatePie
   ])
 }
 
-function mayRead(
-  stored: StoredEvent,
-  { points, memberKey, stay }: { points: StateAtPoints; memberKey: StateKey; stay?: RoomStay | undefined },
-): boolean {
-  const states = snapshotsOf(stored, memberKey).map((snapshotNid): ReadingState => ({
-    visibility: parseHistoryVisibility(points.get(snapshotNid, VISIBILITY_KEY)?.event),
-    membership: membershipOf(points.get(snapshotNid, memberKey)),
-  }))
-  const [before, after = before] = states
+/** What decides about a reader at the points that were looked up; most events have theirs in common with others. */
+class ReadingStates {
+  readonly #points: StateAtPoints
+  readonly #memberKey: StateKey
+  readonly #states = new Map<number, ReadingState>()
+
+  constructor(points: StateAtPoints, memberKey: StateKey) {
+    this.#points = points
+    this.#memberKey = memberKey
+  }
+
+  around(stored: StoredEvent): ReadingState[] {
+    return snapshotsOf(stored, this.#memberKey).map((snapshotNid) => this.#at(snapshotNid))
+  }
+
+  #at(snapshotNid: number): ReadingState {
+    let state = this.#states.get(snapshotNid)
+    if (state === undefined) {
+      state = {
+        visibility: parseHistoryVisibility(this.#points.get(snapshotNid, VISIBILITY_KEY)?.event),
+        membership: membershipOf(this.#points.get(snapshotNid, this.#memberKey)),
+      }
+      this.#states.set(snapshotNid, state)
+    }
+    return state
+  }
+}
+
+function mayRead(stored: StoredEvent, states: ReadingStates, stay?: RoomStay): boolean {
+  const [before, after = before] = states.around(stored)
   if (!before || !after) return false
   // Whoever declines or loses an invite learns that it is gone, whatever history they may see.
   if (before.membership === 'invite' || before.membership === 'knock') {

@@ -3,6 +3,7 @@ import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { StateKeysStore } from '../../storage/stores/state-keys.js'
 import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.js'
 import type { StateKey } from '../../protocol/state-map.js'
+import { pushTo } from '../../util/group-by.js'
 
 /** One piece of the state at one point. */
 export interface StatePiece {
@@ -31,16 +32,20 @@ export class StatePoints {
 
   async lookUp(q: Query, points: readonly StatePiece[]): Promise<StateAtPoints> {
     const keyNids = await this.#stores.stateKeys.find(q, [...new Set(points.map(({ key }) => key))])
-    const request = new Map<number, Set<number>>()
+    const request = new Map<number, number[]>()
     for (const { snapshotNid, key } of points) {
       const keyNid = keyNids.get(key)
-      if (keyNid === undefined) continue
-      const wanted = request.get(snapshotNid)
-      if (wanted) wanted.add(keyNid)
-      else request.set(snapshotNid, new Set([keyNid]))
+      if (keyNid !== undefined) pushTo(request, snapshotNid, keyNid)
     }
     const entries = await this.#stores.snapshots.lookUp(q, request)
-    const nids = new Set([...entries.values()].flatMap((found) => [...found.values()]))
+    const nids = new Set<number>()
+    for (const [snapshotNid, wanted] of request) {
+      const found = entries.get(snapshotNid)!
+      for (const keyNid of wanted) {
+        const eventNid = found.get(keyNid)
+        if (eventNid !== undefined) nids.add(eventNid)
+      }
+    }
     const events = await this.#stores.events.getByNids(q, [...nids])
     return {
       get: (snapshotNid, key) => {

@@ -23,10 +23,10 @@ interface ChainRow {
 }
 
 /** Some pieces of some states: by snapshot, the key nids that are asked for. */
-export type EntryRequest = ReadonlyMap<number, Iterable<number>>
+export type EntryRequest = ReadonlyMap<number, readonly number[]>
 
-/** What was found of a request: by snapshot, the event that holds a key. Without keys that nothing holds. */
-export type SnapshotEntries = ReadonlyMap<number, ReadonlyMap<number, number>>
+/** What was found of a request: by snapshot, the event that holds a key that was asked for. */
+export type SnapshotEntries = ReadonlyMap<number, { get(keyNid: number): number | undefined }>
 
 /** A longer chain of deltas is cut by writing a snapshot whole. */
 export const MAX_SNAPSHOT_HOPS = 100
@@ -68,22 +68,25 @@ export class StateSnapshotsStore {
    * matter.
    */
   async lookUp(q: Query, request: EntryRequest): Promise<SnapshotEntries> {
-    const found = new Map<number, Map<number, number>>()
+    const found = new Map<number, StateSnapshot | Map<number, number>>()
+    const picked = new Map<number, Map<number, number>>()
     const wanted: string[] = []
     for (const [snapshotNid, keyNids] of request) {
+      const snapshot = this.#snapshots.peek(snapshotNid)
+      if (snapshot) {
+        found.set(snapshotNid, snapshot)
+        continue
+      }
       const entries = new Map<number, number>()
       found.set(snapshotNid, entries)
-      const snapshot = this.#snapshots.peek(snapshotNid)
-      for (const keyNid of keyNids) {
-        if (!snapshot) wanted.push(entryKey(snapshotNid, keyNid))
-        else setEntry(entries, keyNid, snapshot.get(keyNid))
-      }
+      picked.set(snapshotNid, entries)
+      for (const keyNid of keyNids) wanted.push(entryKey(snapshotNid, keyNid))
     }
     if (wanted.length === 0) return found
     const loaded = await this.#entries.getMany(wanted, (missing) => this.#loadEntries(q, missing))
     for (const [key, eventNid] of loaded) {
       const [snapshotNid, keyNid] = splitEntryKey(key)
-      setEntry(found.get(snapshotNid)!, keyNid, eventNid === 0 ? undefined : eventNid)
+      if (eventNid !== 0) picked.get(snapshotNid)!.set(keyNid, eventNid)
     }
     return found
   }

@@ -6,6 +6,7 @@ describe('metrics', () => {
     const metrics = createMetrics()
     metrics.counter({ name: 'requests', help: 'All\nof them' }).inc({ path: 'a"b\\c\n' }, 2)
     metrics.counter({ name: 'requests', help: 'All\nof them' }).inc({ path: 'a"b\\c\n' })
+    metrics.counter({ name: 'requests', help: 'All\nof them' }).series({ path: 'a"b\\c\n' }).inc(4)
     metrics.gauge({ name: 'load', help: 'Now' }).set(0.5)
     const time = metrics.histogram({ name: 'time', help: 'Seconds', buckets: [0.1, 1] })
     for (const value of [0.05, 0.1, 0.5, 7]) time.observe(value, { on: 'x' })
@@ -13,7 +14,7 @@ describe('metrics', () => {
     expect((await metrics.render()).split('\n')).to.deep.equal([
       '# HELP requests All\\nof them',
       '# TYPE requests counter',
-      'requests{path="a\\"b\\\\c\\n"} 3',
+      'requests{path="a\\"b\\\\c\\n"} 7',
       '# HELP load Now',
       '# TYPE load gauge',
       'load 0.5',
