@@ -138,7 +138,12 @@ export class PulledEvents {
     if (reception.outcome !== 'missing') return reception
     budget.states -= reception.prevEvents.length
     if (budget.states < 0) return reception
-    const statesAfterMissing = await this.#statesAfter(room, reception.prevEvents, { servers, signal })
+    const { prevEvents } = reception
+    let statesAfterMissing = await this.#statesAfter(room, prevEvents, { servers, signal })
+    // Whoever came to the room with the event, or after it, does not know what was before.
+    if (kind === 'backfilled') {
+      statesAfterMissing ??= await this.#stateBefore(room, event, prevEvents, { servers, signal })
+    }
     if (statesAfterMissing === undefined) return reception
     reception = await receiver.receive(room, event, { kind, isUnwanted, statesAfterMissing })
     if (reception.outcome !== 'missing') return reception
@@ -160,6 +165,17 @@ export class PulledEvents {
       found.set(id, state)
     }
     return found
+  }
+
+  /** The state before the event stands for those after each of what it follows. */
+  async #stateBefore(
+    room: RoomRecord,
+    { eventId }: Event,
+    prevEvents: readonly EventId[],
+    { servers, signal }: { servers: readonly ServerName[]; signal: AbortSignal | undefined },
+  ): Promise<Map<EventId, readonly EventId[]> | undefined> {
+    const state = await this.#parts.states.before(room, eventId, servers, signal)
+    return state && new Map(prevEvents.map((id) => [id, state]))
   }
 }
 

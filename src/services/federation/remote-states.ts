@@ -32,6 +32,12 @@ interface Witness {
   readonly signal: AbortSignal | undefined
 }
 
+interface StatePoint {
+  readonly eventId: EventId
+  /** Or before it. */
+  readonly isAfter: boolean
+}
+
 const MAX_STATE_IDS_BYTES = 32 * 1024 * 1024
 const MAX_STATE_BYTES = 96 * 1024 * 1024
 const TIMEOUT_MS = 60_000
@@ -64,10 +70,30 @@ export class RemoteStates {
     servers: readonly ServerName[],
     signal?: AbortSignal,
   ): Promise<readonly EventId[] | undefined> {
+    return this.#askAll(room, { eventId, isAfter: true }, servers, signal)
+  }
+
+  /** The same before an event: the servers that have it may not have what came before it. */
+  async before(
+    room: RoomRecord,
+    eventId: EventId,
+    servers: readonly ServerName[],
+    signal?: AbortSignal,
+  ): Promise<readonly EventId[] | undefined> {
+    return this.#askAll(room, { eventId, isAfter: false }, servers, signal)
+  }
+
+  async #askAll(
+    room: RoomRecord,
+    point: StatePoint,
+    servers: readonly ServerName[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly EventId[] | undefined> {
+    const { eventId } = point
     for (const server of servers) {
       if (signal?.aborted) break
       try {
-        const state = await this.#askOne(room, eventId, { server, signal })
+        const state = await this.#askOne(room, point, { server, signal })
         if (state) return state
       } catch (err) {
         if (!(err instanceof FederationError)) throw err
@@ -77,29 +103,29 @@ export class RemoteStates {
     return undefined
   }
 
-  async #askOne(room: RoomRecord, eventId: EventId, from: Witness): Promise<readonly EventId[] | undefined> {
-    const ids = await this.#stateIds(room, eventId, from)
-    await this.#complete(room, ids, { eventId, from })
+  async #askOne(room: RoomRecord, point: StatePoint, from: Witness): Promise<readonly EventId[] | undefined> {
+    const ids = await this.#stateIds(room, point.eventId, from)
+    await this.#complete(room, ids, { point, from })
     // What nobody has is left out of a state, but not what there was no time for.
     if (from.signal?.aborted && (await this.#missing(ids.state)).length > 0) return undefined
-    const held = await this.#parts.events.getByIds(this.#db.reader, [...ids.state, eventId])
-    const state = await this.#assemble(room, eventId, { claimed: ids.state, held })
+    const held = await this.#parts.events.getByIds(this.#db.reader, [...ids.state, ...neededAt(point)])
+    const state = await this.#assemble(room, point, { claimed: ids.state, held })
     if (typeof state !== 'string') return state
     this.#parts.logger.warn(
-      { eventId, server: from.server, reason: state },
+      { eventId: point.eventId, server: from.server, reason: state },
       'What a server says of a state is not believed',
     )
     return undefined
   }
 
-  /** The state after the event, or why the one before it cannot be one of the room. */
+  /** The state at the point, or why the one before the event cannot be one of the room. */
   async #assemble(
     room: RoomRecord,
-    eventId: EventId,
+    { eventId, isAfter }: StatePoint,
     { claimed, held }: { claimed: readonly EventId[]; held: ReadonlyMap<EventId, StoredEvent> },
   ): Promise<readonly EventId[] | string> {
-    const own = held.get(eventId)
-    if (own?.roomNid !== room.roomNid) return 'the event itself cannot be had'
+    const own = isAfter ? held.get(eventId) : undefined
+    if (isAfter && own?.roomNid !== room.roomNid) return 'the event itself cannot be had'
     const state = new Map<StateKey, EventId>()
     for (const id of claimed) {
       const stored = held.get(id)
@@ -108,8 +134,7 @@ export class RemoteStates {
       if (state.has(key)) return 'there are two events for one key'
       state.set(key, id)
     }
-    const { event } = own
-    if (isStateOf(room, own)) state.set(stateKeyOf(event.type, event.stateKey ?? ''), eventId)
+    if (isStateOf(room, own)) state.set(stateKeyOf(own.event.type, own.event.stateKey ?? ''), eventId)
     return (await this.#isOfOurRoom(room, state))
       ? [...state.values()]
       : 'it does not begin with the create event'
@@ -140,18 +165,23 @@ export class RemoteStates {
   async #complete(
     room: RoomRecord,
     { state, authChain }: StateIds,
-    { eventId, from }: { eventId: EventId; from: Witness },
+    { point, from }: { point: StatePoint; from: Witness },
   ): Promise<void> {
     const { server, signal } = from
-    const all = [...new Set([...state, ...authChain, eventId])]
+    const all = [...new Set([...state, ...authChain, ...neededAt(point)])]
     let missing = await this.#missing(all)
     if (missing.length * 10 >= all.length) {
-      await this.#parts.outliers.store(room, await this.#wholeState(room, eventId, from), [server], signal)
+      await this.#parts.outliers.store(
+        room,
+        await this.#wholeState(room, point.eventId, from),
+        [server],
+        signal,
+      )
       missing = await this.#missing(missing)
     }
     if (missing.length === 0) return
     // The event itself is needed most.
-    const wanted = [...new Set([eventId, ...missing])].slice(0, MAX_SINGLE_EVENTS)
+    const wanted = [...new Set([...neededAt(point), ...missing])].slice(0, MAX_SINGLE_EVENTS)
     await this.#parts.outliers.fetch(room, await this.#missing(wanted), [server], signal)
   }
 
@@ -192,6 +222,11 @@ export class RemoteStates {
 /** Whether an event may be part of a room's state. */
 function isStateOf(room: RoomRecord, stored: StoredEvent | undefined): stored is StoredEvent {
   return stored?.roomNid === room.roomNid && stored.rejected === null && stored.event.isState()
+}
+
+/** The event itself is part of the state after it, if of any. */
+function neededAt({ eventId, isAfter }: StatePoint): readonly EventId[] {
+  return isAfter ? [eventId] : []
 }
 
 function eventIds(list: unknown): EventId[] {

@@ -22,12 +22,12 @@ describe('The history of rooms that were joined late', () => {
   }
   const join = (roomId: string): Promise<string> => bob.join(roomId, { via: ['a.test'] })
 
-  /** All of the room as Bob pages back to its beginning. */
-  async function readBack(roomId: string, limit: number): Promise<string[]> {
+  /** All of the room as Bob, or somebody else, pages back to its beginning. */
+  async function readBack(roomId: string, limit: number, reader = bob): Promise<string[]> {
     const ids: string[] = []
     let from: string | undefined
     for (let page = 0; page < 20; page++) {
-      const answer: JsonObject = await bob.messages(roomId, { dir: 'b', limit, ...(from && { from }) })
+      const answer: JsonObject = await reader.messages(roomId, { dir: 'b', limit, ...(from && { from }) })
       ids.push(...eventsAt(answer, 'chunk').map((event) => event['event_id'] as string))
       if (answer['end'] === undefined) return ids.reverse()
       from = answer['end'] as string
@@ -46,8 +46,18 @@ describe('The history of rooms that were joined late', () => {
     })
   }
 
+  /** Purges what came before an event, at one of the servers. */
+  async function purge(server: string, roomId: string, eventId: string): Promise<void> {
+    const admin = await servers.get(server).register('admin', { isAdmin: true })
+    const purges = '/_synapse/admin/v1/purge_history'
+    const { purge_id: id } = await admin.must('POST', `${purges}/${path`${roomId}/${eventId}`}`, { body: {} })
+    let status: JsonObject
+    do status = await admin.must('GET', `${purges}_status/${id as string}`)
+    while (status['status'] === 'active')
+    expect(status).to.deep.equal({ status: 'complete' })
+  }
+
   it('is got again when it was purged, with what was taken back', async () => {
-    const admin = await servers.get('b.test').register('admin', { isAdmin: true })
     const roomId = await alice.createRoom({ preset: 'public_chat' })
     await join(roomId)
     const said = await say(roomId, 30)
@@ -57,17 +67,28 @@ describe('The history of rooms that were joined late', () => {
     const last = await alice.sendText(roomId, 'last')
     await bob.mustSyncUntil((sync) => JSON.stringify(sync).includes(last))
     const before = await readBack(roomId, 10)
-    const purge = '/_synapse/admin/v1/purge_history'
-    const target = path`${roomId}/${last}`
-    const { purge_id: id } = await admin.must('POST', `${purge}/${target}`, { body: {} })
-    let status: JsonObject
-    do status = await admin.must('GET', `${purge}_status/${id as string}`)
-    while (status['status'] === 'active')
-    expect(status).to.deep.equal({ status: 'complete' })
+    await purge('b.test', roomId, last)
     expect(await readBack(roomId, 10)).to.deep.equal(before)
     const redacted = await bob.must('GET', path`/_matrix/client/v3/rooms/${roomId}/event/${said[3]!}`)
     expect(redacted['content']).to.deep.equal({})
     expect((await bob.state(roomId, 'm.room.topic'))['topic']).to.equal('Cats')
+  })
+
+  it('is got again from those who do not know what came before them', async () => {
+    const roomId = await alice.createRoom({ preset: 'private_chat' })
+    await say(roomId, 2)
+    await alice.invite(roomId, bob.userId)
+    await join(roomId)
+    const said = await say(roomId, 5)
+    await bob.mustSyncUntil((sync) => JSON.stringify(sync).includes(said.at(-1)!))
+    said.push(await bob.sendText(roomId, 'heard'))
+    await alice.mustSyncUntil((sync) => JSON.stringify(sync).includes(said.at(-1)!))
+    const last = await alice.sendText(roomId, 'last')
+    await bob.mustSyncUntil((sync) => JSON.stringify(sync).includes(last))
+    await purge('a.test', roomId, last)
+    const read = await readBack(roomId, 10, alice)
+    expect(read.filter((id) => said.includes(id))).to.deep.equal(said)
+    expect(await alice.state(roomId, 'm.room.member', bob.userId)).to.include({ membership: 'join' })
   })
 
   it('is got in more than one piece', async () => {
