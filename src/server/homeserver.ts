@@ -45,6 +45,8 @@ export interface HomeserverOverrides {
 const DRAIN_MS = 15_000
 /** And sockets this long to take their last bytes. */
 const CLOSE_MS = 2_000
+/** Other servers have this long to answer what they are asked. */
+const ASKING_MS = 5_000
 
 interface HomeserverParts {
   readonly config: HomeserverConfig
@@ -239,6 +241,8 @@ export class Homeserver implements AsyncDisposable {
   async #stop(): Promise<void> {
     const { stopping, pipeline, clock, wired, storage, log, control } = this.#parts
     stopping.abort()
+    // Neither requests nor what runs in the background can wait for other servers for longer.
+    const ending = this.services.federationClient.stop(ASKING_MS)
     control?.end()
     wired.notifier.close()
     const closed = this.#listeners.close()
@@ -250,6 +254,7 @@ export class Homeserver implements AsyncDisposable {
     await closed
     await this.#tasks.stop()
     await stopBackground(wired)
+    ending.cancel()
     await storage.db.close()
     await control?.close()
     log.logger.info('The server has stopped')

@@ -93,7 +93,7 @@ export interface EventParts {
   /** Without it, everybody has the default push rules. */
   readonly pushAudience?: PushAudience
   /** How policy servers are reached. Without it, nobody is asked what may be said in a room. */
-  readonly client?: Pick<FederationClient, 'request'>
+  readonly client?: Pick<FederationClient, 'isStopping' | 'request'>
 }
 
 export type EventStores = ReturnType<typeof createEventStores>

@@ -30,6 +30,7 @@ import { RemoteTimestamps } from '../services/federation/remote-timestamps.js'
 import { RemoteWitnesses } from '../services/federation/remote-witnesses.js'
 import { RoomAnswers } from '../services/federation/room-answers.js'
 import { RoomGate } from '../services/federation/room-gate.js'
+import { INBOX_LIMITS, InboxShares } from '../services/federation/inbox-shares.js'
 import { RoomInbox } from '../services/federation/room-inbox.js'
 import { ServerAcls } from '../services/federation/server-acls.js'
 import { ServerVisibility } from '../services/federation/server-visibility.js'
@@ -164,7 +165,7 @@ export function createFederationInbound(
 
 /** What other servers have sent and waits to be worked off. */
 function createInbox(
-  { db, logger, onAccepted }: FederationInboundParts,
+  { db, clock, logger, onAccepted }: FederationInboundParts,
   {
     processor,
     store,
@@ -174,6 +175,7 @@ function createInbox(
   return new RoomInbox(db, {
     store,
     rooms,
+    shares: new InboxShares({ count: () => store.countByOrigin(db.reader), clock, limits: INBOX_LIMITS }),
     handle: async (room, sent, turn) => {
       const receptions = await processor.processAll(room, sent, turn)
       for (const [index, { outcome }] of receptions.entries()) {

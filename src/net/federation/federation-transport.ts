@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Pool } from 'undici'
 import type { ServerName } from '../../protocol/ids.js'
 import type { Clock } from '../../util/clock.js'
+import { unlessAborted } from '../../util/unless-aborted.js'
 import { Dialer, type DialerOptions } from '../dialer.js'
 import {
   exchange,
@@ -83,14 +84,13 @@ export class FederationTransport {
   ): Promise<Reply> {
     if (this.#isClosed) throw new HttpFailure('aborted', 'the server is stopping')
     const { serverName, signal } = request
-    const [{ targets }, { Pool }] = await Promise.all([
-      this.#options.resolver.resolve(serverName),
-      // Not before it is needed: many servers talk to no others for long.
-      import('undici'),
-    ])
+    const abortion = (): HttpFailure => new HttpFailure('aborted', 'the request was given up')
+    // Not before it is needed: many servers talk to no others for long.
+    const prepared = Promise.all([this.#options.resolver.resolve(serverName), import('undici')])
+    const [{ targets }, { Pool }] = await unlessAborted(signal, abortion, prepared)
     let failure = new HttpFailure('unreachable', 'its SRV record says that there is no such service')
     for (const target of targets) {
-      if (signal?.aborted) throw new HttpFailure('aborted', 'the request was given up')
+      if (signal?.aborted) throw abortion()
       const attempt = (): Promise<Reply> =>
         send(this.#poolOf(target, Pool), this.#toExchange(request, target), this.#limitsOf(request))
       try {

@@ -24,7 +24,7 @@ interface PolicyServer {
 interface Parts {
   readonly assembler: EventAssembler
   readonly serverMembers: ServerMembersStore
-  readonly client: Pick<FederationClient, 'request'>
+  readonly client: Pick<FederationClient, 'request' | 'isStopping'>
   readonly serverName: ServerName
 }
 
@@ -88,7 +88,8 @@ export class EventPolicy {
       if (signature === undefined) return undefined
       return signEvent(event, { serverName: via, keyId: KEY_ID, sign: () => signature })
     } catch (error) {
-      if (error instanceof FederationError) throw toRefusal(error)
+      // Where this server has not waited for the answer, nothing is said against the event.
+      if (error instanceof FederationError && !this.#parts.client.isStopping) throw toRefusal(error)
       throw error
     }
   }

@@ -1,5 +1,6 @@
-import { badJson } from '../../protocol/errors.js'
+import { badJson, MatrixError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
+import { sha256 } from '../../protocol/hashes.js'
 import { parseRoomId, type EventId, type RoomId, type ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { FederationInboxStore } from '../../storage/stores/federation-inbox.js'
@@ -10,6 +11,7 @@ import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import { pushTo } from '../../util/group-by.js'
+import type { FederationClient } from '../remote/federation-client.js'
 import type { EduDispatcher } from './edu-dispatcher.js'
 import type { EventAges } from './event-ages.js'
 import type { PduIntake } from './pdu-intake.js'
@@ -32,6 +34,7 @@ interface Parts {
   readonly edus: EduDispatcher
   readonly outside: OutsideEventHandler
   readonly ages?: Pick<EventAges, 'onReceived'> | undefined
+  readonly client: Pick<FederationClient, 'isStopping'>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -48,6 +51,8 @@ interface Sorted {
 /** https://spec.matrix.org/latest/server-server-api/#transactions */
 const MAX_PDUS = 50
 const MAX_EDUS = 100
+/** Longer names are kept as their hash. */
+const MAX_TXN_ID_CHARS = 255
 
 /** How long answers are kept for those who ask again. */
 export const TRANSACTION_LIFETIME_MS = 24 * 60 * 60 * 1000
@@ -66,11 +71,13 @@ export class InboundTransactions {
   /**
    * The answer to a transaction: for each event that could be read nothing or an error. Events are judged later; EDUs
    * have been handed on when the answer comes. The same transaction gets the same answer and is dealt with once.
-   * Throws 400 `M_BAD_JSON` for more than 50 PDUs or 100 EDUs.
+   * Throws 400 `M_BAD_JSON` for more than 50 PDUs or 100 EDUs, 429 `M_LIMIT_EXCEEDED` while too many of the sender's
+   * events wait, and 503 `M_UNKNOWN` when this server stops before it has looked at all of it.
    * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv1sendtxnid
    */
   receive(origin: ServerName, txnId: string, body: JsonWithText): Promise<JsonObject> {
-    return this.#flights.run(`${origin}\u0000${txnId}`, () => this.#receive(origin, txnId, body))
+    const name = txnId.length > MAX_TXN_ID_CHARS ? sha256(txnId) : txnId
+    return this.#flights.run(`${origin}\u0000${name}`, () => this.#receive(origin, name, body))
   }
 
   async #receive(origin: ServerName, txnId: string, body: JsonWithText): Promise<JsonObject> {
@@ -81,10 +88,16 @@ export class InboundTransactions {
     const pdus = pdusOf(body, 'pdus')
     if (!Array.isArray(eduList) || eduList.length > MAX_EDUS) throw badJson(`At most ${MAX_EDUS} EDUs`)
     if (pdus.length > MAX_PDUS) throw badJson(`At most ${MAX_PDUS} PDUs`)
+    // What comes besides goes elsewhere, and waits for nothing.
+    if (pdus.length > 0) await inbox.requirePlace(origin)
     const { results, staged, outside } = await this.#sort(origin, pdus)
+    // What is said of an event whose keys were not waited for would be wrong for good.
+    if (this.#parts.client.isStopping)
+      throw new MatrixError('M_UNKNOWN', 'This server is stopping', { status: 503 })
     for (const { room, event } of outside) await this.#receiveOutside(origin, room, event)
     await edus.dispatch(origin, eduList)
     const answer: JsonObject = { pdus: results }
+    if (pdus.length + eduList.length === 0) return answer
     const receipt = { origin, txnId, receivedTs: clock.now() }
     await this.#db.write('receive_transaction', async (tx) => {
       await store.insertAnswer(tx, receipt, JSON.stringify(answer))

@@ -36,13 +36,16 @@ export interface SentEvent {
 
 /** What whoever has events processed wants to know, and to be told. */
 export interface ProcessingTurn {
-  /** Whether there is no time left. */
-  readonly mustStop: () => boolean
+  /** Aborts when there is no time left: then nobody is asked any more. */
+  readonly signal: AbortSignal
   /** Runs what waits for other servers: others may be dealt with meanwhile. */
   readonly whileAsking: <T>(ask: () => Promise<T>) => Promise<T>
 }
 
-const OWN_TURN: ProcessingTurn = { mustStop: () => false, whileAsking: (ask) => ask() }
+/** The turn of one whose sender waits for it. */
+function ownTurn(): ProcessingTurn {
+  return { signal: new AbortController().signal, whileAsking: (ask) => ask() }
+}
 
 /** The sender of an event, and how long it is asked. */
 interface Asked {
@@ -74,26 +77,30 @@ export class PduProcessor {
     options: Pick<ReceiveOptions, 'inTransaction'> = {},
   ): Promise<Reception> {
     const offered = await judgeByPolicy(this.#parts.policy, room, received)
-    return this.#process(origin, room, offered, { ...options, turn: OWN_TURN })
+    return this.#process(origin, room, offered, { ...options, turn: ownTurn() })
   }
 
   /**
    * As `process` for several events in the order in which they came: those that refer to nothing unknown are judged and
-   * stored together. Gives what became of each; those at the end for which there was no time left are left out.
+   * stored together. Gives what became of each; those at the end for which there was no time left are left out, as is
+   * one that nobody could be asked about in time.
    */
   async processAll(
     room: RoomRecord,
     sent: readonly SentEvent[],
-    turn: ProcessingTurn = OWN_TURN,
+    turn: ProcessingTurn = ownTurn(),
   ): Promise<Reception[]> {
-    const offered = await turn.whileAsking(() => this.#judgeAll(room, sent))
+    const { signal } = turn
+    const offered = await turn.whileAsking(() => this.#judgeAll(room, sent, signal))
     const receptions: Reception[] = []
-    while (receptions.length < sent.length && !turn.mustStop()) {
+    while (receptions.length < offered.length && !signal.aborted) {
       const start = receptions.length
       for (const reception of await this.#parts.receiver.receiveAll(room, offered.slice(start), 'live')) {
         const { origin, event } = sent[receptions.length]!
         if (reception.outcome === 'missing') {
-          receptions.push(await this.#process(origin, room, offered[receptions.length]!, { turn }))
+          const completed = await this.#process(origin, room, offered[receptions.length]!, { turn })
+          if (completed.outcome === 'missing' && signal.aborted) return receptions
+          receptions.push(completed)
         } else {
           this.#log(origin, event, reception)
           receptions.push(reception)
@@ -103,9 +110,17 @@ export class PduProcessor {
     return receptions
   }
 
-  async #judgeAll(room: RoomRecord, sent: readonly SentEvent[]): Promise<OfferedEvent[]> {
+  /** Those that were judged before `signal` aborts. */
+  async #judgeAll(
+    room: RoomRecord,
+    sent: readonly SentEvent[],
+    signal: AbortSignal,
+  ): Promise<OfferedEvent[]> {
     const offered: OfferedEvent[] = []
-    for (const { event } of sent) offered.push(await judgeByPolicy(this.#parts.policy, room, event))
+    for (const { event } of sent) {
+      if (signal.aborted) break
+      offered.push(await judgeByPolicy(this.#parts.policy, room, event))
+    }
     return offered
   }
 
@@ -121,8 +136,11 @@ export class PduProcessor {
     if (reception.outcome === 'missing' && this.#patience.mayAsk(room.roomNid, origin)) {
       await this.#patience.ask(room.roomNid, origin, async () => {
         reception = await turn.whileAsking(() =>
-          withTimeLimit(clock, MAX_ASKING_MS, (signal) =>
-            this.#complete({ origin, signal }, room, event, { receive, reception }),
+          withTimeLimit(
+            clock,
+            MAX_ASKING_MS,
+            (signal) => this.#complete({ origin, signal }, room, event, { receive, reception }),
+            turn.signal,
           ),
         )
         return reception.outcome !== 'missing'

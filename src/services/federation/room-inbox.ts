@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { restoreEvent } from '../../protocol/event-format.js'
 import type { Event } from '../../protocol/event.js'
 import type { ServerName } from '../../protocol/ids.js'
@@ -6,6 +7,7 @@ import type { FederationInboxStore, InboxEvent } from '../../storage/stores/fede
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { Semaphore } from '../../util/semaphore.js'
+import type { InboxShares } from './inbox-shares.js'
 import type { ProcessingTurn, SentEvent } from './pdu-processor.js'
 
 /** An event for the inbox. */
@@ -16,7 +18,7 @@ export interface StagedEvent {
 
 /**
  * Deals with events in their order; what it cannot deal with it drops. Gives how many it has dealt with: all, unless
- * the turn's `mustStop` says that there is no time left.
+ * the turn's `signal` says that there is no time left.
  */
 export type InboxHandler = (
   room: RoomRecord,
@@ -28,6 +30,7 @@ interface Parts {
   readonly store: FederationInboxStore
   readonly rooms: RoomsStore
   readonly handle: InboxHandler
+  readonly shares: InboxShares
   readonly logger: Logger
 }
 
@@ -46,7 +49,7 @@ export class RoomInbox {
   readonly #running = new Map<number, Promise<void>>()
   /** Rooms that something came for while they were being worked on. */
   readonly #again = new Set<number>()
-  #isStopping = false
+  #stopping = new AbortController()
 
   constructor(db: Database, parts: Parts) {
     this.#db = db
@@ -55,19 +58,29 @@ export class RoomInbox {
 
   /** Takes up what waited when the server stopped. */
   async start(): Promise<void> {
-    this.#isStopping = false
+    this.#stopping = new AbortController()
+    setMaxListeners(0, this.#stopping.signal)
+    await this.#parts.shares.load()
     for (const roomNid of await this.#parts.store.listRooms(this.#db.reader)) this.#wake(roomNid)
   }
 
-  /** Keeps what waits for the next start; resolves when nothing is worked on any more. */
+  /**
+   * Keeps what waits for the next start, also that of which others are being asked; resolves when nothing is worked on any
+   * more.
+   */
   async stop(): Promise<void> {
-    this.#isStopping = true
+    this.#stopping.abort()
     await this.settle()
   }
 
   /** Resolves when nothing is worked on any more. */
   async settle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running.values())
+  }
+
+  /** 429 `M_LIMIT_EXCEEDED` for a server of which so much waits that it has to keep what it has to say for now. */
+  async requirePlace(origin: ServerName): Promise<void> {
+    await this.#parts.shares.require(origin)
   }
 
   /** Keeps events of a transaction, in its order; they are dealt with after the commit. May run again. */
@@ -87,12 +100,13 @@ export class RoomInbox {
     await this.#parts.store.insert(tx, rows)
     const rooms = new Set(rows.map(({ roomNid }) => roomNid))
     tx.afterCommit(() => {
+      for (const { json } of rows) this.#parts.shares.add(origin, json.length)
       for (const roomNid of rooms) this.#wake(roomNid)
     })
   }
 
   #wake(roomNid: number): void {
-    if (this.#isStopping) return
+    if (this.#mustStop()) return
     if (this.#running.has(roomNid)) {
       this.#again.add(roomNid)
       return
@@ -108,20 +122,22 @@ export class RoomInbox {
   }
 
   #mustStop(): boolean {
-    return this.#isStopping
+    return this.#stopping.signal.aborted
   }
 
   async #work(roomNid: number): Promise<void> {
-    const { store, rooms } = this.#parts
+    const { store, rooms, shares } = this.#parts
     const room = (await rooms.getByNids(this.#db.reader, [roomNid])).get(roomNid)
     while (!this.#mustStop()) {
       this.#again.delete(roomNid)
       const batch = await store.listFirst(this.#db.reader, roomNid, BATCH)
       if (batch.length === 0) return
       const done = room ? await this.#handleAll(room, batch) : batch.length
-      const ids = batch.slice(0, done).map(({ eventId }) => eventId)
-      if (ids.length === 0) return
+      const dealtWith = batch.slice(0, done)
+      if (dealtWith.length === 0) return
+      const ids = dealtWith.map(({ eventId }) => eventId)
       await this.#db.write('empty_federation_inbox', (tx) => store.delete(tx, roomNid, ids))
+      for (const { origin, json } of dealtWith) shares.remove(origin, json.length)
       // That was all, unless something has come meanwhile.
       if (batch.length < BATCH && done === batch.length && !this.#again.has(roomNid)) return
     }
@@ -130,7 +146,7 @@ export class RoomInbox {
   /** How many of the events have been dealt with. */
   async #handleAll(room: RoomRecord, waiting: readonly InboxEvent[]): Promise<number> {
     const turn: ProcessingTurn = {
-      mustStop: () => this.#isStopping,
+      signal: this.#stopping.signal,
       whileAsking: (ask) => this.#places.release(ask),
     }
     try {
@@ -140,6 +156,8 @@ export class RoomInbox {
         turn,
       )
     } catch (err) {
+      // It may have failed for that alone.
+      if (this.#mustStop()) return 0
       const [first] = waiting
       if (waiting.length > 1 || !first) return this.#handleEach(room, waiting)
       // What fails for no reason of its own is dropped too: it would stand in the way of all that come after it.

@@ -6,7 +6,7 @@ import type { ServerName } from '../../protocol/ids.js'
 import type { Logger } from '../../telemetry/logger.js'
 import type { JsonSigner } from '../../protocol/signed-json.js'
 import { formatXMatrix, requestText } from '../../protocol/x-matrix.js'
-import type { Clock } from '../../util/clock.js'
+import type { Clock, Timer } from '../../util/clock.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { measureJson } from '../../util/json-measure.js'
 import type { Destinations } from './destinations.js'
@@ -53,7 +53,7 @@ export interface FederationClientDependencies {
   readonly signer: JsonSigner
   readonly transport: Pick<FederationTransport, 'request' | 'requestStream'>
   readonly destinations: Pick<Destinations, 'markAlive' | 'markFailed' | 'retryAtTs'>
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'now' | 'setTimeout'>
   /** `federation_domain_whitelist`; undefined: everybody. */
   readonly allowedDomains: ReadonlySet<string> | undefined
   /** `federation_whitelist_endpoint_enabled` */
@@ -76,9 +76,28 @@ const MIN_MAX_PARTS = 250_000
  */
 export class FederationClient {
   readonly #deps: FederationClientDependencies
+  /** What is being asked. */
+  readonly #running = new Set<AbortController>()
+  #isStopping = false
 
   constructor(deps: FederationClientDependencies) {
     this.#deps = deps
+  }
+
+  /** Nobody is asked any more, because this server stops: what failed since may have failed for that alone. */
+  get isStopping(): boolean {
+    return this.#isStopping
+  }
+
+  /**
+   * Lets what is being asked have so much time, in milliseconds; then all of it fails, and whatever is asked later. Whoever
+   * needs that no more cancels it.
+   */
+  stop(graceMs: number): Timer {
+    return this.#deps.clock.setTimeout(() => {
+      this.#isStopping = true
+      for (const running of this.#running) running.abort()
+    }, graceMs)
   }
 
   /** Whether the configuration lets this server talk to another. */
@@ -105,11 +124,14 @@ export class FederationClient {
   /** As `request`, with the text that the object was read from. */
   async requestWithText(request: FederationRequest): Promise<FederationAnswer> {
     const startedTs = await this.#begin(request)
+    const { signal, end } = this.#enter(request)
     let reply: HttpReply
     try {
-      reply = await this.#deps.transport.request(this.#toTransport(request))
+      reply = await this.#deps.transport.request(this.#toTransport(request, signal))
     } catch (error) {
       throw await this.#failed(request, startedTs, error)
+    } finally {
+      end()
     }
     const answer = parseObject(reply.body, request.maxBytes)
     if (reply.status < 200 || reply.status > 299) {
@@ -127,10 +149,13 @@ export class FederationClient {
   /** An answer of status 2xx or a redirect, whose body comes as it comes. Rejects with a `FederationError`. */
   async requestStream(request: FederationRequest): Promise<FederationStreamAnswer> {
     const startedTs = await this.#begin(request)
+    const { signal, end } = this.#enter(request)
     let reply: FederationStreamAnswer
     try {
-      reply = await this.#deps.transport.requestStream(this.#toTransport(request))
+      reply = await this.#deps.transport.requestStream(this.#toTransport(request, signal))
+      reply.body.once('close', end)
     } catch (error) {
+      end()
       throw await this.#failed(request, startedTs, error)
     }
     if (reply.status < 400) {
@@ -139,6 +164,20 @@ export class FederationClient {
     }
     const json = await readError(reply.body)
     throw await this.#refused(request, startedTs, { ...reply, json })
+  }
+
+  /** A signal for a request that aborts with the request's own and with the server's end; `end`: it is over. */
+  #enter({ signal: own }: FederationRequest): { readonly signal: AbortSignal; readonly end: () => void } {
+    const running = new AbortController()
+    const abort = (): void => running.abort()
+    if (own?.aborted === true || this.#isStopping) abort()
+    own?.addEventListener('abort', abort, { once: true })
+    this.#running.add(running)
+    const end = (): void => {
+      own?.removeEventListener('abort', abort)
+      this.#running.delete(running)
+    }
+    return { signal: running.signal, end }
   }
 
   /** Throws where the server must not be asked, or not now. */
@@ -160,9 +199,9 @@ export class FederationClient {
     return clock.now()
   }
 
-  #toTransport(request: FederationRequest): TransportRequest {
+  #toTransport(request: FederationRequest, signal: AbortSignal): TransportRequest {
     const { serverName: origin, signer, requestTimeoutMs } = this.#deps
-    const { destination, method, path, body, timeoutMs, maxBytes, signal } = request
+    const { destination, method, path, body, timeoutMs, maxBytes } = request
     const uri = `${path}${formatQuery(request.query)}`
     const signature = signer.sign(requestText({ method, uri, origin, destination, content: body }))
     return {

@@ -52,6 +52,15 @@ export class FederationInboxStore {
     )
   }
 
+  /** How much waits of each server; `chars`: of the events' JSON. Reads all that waits. */
+  async countByOrigin(q: Query): Promise<{ origin: ServerName; events: number; chars: number }[]> {
+    const rows = await q.all<{ origin: string; events: number; chars: number }>(
+      `SELECT origin, COUNT(*) AS events, CAST(SUM(LENGTH(json)) AS BIGINT) AS chars
+       FROM federation_inbox GROUP BY origin`,
+    )
+    return rows.map((row) => ({ ...row, origin: row.origin as ServerName }))
+  }
+
   /** The rooms that events wait for. */
   async listRooms(q: Query): Promise<number[]> {
     const rows = await q.all<{ room_nid: number }>('SELECT DISTINCT room_nid FROM federation_inbox')

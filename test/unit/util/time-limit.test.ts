@@ -22,4 +22,21 @@ describe('withTimeLimit', () => {
     expect(await rejection(withTimeLimit(clock, 1_000, () => Promise.reject(error)))).to.equal(error)
     expect(clock.pending).to.equal(0)
   })
+
+  it('aborts with a signal that it is given too, and does not stay with it', async () => {
+    const clock = new ManualClock()
+    const outer = new AbortController()
+    const seen = await withTimeLimit(
+      clock,
+      1_000,
+      (signal) => {
+        outer.abort()
+        return Promise.resolve(signal.aborted)
+      },
+      outer.signal,
+    )
+    expect(seen).to.equal(true)
+    const late = await withTimeLimit(clock, 1_000, (signal) => Promise.resolve(signal.aborted), outer.signal)
+    expect([late, clock.pending]).to.deep.equal([true, 0])
+  })
 })

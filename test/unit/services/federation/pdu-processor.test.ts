@@ -102,7 +102,7 @@ describe('PduProcessor', () => {
     const during: number[] = []
     const room = { roomNid: 1, roomId: '!1' as RoomId } as RoomRecord
     await processor.processAll(room, [{ origin: SLOW, event: EVENT }], {
-      mustStop: () => false,
+      signal: new AbortController().signal,
       whileAsking: async (ask) => {
         const before = asked.length
         const outcome = await ask()
@@ -112,6 +112,29 @@ describe('PduProcessor', () => {
     })
     // First the policy of the room, then who has sent the event.
     expect(during).to.deep.equal([0, 1])
+  })
+
+  it('leaves out what it had no time to ask about, so that it is dealt with another time', async () => {
+    const { clock, processor } = build({ explains: new Set(), takesMs: 20 })
+    const ending = new AbortController()
+    const room = { roomNid: 1, roomId: '!1' as RoomId } as RoomRecord
+    let turns = 0
+    const receptions = await processor.processAll(
+      room,
+      [
+        { origin: SLOW, event: EVENT },
+        { origin: OTHER, event: EVENT },
+      ],
+      {
+        signal: ending.signal,
+        whileAsking: (ask) => {
+          // The first turn is for the policy of the room.
+          if (++turns === 2) ending.abort()
+          return ask()
+        },
+      },
+    )
+    expect([receptions, turns, clock.pending]).to.deep.equal([[], 2, 0])
   })
 
   it('asks those again that answer fast, whatever they say', async () => {

@@ -11,6 +11,7 @@ import {
   FederationError,
   type FederationRequest,
 } from '../../../../src/services/remote/federation-client.js'
+import { nextTurn } from '../../../../src/util/clock.js'
 import { silentLogger } from '../../../../src/telemetry/logger.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { rejection } from '../../../support/rejection.js'
@@ -36,7 +37,13 @@ describe('FederationClient', () => {
     retryAtTs = 0
   })
 
-  function client(options: { allowed?: readonly string[]; publishes?: boolean } = {}): FederationClient {
+  function client(
+    options: {
+      allowed?: readonly string[]
+      publishes?: boolean
+      request?: (request: TransportRequest) => Promise<HttpReply>
+    } = {},
+  ): FederationClient {
     const reply = (request: TransportRequest): HttpReply => {
       sent.push(request)
       if (answer instanceof HttpFailure) throw answer
@@ -51,7 +58,7 @@ describe('FederationClient', () => {
       requestTimeoutMs: 60_000,
       logger: silentLogger(),
       transport: {
-        request: async (request) => Promise.resolve(reply(request)),
+        request: options.request ?? (async (request) => Promise.resolve(reply(request))),
         requestStream: async (request) => {
           const { body, ...head } = reply(request)
           return Promise.resolve({ ...head, body: Readable.from([body]) })
@@ -260,5 +267,45 @@ describe('FederationClient', () => {
       answer = json(404, `{"errcode":"M_NOT_FOUND","x":"${'x'.repeat(70_000)}"}`)
       expect(await rejection(client().requestStream(request))).to.include({ status: 404, errcode: undefined })
     })
+  })
+
+  it('lets what is asked go on for a while when the server stops, then ends it and asks nobody', async () => {
+    const ended = new HttpFailure('aborted', 'the request was given up')
+    let signal: AbortSignal | undefined
+    const waiting = client({
+      request: (request) =>
+        new Promise((_resolve, reject) => {
+          signal = request.signal
+          if (signal?.aborted === true) reject(ended)
+          signal?.addEventListener('abort', () => reject(ended))
+        }),
+    })
+    const asked = rejection(waiting.request({ destination: B, method: 'GET', path: '/_matrix/x' }))
+    await nextTurn()
+    waiting.stop(3_000)
+    clock.advance(2_999)
+    expect([signal?.aborted, waiting.isStopping]).to.deep.equal([false, false])
+    clock.advance(1)
+    expect(await asked).to.include({ kind: 'unreachable' })
+    expect(waiting.isStopping).to.equal(true)
+    const late = await rejection(waiting.request({ destination: B, method: 'GET', path: '/_matrix/x' }))
+    expect(late).to.include({ kind: 'unreachable' })
+    // It is not the other server's fault.
+    expect(marks).to.deep.equal([])
+  })
+
+  it('does not wait for whoever gives up', async () => {
+    const ending = new AbortController()
+    let signal: AbortSignal | undefined
+    const waiting = client({
+      request: (request) => {
+        signal = request.signal
+        ending.abort()
+        throw new HttpFailure('aborted', 'the request was given up')
+      },
+    })
+    const request = { destination: B, method: 'GET', path: '/_matrix/x', signal: ending.signal } as const
+    expect(await rejection(waiting.request(request))).to.include({ kind: 'unreachable' })
+    expect(signal?.aborted).to.equal(true)
   })
 })
