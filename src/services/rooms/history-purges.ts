@@ -10,7 +10,10 @@ import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomState } from '../events/room-state.js'
 import type { LastingTasks, TaskRun } from '../tasks/lasting-tasks.js'
 
-/** Up to where a room's history goes: an event, which stays, or the last one received at a time or before (ms). */
+/**
+ * Up to where a room's history goes: an event, which stays, or a time (ms), what was received by when goes. The last event
+ * stays whenever it came.
+ */
 export type PurgePoint = { readonly eventId: EventId } | { readonly ts: number }
 
 export interface HistoryPurgesDependencies {
@@ -65,7 +68,7 @@ export class HistoryPurges {
   async #find(room: RoomRecord, point: PurgePoint): Promise<StoredEvent> {
     const { db, store, events } = this.#deps
     const eventId =
-      'eventId' in point ? point.eventId : await store.lastReceived(db.reader, room.roomNid, point.ts)
+      'eventId' in point ? point.eventId : await store.firstToStay(db.reader, room.roomNid, point.ts)
     if (eventId === undefined) throw notFound('there is no event to be purged')
     const stored = await events.get(db.reader, eventId)
     if (stored === undefined) throw notFound(`Could not find event ${eventId}`)

@@ -16,14 +16,23 @@ export class HistoryPurgeStore {
     this.#stores = stores
   }
 
-  /** The last event of a room that was received at a time or before. Index events_room_stream. */
-  async lastReceived(q: Query, roomNid: number, ts: number): Promise<EventId | undefined> {
-    const row = await q.first<{ event_id: string }>(
-      `SELECT event_id FROM events WHERE room_nid = ? AND stream_ordering IS NOT NULL AND received_ts <= ?
+  /**
+   * The first event of a room that stays when what was received by a time goes: the one that came next, or the last one of
+   * all. Undefined where nothing was received by then. Index events_room_stream.
+   */
+  async firstToStay(q: Query, roomNid: number, ts: number): Promise<EventId | undefined> {
+    const last = await q.first<{ event_id: string; stream_ordering: number }>(
+      `SELECT event_id, stream_ordering FROM events
+       WHERE room_nid = ? AND stream_ordering IS NOT NULL AND received_ts <= ?
        ORDER BY stream_ordering DESC LIMIT 1`,
       [roomNid, ts],
     )
-    return row?.event_id as EventId | undefined
+    if (last === undefined) return undefined
+    const next = await q.first<{ event_id: string }>(
+      'SELECT event_id FROM events WHERE room_nid = ? AND stream_ordering > ? ORDER BY stream_ordering LIMIT 1',
+      [roomNid, last.stream_ordering],
+    )
+    return (next ?? last).event_id as EventId
   }
 
   /**

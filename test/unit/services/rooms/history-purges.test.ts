@@ -83,6 +83,19 @@ forEachDatabase('HistoryPurges', (open) => {
     expect(errors).to.deep.equal([])
   })
 
+  it('goes up to a time, with all that came by then, but never to the last event', async () => {
+    const roomId = await createRoom(fixture)
+    for (const body of ['0', '1', '2']) await say(roomId, body)
+    const ts = fixture.clock.now()
+    fixture.clock.advance(1)
+    const last = await say(roomId, '3')
+    for (const until of [ts, ts + 60_000]) {
+      await purges.start(roomId, { ts: until }, { deleteLocal: true })
+      await tasks.settle()
+      expect((await fixture.timeline(roomId)).map(({ event }) => event.eventId)).to.deep.equal([last])
+    }
+  })
+
   it('is whole after a purge that failed in the middle', async () => {
     const roomId = await createRoom(fixture)
     const [first, second] = [await say(roomId, '0'), await say(roomId, '1')]
