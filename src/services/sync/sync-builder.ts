@@ -90,7 +90,12 @@ export class SyncBuilder {
     const { changed, left } = deviceLists
     const parts: JsonObject = {
       ...(toDevice.events.length > 0 && { to_device: { events: toDevice.events } }),
-      ...(changed.length + left.length > 0 && { device_lists: { changed: [...changed], left: [...left] } }),
+      ...(changed.length + left.length > 0 && {
+        device_lists: {
+          ...(changed.length > 0 && { changed: [...changed] }),
+          ...(left.length > 0 && { left: [...left] }),
+        },
+      }),
       ...(presence.length > 0 && { presence: { events: presence } }),
     }
     return { parts, toDevice: toDevice.upTo }

@@ -121,7 +121,7 @@ forEachServerDatabase('keys over HTTP', (database) => {
     const waiting = alice.sync({ since, timeout: 8_000 })
     await uploadDevice(bob)
     const news = await waiting
-    expect(news['device_lists']).to.deep.equal({ changed: [bob.userId], left: [] })
+    expect(news['device_lists']).to.deep.equal({ changed: [bob.userId] })
     expect(await changedSince(bob, since), 'their own devices').to.deep.equal([bob.userId])
     expect(await changedSince(carol, carolSince)).to.deep.equal([])
     const changes = (client: MatrixClient, from: string, to: string) =>
@@ -213,7 +213,7 @@ forEachServerDatabase('cross-signing over HTTP', (database) => {
     const body = { [bob.userId]: { [ofBob.master.publicKey]: signedBob } }
     const waiting = alicePhone.sync({ since: alice2, timeout: 8_000 })
     await alice.must('POST', `${V3}/keys/signatures/upload`, { body })
-    expect((await waiting)['device_lists']).to.deep.equal({ changed: [bob.userId], left: [] })
+    expect((await waiting)['device_lists']).to.deep.equal({ changed: [bob.userId] })
     expect(await changedSince(bob, bob2)).to.deep.equal([])
     expect((await query(alicePhone, bob))['master_keys']).to.deep.equal({ [bob.userId]: signedBob })
     expect((await query(bob, bob))['master_keys']).to.deep.equal({ [bob.userId]: ofBob.masterKey })
