@@ -90,6 +90,28 @@ describe('Extensions of sliding sync', () => {
       expect(dig(await part('account_data'), 'rooms', roomId)).to.have.length(1)
     })
 
+    it('are all told when the client begins to ask for them, then what it has missed whenever it goes on', async () => {
+      const types = (json: JsonObject): unknown[] => (json['global'] as JsonObject[]).map(({ type }) => type)
+      await putAccountData('org.example.a', { a: 1 })
+      await putAccountData('org.example.b', { b: 1 }, roomId)
+      await sliding.sync(listOf([0, 9]))
+      const pos = sliding.pos!
+      for (const at of [pos, pos]) {
+        // The same again, in case the answer was lost.
+        sliding.pos = at
+        const first = await part('account_data')
+        expect(types(first)).to.include.members(['org.example.a', 'm.push_rules'])
+        expect(dig(first, 'rooms', roomId)).to.have.length(1)
+      }
+      expect(types(await part('account_data'))).to.deep.equal([])
+      await sliding.sync(listOf([0, 9]))
+      await putAccountData('org.example.c', { c: 1 })
+      await sliding.sync(listOf([0, 9]))
+      await sliding.sync(listOf([0, 9]))
+      expect(types(await part('account_data'))).to.deep.equal(['org.example.c'])
+      expect(types(await part('account_data'))).to.deep.equal([])
+    })
+
     it('are those of the lists and rooms that are asked for', async () => {
       const other = await alice.createRoom()
       for (const room of [roomId, other]) await putAccountData('org.example.a', {}, room)
@@ -160,6 +182,23 @@ describe('Extensions of sliding sync', () => {
     expect(dig(extensionIn(await waiting, 'typing'), 'rooms', roomId, 'content')).to.deep.equal({
       user_ids: [],
     })
+  })
+
+  it('Typing: who types when the client begins to ask, or goes on', async () => {
+    const put = (typing: boolean): Promise<JsonObject> =>
+      bob.must('PUT', path`/_matrix/client/v3/rooms/${roomId}/typing/${bob.userId}`, {
+        body: typing ? { typing, timeout: LONG_MS } : { typing },
+      })
+    await put(true)
+    await sliding.sync(listOf([0, 9]))
+    const typing = (userIds: string[]): JsonObject => ({
+      rooms: { [roomId]: { type: 'm.typing', content: { user_ids: userIds } } },
+    })
+    expect(await part('typing')).to.deep.equal(typing([bob.userId]))
+    expect(await part('typing')).to.deep.equal({ rooms: {} })
+    await put(false)
+    await sliding.sync(listOf([0, 9]))
+    expect(await part('typing')).to.deep.equal(typing([]))
   })
 
   it('To-device: messages until the client says it has them', async () => {

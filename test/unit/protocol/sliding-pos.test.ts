@@ -12,19 +12,37 @@ describe('sliding-pos', () => {
       Object.fromEntries(STREAM_TOKEN_PARTS.map((part, index) => [part, positions[index] ?? 0])),
     ) as unknown as fc.Arbitrary<StreamToken>
 
+  const paused = fc
+    .dictionary(
+      fc.constantFrom('typing', 'e2ee', 'account_data', 'io.element.msc4308.thread_subscriptions'),
+      fc.array(position, { minLength: 1, maxLength: 2 }),
+    )
+    .map((extensions) => new Map(Object.entries(extensions)))
+
   it('reads what it has written, and so does what reads history', () => {
     fc.assert(
-      fc.property(stream, position, position, position, (at, connectionNid, version, threads) => {
-        const pos = { stream: at, connectionNid, version, threads }
-        const text = formatSlidingPos(pos)
-        expect(tryParseSlidingPos(text)).to.deep.equal(pos)
-        expect(tryParsePaginationToken(text)).to.deep.equal({ streamOrdering: at.events })
-      }),
+      fc.property(
+        stream,
+        position,
+        position,
+        position,
+        paused,
+        (at, connectionNid, version, threads, off) => {
+          const pos = { stream: at, connectionNid, version, threads, paused: off }
+          const text = formatSlidingPos(pos)
+          expect(tryParseSlidingPos(text)).to.deep.equal(pos)
+          expect(tryParsePaginationToken(text)).to.deep.equal({ streamOrdering: at.events })
+        },
+      ),
     )
   })
 
   it('takes nothing else', () => {
-    const text = formatSlidingPos({ stream: STREAM_START, connectionNid: 1, version: 2, threads: 3 })
+    const text = formatSlidingPos({
+      ...{ stream: STREAM_START, connectionNid: 1, version: 2, threads: 3 },
+      paused: new Map(),
+    })
+    expect(tryParseSlidingPos(`${text}~typing.5`)?.paused).to.deep.equal(new Map([['typing', [5]]]))
     for (const wrong of [
       '',
       's1',
@@ -33,6 +51,11 @@ describe('sliding-pos', () => {
       text.slice(0, -2),
       text.replace('2', '-2'),
       `x${text}`,
+      `${text}~typing`,
+      `${text}~typing.`,
+      `${text}~typing.x`,
+      `${text}~.5`,
+      text + '~a.1'.repeat(21),
     ])
       expect(tryParseSlidingPos(wrong), wrong).to.equal(undefined)
   })

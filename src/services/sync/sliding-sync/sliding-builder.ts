@@ -143,7 +143,7 @@ function frameOf(
     ...rest,
     viewer,
     since: pos?.stream,
-    sinceThreads: pos?.threads ?? 0,
+    pos,
     now: now.stream,
     nowThreads: now.threads,
     rooms: new Map([...rooms].map(([roomNid, { room }]) => [roomNid, room])),

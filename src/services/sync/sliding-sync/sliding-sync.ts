@@ -10,6 +10,7 @@ import type { SyncViewer } from '../sync-request.js'
 import type { UserRoomsCache } from '../user-rooms.js'
 import { unknownPos, type Connections, type ConnectionSession } from './connections.js'
 import type { SlidingAnswer, SlidingBuilder } from './sliding-builder.js'
+import { pausedIn } from './extensions/paused-extensions.js'
 import { parseSlidingBody, type SlidingRequest } from './sliding-request.js'
 
 interface Parts {
@@ -138,7 +139,7 @@ export class SlidingSync {
   }
 
   async #finish(
-    { pos, txnId }: SlidingRequest,
+    { pos, txnId, extensions }: SlidingRequest,
     session: ConnectionSession,
     { answer, now }: { answer: SlidingAnswer; now: SlidingNow },
   ): Promise<JsonObject> {
@@ -148,6 +149,7 @@ export class SlidingSync {
     if (version === undefined)
       return { ...echo, pos: pos ? formatSlidingPos(pos) : '', rooms: {}, extensions: {} }
     const { nid: connectionNid } = session.connection
-    return { ...echo, pos: formatSlidingPos({ ...now, connectionNid, version }), ...answer.body }
+    const paused = pausedIn(pos, extensions)
+    return { ...echo, pos: formatSlidingPos({ ...now, connectionNid, version, paused }), ...answer.body }
   }
 }

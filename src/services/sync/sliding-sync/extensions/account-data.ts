@@ -8,6 +8,7 @@ import { pushTo } from '../../../../util/group-by.js'
 import type { JsonObject } from '../../../../util/json.js'
 import type { PushRules } from '../../../accounts/push-rules.js'
 import { positionOf } from '../connection.js'
+import { resumedAt } from './paused-extensions.js'
 import { selectRooms, type Extension, type ExtensionFrame, type ExtensionResult } from './extension.js'
 
 interface Parts {
@@ -54,7 +55,8 @@ export class AccountDataExtension implements Extension {
     }
   }
 
-  async #global({ viewer, since, now }: ExtensionFrame): Promise<JsonObject[]> {
+  async #global({ viewer, pos, now }: ExtensionFrame): Promise<JsonObject[]> {
+    const since = resumedAt(pos, 'account_data')?.stream
     const { userId } = viewer
     const { accountData, pushRules } = this.#parts
     const q = this.#db.reader

@@ -1,6 +1,7 @@
 import type { Database } from '../../../../storage/database.js'
 import type { E2eKeys } from '../../../devices/e2e-keys.js'
 import type { DeviceListChanges } from '../../device-list-changes.js'
+import { resumedAt } from './paused-extensions.js'
 import type { Extension, ExtensionFrame, ExtensionResult } from './extension.js'
 
 interface Parts {
@@ -21,8 +22,10 @@ export class E2eeExtension implements Extension {
     this.#parts = parts
   }
 
-  async load({ viewer, since, now }: ExtensionFrame): Promise<ExtensionResult> {
+  async load({ viewer, pos, now }: ExtensionFrame): Promise<ExtensionResult> {
     const { userId, deviceId } = viewer
+    // To begin in the middle of a connection is no reason to be told less than before.
+    const since = (resumedAt(pos, 'e2ee') ?? pos)?.stream
     const [lists, counts] = await Promise.all([
       since && this.#parts.deviceListChanges.list(userId, since, now),
       deviceId && this.#parts.e2eKeys.getCounts(this.#db.reader, { userId, deviceId }),

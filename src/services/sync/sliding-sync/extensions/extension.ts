@@ -4,6 +4,7 @@ import type { RoomRecord } from '../../../../storage/stores/rooms.js'
 import type { JsonObject, JsonValue } from '../../../../util/json.js'
 import type { SyncViewer } from '../../sync-request.js'
 import type { ConnectionChanges, RoomMemory } from '../connection.js'
+import type { ExtensionPos } from './paused-extensions.js'
 import type { RoomResult } from '../room-results.js'
 import type { VisibleRoom } from '../visible-rooms.js'
 
@@ -12,7 +13,8 @@ export interface ExtensionFrame {
   readonly viewer: SyncViewer
   /** Where the connection is; undefined: it begins. */
   readonly since: StreamToken | undefined
-  readonly sinceThreads: number
+  /** The same, with what an extension that the client has not asked for all the time has told; see `resumedAt`. */
+  readonly pos: ExtensionPos | undefined
   readonly now: StreamToken
   readonly nowThreads: number
   /** The rooms that the client looks at, by nid, whether there is anything new in them or not. */

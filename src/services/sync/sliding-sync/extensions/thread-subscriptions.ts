@@ -5,6 +5,7 @@ import {
   subscriptionsJson,
   type ThreadSubscriptions,
 } from '../../../rooms/thread-subscriptions.js'
+import { resumedAt } from './paused-extensions.js'
 import type { Extension, ExtensionFrame, ExtensionResult } from './extension.js'
 
 const DEFAULT_LIMIT = 100
@@ -20,10 +21,10 @@ export class ThreadSubscriptionsExtension implements Extension {
 
   /** Nothing where nothing has changed. */
   async load(
-    { viewer, since, sinceThreads, nowThreads }: ExtensionFrame,
+    { viewer, pos, nowThreads }: ExtensionFrame,
     settings: JsonObject,
   ): Promise<ExtensionResult | undefined> {
-    const from = since === undefined ? 0 : sinceThreads
+    const from = resumedAt(pos, 'io.element.msc4308.thread_subscriptions')?.threads ?? 0
     const range = { from, to: nowThreads, limit: parseLimit(settings['limit']) }
     const { changes, next } = await this.#subscriptions.listChanges(viewer.userId, range)
     if (changes.length === 0) return undefined

@@ -1,6 +1,7 @@
 import type { RoomId } from '../../../../protocol/ids.js'
 import type { JsonObject } from '../../../../util/json.js'
 import type { Typing } from '../../../ephemeral/typing.js'
+import { resumedAt } from './paused-extensions.js'
 import { selectRooms, type Extension, type ExtensionFrame, type ExtensionResult } from './extension.js'
 
 /** Who types. https://github.com/matrix-org/matrix-spec-proposals/pull/3961 */
@@ -12,7 +13,8 @@ export class TypingExtension implements Extension {
   }
 
   load(frame: ExtensionFrame, settings: JsonObject): Promise<ExtensionResult> {
-    const { since, now, results } = frame
+    const { pos, now, results } = frame
+    const since = resumedAt(pos, 'typing')?.stream
     const changed = since && this.#typing.changedRooms(since.typing, now.typing)
     const rooms: [RoomId, JsonObject][] = []
     for (const [roomNid, { roomId }] of selectRooms(frame, settings)) {
