@@ -36,6 +36,7 @@ import { RoomSuccession } from '../services/rooms/room-succession.js'
 import { RoomSummaries } from '../services/rooms/room-summaries.js'
 import { RoomUpgrades } from '../services/rooms/room-upgrades.js'
 import { SpaceHierarchy } from '../services/rooms/space-hierarchy.js'
+import { UnhinderedPreviews } from '../services/rooms/unhindered-previews.js'
 import { ThirdPartyInvites } from '../services/rooms/third-party-invites.js'
 import type { Services } from '../services/services.js'
 import type { PositionSink } from '../services/streams/notifier.js'
@@ -131,6 +132,7 @@ export interface RoomServices {
     | 'roomSummaries'
     | 'roomUpgrades'
     | 'spaceHierarchy'
+    | 'unhinderedHierarchy'
     | 'thirdPartyInvites'
   >
   /** For registration. */
@@ -298,7 +300,7 @@ function createEntrance(
 function createPreviews(
   shared: RoomBase['shared'],
   store: RoomPreviewsStore,
-): Pick<Services, 'roomSummaries' | 'spaceHierarchy'> {
+): Pick<Services, 'roomSummaries' | 'spaceHierarchy' | 'unhinderedHierarchy'> {
   const { serverName, remoteLookups } = shared
   const previews = new RoomPreviews({ ...shared, previews: store })
   const hierarchies = remoteLookups?.remoteHierarchies
@@ -306,5 +308,6 @@ function createPreviews(
   return {
     roomSummaries: new RoomSummaries({ previews, remotePreviews }),
     spaceHierarchy: new SpaceHierarchy({ ...shared, store, previews, remotePreviews }),
+    unhinderedHierarchy: new SpaceHierarchy({ ...shared, store, previews: new UnhinderedPreviews(previews) }),
   }
 }

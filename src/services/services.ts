@@ -248,6 +248,8 @@ export interface Services {
   readonly typing: Typing
   readonly uiAuth: UiAuth
   readonly uiAuthPages: UiAuthPages
+  /** Spaces for those whom no room hides anything from, as far as this server knows them. */
+  readonly unhinderedHierarchy: SpaceHierarchy
   readonly unreadCounts: UnreadCounts
   readonly urlPreviews: UrlPreviews
   /** Undefined where anybody may use the server. */

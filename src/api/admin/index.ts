@@ -32,6 +32,7 @@ import {
   updateRegistrationToken,
 } from './registration-tokens.js'
 import {
+  deleteForwardExtremities,
   fetchEvent,
   findEventByTimestamp,
   getContextInRoom,
@@ -46,7 +47,7 @@ import {
   isRoomBlocked,
   listDeletionsOfRoom,
 } from './room-shutdown.js'
-import { getRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
+import { getRoom, listHierarchyOfRoom, listMembersOfRoom, listRooms, listStateOfRoom } from './rooms.js'
 import { sendServerNotice, sendServerNoticeOnce } from './server-notices.js'
 import { listMediaStatistics, listRoomSizes } from './statistics.js'
 import { deleteUserReport, getUserReport, listUserReports } from './user-reports.js'
@@ -78,6 +79,8 @@ import {
   setRatelimitOfUser,
 } from './user-exemptions.js'
 import {
+  countInvitationsOfUser,
+  countJoinedRoomsOfUser,
   createDeviceOfUser,
   findUserByExternalId,
   findUserByThreepid,
@@ -115,6 +118,8 @@ export const adminRoutes: readonly Route[] = [
   allowCrossSigningReplacement,
   findUserByThreepid,
   findUserByExternalId,
+  countInvitationsOfUser,
+  countJoinedRoomsOfUser,
   listAccountDataOfUser,
   listPushersOfUser,
   listMediaOfUser,
@@ -130,10 +135,12 @@ export const adminRoutes: readonly Route[] = [
   getRoom,
   listMembersOfRoom,
   listStateOfRoom,
+  listHierarchyOfRoom,
   listMessagesOfRoom,
   getContextInRoom,
   findEventByTimestamp,
   listForwardExtremities,
+  deleteForwardExtremities,
   fetchEvent,
   joinRoomAsUser,
   makeRoomAdmin,

@@ -2,13 +2,7 @@ import { z } from 'zod'
 import { invalidParam } from '../../protocol/errors.js'
 import { formatMxcUri } from '../../protocol/mxc-uri.js'
 import { route } from '../../http/route.js'
-import { flagParam } from './paging.js'
-
-/** A time in milliseconds, or a number of bytes. */
-const number = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number)
+import { count, flagParam, timeParam } from './paging.js'
 
 /** What is known of a file, of this server or of another. */
 export const getMediaInfo = route({
@@ -57,7 +51,7 @@ export const deleteMediaByDate = route({
   method: 'POST',
   path: '/_synapse/admin/v1/media/delete',
   auth: 'admin',
-  query: z.looseObject({ before_ts: number, size_gt: number.default(0), keep_profiles: flagParam }),
+  query: z.looseObject({ before_ts: timeParam, size_gt: count.default(0), keep_profiles: flagParam }),
   async handler({ query, request }, { mediaDeletion }) {
     const deleted = await mediaDeletion.deleteLocal({
       accessedBefore: query.before_ts,
@@ -75,7 +69,7 @@ export const purgeMediaCache = route({
   method: 'POST',
   path: '/_synapse/admin/v1/purge_media_cache',
   auth: 'admin',
-  query: z.looseObject({ before_ts: number }),
+  query: z.looseObject({ before_ts: timeParam }),
   async handler({ query, request }, { mediaDeletion }) {
     return { deleted: (await mediaDeletion.deleteRemote(query.before_ts, request.signal)).length }
   },

@@ -4,6 +4,7 @@ import { parseRoomId, parseUserId, type RoomId, type UserId } from '../../protoc
 import { repeatedParam } from '../../http/query.js'
 import { route } from '../../http/route.js'
 import { optionalBoolean, optionalString } from '../client/json-object.js'
+import { timeParam } from './paging.js'
 
 /** Brings a user of this server into a room. */
 export const joinRoomAsUser = route({
@@ -85,11 +86,7 @@ export const listScheduledTasks = route({
     action_name: z.string().optional(),
     resource_id: z.string().optional(),
     status: z.enum(['scheduled', 'active', 'complete', 'cancelled', 'failed']).optional(),
-    max_timestamp: z
-      .string()
-      .regex(/^\d{1,15}$/)
-      .transform(Number)
-      .optional(),
+    max_timestamp: timeParam.optional(),
   }),
   async handler({ query }, { lastingTasks }) {
     const { status } = query

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { invalidParam } from '../../protocol/errors.js'
 
-/** A number of entries to pass over, or to give. */
-const count = z
+/** A number of entries, or of bytes. */
+export const count = z
   .string()
   .regex(/^\d{1,15}$/)
   .transform(Number)
@@ -18,6 +18,9 @@ export const pageParams = {
   from: count.default(0),
   limit: count.pipe(z.number().min(1).max(10_000)).default(100),
 }
+
+/** A time in milliseconds since 1970. */
+export const timeParam = count
 
 /** `f`orwards or `b`ackwards. */
 export const directionParam = z.enum(['f', 'b']).optional()

@@ -81,6 +81,21 @@ export const listForwardExtremities = route({
   },
 })
 
+/**
+ * Removes what stands among the leaves and is none, and gives how many. True leaves stay: what is only said there would
+ * be lost; the next events of this server join them.
+ */
+export const deleteForwardExtremities = route({
+  operationId: 'adminDeleteForwardExtremities',
+  method: 'DELETE',
+  path: '/_synapse/admin/v1/rooms/:roomIdOrAlias/forward_extremities',
+  auth: 'admin',
+  async handler({ params }, { roomRepair, roomMembership }) {
+    const { roomId } = await roomMembership.findRoom(params.roomIdOrAlias)
+    return { deleted: await roomRepair.repairEnds(roomId) }
+  },
+})
+
 /** An event whose room need not be known, as servers tell it to each other. */
 export const fetchEvent = route({
   operationId: 'adminFetchEvent',

@@ -4,7 +4,7 @@ import { invalidParam } from '../../protocol/errors.js'
 import { route } from '../../http/route.js'
 import type { RoomEntry } from '../../services/administration/room-overviews.js'
 import type { JsonObject } from '../../util/json.js'
-import { directionParam, flagParam, nextOf, pageParams } from './paging.js'
+import { count, directionParam, flagParam, nextOf, pageParams } from './paging.js'
 
 /** By what each is sorted, and whether the largest come first unless `dir` says otherwise. */
 const ORDERS = {
@@ -100,6 +100,29 @@ export const listStateOfRoom = route({
   async handler({ params, query }, { roomOverviews }) {
     const state = await roomOverviews.listState(params.roomId, query.type)
     return { state: state.map((event) => clientEventJson(event, {})) }
+  },
+})
+
+/** A space and the rooms in it, as far as this server knows them: no other server is asked. */
+export const listHierarchyOfRoom = route({
+  operationId: 'adminListHierarchyOfRoom',
+  method: 'GET',
+  path: '/_synapse/admin/v1/rooms/:roomId/hierarchy',
+  auth: 'admin',
+  query: z.looseObject({
+    from: z.string().optional(),
+    limit: count.pipe(z.number().min(1)).optional(),
+    max_depth: count.pipe(z.number().max(1_000)).optional(),
+  }),
+  async handler({ params: { roomId }, query, requester }, { roomOverviews, unhinderedHierarchy }) {
+    await roomOverviews.check(roomId)
+    return unhinderedHierarchy.list(requester.userId, {
+      roomId,
+      suggestedOnly: false,
+      maxDepth: query.max_depth,
+      limit: query.limit,
+      from: query.from,
+    })
   },
 })
 

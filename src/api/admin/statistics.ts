@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { invalidParam } from '../../protocol/errors.js'
 import { route } from '../../http/route.js'
-import { directionParam, nextOf, pageParams } from './paging.js'
+import { directionParam, nextOf, pageParams, timeParam } from './paging.js'
 
 const ORDERS = {
   user_id: 'userId',
@@ -9,13 +9,6 @@ const ORDERS = {
   media_length: 'bytes',
   media_count: 'files',
 } as const
-
-/** A time in milliseconds. */
-const ts = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number)
-  .optional()
 
 /** How much users have uploaded. */
 export const listMediaStatistics = route({
@@ -27,8 +20,8 @@ export const listMediaStatistics = route({
     ...pageParams,
     order_by: z.enum(Object.keys(ORDERS) as [keyof typeof ORDERS]).default('user_id'),
     dir: directionParam,
-    from_ts: ts,
-    until_ts: ts,
+    from_ts: timeParam.optional(),
+    until_ts: timeParam.optional(),
     search_term: z.string().optional(),
   }),
   async handler({ query }, { serverStatistics }) {

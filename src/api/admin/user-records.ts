@@ -5,7 +5,7 @@ import { route } from '../../http/route.js'
 import type { AccountRecords } from '../../services/administration/account-records.js'
 import type { JsonObject } from '../../util/json.js'
 import { pusherJson } from '../client/pusher-json.js'
-import { directionParam, nextOf, pageParams } from './paging.js'
+import { directionParam, nextOf, pageParams, timeParam } from './paging.js'
 
 type File = Awaited<ReturnType<AccountRecords['media']>>['files'][number]
 
@@ -64,6 +64,30 @@ export const listMediaOfUser = route({
     const next = nextOf(query, total)
     return { media: files.map(fileJson), total, ...(next !== undefined && { next_token: next }) }
   },
+})
+
+/** How many invitations a user has sent. */
+export const countInvitationsOfUser = route({
+  operationId: 'adminCountInvitationsOfUser',
+  method: 'GET',
+  path: '/_synapse/admin/v1/users/:userId/sent_invite_count',
+  auth: 'admin',
+  query: z.looseObject({ from_ts: timeParam }),
+  handler: async ({ params, query }, { accountRecords }) => ({
+    invite_count: await accountRecords.sentInvitations(params.userId, query.from_ts),
+  }),
+})
+
+/** How many rooms a user has joined, whether they are still there or not. */
+export const countJoinedRoomsOfUser = route({
+  operationId: 'adminCountJoinedRoomsOfUser',
+  method: 'GET',
+  path: '/_synapse/admin/v1/users/:userId/cumulative_joined_room_count',
+  auth: 'admin',
+  query: z.looseObject({ from_ts: timeParam }),
+  handler: async ({ params, query }, { accountRecords }) => ({
+    cumulative_joined_room_count: await accountRecords.joinedRooms(params.userId, query.from_ts),
+  }),
 })
 
 export const findUserByThreepid = route({

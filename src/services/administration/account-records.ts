@@ -66,6 +66,16 @@ export class AccountRecords {
     return this.#read(userId, (q) => this.#deps.media.listOfUser(q, userId, page))
   }
 
+  /** How many invitations a user has sent since then, in milliseconds since 1970. */
+  sentInvitations(userId: UserId, since: number): Promise<number> {
+    return this.#read(userId, (q) => this.#deps.listing.countInvitations(q, userId, since))
+  }
+
+  /** How many rooms a user has joined since then, also those that they have left again. */
+  joinedRooms(userId: UserId, since: number): Promise<number> {
+    return this.#read(userId, (q) => this.#deps.listing.countJoinedRooms(q, userId, since))
+  }
+
   /** Whose an e-mail address (`email`) or a telephone number (`msisdn`) is. */
   async findByThreepid(medium: string, address: string): Promise<UserId> {
     const { db, threepids } = this.#deps

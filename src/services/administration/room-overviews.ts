@@ -155,6 +155,11 @@ export class RoomOverviews {
   }
 
   /** Throws `M_NOT_FOUND` for a room that this server knows nothing of. */
+  async check(roomId: RoomId): Promise<void> {
+    await this.#requireNid(this.#deps.db.reader, roomId)
+  }
+
+  /** Throws as `check`. */
   async show(roomId: RoomId): Promise<RoomOverview> {
     const { db, listing } = this.#deps
     return db.read('show_room', async (q) => {

@@ -99,6 +99,14 @@ interface StateDiagnosis {
 /** More are counted, and not listed. */
 const MAX_FINDINGS = 1_000
 
+/** Where nobody has looked at the states of events. */
+const NOTHING_FOUND: StateRepairReport = {
+  findings: [],
+  isRepaired: false,
+  lost: new Set(),
+  recovery: undefined,
+}
+
 export interface RoomRepairOptions {
   readonly dryRun: boolean
   /** Whom to ask for what is lost here; undefined where nobody can be asked. */
@@ -125,12 +133,8 @@ export class RoomRepair {
    * fetched.
    */
   async repair(roomId: RoomId, { dryRun, witnesses }: RoomRepairOptions): Promise<RoomRepairReport> {
-    const { rooms, partialRooms, graphRepair, stateRepair, locks } = this.#parts
-    const room = await rooms.get(this.#db.reader, roomId)
-    if (room === undefined) throw notFound(`There is no room ${roomId}`)
-    if (partialRooms.get(room.roomNid) !== undefined) {
-      throw new MatrixError('M_BAD_STATE', 'The state of the room is still being fetched: try again later')
-    }
+    const { graphRepair, stateRepair, locks } = this.#parts
+    const room = await this.#requireWhole(roomId)
     const graph = await graphRepair.run(room, { dryRun, witnesses })
     const states = await stateRepair.run(room, { dryRun, witnesses, pending: graph.pending })
     try {
@@ -147,6 +151,25 @@ export class RoomRepair {
     } finally {
       states.recovery?.close('abandoned')
     }
+  }
+
+  /**
+   * Corrects where the graph of a room ends, with the current state and the members that come of it; gives how many ends
+   * were none. Throws as `repair`.
+   */
+  async repairEnds(roomId: RoomId): Promise<number> {
+    const room = await this.#requireWhole(roomId)
+    const { findings } = await this.#parts.locks.run(String(room.roomNid), () =>
+      this.#repairPresent(room, NOTHING_FOUND, false),
+    )
+    return findings.filter(({ kind }) => kind === 'followedEnd' || kind === 'brokenEnd').length
+  }
+
+  async #requireWhole(roomId: RoomId): Promise<RoomRecord> {
+    const room = await this.#parts.rooms.get(this.#db.reader, roomId)
+    if (room === undefined) throw notFound(`There is no room ${roomId}`)
+    if (this.#parts.partialRooms.get(room.roomNid) === undefined) return room
+    throw new MatrixError('M_BAD_STATE', 'The state of the room is still being fetched: try again later')
   }
 
   /** What is derived from the events and their states. */

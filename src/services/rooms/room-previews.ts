@@ -73,12 +73,12 @@ export class RoomPreviews {
         isOpen(candidate) ||
         (candidate.membership !== 'ban' && candidate.allowed?.some((roomId) => joined.has(roomId)) === true),
     )
-    return new Map(
-      visible.map((candidate) => [
-        candidate.room.roomId,
-        { room: candidate.room, summary: toSummary(candidate), membership: candidate.membership },
-      ]),
-    )
+    return toPreviews(visible)
+  }
+
+  /** Those of the rooms that this server knows, whoever may look at them, also those that nobody of it is in any more. */
+  async listAll(roomIds: readonly RoomId[]): Promise<Map<RoomId, RoomPreview>> {
+    return toPreviews(await this.#candidates(undefined, roomIds, { isHere: false }))
   }
 
   /** Those of the rooms that this server is in. */
@@ -131,7 +131,12 @@ export class RoomPreviews {
     return previews.listMemberships(db.reader, reader.userId, roomNids)
   }
 
-  async #candidates(reader: PreviewReader, roomIds: readonly RoomId[]): Promise<Candidate[]> {
+  /** `isHere`: only rooms that this server is in. */
+  async #candidates(
+    reader: PreviewReader,
+    roomIds: readonly RoomId[],
+    { isHere } = { isHere: true },
+  ): Promise<Candidate[]> {
     const { db, rooms, previews } = this.#deps
     const known = [...(await rooms.getByIds(db.reader, roomIds)).values()]
     if (known.length === 0) return []
@@ -143,7 +148,7 @@ export class RoomPreviews {
     ])
     return known.flatMap((room) => {
       const size = sizes.get(room.roomNid)
-      if (size?.isHere !== true) return []
+      if (size === undefined || (isHere && !size.isHere)) return []
       const state: StateContents = states.get(room.roomNid) ?? new Map()
       const joinRules = state.get('m.room.join_rules') ?? {}
       return [
@@ -166,6 +171,15 @@ function isOpen({ room, entry, membership }: Candidate): boolean {
   if (membership === 'ban' || !OPEN_RULES.has(entry.joinRule)) return false
   if (entry.joinRule === 'knock') return room.rules.knock
   return entry.joinRule !== 'knock_restricted' || room.rules.knockRestricted
+}
+
+function toPreviews(candidates: readonly Candidate[]): Map<RoomId, RoomPreview> {
+  return new Map(
+    candidates.map((candidate) => [
+      candidate.room.roomId,
+      { room: candidate.room, summary: toSummary(candidate), membership: candidate.membership },
+    ]),
+  )
 }
 
 function toSummary({ room, size, entry, state, allowed }: Candidate): JsonObject {

@@ -26,7 +26,7 @@ export interface SpaceHierarchyDependencies {
   readonly db: Database
   readonly events: EventsStore
   readonly store: RoomPreviewsStore
-  readonly previews: RoomPreviews
+  readonly previews: Pick<RoomPreviews, 'list' | 'filterHere'>
   /** Without it, rooms that this server is not in are not found. */
   readonly remotePreviews?: RemotePreviews | undefined
   /** Whether the room lets another server take part; without it, all do. */

@@ -196,6 +196,32 @@ export class AccountListingStore {
     }
   }
 
+  /** How many invitations a user has sent since then, in milliseconds. Index events_acts_on_members. */
+  async countInvitations(q: Query, userId: UserId, since: number): Promise<number> {
+    // The operator gives JSON: as text it would fail at events with \u0000 anywhere in them.
+    const isInvitation =
+      q.dialect.name === 'sqlite'
+        ? `json_extract(json, '$.content.membership') = 'invite'`
+        : `CAST(CAST(json AS json) #> '{content,membership}' AS TEXT) = '"invite"'`
+    const row = await q.first<{ n: number }>(
+      `SELECT COUNT(*) AS n FROM events
+       WHERE sender = ? AND received_ts >= ? AND type = 'm.room.member' AND state_key <> sender
+         AND rejected IS NULL AND ${isInvitation}`,
+      [userId, since],
+    )
+    return row?.n ?? 0
+  }
+
+  /** How many rooms a user has joined since then, in milliseconds, also those that they have left. By primary key prefix. */
+  async countJoinedRooms(q: Query, userId: UserId, since: number): Promise<number> {
+    const row = await q.first<{ n: number }>(
+      `SELECT COUNT(DISTINCT l.room_nid) AS n FROM local_memberships l JOIN events e ON e.event_nid = l.event_nid
+       WHERE l.user_id = ? AND l.membership = 'join' AND e.received_ts >= ?`,
+      [userId, since],
+    )
+    return row?.n ?? 0
+  }
+
   async #textsByUser(q: Query, sql: string, userIds: readonly UserId[]): Promise<Map<UserId, string[]>> {
     const found = new Map<UserId, string[]>()
     if (userIds.length === 0) return found

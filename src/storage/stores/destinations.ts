@@ -97,10 +97,9 @@ export class DestinationsStore {
     const waits = ['missed_rooms', 'federation_outbox', 'device_list_outbox']
       .map((table) => `NOT EXISTS (SELECT 1 FROM ${table} w WHERE w.destination = destinations.server_name)`)
       .join(' AND ')
-    return tx.execute(
-      `DELETE FROM destinations WHERE retry_at_ts < ? AND retry_requested = 0 AND ${waits}`,
-      [retryBefore],
-    )
+    return tx.execute(`DELETE FROM destinations WHERE retry_at_ts < ? AND retry_requested = 0 AND ${waits}`, [
+      retryBefore,
+    ])
   }
 
   /** Asks the running server to try a server now. False when that does not fail. */

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { JsonObject } from '../../../src/util/json.js'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
-import type { MatrixClient } from '../../support/matrix-client.js'
+import { path, type MatrixClient } from '../../support/matrix-client.js'
 
 const ROOMS = '/_synapse/admin/v1/rooms'
 
@@ -78,5 +78,48 @@ describe('the administration API of rooms', function () {
       const missing = await admin.request('GET', `${ROOMS}/!nowhere:hs.test${what}`)
       expect([missing.status, missing.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
     }
+  })
+
+  it('shows what is in a space, also to those who may not look at it', async () => {
+    const alice = await server.login('alice')
+    const space = await alice.createRoom({ name: 'Pets', creation_content: { type: 'm.space' } })
+    for (const [roomId, order] of [
+      [cats, 'a'],
+      [dogs, 'b'],
+      ['!far:elsewhere.test', 'c'],
+    ] as const) {
+      const child = path`/_matrix/client/v3/rooms/${space}/state/m.space.child/${roomId}`
+      await alice.must('PUT', child, { body: { via: ['hs.test'], order } })
+    }
+    const hierarchy = async (query: string): Promise<[unknown[], unknown]> => {
+      const { rooms, next_batch: next } = await get(`${ROOMS}/${space}/hierarchy${query}`)
+      return [(rooms as JsonObject[]).map((room) => room['room_id']), next]
+    }
+    expect(await hierarchy('')).to.deep.equal([[space, cats, dogs], undefined])
+    expect(await hierarchy('?max_depth=0')).to.deep.equal([[space], undefined])
+    const [first, next] = await hierarchy('?limit=2')
+    expect(first).to.deep.equal([space, cats])
+    expect(await hierarchy(`?limit=2&from=${String(next)}`)).to.deep.equal([[dogs], undefined])
+    const { rooms } = await get(`${ROOMS}/${space}/hierarchy`)
+    expect((rooms as JsonObject[])[0]?.['children_state']).to.have.length(3)
+    for (const [query, status, errcode] of [
+      ['?from=x', 400, 'M_INVALID_PARAM'],
+      ['?limit=0', 400, 'M_INVALID_PARAM'],
+      ['?max_depth=-1', 400, 'M_INVALID_PARAM'],
+    ]) {
+      const bad = await admin.request('GET', `${ROOMS}/${space}/hierarchy${String(query)}`)
+      expect([bad.status, bad.body['errcode']], String(query)).to.deep.equal([status, errcode])
+    }
+    const unknown = await admin.request('GET', `${ROOMS}/!nowhere:hs.test/hierarchy`)
+    expect([unknown.status, unknown.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
+    expect((await alice.request('GET', `${ROOMS}/${space}/hierarchy`)).status).to.equal(403)
+  })
+
+  it('removes leaves of the graph that are none', async () => {
+    const ends = `${ROOMS}/${dogs}/forward_extremities`
+    expect(await admin.must('DELETE', ends)).to.deep.equal({ deleted: 0 })
+    expect((await get(ends))['count']).to.equal(1)
+    const missing = await admin.request('DELETE', `${ROOMS}/!nowhere:hs.test/forward_extremities`)
+    expect([missing.status, missing.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
   })
 })

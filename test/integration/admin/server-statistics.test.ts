@@ -62,6 +62,40 @@ forEachServerDatabase('the administration API of the server as a whole', (databa
     const gone = await admin.request('GET', one)
     expect([gone.status, gone.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
   })
+
+  it('counts invitations and rooms since a time', async () => {
+    const bob = await server.register('bob')
+    const before = Date.now()
+    const roomId = await bob.createRoom({ invite: ['@alice:hs.test', '@admin:hs.test'] })
+    await bob.must('POST', `/_matrix/client/v3/rooms/${roomId}/kick`, { body: { user_id: '@admin:hs.test' } })
+    await bob.must('PUT', `/_matrix/client/v3/profile/${bob.userId}/displayname`, {
+      body: { displayname: 'Bob' },
+    })
+    await bob
+      .createRoom({ name: 'Left' })
+      .then((left) => bob.must('POST', `/_matrix/client/v3/rooms/${left}/leave`))
+    const count = async (client: MatrixClient, what: string, since: number): Promise<JsonObject> =>
+      admin.must('GET', `${V1}/users/${client.userId}/${what}?from_ts=${since}`)
+    const later = Date.now() + 60_000
+    expect(await count(bob, 'sent_invite_count', before)).to.deep.equal({ invite_count: 2 })
+    expect(await count(bob, 'sent_invite_count', later)).to.deep.equal({ invite_count: 0 })
+    expect(await count(alice, 'sent_invite_count', before)).to.deep.equal({ invite_count: 0 })
+    const joined = 'cumulative_joined_room_count'
+    expect(await count(bob, joined, before)).to.deep.equal({ [joined]: 2 })
+    expect(await count(bob, joined, later)).to.deep.equal({ [joined]: 0 })
+    const ofAlice = (what: string): string => `${V1}/users/${alice.userId}/${what}`
+    const refusal = async (target: string): Promise<unknown[]> => {
+      const answer = await admin.request('GET', target)
+      return [answer.status, answer.body['errcode']]
+    }
+    for (const what of ['sent_invite_count', joined]) {
+      expect(await refusal(ofAlice(what))).to.deep.equal([400, 'M_MISSING_PARAM'])
+      expect(await refusal(`${ofAlice(what)}?from_ts=-1`)).to.deep.equal([400, 'M_INVALID_PARAM'])
+      const others = `${V1}/users/@x:elsewhere.test/${what}?from_ts=0`
+      expect(await refusal(others)).to.deep.equal([400, 'M_INVALID_PARAM'])
+      expect(await refusal(`${V1}/users/@no:hs.test/${what}?from_ts=0`)).to.deep.equal([404, 'M_NOT_FOUND'])
+    }
+  })
 })
 
 describe('the administration API of other servers', () => {

@@ -108,6 +108,20 @@ forEachDatabase('RoomRepair', (open) => {
     expect(kinds(await repair())).to.deep.equal([])
   })
 
+  it('mends the ends alone, and says how many were none', async () => {
+    const { roomRepair } = fixture.services
+    const before = await tables()
+    expect(await roomRepair.repairEnds(roomId)).to.equal(0)
+    await execute(
+      'INSERT INTO forward_extremities (room_nid, event_nid) SELECT room_nid, event_nid FROM events WHERE event_id = ?',
+      [root.eventId],
+    )
+    expect(await roomRepair.repairEnds(roomId)).to.equal(1)
+    expect(await tables()).to.deep.equal(before)
+    const missing = await roomRepair.repairEnds('!no:hs.test' as RoomId).catch((error: unknown) => error)
+    expect(missing).to.have.property('errcode', 'M_NOT_FOUND')
+  })
+
   it('writes the current state, members and counts anew', async () => {
     const before = await tables()
     const winner = (await fixture.currentState(roomId))['m.room.topic/']
