@@ -69,6 +69,13 @@ export class RoomAccess {
     return { room, membership: member?.membership, stateAt: undefined, ceiling }
   }
 
+  /** 403 `M_FORBIDDEN` unless the user sees the room as it is now, and not only as it was when they left. */
+  async requirePresent(userId: UserId, roomId: RoomId): Promise<RoomRecord> {
+    const view = await this.findView(userId, roomId)
+    if (view === undefined || view.stateAt !== undefined) throw forbidden('You are not in this room')
+    return view.room
+  }
+
   /** 403 `M_FORBIDDEN` unless the user is in the room now. */
   async requireJoined(userId: UserId, roomId: RoomId): Promise<RoomRecord> {
     const q = this.#db.reader

@@ -70,7 +70,8 @@ export class RoomMembers {
 
   /**
    * The profiles of those who are in the room, by user ID. 403 `M_FORBIDDEN` unless the reader is, or somebody
-   * else of the reader's application service. Waits as `list`.
+   * else of the reader's application service, or everybody may read the room: its state tells them the same, and clients
+   * ask here how many there are before they join. Waits as `list`.
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidjoined_members
    */
   async listJoined(
@@ -82,7 +83,7 @@ export class RoomMembers {
       known !== undefined &&
       appserviceId !== undefined &&
       (await this.#parts.isServiceInRoom?.(appserviceId, known)) === true
-    const room = isService ? known : await this.#parts.access.requireJoined(userId, roomId)
+    const room = isService ? known : await this.#parts.access.requirePresent(userId, roomId)
     await this.#parts.partialRooms?.whenWhole(room.roomNid)
     const members = await this.#parts.members.listForRoom(this.#db.reader, room.roomNid, ['join'])
     return Object.fromEntries(

@@ -100,6 +100,19 @@ forEachDatabase('RoomMembers', (open) => {
       expect(error).to.include({ errcode: 'M_FORBIDDEN' })
     }
   })
+
+  it('gives them to everybody where everybody may read', async () => {
+    await hs.send(ALICE, roomId, {
+      type: 'm.room.history_visibility',
+      stateKey: '',
+      content: { history_visibility: 'world_readable' },
+    })
+    expect(await hs.services.roomMembers.listJoined(as(CAROL), roomId)).to.have.all.keys(ALICE)
+    await hs.join(BOB, roomId)
+    await hs.leave(BOB, roomId)
+    const error = await rejection(hs.services.roomMembers.listJoined(as(BOB), roomId))
+    expect(error).to.include({ errcode: 'M_FORBIDDEN' })
+  })
 })
 
 function as(userId: UserId): { userId: UserId; appserviceId: undefined } {
