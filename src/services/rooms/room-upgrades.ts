@@ -165,6 +165,7 @@ export class RoomUpgrades {
       { type: 'm.room.power_levels', stateKey: '', content: how.levels.initial },
       ...movedAlias(old),
       ...movedState(old),
+      ...plainGuestAccess(old),
     ]
     const { roomId } = await sender.createRoom(userId, {
       rules: how.rules,
@@ -269,6 +270,12 @@ function movedState({ state }: OldRoom): StateDraft[] {
       (type === 'm.space.child' && Array.isArray(content['via']))
     return isMoved && stateKey !== undefined && isJsonObject(content) ? [{ type, stateKey, content }] : []
   })
+}
+
+/** A room that says nothing of guests lets none in: its successor says so, whatever rooms begin with elsewhere. */
+function plainGuestAccess(old: OldRoom): StateDraft[] {
+  if (contentOf(old, 'm.room.guest_access') !== undefined) return []
+  return [{ type: 'm.room.guest_access', stateKey: '', content: { guest_access: 'forbidden' } }]
 }
 
 /** The canonical alias with those of its aliases that move. */

@@ -117,6 +117,19 @@ forEachDatabase('room upgrades', (open) => {
     })
   }
 
+  it('let guests in where the old room did, and say so where it did not', async () => {
+    const open = await fixture.createRoom(alice, { preset: 'private_chat' })
+    const closed = await fixture.createRoom(alice, { preset: 'public_chat' })
+    expect(await fixture.state(closed, 'm.room.guest_access')).to.equal(undefined)
+    for (const [old, access] of [
+      [open, 'can_join'],
+      [closed, 'forbidden'],
+    ] as const) {
+      const next = await upgrade(old, '11')
+      expect(await fixture.state(next, 'm.room.guest_access')).to.deep.equal({ guest_access: access })
+    }
+  })
+
   it('leave creators out of power levels, and others in', async () => {
     const old = await fixture.createRoom(alice, { roomVersion: '11', preset: 'public_chat' })
     for (const user of [bob, carol]) await fixture.services.roomMembership.join(user, old)
