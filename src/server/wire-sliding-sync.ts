@@ -38,6 +38,7 @@ import { VisibleRooms } from '../services/sync/sliding-sync/visible-rooms.js'
 import { SlidingSyncStore } from '../storage/stores/sliding-sync.js'
 import { SlidingSyncRoomsStore } from '../storage/stores/sliding-sync-rooms.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
+import { TimelinesStore } from '../storage/stores/timelines.js'
 import type { Clock } from '../util/clock.js'
 import { randomFraction } from '../util/random.js'
 import type { BackgroundWork } from './lifecycle.js'
@@ -160,7 +161,11 @@ function createExtensions(
   const { db } = parts.storage
   const { experimental } = parts.config
   const accountData = new AccountDataExtension(db, { ...parts.reads, store, pushRules: parts.pushRules })
-  const receipts = new ReceiptsExtension(db, parts.receipts)
+  const receipts = new ReceiptsExtension(db, {
+    receipts: parts.receipts,
+    events: parts.reads.events,
+    timelines: new TimelinesStore(),
+  })
   const byName = new Map<string, Extension>([
     ['account_data', accountData],
     ['e2ee', new E2eeExtension(db, parts)],

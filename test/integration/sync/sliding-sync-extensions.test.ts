@@ -155,6 +155,21 @@ describe('Extensions of sliding sync', () => {
       expect(await part('receipts')).to.deep.equal({ rooms: {} })
     })
 
+    it('are those on the events that the client has, when it begins to ask for them', async () => {
+      const [early, late] = [await alice.sendText(roomId, 'early'), await alice.sendText(roomId, 'late')]
+      for (const client of [alice, bob]) await read(client, early)
+      await sliding.sync(listOf([0, 9], { timelineLimit: 1 }))
+      expect(
+        Object.keys(dig(await part('receipts'), 'rooms', roomId, 'content') as JsonObject),
+      ).to.deep.equal([early])
+      const other = new SlidingClient(alice, 'other')
+      await read(bob, late)
+      await other.sync(listOf([0, 9]))
+      const answer = extensionIn(await other.sync(body('receipts')), 'receipts')
+      expect(dig(answer, 'rooms', roomId, 'content', late, 'm.read', bob.userId)).to.not.equal(undefined)
+      expect(extensionIn(await other.sync(body('receipts')), 'receipts')).to.deep.equal({ rooms: {} })
+    })
+
     it('of rooms outside of the window are told when they come into it', async () => {
       const eventId = await alice.sendText(roomId, 'hello')
       await part('receipts')

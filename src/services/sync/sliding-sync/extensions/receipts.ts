@@ -1,24 +1,32 @@
 import type { Database } from '../../../../storage/database.js'
+import type { EventsStore } from '../../../../storage/stores/events.js'
+import type { TimelinesStore } from '../../../../storage/stores/timelines.js'
 import type { RoomRecord } from '../../../../storage/stores/rooms.js'
 import { LIVE } from '../../../../storage/stores/sliding-sync.js'
-import type { RoomId, UserId } from '../../../../protocol/ids.js'
+import type { EventId, RoomId, UserId } from '../../../../protocol/ids.js'
 import { isJsonObject, type JsonObject } from '../../../../util/json.js'
 import { pushTo } from '../../../../util/group-by.js'
 import type { Receipts } from '../../../ephemeral/receipts.js'
 import { positionOf } from '../connection.js'
 import { selectRooms, type Extension, type ExtensionFrame, type ExtensionResult } from './extension.js'
 
+interface Parts {
+  readonly receipts: Pick<Receipts, 'listForRooms'>
+  readonly timelines: Pick<TimelinesStore, 'listLatest'>
+  readonly events: Pick<EventsStore, 'getByNids'>
+}
+
 /**
- * Of rooms that are new to the client: the receipts for the events that it is given, and the user's own; of the others:
- * those that have changed. https://github.com/matrix-org/matrix-spec-proposals/pull/3960
+ * Of rooms whose receipts are new to the client: those for the events that it is given, or has been given of the end of
+ * the room, and the user's own; of the others: those that have changed. https://github.com/matrix-org/matrix-spec-proposals/pull/3960
  */
 export class ReceiptsExtension implements Extension {
   readonly #db: Database
-  readonly #receipts: Pick<Receipts, 'listForRooms'>
+  readonly #parts: Parts
 
-  constructor(db: Database, receipts: Pick<Receipts, 'listForRooms'>) {
+  constructor(db: Database, parts: Parts) {
     this.#db = db
-    this.#receipts = receipts
+    this.#parts = parts
   }
 
   async load(frame: ExtensionFrame, settings: JsonObject): Promise<ExtensionResult> {
@@ -42,7 +50,7 @@ export class ReceiptsExtension implements Extension {
       told.get(roomNid)?.receipts === LIVE && !selected?.has(roomNid) ? [room] : [],
     )
     const range = { since: since.receipts, upTo: now.receipts, userId: viewer.userId }
-    const changed = await this.#receipts.listForRooms(this.#db.reader, others, range)
+    const changed = await this.#parts.receipts.listForRooms(this.#db.reader, others, range)
     for (const { roomNid, roomId } of others)
       if (changed.has(roomId)) changes.note(roomNid, { receipts: since.receipts })
   }
@@ -70,7 +78,7 @@ export class ReceiptsExtension implements Extension {
     const contents = new Map<RoomId, JsonObject>()
     for (const [after, rooms] of byPosition) {
       const range = { since: after, upTo: now.receipts, userId: viewer.userId }
-      const changed = await this.#receipts.listForRooms(this.#db.reader, rooms, range)
+      const changed = await this.#parts.receipts.listForRooms(this.#db.reader, rooms, range)
       for (const [roomId, content] of changed) contents.set(roomId, content)
     }
     return contents
@@ -82,20 +90,44 @@ export class ReceiptsExtension implements Extension {
   ): Promise<Map<RoomId, JsonObject>> {
     const { now, viewer, results } = frame
     const rooms = [...selected].flatMap(([roomNid, room]) => (isNew(frame, roomNid) ? [room] : []))
-    const all = await this.#receipts.listForRooms(this.#db.reader, rooms, {
+    const all = await this.#parts.receipts.listForRooms(this.#db.reader, rooms, {
       since: undefined,
       upTo: now.receipts,
       userId: viewer.userId,
     })
+    const earlier = await this.#shownEarlier(frame, rooms)
     const contents = new Map<RoomId, JsonObject>()
     for (const { roomNid, roomId } of rooms) {
-      const shown = new Set(
-        (results.get(roomNid)?.timeline ?? []).map(({ event }) => event.eventId as string),
-      )
+      const now = (results.get(roomNid)?.timeline ?? []).map(({ event }) => event.eventId)
+      const shown = new Set<string>([...now, ...(earlier.get(roomNid) ?? [])])
       const content = onlyShown(all.get(roomId) ?? {}, shown, viewer.userId)
       if (Object.keys(content).length > 0) contents.set(roomId, content)
     }
     return contents
+  }
+
+  /** Of rooms that the client has been told of without their receipts: the events at their ends that it has. */
+  async #shownEarlier(
+    { told, results, now }: ExtensionFrame,
+    rooms: readonly RoomRecord[],
+  ): Promise<Map<number, EventId[]>> {
+    const windows = rooms.flatMap(({ roomNid }) => {
+      const isTold = told.get(roomNid)?.sent !== undefined && results.get(roomNid)?.isWide !== true
+      return isTold ? [{ roomNid, after: 0, upTo: now.events }] : []
+    })
+    if (windows.length === 0) return new Map()
+    const limitOf = (roomNid: number): number => told.get(roomNid)?.timelineLimit ?? 0
+    const limit = Math.max(...windows.map(({ roomNid }) => limitOf(roomNid)))
+    const { timelines, events } = this.#parts
+    const q = this.#db.reader
+    const latest = await timelines.listLatest(q, windows, limit)
+    const stored = await events.getByNids(q, [...latest.values()].flat())
+    return new Map(
+      [...latest].map(([roomNid, nids]) => [
+        roomNid,
+        nids.flatMap((nid) => stored.get(nid)?.event.eventId ?? []),
+      ]),
+    )
   }
 }
 
