@@ -61,12 +61,18 @@ async function multipart(download: Download, disposition: string): Promise<HttpR
   const content = link === undefined ? await download.open() : new MemorySource(Buffer.alloc(0))
   const body =
     content instanceof Readable
-      ? Readable.from(inTurn(head, content, tail))
+      ? joined(head, content, tail)
       : new JoinedSource([new MemorySource(head), content, new MemorySource(tail)])
   return file(body, {
     contentType: `multipart/mixed; boundary=${boundary}`,
     length: head.length + (link === undefined ? download.length : 0) + tail.length,
   })
+}
+
+/** Who goes away before the first byte is read would leave the content open. */
+function joined(head: Buffer, content: Readable, tail: Buffer): Readable {
+  const stream = Readable.from(inTurn(head, content, tail))
+  return stream.once('close', () => content.destroy())
 }
 
 async function* inTurn(head: Buffer, content: Readable, tail: Buffer): AsyncGenerator<Buffer> {
