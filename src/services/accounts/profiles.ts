@@ -7,6 +7,7 @@ import {
   notFound,
 } from '../../protocol/errors.js'
 import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
+import { fieldOf } from '../../protocol/profile-fields.js'
 import type { Database } from '../../storage/database.js'
 import type { ProfileRecord, ProfilesStore } from '../../storage/stores/profiles.js'
 import type { UsersStore } from '../../storage/stores/users.js'
@@ -101,7 +102,7 @@ export class Profiles {
     return Object.fromEntries(Object.entries(profile).filter(([name]) => name === field))
   }
 
-  /** One field of a profile. Throws as `get`, and `M_NOT_FOUND` for a field that is not set. */
+  /** One field of a profile, as `fieldOf` gives it. Throws as `get` and `fieldOf`. */
   async getField(requester: Requester | undefined, userId: UserId, field: string): Promise<JsonValue> {
     checkKey(field)
     await this.#checkMayRead(requester, userId)
@@ -109,10 +110,7 @@ export class Profiles {
     if (remoteProfiles !== undefined && !this.#isLocal(userId)) {
       return remoteProfiles.getField(userId, field)
     }
-    const profile = toJson(await this.#require(userId))
-    const value = Object.hasOwn(profile, field) ? profile[field] : undefined
-    if (value === undefined) throw notFound('This profile has no such field')
-    return value
+    return fieldOf(toJson(await this.#require(userId)), field)
   }
 
   /**

@@ -1,5 +1,5 @@
-import { notFound } from '../../protocol/errors.js'
 import { serverNameOf, type UserId } from '../../protocol/ids.js'
+import { NAME_AND_AVATAR, fieldOf } from '../../protocol/profile-fields.js'
 import type { JsonObject, JsonValue } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import type { FederationClient } from './federation-client.js'
@@ -8,7 +8,6 @@ import { lookupFailure } from './lookup-failure.js'
 const TIMEOUT_MS = 20_000
 /** A profile may have 64 KiB. */
 const MAX_BYTES = 128 * 1024
-const TEXTS: ReadonlySet<string> = new Set(['displayname', 'avatar_url'])
 const ABSENT = 'Profile not found'
 
 /** Profiles of other servers' users. */
@@ -48,15 +47,12 @@ export class RemoteProfiles {
     }
   }
 
-  /** One field. Throws as `get`, and `M_NOT_FOUND` for a field that is not set. */
+  /** One field, as `fieldOf` gives it. Throws as `get` and `fieldOf`. */
   async getField(userId: UserId, field: string): Promise<JsonValue> {
-    const profile = await this.get(userId, field)
-    const value = Object.hasOwn(profile, field) ? profile[field] : undefined
-    if (value === undefined) throw notFound('This profile has no such field')
-    return value
+    return fieldOf(await this.get(userId, field), field)
   }
 }
 
 function isField(name: string, value: JsonValue): boolean {
-  return value !== null && (!TEXTS.has(name) || (typeof value === 'string' && value !== ''))
+  return value !== null && (!NAME_AND_AVATAR.has(name) || (typeof value === 'string' && value !== ''))
 }

@@ -1,4 +1,5 @@
 import { badJson } from '../../protocol/errors.js'
+import { NAME_AND_AVATAR } from '../../protocol/profile-fields.js'
 import type { Membership } from '../../storage/stores/room-members.js'
 import type { ProfileRecord } from '../../storage/stores/profiles.js'
 import type { JsonObject } from '../../util/json.js'
@@ -13,7 +14,6 @@ const SERVER_KEYS: ReadonlySet<string> = new Set([
   'third_party_signed',
   'membership',
 ])
-const PROFILE_KEYS: ReadonlySet<string> = new Set(['displayname', 'avatar_url'])
 
 /** The part of a client's content that a membership may have. Throws `M_BAD_JSON` for names that are none or too long. */
 export function givenContent(content: JsonObject, options: { keepsProfile: boolean }): JsonObject {
@@ -21,7 +21,7 @@ export function givenContent(content: JsonObject, options: { keepsProfile: boole
   checkText(content, 'avatar_url', MAX_AVATAR_URL_LENGTH)
   return Object.fromEntries(
     Object.entries(content).filter(
-      ([key]) => !SERVER_KEYS.has(key) && (options.keepsProfile || !PROFILE_KEYS.has(key)),
+      ([key]) => !SERVER_KEYS.has(key) && (options.keepsProfile || !NAME_AND_AVATAR.has(key)),
     ),
   )
 }

@@ -51,7 +51,11 @@ forEachDatabase('profiles', (open) => {
     await set('displayname', '')
     await set('avatar_url', '')
     expect(await get()).to.deep.equal({})
-    await refused(fixture.services.profiles.getField(undefined, alice.userId, 'displayname'), 'M_NOT_FOUND')
+    const read = (field: string): Promise<unknown> =>
+      fixture.services.profiles.getField(undefined, alice.userId, field)
+    expect(await read('displayname')).to.equal(null)
+    expect(await read('avatar_url')).to.equal(null)
+    await refused(read('org.example.job'), 'M_NOT_FOUND')
   })
 
   it('tell others of each change, and of nothing else', async () => {
