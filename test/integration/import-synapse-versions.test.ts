@@ -103,6 +103,8 @@ describe('import of a Synapse of any age', () => {
         },
         external: { auth_provider: 'oidc-club', external_id: '17', user_id: ALICE },
         filter: { user_id: ALICE, filter_id: 0, json: '{"room":{}}' },
+        blocked: { room_id: '!blocked:elsewhere', blocked_by: ALICE },
+        ratelimit: { user_id: ALICE, messages_per_second: 0, burst_count: 0 },
         registration: { token: 'welcome', uses_allowed: 3, pending: 0, completed: 1 },
         txn: { user_id: ALICE, device_id: 'PHONE', txn_id: 't1', ts: 7 },
         receipt: { receipt_type: 'm.read', user_id: ALICE, ts: 9 },
@@ -117,7 +119,7 @@ describe('import of a Synapse of any age', () => {
         received: { origin: 'far.test', message_id: 'm1' },
         pusher: { user_id: ALICE, device_id: 'PHONE', is_enabled: 1, pushkey: 'key' },
         tags: { content: '{"tags":{"m.favourite":{}}}' },
-        destination: { server_name: 'far.test', retry_at_ts: 30 },
+        destination: { server_name: 'far.test', last_failed_ts: 10, retry_at_ts: 30 },
         published: { appservice_id: 'bridge', network_id: 'irc' },
         appservice: {
           appservice_id: 'bridge',

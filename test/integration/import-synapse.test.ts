@@ -436,13 +436,20 @@ forEachServerDatabase('import of a Synapse', (kind: DatabaseKind) => {
   it('says before what will not come over, and refuses what it cannot do', async () => {
     await source.insert('rooms', { room_id: '!odd:hs', is_public: 0, creator: '', room_version: 'odd' })
     await source.insert('login_tokens', { token: 'a', user_id: ALICE, expiry_ts: 1 })
+    await source.insert('background_updates', { update_name: 'fill', progress_json: '{}' })
+    await source.run('CREATE TABLE of_a_module (a BIGINT)')
+    await source.run('INSERT INTO of_a_module (a) VALUES (1), (2)')
     const dry = await succeed('--dry-run')
     expect(dry).to.deep.include({
       dryRun: true,
       rooms: VERSIONS.length + 1,
       leftOutRooms: [{ roomId: '!odd:hs', reason: 'unknown_version' }],
     })
-    expect((dry['leftOut'] as JsonObject[]).map(({ what }) => what)).to.deep.equal(['login tokens'])
+    expect((dry['leftOut'] as JsonObject[]).map(({ what, count }) => [what, count])).to.deep.equal([
+      ['login tokens', 1],
+      ['unfinished background updates', 1],
+      ['rows of of_a_module', 2],
+    ])
     await succeed()
     const again = await run()
     expect([again.exitCode, again.stderr]).to.deep.equal([

@@ -213,6 +213,14 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     'reason TEXT',
     'content TEXT',
   ],
+  blocked_rooms: ['room_id TEXT NOT NULL', 'user_id TEXT NOT NULL'],
+  ratelimit_override: ['user_id TEXT NOT NULL', 'messages_per_second BIGINT', 'burst_count BIGINT'],
+  background_updates: [
+    'update_name TEXT NOT NULL',
+    'progress_json TEXT NOT NULL',
+    'depends_on TEXT',
+    'ordering INT NOT NULL DEFAULT 0',
+  ],
   login_tokens: ['token TEXT PRIMARY KEY', 'user_id TEXT NOT NULL', 'expiry_ts BIGINT NOT NULL'],
   destinations: [
     'destination TEXT PRIMARY KEY',

@@ -53,6 +53,12 @@ async function addAccountData(source: SynapseDatabase, { roomId, events }: Linea
     filter_json: '{"room":{}}',
     full_user_id: ALICE,
   })
+  await source.insert('blocked_rooms', { room_id: '!blocked:elsewhere', user_id: ALICE })
+  await source.insert('ratelimit_override', {
+    user_id: ALICE,
+    messages_per_second: 0,
+    burst_count: null,
+  })
   await source.insert('registration_tokens', { token: 'welcome', uses_allowed: 3, pending: 1, completed: 1 })
   await source.insert('account_data', {
     user_id: ALICE,
@@ -203,6 +209,8 @@ export async function readStory(q: Query): Promise<Record<string, unknown>> {
     bound: await one('SELECT user_id, medium, address, id_server FROM identity_bindings'),
     external: await one('SELECT auth_provider, external_id, user_id FROM user_external_ids'),
     filter: await one('SELECT user_id, filter_id, json FROM filters'),
+    blocked: await one('SELECT room_id, blocked_by FROM blocked_rooms'),
+    ratelimit: await one('SELECT user_id, messages_per_second, burst_count FROM ratelimit_overrides'),
     registration: await one('SELECT token, uses_allowed, pending, completed FROM registration_tokens'),
     txn: await one('SELECT user_id, device_id, txn_id, ts FROM event_txns'),
     receipt: await one('SELECT receipt_type, user_id, ts FROM receipts'),
@@ -217,7 +225,7 @@ export async function readStory(q: Query): Promise<Record<string, unknown>> {
     received: await one('SELECT origin, message_id FROM received_to_device'),
     pusher: await one('SELECT user_id, device_id, is_enabled, pushkey FROM pushers'),
     tags: await one(`SELECT content FROM account_data WHERE type = 'm.tag'`),
-    destination: await one('SELECT server_name, retry_at_ts FROM destinations'),
+    destination: await one('SELECT server_name, last_failed_ts, retry_at_ts FROM destinations'),
     published: await one(
       'SELECT a.appservice_id, a.network_id FROM appservice_rooms a JOIN rooms r ON r.room_nid = a.room_nid',
     ),

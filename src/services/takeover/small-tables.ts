@@ -2,6 +2,7 @@ import type { Database } from '../../storage/database.js'
 import { TakeoverCleaner } from '../../storage/stores/takeover-cleaner.js'
 import type { SynapseSource } from '../../storage/synapse/source.js'
 import type { ProgressSink } from '../../util/progress-sink.js'
+import { ADMINISTRATION_COPIES } from './copies/administration.js'
 import { ACCOUNT_COPIES } from './copies/accounts.js'
 import { APPSERVICES_COPY } from './copies/appservices.js'
 import { encryptionCopies } from './copies/encryption.js'
@@ -30,6 +31,7 @@ export interface SmallTablesParts {
 export function smallTables(source: SynapseSource, serverName: string): readonly RowsCopy[] {
   const tables = [
     ...ACCOUNT_COPIES,
+    ...ADMINISTRATION_COPIES,
     ...SESSION_COPIES,
     ...encryptionCopies(serverName),
     ...ACCOUNT_DATA_COPIES,
