@@ -14,7 +14,9 @@ describe('fieldOf', () => {
 
   it('says of other fields that there are none', () => {
     for (const field of ['m.tz', 'toString']) {
-      expect(() => fieldOf({}, field)).to.throw().with.property('errcode', 'M_NOT_FOUND')
+      expect(() => fieldOf({}, field))
+        .to.throw()
+        .with.property('errcode', 'M_NOT_FOUND')
     }
   })
 })
