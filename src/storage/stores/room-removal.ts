@@ -1,4 +1,5 @@
 import type { EventId, RoomId } from '../../protocol/ids.js'
+import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { Tx } from '../database.js'
 import type { EventSearchStore } from './event-search.js'
 import type { EventsStore } from './events.js'
@@ -21,6 +22,7 @@ const SMALL = [
   'missed_rooms',
   'appservice_rooms',
   'delayed_events',
+  'pusher_throttles',
 ]
 /** Tables with many, and what tells the rows of one room apart. */
 const LARGE: readonly (readonly [table: string, key: string])[] = [
@@ -28,7 +30,6 @@ const LARGE: readonly (readonly [table: string, key: string])[] = [
   ['current_state_deltas', 'stream_ordering, type, state_key'],
   ['state_snapshots', 'hash'],
   ['receipts', 'user_id, receipt_type, thread_id'],
-  ['missing_events', 'event_nid'],
   ['federation_inbox', 'event_id'],
   ['sticky_events', 'stream_ordering'],
 ]
@@ -62,8 +63,9 @@ export class RoomRemovalStore {
 
   /** Removes events with all that hangs on them; gives how many. Index events_room_stream. */
   async removeEvents(tx: Tx, roomNid: number, limit: number): Promise<number> {
-    const rows = await tx.all<{ event_nid: number; event_id: string }>(
-      'SELECT event_nid, event_id FROM events WHERE room_nid = ? LIMIT ?',
+    const rows = await tx.all<{ event_nid: number; event_id: string; redaction: string | null }>(
+      `SELECT event_nid, event_id, CASE WHEN type = 'm.room.redaction' THEN json END AS redaction
+       FROM events WHERE room_nid = ? LIMIT ?`,
       [roomNid, limit],
     )
     if (rows.length === 0) return 0
@@ -78,9 +80,7 @@ export class RoomRemovalStore {
       await remove(table, 'event_nid')
     }
     await remove('waiting_sticky_events', 'event_nid')
-    await tx.execute(`DELETE FROM redactions WHERE ${tx.dialect.anyOf('target_id', 'text')}`, [
-      tx.dialect.list(ids),
-    ])
+    await removeRedactions(tx, rows)
     await this.#stores.eventSearch.remove(tx, nids)
     await remove('events', 'event_nid')
     tx.afterCommit(() => {
@@ -106,7 +106,7 @@ export class RoomRemovalStore {
 
   /** Removes some of the other rows of the room; gives whether there may be more. */
   async removeRest(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
-    let isMore = false
+    let isMore = await removeMissing(tx, roomNid, limit)
     for (const [table, key] of LARGE) {
       const removed = await tx.execute(
         `DELETE FROM ${table} WHERE room_nid = ? AND (${key}) IN (
@@ -117,4 +117,43 @@ export class RoomRemovalStore {
     }
     return isMore
   }
+}
+
+/** What is written of redactions of the events, and of those that they do, also of events that never came. */
+async function removeRedactions(
+  tx: Tx,
+  rows: readonly { event_nid: number; event_id: string; redaction: string | null }[],
+): Promise<void> {
+  const { dialect } = tx
+  const isTarget = dialect.anyOf('target_id', 'text')
+  await tx.execute(`DELETE FROM redactions WHERE ${isTarget}`, [
+    dialect.list(rows.map((row) => row.event_id)),
+  ])
+  const targets = rows.flatMap(({ redaction }) => (redaction === null ? [] : targetsOf(redaction)))
+  if (targets.length === 0) return
+  const nids = rows.flatMap((row) => (row.redaction === null ? [] : row.event_nid))
+  await tx.execute(
+    `DELETE FROM redactions WHERE ${isTarget} AND ${dialect.anyOf('redaction_nid', 'integer')}`,
+    [dialect.list(targets), dialect.list(nids)],
+  )
+}
+
+/** What a redaction may be about, by the rules of any room version. */
+function targetsOf(json: string): string[] {
+  const { redacts, content } = JSON.parse(json) as JsonObject
+  const inContent = isJsonObject(content) ? content['redacts'] : undefined
+  return [redacts, inContent].filter((target) => typeof target === 'string')
+}
+
+/** Events that are referred to and not held, with what leads to them; gives whether there may be more. */
+async function removeMissing(tx: Tx, roomNid: number, limit: number): Promise<boolean> {
+  const rows = await tx.all<{ event_nid: number }>(
+    'SELECT event_nid FROM missing_events WHERE room_nid = ? LIMIT ?',
+    [roomNid, limit],
+  )
+  if (rows.length === 0) return false
+  const nids = tx.dialect.list(rows.map((row) => row.event_nid))
+  await tx.execute(`DELETE FROM event_edges WHERE ${tx.dialect.anyOf('prev_nid', 'integer')}`, [nids])
+  await tx.execute(`DELETE FROM missing_events WHERE ${tx.dialect.anyOf('event_nid', 'integer')}`, [nids])
+  return rows.length === limit
 }
