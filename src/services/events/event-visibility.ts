@@ -8,7 +8,7 @@ import { stateKeyOf, type StateKey } from '../../protocol/state-map.js'
 import type { ErasedUsers } from './erased-users.js'
 import type { RetentionPolicies } from './retention-policies.js'
 import { redactionTarget } from './redaction-rules.js'
-import { membershipOf, type StateAtPoints, type StatePiece, type StatePoints } from './state-points.js'
+import { membershipOf, type StateAtPoints, type StatePoints } from './state-points.js'
 
 export interface VisibilityOptions {
   /** Whose messages the user does not want to see; their state events are shown all the same. */
@@ -64,7 +64,7 @@ export class EventVisibility {
     const candidates = await this.#withoutVain(q, kept)
     if (candidates.length === 0) return []
     const memberKey = stateKeyOf('m.room.member', userId)
-    const points = await this.#parts.points.lookUp(q, pointsOf(candidates, memberKey))
+    const points = await this.#parts.points.lookUpKeys(q, pointsOf(candidates, memberKey))
     const states = new ReadingStates(points, memberKey)
     const hidden = candidates.filter((stored) => !mayRead(stored, states))
     if (hidden.length === 0) return this.#hideErased(candidates, states)
@@ -120,12 +120,13 @@ function snapshotsOf({ event, stateBefore, stateAfter }: StoredEvent, memberKey:
   return key === memberKey || key === VISIBILITY_KEY ? [stateBefore, stateAfter] : [stateAfter]
 }
 
-function pointsOf(events: readonly StoredEvent[], memberKey: StateKey): StatePiece[] {
-  const snapshots = new Set(events.flatMap((stored) => snapshotsOf(stored, memberKey)))
-  return [...snapshots].flatMap((snapshotNid) => [
-    { snapshotNid, key: VISIBILITY_KEY },
-    { snapshotNid, key: memberKey },
-  ])
+function pointsOf(events: readonly StoredEvent[], memberKey: StateKey): Map<number, readonly StateKey[]> {
+  const keys = [VISIBILITY_KEY, memberKey]
+  const points = new Map<number, readonly StateKey[]>()
+  for (const stored of events) {
+    for (const snapshotNid of snapshotsOf(stored, memberKey)) points.set(snapshotNid, keys)
+  }
+  return points
 }
 
 /** What decides about a reader at the points that were looked up; most events have theirs in common with others. */

@@ -31,12 +31,18 @@ export class StatePoints {
   }
 
   async lookUp(q: Query, points: readonly StatePiece[]): Promise<StateAtPoints> {
-    const keyNids = await this.#stores.stateKeys.find(q, [...new Set(points.map(({ key }) => key))])
-    const request = new Map<number, number[]>()
-    for (const { snapshotNid, key } of points) {
-      const keyNid = keyNids.get(key)
-      if (keyNid !== undefined) pushTo(request, snapshotNid, keyNid)
-    }
+    const keys = new Map<number, StateKey[]>()
+    for (const { snapshotNid, key } of points) pushTo(keys, snapshotNid, key)
+    return this.lookUpKeys(q, keys)
+  }
+
+  /** The same, of points and the pieces that are wanted of each: lists may be shared between points. */
+  async lookUpKeys(q: Query, keys: ReadonlyMap<number, readonly StateKey[]>): Promise<StateAtPoints> {
+    const lists = new Set(keys.values())
+    const keyNids = await this.#stores.stateKeys.find(q, [...new Set([...lists].flat())])
+    const nidsOf = new Map([...lists].map((list) => [list, list.flatMap((key) => keyNids.get(key) ?? [])]))
+    const request = new Map<number, readonly number[]>()
+    for (const [snapshotNid, list] of keys) request.set(snapshotNid, nidsOf.get(list)!)
     const entries = await this.#stores.snapshots.lookUp(q, request)
     const nids = new Set<number>()
     for (const [snapshotNid, wanted] of request) {

@@ -45,6 +45,13 @@ interface Parts {
 
 type State = Map<StateKey, number>
 
+/** What holds in each room, before what changes it is looked at. */
+interface Bases {
+  readonly states: ReadonlyMap<number, State>
+  /** Those of the events that are here already, by nid. */
+  readonly events: ReadonlyMap<number, StoredEvent>
+}
+
 const MEMBER = 'm.room.member'
 const FOREVER = Number.MAX_SAFE_INTEGER
 
@@ -65,21 +72,20 @@ export class RoomStateLoader {
   async load(requests: readonly StateRequest[], options: StateOptions): Promise<Map<number, StoredEvent[]>> {
     if (requests.length === 0) return new Map()
     return this.#db.read('sync_state', async (q) => {
-      const states = await this.#loadBases(q, requests)
+      const { states, events } = await this.#loadBases(q, requests)
       const deltas = await this.#listDeltas(q, requests, options.deltas)
       for (const request of requests) {
-        const state: State = states.get(request.roomNid) ?? new Map<StateKey, number>()
+        const state = states.get(request.roomNid)!
         const changes = deltas.get(request.roomNid) ?? []
         if (request.kind === 'changes') addChanges(state, request, { changes, ...options })
         else toTimeline(state, request, { changes, ...options })
-        states.set(request.roomNid, state)
       }
-      return this.#toEvents(q, states)
+      return this.#toEvents(q, states, events)
     })
   }
 
   /** What holds now, in the rooms of which all is wanted; and the single members that are. */
-  async #loadBases(q: Query, requests: readonly StateRequest[]): Promise<Map<number, State>> {
+  async #loadBases(q: Query, requests: readonly StateRequest[]): Promise<Bases> {
     const current = requests.filter(({ kind }) => kind === 'current')
     const whole = current.filter(({ members }) => members === undefined).map(({ roomNid }) => roomNid)
     const lazy = current.filter(({ members }) => members !== undefined).map(({ roomNid }) => roomNid)
@@ -88,25 +94,28 @@ export class RoomStateLoader {
       .flatMap((request) =>
         [...(request.members ?? [])].map((userId) => ({ roomNid: request.roomNid, userId })),
       )
-    const entries = [
-      ...(whole.length > 0 ? await this.#parts.currentState.listForRooms(q, whole) : []),
-      ...(await this.#parts.lazyState.listWithoutMembers(q, lazy)),
-      ...(await this.#parts.lazyState.listMembers(q, members)),
+    const { currentState, lazyState } = this.#parts
+    const nids = whole.length > 0 ? [...(await currentState.listNids(q, whole)).values()].flat() : []
+    const events = await this.#parts.events.getByNids(q, nids)
+    const states = new Map<number, State>(requests.map(({ roomNid }) => [roomNid, new Map()]))
+    for (const { roomNid, event, eventNid } of events.values()) {
+      states.get(roomNid)!.set(stateKeyOf(event.type, event.stateKey ?? ''), eventNid)
+    }
+    const lazyEntries = [
+      ...(await lazyState.listWithoutMembers(q, lazy)),
+      ...(await lazyState.listMembers(q, members)),
     ]
-    const states = new Map<number, State>()
-    for (const { roomNid, type, stateKey, eventNid } of entries) {
-      let state = states.get(roomNid)
-      if (state === undefined) states.set(roomNid, (state = new Map<StateKey, number>()))
-      state.set(stateKeyOf(type, stateKey), eventNid)
+    for (const { roomNid, type, stateKey, eventNid } of lazyEntries) {
+      states.get(roomNid)!.set(stateKeyOf(type, stateKey), eventNid)
     }
     await this.#loadSnapshots(q, requests, states)
-    return states
+    return { states, events }
   }
 
   async #loadSnapshots(
     q: Query,
     requests: readonly StateRequest[],
-    states: Map<number, State>,
+    states: ReadonlyMap<number, State>,
   ): Promise<void> {
     const nids = requests.flatMap(({ kind, snapshotNid }) => (kind === 'snapshot' ? (snapshotNid ?? []) : []))
     if (nids.length === 0) return
@@ -116,12 +125,11 @@ export class RoomStateLoader {
     for (const { kind, roomNid, snapshotNid, members } of requests) {
       const snapshot = kind === 'snapshot' ? snapshots.get(snapshotNid ?? 0) : undefined
       if (snapshot === undefined) continue
-      const state: State = new Map()
+      const state = states.get(roomNid)!
       for (const [keyNid, eventNid] of snapshot.entries()) {
         const key = names.get(keyNid)
         if (key !== undefined && isWanted(key, members)) state.set(key, eventNid)
       }
-      states.set(roomNid, state)
     }
   }
 
@@ -140,13 +148,17 @@ export class RoomStateLoader {
     return byRoom
   }
 
-  async #toEvents(q: Query, states: ReadonlyMap<number, State>): Promise<Map<number, StoredEvent[]>> {
-    const nids = [...states.values()].flatMap((state) => [...state.values()])
-    const events = await this.#parts.events.getByNids(q, nids)
+  async #toEvents(
+    q: Query,
+    states: ReadonlyMap<number, State>,
+    known: ReadonlyMap<number, StoredEvent>,
+  ): Promise<Map<number, StoredEvent[]>> {
+    const nids = [...states.values()].flatMap((state) => [...state.values()].filter((nid) => !known.has(nid)))
+    const others = await this.#parts.events.getByNids(q, nids)
     return new Map(
       [...states].map(([roomNid, state]) => [
         roomNid,
-        [...state.values()].flatMap((nid) => events.get(nid) ?? []),
+        [...state.values()].flatMap((nid) => known.get(nid) ?? others.get(nid) ?? []),
       ]),
     )
   }

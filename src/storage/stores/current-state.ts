@@ -1,4 +1,5 @@
 import type { Query } from '../database.js'
+import { nidsByRoom, type NidsRow } from '../nid-lists.js'
 
 export interface CurrentStateEntry {
   readonly roomNid: number
@@ -52,6 +53,16 @@ export class CurrentStateStore {
       [q.dialect.list(roomNids)],
     )
     return rows.map(toEntry)
+  }
+
+  /** The events of the whole state of many rooms, by nid of the room. */
+  async listNids(q: Query, roomNids: readonly number[]): Promise<Map<number, number[]>> {
+    const rows = await q.all<NidsRow>(
+      `SELECT s.room_nid, string_agg(CAST(s.event_nid AS text), ',') AS nids FROM current_state s
+       WHERE ${q.dialect.anyOf('s.room_nid', 'integer')} GROUP BY s.room_nid`,
+      [q.dialect.list(roomNids)],
+    )
+    return nidsByRoom(rows)
   }
 
   /** The same few pieces of state of many rooms. */

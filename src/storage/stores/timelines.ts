@@ -1,4 +1,5 @@
 import type { Query } from '../database.js'
+import { nidsByRoom, type NidsRow } from '../nid-lists.js'
 
 /** A stretch of a room: after one position of the events stream, up to and including another. */
 export interface TimelineWindow {
@@ -19,11 +20,6 @@ export interface StreamRow {
   readonly roomNid: number
   readonly eventNid: number
   readonly streamOrdering: number
-}
-
-interface NidsRow {
-  room_nid: number
-  nids: string | null
 }
 
 /** The last events of many rooms at once, as nids: indexes alone answer, and events come from their cache. */
@@ -49,7 +45,7 @@ export class TimelinesStore {
         ),
       ],
     )
-    return toNids(rows)
+    return nidsByRoom(rows)
   }
 
   /** The newest events of each room in topological order, at most `limit` of each. Index events_room_depth. */
@@ -84,7 +80,7 @@ export class TimelinesStore {
         ),
       ],
     )
-    return toNids(rows)
+    return nidsByRoom(rows)
   }
 
   /** All events of a stretch of the stream, in order. Index events_stream. */
@@ -114,8 +110,4 @@ export class TimelinesStore {
     )
     return new Set(rows.map((row) => row.event_nid))
   }
-}
-
-function toNids(rows: readonly NidsRow[]): Map<number, number[]> {
-  return new Map(rows.map((row) => [row.room_nid, row.nids === null ? [] : row.nids.split(',').map(Number)]))
 }
