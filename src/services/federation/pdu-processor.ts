@@ -47,6 +47,10 @@ function ownTurn(): ProcessingTurn {
   return { signal: new AbortController().signal, whileAsking: (ask) => ask() }
 }
 
+function isOver({ signal }: ProcessingTurn): boolean {
+  return signal.aborted
+}
+
 /** The sender of an event, and how long it is asked. */
 interface Asked {
   readonly origin: ServerName
@@ -90,16 +94,15 @@ export class PduProcessor {
     sent: readonly SentEvent[],
     turn: ProcessingTurn = ownTurn(),
   ): Promise<Reception[]> {
-    const { signal } = turn
-    const offered = await turn.whileAsking(() => this.#judgeAll(room, sent, signal))
+    const offered = await turn.whileAsking(() => this.#judgeAll(room, sent, turn.signal))
     const receptions: Reception[] = []
-    while (receptions.length < offered.length && !signal.aborted) {
+    while (receptions.length < offered.length && !isOver(turn)) {
       const start = receptions.length
       for (const reception of await this.#parts.receiver.receiveAll(room, offered.slice(start), 'live')) {
         const { origin, event } = sent[receptions.length]!
         if (reception.outcome === 'missing') {
           const completed = await this.#process(origin, room, offered[receptions.length]!, { turn })
-          if (completed.outcome === 'missing' && signal.aborted) return receptions
+          if (completed.outcome === 'missing' && isOver(turn)) return receptions
           receptions.push(completed)
         } else {
           this.#log(origin, event, reception)

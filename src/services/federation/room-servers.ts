@@ -63,7 +63,10 @@ export class RoomServers {
 
   /** Goes back to a position, where what came of a step was lost. */
   rewindTo(position: number): Promise<void> {
-    return this.#turns.run(() => Promise.resolve(this.startAt(position)))
+    return this.#turns.run(() => {
+      this.startAt(position)
+      return Promise.resolve()
+    })
   }
 
   /** The servers that are in these rooms, also those that rooms of partial state were said to have. */
