@@ -148,6 +148,7 @@ export function createRemoteDevices(
             const before = clock.now() - OUTBOX_LIFETIME_MS
             await db.write('expire_federation_outbox', async (tx) => {
               await outbox.deleteOldEdus(tx, before)
+              await outbox.foldDeviceChanges(tx, clock.now() - DAYS)
               await received.deleteOld(tx, before)
             })
           },

@@ -177,6 +177,29 @@ export class FederationOutboxStore {
     )
   }
 
+  /**
+   * Of destinations that have failed since before a time, keeps the last change of each user's devices alone: it is told
+   * without one before it, so that whoever comes back fetches all of them. By primary key prefix.
+   */
+  async foldDeviceChanges(tx: Tx, failingBeforeTs: number): Promise<void> {
+    const isAway = 'destination IN (SELECT server_name FROM destinations WHERE failing_since_ts < ?)'
+    const newestOf = (table: string): string =>
+      `SELECT MAX(o.stream_id) FROM device_list_outbox o
+       WHERE o.destination = ${table}.destination AND o.user_id = ${table}.user_id AND o.device_id <> ''`
+    await tx.execute(
+      `DELETE FROM device_list_sent WHERE ${isAway} AND EXISTS (
+         SELECT 1 FROM device_list_outbox w WHERE w.destination = device_list_sent.destination
+           AND w.user_id = device_list_sent.user_id AND w.device_id <> ''
+           AND w.stream_id < (${newestOf('device_list_sent')}))`,
+      [failingBeforeTs],
+    )
+    await tx.execute(
+      `DELETE FROM device_list_outbox WHERE ${isAway} AND device_id <> ''
+         AND stream_id < (${newestOf('device_list_outbox')})`,
+      [failingBeforeTs],
+    )
+  }
+
   /** Everybody for whom something waits. By primary key prefix. */
   async listDestinations(q: Query): Promise<ServerName[]> {
     const rows = await q.all<{ destination: string }>(

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { DeviceId, ServerName, UserId } from '../../../../src/protocol/ids.js'
 import type { Database } from '../../../../src/storage/database.js'
+import { DestinationsStore } from '../../../../src/storage/stores/destinations.js'
 import { FederationOutboxStore } from '../../../../src/storage/stores/federation-outbox.js'
 import { FederationPositionsStore } from '../../../../src/storage/stores/federation-positions.js'
 import { ReceivedToDeviceStore } from '../../../../src/storage/stores/received-to-device.js'
@@ -9,6 +10,7 @@ import { forEachDatabase } from '../../../support/databases.js'
 const B = 'b.test' as ServerName
 const C = 'c.test' as ServerName
 const ALICE = '@alice:a.test' as UserId
+const BOB = '@bob:a.test' as UserId
 const PHONE = 'PHONE' as DeviceId
 const LAPTOP = 'LAPTOP' as DeviceId
 const SIGNING = '' as DeviceId
@@ -63,6 +65,39 @@ forEachDatabase('FederationOutboxStore', (open) => {
     expect(await store.listDeviceChanges(db.reader, B, 10)).to.deep.equal([change(B, LAPTOP, 9)])
     expect([...(await store.listDeviceListsSent(db.reader, B, [ALICE]))]).to.deep.equal([[ALICE, 8]])
     expect((await store.listDeviceListsSent(db.reader, C, [ALICE])).size).to.equal(0)
+  })
+
+  it('folds the changes for destinations that are away for long, so that they fetch the lists anew', async () => {
+    const failing = (serverName: ServerName, failingSinceTs: number) => ({
+      ...{ serverName, failures: 1, failingSinceTs, lastFailedTs: 500, retryAtTs: 600, lastError: '' },
+    })
+    await db.write('test', async (tx) => {
+      await new DestinationsStore().put(tx, [failing(B, 100), failing(C, 400)])
+      for (const destination of [B, C]) {
+        await store.markDeviceListFetched(tx, destination, ALICE, 1)
+        await store.markDeviceListFetched(tx, destination, BOB, 1)
+        await store.putDeviceChanges(tx, [
+          ...[change(destination, PHONE, 5), change(destination, SIGNING, 6), change(destination, LAPTOP, 7)],
+          { ...change(destination, PHONE, 8), userId: BOB },
+        ])
+      }
+      await store.foldDeviceChanges(tx, 300)
+    })
+    const waiting = async (destination: ServerName): Promise<number[]> =>
+      (await store.listDeviceChanges(db.reader, destination, 10)).map(({ streamId }) => streamId)
+    expect([await waiting(B), await waiting(C)]).to.deep.equal([
+      [6, 7, 8],
+      [5, 6, 7, 8],
+    ])
+    const sent = async (destination: ServerName): Promise<unknown[]> => {
+      const last = await store.listDeviceListsSent(db.reader, destination, [ALICE, BOB])
+      return [last.get(ALICE), last.get(BOB)]
+    }
+    // Of Bob nothing was left out.
+    expect([await sent(B), await sent(C)]).to.deep.equal([
+      [undefined, 1],
+      [1, 1],
+    ])
   })
 
   it('takes it that who has fetched a list knows it, unless something waits', async () => {
