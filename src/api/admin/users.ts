@@ -95,6 +95,15 @@ export const getUser = route({
   handler: async ({ params }, { accountOverviews }) => userJson(await accountOverviews.show(params.userId)),
 })
 
+const email = z.looseObject({
+  medium: z.literal('email'),
+  address: z
+    .string()
+    .max(500)
+    .regex(/^[^@\s]+@[^@\s]+$/, 'must be an e-mail address'),
+})
+const phone = z.looseObject({ medium: z.literal('msisdn'), address: z.string().min(1).max(100) })
+
 /** Makes an account, or makes one that is there as the body says. */
 export const putUser = route({
   operationId: 'adminPutUser',
@@ -108,16 +117,19 @@ export const putUser = route({
     displayname: z.string().nullable().optional(),
     avatar_url: z.string().nullable().optional(),
     threepids: z
-      .array(z.looseObject({ medium: z.enum(['email', 'msisdn']), address: z.string() }))
+      .array(z.union([email, phone]))
+      .max(100)
       .optional(),
     external_ids: z
-      .array(z.looseObject({ auth_provider: z.string(), external_id: z.string() }))
+      .array(z.looseObject({ auth_provider: z.string().max(255), external_id: z.string().max(1_000) }))
       .max(1_000)
       .optional(),
     admin: optionalBoolean,
     deactivated: optionalBoolean,
     locked: optionalBoolean,
     user_type: z.string().nullable().optional(),
+    // Nobody waits for approval here: a client that asks for it must not believe that it has been withheld.
+    approved: z.literal(true, 'accounts do not wait for approval here: lock them').nullish(),
   }),
   async handler({ params: { userId }, requester, body }, { accountUpserts, accountOverviews }) {
     const isNew = await accountUpserts.put(requester, userId, {

@@ -1,16 +1,19 @@
 import { invalidParam, MatrixError } from '../../protocol/errors.js'
-import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
+import { localpartOf, serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { ExternalId, ExternalIdsStore } from '../../storage/stores/external-ids.js'
-import type { ThreepidsStore } from '../../storage/stores/threepids.js'
+import type { ThreepidRecord, ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
 import type { AccessTokens } from '../accounts/access-tokens.js'
 import type { Passwords } from '../accounts/passwords.js'
 import type { Profiles } from '../accounts/profiles.js'
 import { actingFor, type Requester } from '../accounts/requester.js'
+import { userIdForUsername } from '../accounts/usernames.js'
 import type { AccountRegistration } from '../journeys/account-registration.js'
 import type { AccountAdministration } from './account-administration.js'
+
+type ThreepidKey = Pick<ThreepidRecord, 'medium' | 'address'>
 
 /** What an account is to be; what is absent stays as it is. */
 export interface AccountWish {
@@ -65,6 +68,7 @@ export class AccountUpserts {
     this.#check(requester, userId, wish)
     const known = await users.get(db.reader, userId)
     if (wish.password !== undefined) passwords.checkNew(wish.password)
+    if (known === undefined) this.#checkNewName(userId)
     if (known === undefined) {
       await registration.registerDirectly({
         userId,
@@ -95,6 +99,13 @@ export class AccountUpserts {
     if (isDeactivated === true && password !== undefined) {
       throw refused('An account cannot be deactivated and get a password')
     }
+  }
+
+  /** Accounts of old may have other names; new ones have those that people may register. */
+  #checkNewName(userId: UserId): void {
+    const rules = { serverName: this.#deps.serverName, allowUnderscorePrefix: true }
+    if (userIdForUsername(localpartOf(userId), rules) === userId) return
+    throw new MatrixError('M_INVALID_USERNAME', 'User names have no upper-case letters')
   }
 
   async #modify(known: UserRecord, wish: AccountWish): Promise<void> {
@@ -158,20 +169,24 @@ export class AccountUpserts {
       medium,
       address: medium === 'email' ? address.toLowerCase() : address,
     }))
-    const isWanted = (held: { medium: string; address: string }): boolean =>
-      canonical.some(({ medium, address }) => medium === held.medium && address === held.address)
     await db.write('replace_threepids', async (tx) => {
       const held = await threepids.listForUser(tx, userId)
-      for (const threepid of held) if (!isWanted(threepid)) await threepids.delete(tx, userId, threepid)
-      for (const threepid of canonical) {
-        const owner = await threepids.findOwner(tx, threepid.medium, threepid.address)
-        if (owner === userId) continue
-        if (owner !== undefined) {
-          throw new MatrixError('M_THREEPID_IN_USE', 'Third-party identifier is already in use')
-        }
-        const now = clock.now()
-        await threepids.insert(tx, userId, { ...threepid, validatedTs: now, addedTs: now })
+      const owned = await threepids.listOwned(tx, canonical)
+      if (owned.some((threepid) => threepid.userId !== userId)) {
+        throw new MatrixError('M_THREEPID_IN_USE', 'Third-party identifier is already in use')
       }
+      const now = clock.now()
+      const isSame = (a: ThreepidKey, b: ThreepidKey): boolean =>
+        a.medium === b.medium && a.address === b.address
+      await threepids.deleteForUser(tx, userId)
+      await threepids.insertMany(
+        tx,
+        userId,
+        canonical.map(
+          (threepid) =>
+            held.find((one) => isSame(one, threepid)) ?? { ...threepid, validatedTs: now, addedTs: now },
+        ),
+      )
     })
   }
 }

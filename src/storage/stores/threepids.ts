@@ -10,6 +10,14 @@ export interface ThreepidRecord {
   readonly addedTs: number
 }
 
+const COLUMNS = {
+  medium: 'text',
+  address: 'text',
+  user_id: 'text',
+  validated_ts: 'integer',
+  added_ts: 'integer',
+} as const
+
 /** Third-party identifiers of local users. */
 export class ThreepidsStore {
   /** Whose identifier it is. By primary key. */
@@ -56,6 +64,32 @@ export class ThreepidsStore {
       [medium, address, userId],
     )
     return changed === 1
+  }
+
+  /** Of these, those that are somebody's, with whose. */
+  async listOwned(
+    q: Query,
+    identifiers: readonly Pick<ThreepidRecord, 'medium' | 'address'>[],
+  ): Promise<{ medium: string; address: string; userId: UserId }[]> {
+    const source = q.dialect.rowsFrom({ medium: 'text', address: 'text' })
+    const rows = await q.all<{ medium: string; address: string; user_id: string }>(
+      `SELECT t.medium, t.address, t.user_id FROM ${source} AS r
+       JOIN user_threepids t ON t.medium = r.medium AND t.address = r.address`,
+      [q.dialect.rows(identifiers.map(({ medium, address }) => ({ medium, address })))],
+    )
+    return rows.map((row) => ({ medium: row.medium, address: row.address, userId: row.user_id as UserId }))
+  }
+
+  /** Those that are somebody's already are left out. */
+  async insertMany(tx: Tx, userId: UserId, threepids: readonly ThreepidRecord[]): Promise<void> {
+    const rows = threepids.map(({ medium, address, validatedTs, addedTs }) => ({
+      medium,
+      address,
+      user_id: userId,
+      validated_ts: validatedTs,
+      added_ts: addedTs,
+    }))
+    await tx.insertMany('user_threepids', rows, { columns: COLUMNS, conflict: 'ignore' })
   }
 
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {

@@ -89,6 +89,46 @@ describe('the administration API of users', function () {
     expect([missing.status, missing.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
   })
 
+  it('refuses what cannot be', async () => {
+    const address = (medium: string, text: string): JsonObject => ({ threepids: [{ medium, address: text }] })
+    const refusals: [string, JsonObject, string][] = [
+      ['@Upper:hs.test', {}, 'M_INVALID_USERNAME'],
+      ['@sp%20ace:hs.test', {}, 'M_INVALID_USERNAME'],
+      ['@123:hs.test', {}, 'M_INVALID_USERNAME'],
+      ['@eve:hs.test', address('email', 'nonsense'), 'M_INVALID_PARAM'],
+      ['@eve:hs.test', address('email', `${'x'.repeat(9_000)}@example.org`), 'M_INVALID_PARAM'],
+      ['@eve:hs.test', address('pigeon', '1'), 'M_INVALID_PARAM'],
+      [
+        '@eve:hs.test',
+        { external_ids: [{ auth_provider: 'x'.repeat(300), external_id: '1' }] },
+        'M_INVALID_PARAM',
+      ],
+      ['@eve:hs.test', { approved: false }, 'M_INVALID_PARAM'],
+    ]
+    for (const [userId, body, errcode] of refusals) {
+      const answer = await put(`${V2}/users/${userId}`, body)
+      expect([answer.status, answer.body['errcode']], JSON.stringify([userId, body])).to.deep.equal([
+        400,
+        errcode,
+      ])
+    }
+    expect((await admin.request('GET', `${V2}/users/@eve:hs.test`)).status).to.equal(404)
+  })
+
+  it('keeps when addresses were added that stay, and gives nobody those of others', async () => {
+    const target = `${V2}/users/@frank:hs.test`
+    const first = { medium: 'email', address: 'frank@example.org' }
+    const second = { medium: 'msisdn', address: '4912345' }
+    const made = await put(target, { approved: true, threepids: [first, first] })
+    expect([made.status, made.body['threepids']]).to.have.nested.property('[1].length', 1)
+    const kept = (made.body['threepids'] as JsonObject[])[0]
+    const changed = await put(target, { threepids: [second, first] })
+    expect(changed.body['threepids']).to.have.length(2).and.to.deep.include(kept)
+    const taken = await put(`${V2}/users/@carol:hs.test`, { threepids: [first] })
+    expect([taken.status, taken.body['errcode']]).to.deep.equal([400, 'M_THREEPID_IN_USE'])
+    expect((await get(target))['threepids']).to.have.length(2)
+  })
+
   it('ends an account and begins it again', async () => {
     const answer = await post(`${V1}/deactivate/${ALICE}`, { erase: true })
     expect([answer.status, answer.body]).to.deep.equal([200, { id_server_unbind_result: 'success' }])
