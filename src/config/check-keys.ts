@@ -40,6 +40,10 @@ function checkUse(value: unknown, use: KeyUse, path: KeyPath): readonly KeyFindi
       return [{ path, isError: false, message: `has no effect: ${use.reason}` }]
     case 'refused':
       return [{ path, isError: true, message: use.reason }]
+    case 'old': {
+      const message = `it is out of date: use ${use.key} (mxhs check-config --migrate puts it in its place)`
+      return [{ path, isError: false, message }]
+    }
     case 'map':
       return isJsonObject(value) ? checkMap(value, use.keys, path) : []
     case 'list':

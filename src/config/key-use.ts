@@ -7,6 +7,8 @@ export type KeyUse =
   | { readonly kind: 'noEffect'; readonly reason: string }
   /** The server would not do what the key is there for, so it must not start. */
   | { readonly kind: 'refused'; readonly reason: string }
+  /** The old name of what has another one now, `key`; it counts as that one. */
+  | { readonly kind: 'old'; readonly key: string }
   /** A map whose keys are known one by one. */
   | { readonly kind: 'map'; readonly keys: KeyTable }
   | { readonly kind: 'list'; readonly of: KeyUse }
@@ -26,9 +28,9 @@ export function refused(reason: string): KeyUse {
   return { kind: 'refused', reason }
 }
 
-/** For old names of what has another one now. */
+/** For old names of what has another one now: what they mean stands in `OLD_KEYS`. */
 export function replacedBy(key: string): KeyUse {
-  return refused(`it is out of date: use ${key} (mxhs check-config --migrate puts it in its place)`)
+  return { kind: 'old', key }
 }
 
 export function map(keys: KeyTable): KeyUse {

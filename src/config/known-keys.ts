@@ -3,6 +3,7 @@ import { USER_KEYS } from './known-user-keys.js'
 
 const python = noEffect('it is about the Python interpreter')
 const oneProcess = noEffect('mxhs is one process')
+const bygone = noEffect('Synapse has given it up, too')
 
 const SERVER: KeyTable = {
   ...all(
@@ -123,6 +124,24 @@ const SERVER: KeyTable = {
   server_context: noEffect('mxhs sends no statistics to anybody'),
   soft_file_limit: noEffect('the limit of the process is what the system gives it'),
   suppress_key_server_warning: noEffect('there is no such warning'),
+  ...all(
+    bygone,
+    'web_client',
+    'verbose',
+    'log_file',
+    'tls_dh_params_path',
+    'tls_fingerprints',
+    'acme',
+    'uploads_path',
+    'captcha_bypass_secret',
+    'trusted_third_party_id_servers',
+    'user_creation_max_duration',
+    'expire_access_token',
+    'enable_group_creation',
+    'group_creation_prefix',
+    'full_twisted_stacktraces',
+    'cleanup_extremities_with_dummy_events',
+  ),
   ...all(python, 'use_frozen_dicts', 'gc_thresholds', 'gc_min_interval', 'track_memory_usage'),
   ...all(noEffect('mxhs has no manhole'), 'manhole', 'manhole_settings'),
   ...all(later, 'modules', 'matrix_authentication_service', 'mau_limit_alerting', 'mau_stats_only'),

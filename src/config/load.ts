@@ -10,6 +10,7 @@ import { buildHomeserverConfig, homeserverConfigSchema, type HomeserverConfig } 
 import { isSecretPath } from './secret-keys.js'
 import { withSecrets } from './secret-sources.js'
 import { namesOfDatabases } from './several-databases.js'
+import { takeOldKeys } from './take-old-keys.js'
 
 export interface LoadedConfig {
   readonly config: HomeserverConfig
@@ -54,6 +55,9 @@ export async function loadSettings(
   chooseDatabase(files, { findings, takesMain: options.severalDatabases === true })
   for (const { path, isError, message } of checkKeys(files.values)) {
     findings.add(isError ? 'error' : 'warning', files.locateKey(path), { path, message })
+  }
+  for (const { key, message } of takeOldKeys(files.values)) {
+    findings.add('error', files.locateKey([key]), { path: [key], message })
   }
   const values = await withSecrets(files, { findings, env, makes: options.makeSecrets ?? false })
   const parsed = homeserverConfigSchema.safeParse(values, { jitless: true })

@@ -48,14 +48,15 @@ describe('checkKeys', () => {
     expect(findings({ gc_thresholds: [1, 2, 3] })[0]).to.match(
       /^warning gc_thresholds: has no effect: .*Python/,
     )
+    expect(findings({ web_client: false })[0]).to.match(/^warning web_client: has no effect: .*given it up/)
   })
 
   it('says nothing of keys without a value', () => {
     expect(findings({ url_preview_enabled: null, perspectives: null })).to.deep.equal([])
   })
 
-  it('refuses keys without which the server would be another one', () => {
-    expect(findings({ disable_registration: true })[0]).to.match(/^error .*use enable_registration/)
+  it('says what old keys are called now', () => {
+    expect(findings({ disable_registration: true })[0]).to.match(/^warning .*use enable_registration/)
   })
 })
 

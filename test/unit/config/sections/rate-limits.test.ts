@@ -36,9 +36,12 @@ describe('rate limits', () => {
     ])
   })
 
-  it('tell where the old names have gone', async () => {
-    expect(await errorsOf({ rc_messages_per_second: 1 })).to.deep.equal([
-      'rc_messages_per_second: it is out of date: use rc_message (mxhs check-config --migrate puts it in its place)',
-    ])
+  it('are also read by their old names', async () => {
+    const { config, warnings } = await loadKeys({ rc_messages_per_second: 1, federation_rc_concurrent: 7 })
+    expect(config.rateLimits.message).to.deep.equal({ perSecond: 1, burstCount: 10 })
+    expect(config.federation.inboundLimits).to.include({ concurrent: 7 })
+    expect(warnings.map(({ message }) => message)).to.include(
+      'it is out of date: use rc_message (mxhs check-config --migrate puts it in its place)',
+    )
   })
 })
