@@ -136,13 +136,15 @@ export class DestinationBacklog {
     const rooms = await missed.list(db.reader, destination, MAX_CATCH_UP)
     const open = rooms.filter(({ isLast }) => !isLast)
     const found = await sticky?.list(open.map(({ roomNid }) => roomNid))
-    if (found === undefined || found.size === 0) return { rooms, sticky: new Map() }
+    if (found === undefined) return { rooms, sticky: new Map() }
     const taken: MissedRoom[] = []
     const ofTaken = new Map<number, readonly Event[]>()
     let left = MAX_CATCH_UP
     for (const room of rooms) {
+      const known = room.isLast ? [] : found.get(room.roomNid)
+      if (known === undefined) break
       // There is place for the newest event too.
-      const events = (found.get(room.roomNid) ?? []).slice(1 - MAX_CATCH_UP)
+      const events = known.slice(1 - MAX_CATCH_UP)
       if (events.length + 1 > left) break
       left -= events.length + 1
       taken.push(room)

@@ -3,7 +3,7 @@ import type { ServerName } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { EventsStore } from '../../storage/stores/events.js'
 import { usersOfPattern } from '../../storage/stores/room-servers.js'
-import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
+import type { StickyEvent, StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { Clock } from '../../util/clock.js'
 import { pushTo } from '../../util/group-by.js'
 
@@ -30,14 +30,14 @@ export class MissedStickyEvents {
     this.#deps = deps
   }
 
-  /** By nid of the room, the oldest first. */
+  /**
+   * By nid of the room, the oldest first; of the first rooms alone where all together have too many: those that have none
+   * have an empty list.
+   */
   async list(roomNids: readonly number[]): Promise<Map<number, Event[]>> {
-    const { db, clock, serverName, stickyEvents, events } = this.#deps
-    const missed = new Map<number, Event[]>()
-    const found = await stickyEvents.listLocal(db.reader, roomNids, {
-      ...{ now: clock.now(), limit: MAX_EVENTS },
-      localPattern: usersOfPattern(serverName),
-    })
+    const { db, events } = this.#deps
+    const { rooms, found } = await this.#find(roomNids)
+    const missed = new Map<number, Event[]>(rooms.map((roomNid) => [roomNid, []]))
     const stored = await events.getByNids(
       db.reader,
       found.map(({ eventNid }) => eventNid),
@@ -48,5 +48,19 @@ export class MissedStickyEvents {
       pushTo(missed, roomNid, event)
     }
     return missed
+  }
+
+  /** Where the limit cuts something off, of fewer rooms: what is cut off could be that of any of them. */
+  async #find(roomNids: readonly number[]): Promise<{ rooms: readonly number[]; found: StickyEvent[] }> {
+    const { db, clock, serverName, stickyEvents } = this.#deps
+    const localPattern = usersOfPattern(serverName)
+    const range = { now: clock.now(), limit: MAX_EVENTS, localPattern }
+    let rooms = roomNids
+    let found = await stickyEvents.listLocal(db.reader, rooms, range)
+    while (found.length === MAX_EVENTS && rooms.length > 1) {
+      rooms = rooms.slice(0, Math.ceil(rooms.length / 2))
+      found = await stickyEvents.listLocal(db.reader, rooms, range)
+    }
+    return { rooms, found }
   }
 }
