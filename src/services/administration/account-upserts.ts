@@ -1,6 +1,6 @@
 import { invalidParam, MatrixError } from '../../protocol/errors.js'
 import { localpartOf, serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
-import type { Database } from '../../storage/database.js'
+import type { Database, Query } from '../../storage/database.js'
 import type { ExternalId, ExternalIdsStore } from '../../storage/stores/external-ids.js'
 import type { ThreepidRecord, ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
@@ -68,7 +68,11 @@ export class AccountUpserts {
     this.#check(requester, userId, wish)
     const known = await users.get(db.reader, userId)
     if (wish.password !== undefined) passwords.checkNew(wish.password)
-    if (known === undefined) this.#checkNewName(userId)
+    if (known === undefined) {
+      this.#checkNewName(userId)
+      // Before there is an account that lacks them.
+      await this.#checkFree(db.reader, userId, canonicalOf(wish.threepids ?? []))
+    }
     if (known === undefined) {
       await registration.registerDirectly({
         userId,
@@ -163,18 +167,18 @@ export class AccountUpserts {
     }
   }
 
+  async #checkFree(q: Query, userId: UserId, wanted: readonly ThreepidKey[]): Promise<void> {
+    const owned = await this.#deps.threepids.listOwned(q, wanted)
+    if (owned.every((threepid) => threepid.userId === userId)) return
+    throw new MatrixError('M_THREEPID_IN_USE', 'Third-party identifier is already in use')
+  }
+
   async #setThreepids(userId: UserId, wanted: NonNullable<AccountWish['threepids']>): Promise<void> {
     const { db, clock, threepids } = this.#deps
-    const canonical = wanted.map(({ medium, address }) => ({
-      medium,
-      address: medium === 'email' ? address.toLowerCase() : address,
-    }))
+    const canonical = canonicalOf(wanted)
     await db.write('replace_threepids', async (tx) => {
       const held = await threepids.listForUser(tx, userId)
-      const owned = await threepids.listOwned(tx, canonical)
-      if (owned.some((threepid) => threepid.userId !== userId)) {
-        throw new MatrixError('M_THREEPID_IN_USE', 'Third-party identifier is already in use')
-      }
+      await this.#checkFree(tx, userId, canonical)
       const now = clock.now()
       const isSame = (a: ThreepidKey, b: ThreepidKey): boolean =>
         a.medium === b.medium && a.address === b.address
@@ -189,6 +193,13 @@ export class AccountUpserts {
       )
     })
   }
+}
+
+function canonicalOf(threepids: readonly ThreepidKey[]): ThreepidKey[] {
+  return threepids.map(({ medium, address }) => ({
+    medium,
+    address: medium === 'email' ? address.toLowerCase() : address,
+  }))
 }
 
 function refused(message: string): MatrixError {

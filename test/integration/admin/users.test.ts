@@ -127,6 +127,8 @@ describe('the administration API of users', function () {
     const taken = await put(`${V2}/users/@carol:hs.test`, { threepids: [first] })
     expect([taken.status, taken.body['errcode']]).to.deep.equal([400, 'M_THREEPID_IN_USE'])
     expect((await get(target))['threepids']).to.have.length(2)
+    await put(`${V2}/users/@gina:hs.test`, { threepids: [first] })
+    expect((await admin.request('GET', `${V2}/users/@gina:hs.test`)).status).to.equal(404)
   })
 
   it('ends an account and begins it again', async () => {
