@@ -1,6 +1,7 @@
 import { Transform, type Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Clock, Timer } from '../util/clock.js'
+import { unlessAborted } from '../util/unless-aborted.js'
 import { HttpFailure, toHttpFailure } from './http-failure.js'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
@@ -84,7 +85,7 @@ async function send(
   { origin, path, method, headers, body }: HttpExchangeRequest,
   deadline: Deadline,
 ): Promise<Dispatcher.ResponseData> {
-  const response = await dispatcher.request({
+  const sending = dispatcher.request({
     origin,
     path,
     method,
@@ -95,6 +96,9 @@ async function send(
     headersTimeout: 0,
     bodyTimeout: 0,
   })
+  // A request that still waits for its connection hears of the signal only when there is one.
+  const givenUp = (): HttpFailure => deadline.explain(deadline.signal.reason)
+  const response = await unlessAborted(deadline.signal, givenUp, sending)
   // Told to whoever reads; nobody may be reading any more.
   response.body.on('error', () => undefined)
   return response
