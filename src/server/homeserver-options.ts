@@ -69,7 +69,8 @@ function toDescription(config: HomeserverConfig, version: string): AccountOption
     version,
     defaultRoomVersion: server.defaultRoomVersion,
     forgetsRoomsOnLeave: rooms.forgetOnLeave,
-    threepidChanges: config.registration.mayChangeThreepids && config.email.mail !== undefined,
+    // Also without mail: addresses can be removed, and bound by an identity server.
+    threepidChanges: config.registration.mayChangeThreepids,
     loginTokens: sessions.loginTokens,
     wellKnown: {
       publicBaseUrl: server.servesClientWellKnown ? server.publicBaseUrl : undefined,

@@ -31,4 +31,11 @@ describe('server/homeserver-options', () => {
     expect(forced('invite')).to.deep.equal([false, true, true])
     expect(forced('all')).to.deep.equal([true, true, true])
   })
+
+  it('says that addresses can be changed, where that is not switched off', () => {
+    const changes = (yaml: Readonly<Record<string, unknown>>): boolean =>
+      toAccountOptions(testConfig(yaml), 'mxhs 0.0.0').description.threepidChanges
+    expect(changes({})).to.equal(true)
+    expect(changes({ enable_3pid_changes: false })).to.equal(false)
+  })
 })
