@@ -6,7 +6,7 @@ export const NAME_AND_AVATAR: ReadonlySet<string> = new Set(['displayname', 'ava
 
 /**
  * One field of a profile. `M_NOT_FOUND` for a field that is not set, but null for a name or an avatar: these could be
- * asked for long before the others, and clients take 404 for an account that is not there.
+ * asked for long before the others, clients take 404 for an account that is not there, and no server answers so.
  * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuseridkeyname
  */
 export function fieldOf(profile: Readonly<JsonObject>, field: string): JsonValue {

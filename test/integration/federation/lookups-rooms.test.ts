@@ -33,7 +33,8 @@ describe('what servers ask each other about', function () {
         'm.tz': 'Europe/Berlin',
       })
       expect(await bob.must('GET', `${profile}/m.tz`)).to.deep.equal({ 'm.tz': 'Europe/Berlin' })
-      const missing = await bob.request('GET', `${profile}/avatar_url`)
+      expect(await bob.must('GET', `${profile}/avatar_url`)).to.deep.equal({ avatar_url: null })
+      const missing = await bob.request('GET', `${profile}/m.status`)
       expect([missing.status, missing.body['errcode']]).to.deep.equal([404, 'M_NOT_FOUND'])
     })
 
