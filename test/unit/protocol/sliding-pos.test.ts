@@ -22,16 +22,11 @@ describe('sliding-pos', () => {
   it('reads what it has written, and so does what reads history', () => {
     fc.assert(
       fc.property(
-        stream,
-        position,
-        position,
-        position,
-        paused,
-        (at, connectionNid, version, threads, off) => {
-          const pos = { stream: at, connectionNid, version, threads, paused: off }
+        fc.record({ stream, connectionNid: position, version: position, threads: position, paused }),
+        (pos) => {
           const text = formatSlidingPos(pos)
           expect(tryParseSlidingPos(text)).to.deep.equal(pos)
-          expect(tryParsePaginationToken(text)).to.deep.equal({ streamOrdering: at.events })
+          expect(tryParsePaginationToken(text)).to.deep.equal({ streamOrdering: pos.stream.events })
         },
       ),
     )
