@@ -47,12 +47,16 @@ export interface ThreadsRequest {
   readonly limit: number
 }
 
+/** Whether an event `e` counts as a child of whatever it relates to. */
+const COUNTS =
+  'e.relates_to IS NOT NULL AND e.redacted_by IS NULL AND e.rejected IS NULL AND e.soft_failed = 0'
+
 /**
  * What counts as a child `e` of `r.parent`: the same room, and not taken back. The plus keeps SQLite from walking
  * through the room by an index on it.
  */
 const CHILD = `e.relates_to = r.parent AND +e.room_nid = r.room_nid AND e.stream_ordering <= r.ceiling
-  AND e.relates_to IS NOT NULL AND e.redacted_by IS NULL AND e.rejected IS NULL AND e.soft_failed = 0`
+  AND ${COUNTS}`
 
 /** More references than this are not listed with an event. */
 const MAX_REFERENCES = 500
@@ -68,22 +72,28 @@ export class RelationsStore {
     this.#events = events
   }
 
-  /** Which of the parents have children of which of the types. */
+  /**
+   * Which of the parents have children of which of the types. Asked of every timeline, and mostly for nothing: the IDs
+   * alone go to the database, and what it finds is held against the parents here.
+   */
   async listRelTypes(
     q: Query,
     parents: readonly RelationParent[],
     relTypes: readonly string[],
   ): Promise<Map<string, Set<EventId>>> {
-    const source = parentsSql(q, parents)
-    const rows = await q.all<{ parent: string; rel_type: string }>(
-      `SELECT DISTINCT r.parent, e.rel_type FROM ${source.sql}
-       JOIN events e ON ${CHILD} AND ${q.dialect.anyOf('e.rel_type', 'text')}`,
-      [...source.params, q.dialect.list(relTypes)],
+    const byId = new Map(parents.map((parent) => [parent.eventId, parent]))
+    const rows = await q.all<{ parent: EventId; room_nid: number; rel_type: string; first: number | null }>(
+      `SELECT e.relates_to AS parent, e.room_nid, e.rel_type, MIN(e.stream_ordering) AS first FROM events e
+       WHERE ${q.dialect.anyOf('e.relates_to', 'text')} AND ${q.dialect.anyOf('e.rel_type', 'text')} AND ${COUNTS}
+       GROUP BY e.relates_to, e.room_nid, e.rel_type`,
+      [q.dialect.list([...byId.keys()]), q.dialect.list(relTypes)],
     )
     const found = new Map<string, Set<EventId>>()
-    for (const row of rows) {
-      const ids = found.get(row.rel_type) ?? new Set()
-      found.set(row.rel_type, ids.add(row.parent as EventId))
+    for (const { parent: parentId, room_nid: roomNid, rel_type: relType, first } of rows) {
+      const parent = byId.get(parentId)!
+      if (first === null || roomNid !== parent.roomNid || first > parent.ceiling) continue
+      const ids = found.get(relType) ?? new Set()
+      found.set(relType, ids.add(parentId))
     }
     return found
   }
