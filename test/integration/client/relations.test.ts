@@ -78,6 +78,18 @@ forEachServerDatabase('Related events', (database) => {
     expect(bad).to.deep.include({ status: 400 })
   })
 
+  it('count for nothing once they are redacted', async () => {
+    const bundled = async (): Promise<unknown> => {
+      const event = await alice.must('GET', path`/_matrix/client/v3/rooms/${roomId}/event/${root}`)
+      return dig(event, 'unsigned', 'm.relations', 'm.reference')
+    }
+    expect(await bundled()).to.equal(undefined)
+    const reference = await relate(root, 'm.reference')
+    expect(await bundled()).to.deep.equal({ chunk: [{ event_id: reference }] })
+    await alice.must('PUT', path`/_matrix/client/v3/rooms/${roomId}/redact/${reference}/1`, { body: {} })
+    expect(await bundled()).to.equal(undefined)
+  })
+
   it('are nobody else’s business', async () => {
     const bob = await hs.register('bob')
     const refused = await bob.request('GET', path`/_matrix/client/v1/rooms/${roomId}/relations/${root}`)
