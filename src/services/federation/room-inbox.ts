@@ -78,7 +78,7 @@ export class RoomInbox {
     while (this.#running.size > 0) await Promise.all(this.#running.values())
   }
 
-  /** 429 `M_LIMIT_EXCEEDED` for a server of which so much waits that it has to keep what it has to say for now. */
+  /** 429 `M_LIMIT_EXCEEDED` for a server of which so much waits that it has to come back later. */
   async requirePlace(origin: ServerName): Promise<void> {
     await this.#parts.shares.require(origin)
   }
