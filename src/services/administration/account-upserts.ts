@@ -61,18 +61,18 @@ export class AccountUpserts {
   /**
    * Gives whether the account is new. Throws `M_INVALID_PARAM` for users of other servers and unknown kinds, 400
    * `M_UNKNOWN` for administrators who would take their own rights and for what contradicts itself,
-   * `M_THREEPID_IN_USE`, 409 `M_UNKNOWN` for IDs at other services that are somebody else's, and what the name or the password is refused with.
+   * `M_THREEPID_IN_USE`, 409 `M_UNKNOWN` for IDs at other services that are somebody else's, and what the name or the
+   * password is refused with. Nothing is written then.
    */
   async put(requester: Requester, userId: UserId, wish: AccountWish): Promise<boolean> {
     const { db, users, passwords, registration } = this.#deps
     this.#check(requester, userId, wish)
     const known = await users.get(db.reader, userId)
     if (wish.password !== undefined) passwords.checkNew(wish.password)
-    if (known === undefined) {
-      this.#checkNewName(userId)
-      // Before there is an account that lacks them.
-      await this.#checkFree(db.reader, userId, canonicalOf(wish.threepids ?? []))
-    }
+    if (known === undefined) this.#checkNewName(userId)
+    // Before anything is written: no account is made that lacks them, and none is changed by half.
+    await this.#checkFree(db.reader, userId, canonicalOf(wish.threepids ?? []))
+    await this.#checkExternalIdsFree(userId, wish.externalIds ?? [])
     if (known === undefined) {
       await registration.registerDirectly({
         userId,
@@ -151,7 +151,12 @@ export class AccountUpserts {
   async #setExternalIds(userId: UserId, ids: readonly ExternalId[]): Promise<void> {
     const { db, externalIds } = this.#deps
     const isSet = await db.write('set_external_ids', (tx) => externalIds.replace(tx, userId, ids))
-    if (!isSet) throw new MatrixError('M_UNKNOWN', 'External id is already in use.', { status: 409 })
+    if (!isSet) throw externalIdTaken()
+  }
+
+  async #checkExternalIdsFree(userId: UserId, ids: readonly ExternalId[]): Promise<void> {
+    const { db, externalIds } = this.#deps
+    if (await externalIds.isAnyTaken(db.reader, userId, ids)) throw externalIdTaken()
   }
 
   async #setProfile(userId: UserId, { displayName, avatarUrl }: AccountWish): Promise<void> {
@@ -204,4 +209,8 @@ function canonicalOf(threepids: readonly ThreepidKey[]): ThreepidKey[] {
 
 function refused(message: string): MatrixError {
   return new MatrixError('M_UNKNOWN', message, { status: 400 })
+}
+
+function externalIdTaken(): MatrixError {
+  return new MatrixError('M_UNKNOWN', 'External id is already in use.', { status: 409 })
 }

@@ -1,4 +1,4 @@
-import type { Tx } from '../database.js'
+import type { Query, Tx } from '../database.js'
 import type { UserId } from '../../protocol/ids.js'
 
 /** As whom somebody is known to a service by which people log in. */
@@ -9,19 +9,22 @@ export interface ExternalId {
 
 /** As whom users are known to the services by which they log in. */
 export class ExternalIdsStore {
-  /** Gives a user these IDs in the place of those that they had. False, and nothing is changed, where one is another's. */
-  async replace(tx: Tx, userId: UserId, ids: readonly ExternalId[]): Promise<boolean> {
-    const rows = ids.map(({ authProvider, externalId }) => ({
-      auth_provider: authProvider,
-      external_id: externalId,
-    }))
-    const taken = await tx.first(
-      `SELECT 1 AS found FROM ${tx.dialect.rowsFrom({ auth_provider: 'text', external_id: 'text' })} AS r
+  /** Whether one of these IDs is that of somebody other than this user. */
+  async isAnyTaken(q: Query, userId: UserId, ids: readonly ExternalId[]): Promise<boolean> {
+    if (ids.length === 0) return false
+    const taken = await q.first(
+      `SELECT 1 AS found FROM ${q.dialect.rowsFrom({ auth_provider: 'text', external_id: 'text' })} AS r
        JOIN user_external_ids x ON x.auth_provider = r.auth_provider AND x.external_id = r.external_id
        WHERE x.user_id <> ? LIMIT 1`,
-      [tx.dialect.rows(rows), userId],
+      [q.dialect.rows(toRows(ids)), userId],
     )
-    if (taken !== undefined) return false
+    return taken !== undefined
+  }
+
+  /** Gives a user these IDs in the place of those that they had. False, and nothing is changed, where one is another's. */
+  async replace(tx: Tx, userId: UserId, ids: readonly ExternalId[]): Promise<boolean> {
+    if (await this.isAnyTaken(tx, userId, ids)) return false
+    const rows = toRows(ids)
     await tx.execute('DELETE FROM user_external_ids WHERE user_id = ?', [userId])
     const columns = { auth_provider: 'text', external_id: 'text', user_id: 'text' } as const
     if (rows.length > 0) {
@@ -33,4 +36,8 @@ export class ExternalIdsStore {
     }
     return true
   }
+}
+
+function toRows(ids: readonly ExternalId[]): { auth_provider: string; external_id: string }[] {
+  return ids.map(({ authProvider, externalId }) => ({ auth_provider: authProvider, external_id: externalId }))
 }

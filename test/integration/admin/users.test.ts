@@ -131,6 +131,18 @@ describe('the administration API of users', function () {
     expect((await admin.request('GET', `${V2}/users/@gina:hs.test`)).status).to.equal(404)
   })
 
+  it('writes nothing where an ID of another service is somebody else’s', async () => {
+    const ids = { external_ids: [{ auth_provider: 'club', external_id: '17' }] }
+    await put(`${V2}/users/@frank:hs.test`, ids)
+    const fresh = await put(`${V2}/users/@hugo:hs.test`, { displayname: 'Hugo', ...ids })
+    expect([fresh.status, fresh.body['errcode']]).to.deep.equal([409, 'M_UNKNOWN'])
+    expect((await admin.request('GET', `${V2}/users/@hugo:hs.test`)).status).to.equal(404)
+    const { body: before } = await put(`${V2}/users/@carol:hs.test`, { displayname: 'Carol' })
+    const known = await put(`${V2}/users/@carol:hs.test`, { displayname: 'Not she', threepids: [], ...ids })
+    expect([known.status, known.body['errcode']]).to.deep.equal([409, 'M_UNKNOWN'])
+    expect(await get(`${V2}/users/@carol:hs.test`)).to.deep.equal(before)
+  })
+
   it('ends an account and begins it again', async () => {
     const answer = await post(`${V1}/deactivate/${ALICE}`, { erase: true })
     expect([answer.status, answer.body]).to.deep.equal([200, { id_server_unbind_result: 'success' }])
