@@ -35,11 +35,11 @@ function checkUse(value: unknown, use: KeyUse, path: KeyPath): readonly KeyFindi
     case 'served':
       return []
     case 'later':
-      return [{ path, isError: false, message: 'mxhs does not serve this key yet' }]
+      return asksForNothing(value)
+        ? []
+        : [{ path, isError: false, message: 'mxhs does not serve this key yet' }]
     case 'noEffect':
       return [{ path, isError: false, message: `has no effect: ${use.reason}` }]
-    case 'refused':
-      return [{ path, isError: true, message: use.reason }]
     case 'old': {
       const message = `it is out of date: use ${use.key} (mxhs check-config --migrate puts it in its place)`
       return [{ path, isError: false, message }]
@@ -51,6 +51,16 @@ function checkUse(value: unknown, use: KeyUse, path: KeyPath): readonly KeyFindi
         ? value.flatMap((element: unknown, index) => checkUse(element, use.of, [...path, index]))
         : []
   }
+}
+
+/**
+ * Whether this is how a file says that it does not want something: false, an empty list or map, or a map that says so of
+ * all that is in it, or that what it describes is not switched on.
+ */
+function asksForNothing(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0
+  if (!isJsonObject(value)) return value === false || value === null
+  return value['enabled'] === false || Object.values(value).every(asksForNothing)
 }
 
 function unknownKey(key: string, table: KeyTable, path: KeyPath): string {

@@ -44,6 +44,28 @@ describe('checkKeys', () => {
     ])
   })
 
+  it('says nothing of keys that are not served where nothing is asked for', () => {
+    expect(
+      findings({
+        modules: [],
+        saml2_config: {},
+        password_providers: null,
+        auto_accept_invites: { enabled: false, only_for_direct_messages: true },
+        room_prejoin_state: { disable_default_event_types: false, additional_event_types: [] },
+        mau_stats_only: false,
+        presence: { presence_router: {} },
+      }),
+    ).to.deep.equal([])
+    expect(
+      findings({
+        modules: [{}],
+        auto_accept_invites: { enabled: true },
+        room_prejoin_state: { disable_default_event_types: true, additional_event_types: [] },
+        jwt_config: { secret: '', enabled: 0 },
+      }),
+    ).to.have.length(4)
+  })
+
   it('warns of keys that have no effect, and says why', () => {
     expect(findings({ gc_thresholds: [1, 2, 3] })[0]).to.match(
       /^warning gc_thresholds: has no effect: .*Python/,
