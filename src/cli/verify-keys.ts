@@ -49,7 +49,7 @@ async function see(question: {
 }
 
 /** What others see that is not so, or do not see. */
-export function compareKeys(own: ServerKeys, { keys }: PublishedKeys): string[] {
+function compareKeys(own: ServerKeys, { keys }: PublishedKeys): string[] {
   const problems: string[] = []
   const known = new Map<string, { publicKey: string; isOld: boolean }>()
   for (const { keyId, key } of own.old) known.set(keyId, { publicKey: key.base64, isOld: true })

@@ -5,8 +5,6 @@ export type KeyUse =
   | { readonly kind: 'later' }
   /** Means nothing here, and nothing is lost. */
   | { readonly kind: 'noEffect'; readonly reason: string }
-  /** The server would not do what the key is there for, so it must not start. */
-  | { readonly kind: 'refused'; readonly reason: string }
   /** The old name of what has another one now, `key`; it counts as that one. */
   | { readonly kind: 'old'; readonly key: string }
   /** A map whose keys are known one by one. */
@@ -22,10 +20,6 @@ export const later: KeyUse = { kind: 'later' }
 /** `reason` completes "has no effect: ...". */
 export function noEffect(reason: string): KeyUse {
   return { kind: 'noEffect', reason }
-}
-
-export function refused(reason: string): KeyUse {
-  return { kind: 'refused', reason }
 }
 
 /** For old names of what has another one now: what they mean stands in `OLD_KEYS`. */

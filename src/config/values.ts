@@ -24,10 +24,6 @@ export const looseText = value('a text', (raw) =>
   typeof raw === 'string' || typeof raw === 'number' ? String(raw) : undefined,
 )
 
-export const number = value('a number', (raw) =>
-  typeof raw === 'number' && Number.isFinite(raw) ? raw : undefined,
-)
-
 /** Not below zero. */
 export const quantity = value('a number that is not negative', (raw) =>
   typeof raw === 'number' && Number.isFinite(raw) && raw >= 0 ? raw : undefined,

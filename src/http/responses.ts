@@ -32,10 +32,6 @@ export function json(status: number, value: JsonValue, headers: ResponseHeaders 
   return new HttpResponse(status, { json: value }, headers)
 }
 
-export function created(value: JsonValue): HttpResponse {
-  return json(201, value)
-}
-
 export function noContent(headers: ResponseHeaders = {}): HttpResponse {
   return new HttpResponse(204, undefined, headers)
 }

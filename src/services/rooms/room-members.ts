@@ -16,7 +16,7 @@ import type { RoomAccess, RoomView } from '../events/room-access.js'
 import type { RoomState } from '../events/room-state.js'
 import { membershipOf } from '../events/state-points.js'
 
-export const MEMBERSHIPS = ['join', 'invite', 'knock', 'leave', 'ban'] as const satisfies Membership[]
+const MEMBERSHIPS = ['join', 'invite', 'knock', 'leave', 'ban'] as const satisfies Membership[]
 
 export interface MembersRequest {
   readonly roomId: RoomId
