@@ -4,6 +4,7 @@ import type { JsonObject } from '../../util/json.js'
 import type { CatchUpPart, DestinationBacklog, OutboxPart } from './destination-backlog.js'
 import { MissedReceipts, type ReceiptBacklog, type ReceiptPart } from './missed-receipts.js'
 import { subjectOf, toEdus, type EduJson, type OutgoingEdu } from './outgoing-edus.js'
+import { RefusedTransactions } from './refused-transactions.js'
 
 /** An event for a destination. */
 export interface QueuedPdu {
@@ -14,11 +15,14 @@ export interface QueuedPdu {
   readonly isLast: boolean
 }
 
-/** What became of a transaction. `later`: when the destination may be tried again, in milliseconds since the epoch. */
+/**
+ * What became of a transaction. `later`: when the destination may be tried again, in milliseconds since the epoch;
+ * `refused`: so too, and it has answered that it does not take this.
+ */
 export type Delivery =
   | { readonly outcome: 'delivered' }
   | { readonly outcome: 'never' }
-  | { readonly outcome: 'later'; readonly retryAt: number }
+  | { readonly outcome: 'later' | 'refused'; readonly retryAt: number }
 
 /** What a destination is told at once. */
 export interface Transaction {
@@ -42,6 +46,8 @@ export interface DestinationQueueDependencies {
   readonly nextTxnId: () => string
   /** These events are with the destination, or written down as missed. */
   readonly onSettled: (pdus: readonly QueuedPdu[]) => void
+  /** The destination does not take these of the outbox, whatever they come with. */
+  readonly onGivenUp: (edus: readonly EduJson[]) => void
   /** Nothing waits any more: the queue can be forgotten. */
   readonly onIdle: () => void
   readonly onError: (error: unknown) => void
@@ -58,6 +64,7 @@ const AFTER_BUG_MS = 30_000
 
 const NO_OUTBOX: OutboxPart = { edus: [], messages: [], deviceChanges: [], hasMore: false }
 const NO_CATCH_UP: CatchUpPart = { events: [], rooms: [] }
+const NO_REST = { pdus: [], passing: [], receipts: undefined, catchUp: NO_CATCH_UP }
 
 /** A transaction on its way. */
 interface Outgoing {
@@ -82,6 +89,7 @@ export class DestinationQueue {
   readonly #edus = new Map<string, OutgoingEdu>()
   readonly #missedReceipts: MissedReceipts
   #hasOutbox = false
+  readonly #refused = new RefusedTransactions(MAX_EDUS)
   #isBehind = false
   /** Rooms that are written down as missed since they were last read, and whether the destination has left them. */
   readonly #missed = new Map<number, boolean>()
@@ -251,12 +259,29 @@ export class DestinationQueue {
 
   /** The next transaction; undefined when there was nothing after all. */
   async #collect(): Promise<Outgoing | undefined> {
-    const { backlog } = this.#deps
-    const readsOutbox = this.#hasOutbox
+    const { turn } = this.#refused
+    const outbox = turn === 'all' || turn === 'outbox' ? await this.#loadOutbox() : NO_OUTBOX
+    const rest = turn === 'all' || turn === 'rest' ? await this.#collectRest(outbox) : NO_REST
+    const outgoing = { txnId: this.#deps.nextTxnId(), outbox, ...rest }
+    const { pdus, passing, catchUp } = outgoing
+    const size = pdus.length + passing.length + outbox.edus.length + catchUp.rooms.length
+    if (size > 0 || turn === 'nothing') return outgoing
+    this.#refused.skip()
+    this.#settleReceipts(outgoing)
+    return undefined
+  }
+
+  async #loadOutbox(): Promise<OutboxPart> {
+    if (!this.#hasOutbox) return NO_OUTBOX
     // Before it is read: what comes meanwhile is noted anew.
     this.#hasOutbox = false
-    const outbox = readsOutbox ? await backlog.loadOutbox(this.destination, MAX_EDUS) : NO_OUTBOX
+    const outbox = await this.#deps.backlog.loadOutbox(this.destination, this.#refused.max)
     if (outbox.hasMore) this.#hasOutbox = true
+    return outbox
+  }
+
+  /** What a transaction has besides the outbox. */
+  async #collectRest(outbox: OutboxPart): Promise<Omit<Outgoing, 'txnId' | 'outbox'>> {
     const catchUp = this.#isBehind ? await this.#catchUp() : NO_CATCH_UP
     // In the order of their events: what is in memory came before what was missed, or after it was made up for.
     const pdus = this.#isBehind ? [] : this.#pdus.slice(0, MAX_PDUS)
@@ -265,10 +290,7 @@ export class DestinationQueue {
     const waiting = [...this.#edus.values(), ...(receipts?.receipts ?? [])]
     const passing = toEdus(waiting, MAX_EDUS - outbox.edus.length).taken
     for (const edu of passing) this.#edus.delete(subjectOf(edu))
-    const outgoing = { txnId: this.#deps.nextTxnId(), pdus, passing, receipts, outbox, catchUp }
-    if (pdus.length + passing.length + outbox.edus.length + catchUp.rooms.length > 0) return outgoing
-    this.#settleReceipts(outgoing)
-    return undefined
+    return { pdus, passing, receipts, catchUp }
   }
 
   async #catchUp(): Promise<CatchUpPart> {
@@ -318,17 +340,24 @@ export class DestinationQueue {
       edus: [...outbox.edus, ...toEdus(passing, MAX_EDUS).json],
     })
     this.#isResumed = false
-    if (delivery.outcome === 'later') {
-      await this.#fail(outgoing, delivery.retryAt)
+    if (delivery.outcome === 'later' || delivery.outcome === 'refused') {
+      await this.#fail(outgoing, delivery)
       return false
     }
     this.#failingSince = undefined
     this.#unanswered = undefined
     await backlog.acknowledge(this.destination, outbox, catchUp)
+    await this.#giveUp(this.#refused.taken())
     this.#settleReceipts(outgoing)
     this.#pdus.splice(0, pdus.length)
     onSettled(pdus)
     return true
+  }
+
+  async #giveUp(outbox: OutboxPart | undefined): Promise<void> {
+    if (outbox === undefined) return
+    await this.#deps.backlog.acknowledge(this.destination, outbox, NO_CATCH_UP)
+    this.#deps.onGivenUp(outbox.edus)
   }
 
   #settleReceipts({ receipts, passing }: Outgoing): void {
@@ -340,7 +369,10 @@ export class DestinationQueue {
     for (const edu of edus) if (edu.kind === 'receipt') this.#missedReceipts.note(edu)
   }
 
-  async #fail(outgoing: Outgoing, retryAt: number): Promise<void> {
+  async #fail(
+    outgoing: Outgoing,
+    { outcome, retryAt }: Delivery & { readonly retryAt: number },
+  ): Promise<void> {
     const { clock } = this.#deps
     this.#missEdus([...outgoing.passing, ...this.#edus.values()])
     this.#edus.clear()
@@ -351,6 +383,7 @@ export class DestinationQueue {
       return
     }
     this.#unanswered = undefined
+    if (outcome === 'refused') this.#refused.refused(outgoing.outbox)
     if (outgoing.outbox.edus.length > 0) this.#hasOutbox = true
     if (this.#pdus.length > 0) {
       this.#isBehind = true

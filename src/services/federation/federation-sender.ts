@@ -179,6 +179,10 @@ export class FederationSender {
         inTurn: (attempt) => this.#retries.run(attempt),
         nextTxnId: () => `${this.#txnPrefix}${++this.#transactions}`,
         onSettled: (pdus) => this.#settle(pdus),
+        onGivenUp: (edus) => {
+          const types = edus.map(({ edu_type: type }) => type)
+          logger.warn({ destination, types }, 'What another server refuses by itself will not be sent to it')
+        },
         onIdle: () => this.#queues.delete(destination),
         onError: (err) => logger.error({ err, destination }, 'A queue of another server has failed'),
       })
@@ -239,7 +243,7 @@ export class FederationSender {
     this.#refusals.set(destination, refusals)
     logger.warn({ destination, reason: error.message }, 'Another server refuses a transaction')
     const delay = Math.min(MAX_REFUSED_DELAY_MS, REFUSED_DELAY_MS * 2 ** (refusals - 1))
-    return { outcome: 'later', retryAt: clock.now() + delay }
+    return { outcome: kind === 'refused' ? 'refused' : 'later', retryAt: clock.now() + delay }
   }
 
   /** `sent`: of how many events something can be said. */

@@ -22,6 +22,9 @@ describe('DestinationQueue', () => {
   let sent: (Transaction & { isInTurn: boolean })[]
   let answers: (() => Promise<Delivery> | Delivery)[]
   let missed: MissedRoom[]
+  /** What waits in the outbox: the names of EDUs. */
+  let outbox: string[]
+  let givenUp: string[]
   /** As they are in the database: of each user the newest. */
   let receipts: OutgoingReceipt[]
   /** From where on receipts are written down as missed, as it changed. */
@@ -38,6 +41,8 @@ describe('DestinationQueue', () => {
     sent = []
     answers = []
     missed = []
+    outbox = []
+    givenUp = []
     receipts = []
     receiptPositions = []
     settled = []
@@ -54,13 +59,23 @@ describe('DestinationQueue', () => {
   function create(): DestinationQueue {
     // Rooms that are missed are caught up with by an event that is named after them.
     const backlog: Pick<DestinationBacklog, 'loadOutbox' | 'loadCatchUp' | 'acknowledge' | 'recordMissed'> = {
-      loadOutbox: () => Promise.resolve({ edus: [], messages: [], deviceChanges: [], hasMore: false }),
+      loadOutbox: (_destination, max) => {
+        const taken = outbox.slice(0, max)
+        return Promise.resolve({
+          edus: taken.map((name) => ({ edu_type: name, content: {} })),
+          messages: taken.map((type) => ({ type })) as never,
+          deviceChanges: [],
+          hasMore: taken.length < outbox.length,
+        })
+      },
       loadCatchUp: () =>
         Promise.resolve({
           events: missed.map(({ roomNid, missedAt }) => ({ json: { room: roomNid, at: missedAt } })) as never,
           rooms: missed.map(({ roomNid, missedAt }) => ({ roomNid, upTo: missedAt })),
         }),
-      acknowledge: (_destination, _outbox, { rooms }) => {
+      acknowledge: (_destination, { messages }, { rooms }) => {
+        const told = new Set(messages.map(({ type }) => type))
+        outbox = outbox.filter((name) => !told.has(name))
         const done = new Set(rooms.map(({ roomNid }) => roomNid))
         missed = missed.filter(({ roomNid }) => !done.has(roomNid))
         return Promise.resolve()
@@ -100,6 +115,7 @@ describe('DestinationQueue', () => {
       },
       nextTxnId: () => String(++transactions),
       onSettled: (pdus) => settled.push(...pdus.map(({ streamOrdering }) => streamOrdering)),
+      onGivenUp: (edus) => givenUp.push(...edus.map(({ edu_type: type }) => type)),
       onIdle: () => idle++,
       onError: (error) => errors.push(error),
     })
@@ -133,6 +149,26 @@ describe('DestinationQueue', () => {
     sent.map(({ edus }) => [...JSON.stringify(edus).matchAll(/"(\$\d+)"/g)].map(([, id]) => id!))
   const later = (ms: number) => (): Delivery => ({ outcome: 'later', retryAt: clock.now() + ms })
   const numbers = (): unknown[][] => sent.map(({ pdus }) => pdus.map(({ at }) => at))
+
+  /** Runs until nothing waits, or for so many minutes: how many it took. */
+  async function runFor(minutes: number): Promise<number> {
+    for (let minute = 0; minute < minutes; minute++) {
+      if (queue.isIdle) return minute
+      clock.advance(MINUTE)
+      await settle()
+    }
+    return minutes
+  }
+  /** Answers as a server that refuses transactions which are so. */
+  function refuseThose(isBad: (transaction: Transaction) => boolean): void {
+    answers = Array.from({ length: 200 }, () => () => {
+      if (!isBad(sent.at(-1)!)) return { outcome: 'delivered' }
+      return { outcome: 'refused', retryAt: clock.now() + MINUTE }
+    })
+  }
+  const eduNames = (): string[] => [
+    ...new Set(sent.flatMap(({ edus }) => edus.map(({ edu_type: name }) => name))),
+  ]
 
   it('sends fifty events at a time, in order, and what came meanwhile next', async () => {
     for (let n = 1; n <= 60; n++) expect(queue.addPdu(pdu(n))).to.equal(true)
@@ -285,6 +321,58 @@ describe('DestinationQueue', () => {
     await settle()
     expect(settled).to.deep.equal([1])
     expect(queue.isIdle).to.equal(true)
+  })
+
+  it('gives up what a server refuses by itself, and nothing else', async () => {
+    outbox = Array.from({ length: 250 }, (_, n) => `edu ${n}`)
+    const all = new Set(outbox)
+    refuseThose(({ edus }) => edus.some(({ edu_type: name }) => name === 'edu 17' || name === 'edu 18'))
+    queue.addPdu(pdu(1))
+    queue.noteOutbox()
+    queue.flush()
+    await settle()
+    expect(await runFor(60)).to.be.lessThan(40)
+    expect(givenUp).to.deep.equal(['edu 17', 'edu 18'])
+    expect([outbox, missed, queue.isIdle]).to.deep.equal([[], [], true])
+    expect(new Set(eduNames())).to.deep.equal(all)
+    expect(sent.at(-1)?.edus.length).to.be.greaterThan(10)
+    expect(numbers().flat()).to.include(1)
+  })
+
+  it('sends less at a time to a server that refuses transactions for their size', async () => {
+    outbox = Array.from({ length: 120 }, (_, n) => `edu ${n}`)
+    refuseThose(({ edus }) => edus.length > 30)
+    queue.noteOutbox()
+    queue.flush()
+    await settle()
+    await runFor(60)
+    expect([outbox, givenUp, queue.isIdle]).to.deep.equal([[], [], true])
+  })
+
+  it('gives up nothing for a server that takes no transactions at all', async () => {
+    outbox = ['edu 1', 'edu 2']
+    refuseThose(() => true)
+    queue.addPdu(pdu(1))
+    queue.noteOutbox()
+    queue.flush()
+    await settle()
+    await runFor(30)
+    expect([outbox, givenUp]).to.deep.equal([['edu 1', 'edu 2'], []])
+    expect(sent.some(({ pdus, edus }) => pdus.length + edus.length === 0)).to.equal(true)
+    answers = []
+    await runFor(3)
+    expect([outbox, givenUp, missed, queue.isIdle]).to.deep.equal([[], [], [], true])
+  })
+
+  it('sends what waits in the outbox to a server that refuses an event', async () => {
+    outbox = ['edu 1', 'edu 2']
+    refuseThose(({ pdus }) => pdus.length > 0)
+    queue.addPdu(pdu(1))
+    queue.noteOutbox()
+    queue.flush()
+    await settle()
+    await runFor(10)
+    expect([outbox, givenUp, missed.length]).to.deep.equal([[], [], 1])
   })
 
   it('tells of receipts that were missed, of each user the newest', async () => {

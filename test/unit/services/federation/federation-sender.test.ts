@@ -18,9 +18,12 @@ const MAX_AT_ONCE = 50
 describe('FederationSender', () => {
   let clock: ManualClock
   let requests: ServerName[]
+  /** How many EDUs each request had. */
+  let edus: number[]
   let answer: (destination: ServerName) => JsonObject | Promise<JsonObject>
   let logged: object[]
   let behind: ServerName[]
+  let outbox: string[]
   let loads: number
   let recorded: (rooms: readonly MissedRoom[]) => Promise<void>
   let settled: number[]
@@ -29,9 +32,11 @@ describe('FederationSender', () => {
   beforeEach(async () => {
     clock = new ManualClock()
     requests = []
+    edus = []
     answer = () => ({ pdus: {} })
     logged = []
     behind = []
+    outbox = []
     loads = 0
     recorded = () => Promise.resolve()
     settled = []
@@ -43,12 +48,19 @@ describe('FederationSender', () => {
       DestinationBacklog,
       'loadOutbox' | 'loadCatchUp' | 'acknowledge' | 'recordMissed' | 'listDestinations'
     > = {
-      loadOutbox: () => Promise.resolve({ edus: [], messages: [], deviceChanges: [], hasMore: false }),
+      loadOutbox: () =>
+        Promise.resolve({
+          edus: outbox.map((type) => ({ edu_type: type, content: {} })),
+          ...{ messages: [], deviceChanges: [], hasMore: false },
+        }),
       loadCatchUp: () => {
         loads += 1
         return Promise.resolve({ events: [], rooms: [{ roomNid: 1, upTo: 1 }] })
       },
-      acknowledge: () => Promise.resolve(),
+      acknowledge: () => {
+        outbox = []
+        return Promise.resolve()
+      },
       recordMissed: (rooms) => recorded(rooms),
       listDestinations: () => Promise.resolve({ behind, awaited: [] }),
     }
@@ -57,8 +69,9 @@ describe('FederationSender', () => {
       clock,
       client: {
         mayTalkTo: (server) => server !== 'unwanted.test',
-        request: async ({ destination }) => {
+        request: async ({ destination, body }) => {
           requests.push(destination)
+          edus.push((body?.['edus'] as JsonObject[] | undefined)?.length ?? 0)
           return answer(destination)
         },
       },
@@ -109,6 +122,24 @@ describe('FederationSender', () => {
       expect(requests).to.have.length(4)
     })
   }
+
+  it('lets go of what a server refuses which takes all else', async () => {
+    outbox = ['m.direct_to_device']
+    answer = () => {
+      if (edus.at(-1) === 0) return { pdus: {} }
+      throw new FederationError(OTHER, 'refused', 'it answers with M_BAD_JSON', { status: 400 })
+    }
+    sender.noteOutbox([OTHER])
+    for (let minute = 0; minute < 30; minute++) {
+      await settle()
+      clock.advance(MINUTE)
+    }
+    await settle()
+    expect(edus.at(-1)).to.equal(0)
+    expect(edus.length).to.be.within(3, 10)
+    expect([outbox, sender.queues]).to.deep.equal([[], 0])
+    expect(logged.at(-1)).to.deep.equal({ destination: OTHER, types: ['m.direct_to_device'] })
+  })
 
   it('forgets what it has for a server that the operator does not let it talk to', async () => {
     await sender.addPdus([{ destination: 'unwanted.test' as ServerName, pdu: pdu(1) }])
