@@ -187,6 +187,35 @@ describe('checkEventAuth: by power', () => {
   }
 })
 
+describe('checkEventAuth: owned state (MSC3757)', () => {
+  const room = new AuthRoom('org.matrix.msc3757.11', {
+    members: { [alice]: 'join', [bob]: 'join' },
+    levels: { users: { [alice]: 60, [bob]: 50, [remote]: 60 }, state_default: 50 },
+  })
+  const state = { type: 'org.example.owned', sender: alice }
+
+  it('lets keys go on after the ID of the sender', () => {
+    for (const stateKey of [alice, `${alice}_`, `${alice}_a device`, 'no ID']) {
+      expect(room.verdict({ ...state, stateKey }), stateKey).to.equal('allowed')
+    }
+  })
+
+  it('lets those write a key who are above its owner, and nobody else', () => {
+    for (const suffix of ['', '_', '_device']) {
+      expect(room.verdict({ ...state, stateKey: `${bob}${suffix}` })).to.equal('allowed')
+      // As high as the sender is not below.
+      expect(room.verdict({ ...state, stateKey: `${remote}${suffix}` })).to.equal('msc3757:9')
+      expect(room.verdict({ ...state, sender: bob, stateKey: `${alice}${suffix}` })).to.equal('msc3757:9')
+    }
+  })
+
+  it('refuses keys that begin like an ID and name nobody', () => {
+    for (const stateKey of ['@', '@alice', '@alice_device', `${alice.replace(':', '_')}`, '@alice:_device']) {
+      expect(room.verdict({ ...state, stateKey }), stateKey).to.equal('msc3757:9')
+    }
+  })
+})
+
 describe('checkEventAuth: redactions (v1:11)', () => {
   const members = { [alice]: 'join', [bob]: 'join' }
   const levels = { users: { [alice]: 50 } }
