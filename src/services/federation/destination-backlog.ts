@@ -9,7 +9,7 @@ import type {
 } from '../../storage/stores/federation-outbox.js'
 import type { MissedRoom, MissedRoomsStore } from '../../storage/stores/missed-rooms.js'
 import type { DeviceListEdus } from './device-list-edus.js'
-import type { MissedStickyEvents } from './missed-sticky-events.js'
+import type { MissedStickyEvent, MissedStickyEvents } from './missed-sticky-events.js'
 import type { EduJson } from './outgoing-edus.js'
 
 /** EDUs of the outbox, of one transaction. */
@@ -21,10 +21,25 @@ export interface OutboxPart {
   readonly hasMore: boolean
 }
 
+/** How far a destination has been told the sticky events of a room that has more than one transaction holds. */
+export interface StickyProgress {
+  readonly roomNid: number
+  readonly upTo: number
+}
+
 /** Events that catch up with rooms, one of each and those that are sticky, of one transaction. */
 export interface CatchUpPart {
   readonly events: readonly Event[]
+  /** Those that the destination has caught up with then. */
   readonly rooms: readonly { readonly roomNid: number; readonly upTo: number }[]
+  /** These are not all sticky events of a room: the rest follows. */
+  readonly progress?: StickyProgress | undefined
+}
+
+/** Rooms that a destination has missed something of, and what is sticky in them. */
+interface MissedInRooms {
+  readonly rooms: readonly MissedRoom[]
+  readonly sticky: ReadonlyMap<number, readonly MissedStickyEvent[]>
 }
 
 interface Dependencies {
@@ -77,10 +92,13 @@ export class DestinationBacklog {
   /**
    * Of some rooms that a destination has missed something of, the newest event that it is to have, and before it those of
    * our users that are sticky. Of a room that it has left since, it gets what it has missed, and nothing that came after.
+   * `progress`: of the last part that it has taken.
    */
-  async loadCatchUp(destination: ServerName): Promise<CatchUpPart> {
+  async loadCatchUp(destination: ServerName, progress?: StickyProgress): Promise<CatchUpPart> {
     const { db, missed, events } = this.#deps
-    const { rooms, sticky } = await this.#listMissed(destination)
+    const { rooms, sticky } = await this.#listMissed(destination, progress)
+    const many = await this.#loadSticky(destination, rooms, sticky)
+    if (many !== undefined) return many
     const open = rooms.filter(({ isLast }) => !isLast)
     const newest = await missed.newestEvents(
       db.reader,
@@ -107,8 +125,8 @@ export class DestinationBacklog {
     return {
       events: [...nids].flatMap(([roomNid, nid]) => {
         const event = nid === undefined ? undefined : stored.get(nid)?.event
-        const known = left.has(roomNid) ? undefined : sticky.get(roomNid)
-        const before = known?.filter(({ eventId }) => eventId !== event?.eventId) ?? []
+        const known = left.has(roomNid) ? [] : (sticky.get(roomNid) ?? [])
+        const before = known.map((one) => one.event).filter(({ eventId }) => eventId !== event?.eventId)
         return event === undefined ? before : [...before, event]
       }),
       // A room without such an event is caught up with all the same.
@@ -128,27 +146,46 @@ export class DestinationBacklog {
     )
   }
 
-  /** As many rooms as one transaction can take the events of. */
-  async #listMissed(
+  /** The first sticky events of a room that has more than one transaction holds; undefined where there is none. */
+  async #loadSticky(
     destination: ServerName,
-  ): Promise<{ rooms: readonly MissedRoom[]; sticky: ReadonlyMap<number, readonly Event[]> }> {
+    rooms: readonly MissedRoom[],
+    sticky: MissedInRooms['sticky'],
+  ): Promise<CatchUpPart | undefined> {
+    const [room] = rooms
+    const known = room === undefined ? undefined : sticky.get(room.roomNid)
+    if (room === undefined || known === undefined || known.length < MAX_CATCH_UP) return undefined
+    if ((await this.#roomsLeft(destination, [room])).size > 0) return undefined
+    const first = known.slice(0, MAX_CATCH_UP)
+    return {
+      events: first.map(({ event }) => event),
+      rooms: [],
+      progress: { roomNid: room.roomNid, upTo: first.at(-1)!.streamOrdering },
+    }
+  }
+
+  /** As many rooms as one transaction can take the events of; one where that has more. */
+  async #listMissed(destination: ServerName, progress: StickyProgress | undefined): Promise<MissedInRooms> {
     const { db, missed, sticky } = this.#deps
     const rooms = await missed.list(db.reader, destination, MAX_CATCH_UP)
+    const begun = rooms.find(({ roomNid, isLast }) => roomNid === progress?.roomNid && !isLast)
+    if (begun !== undefined && sticky !== undefined) {
+      return { rooms: [begun], sticky: await sticky.list([begun.roomNid], progress?.upTo) }
+    }
     const open = rooms.filter(({ isLast }) => !isLast)
     const found = await sticky?.list(open.map(({ roomNid }) => roomNid))
     if (found === undefined) return { rooms, sticky: new Map() }
     const taken: MissedRoom[] = []
-    const ofTaken = new Map<number, readonly Event[]>()
+    const ofTaken = new Map<number, readonly MissedStickyEvent[]>()
     let left = MAX_CATCH_UP
     for (const room of rooms) {
       const known = room.isLast ? [] : found.get(room.roomNid)
       if (known === undefined) break
       // There is place for the newest event too.
-      const events = known.slice(1 - MAX_CATCH_UP)
-      if (events.length + 1 > left) break
-      left -= events.length + 1
+      if (known.length + 1 > left && taken.length > 0) break
+      left -= known.length + 1
       taken.push(room)
-      ofTaken.set(room.roomNid, events)
+      ofTaken.set(room.roomNid, known)
     }
     return { rooms: taken, sticky: ofTaken }
   }

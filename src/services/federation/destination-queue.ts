@@ -1,7 +1,7 @@
 import type { ServerName } from '../../protocol/ids.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
-import type { CatchUpPart, DestinationBacklog, OutboxPart } from './destination-backlog.js'
+import type { CatchUpPart, DestinationBacklog, OutboxPart, StickyProgress } from './destination-backlog.js'
 import { MissedReceipts, type ReceiptBacklog, type ReceiptPart } from './missed-receipts.js'
 import { subjectOf, toEdus, type EduJson, type OutgoingEdu } from './outgoing-edus.js'
 import { RefusedTransactions } from './refused-transactions.js'
@@ -93,6 +93,8 @@ export class DestinationQueue {
   #isBehind = false
   /** Rooms that are written down as missed since they were last read, and whether the destination has left them. */
   readonly #missed = new Map<number, boolean>()
+  /** Of the sticky events of the room that is being caught up with. */
+  #progress: StickyProgress | undefined
   /** The last writing down of missed rooms. */
   #recorded: Promise<void> = Promise.resolve()
   #failingSince: number | undefined
@@ -264,7 +266,7 @@ export class DestinationQueue {
     const rest = turn === 'all' || turn === 'rest' ? await this.#collectRest(outbox) : NO_REST
     const outgoing = { txnId: this.#deps.nextTxnId(), outbox, ...rest }
     const { pdus, passing, catchUp } = outgoing
-    const size = pdus.length + passing.length + outbox.edus.length + catchUp.rooms.length
+    const size = pdus.length + passing.length + outbox.edus.length + sizeOf(catchUp)
     if (size > 0 || turn === 'nothing') return outgoing
     this.#refused.skip()
     this.#settleReceipts(outgoing)
@@ -298,8 +300,8 @@ export class DestinationQueue {
     await this.#recordQueued()
     // Before they are read: what is missed from here on is written down again.
     this.#missed.clear()
-    const part = await this.#deps.backlog.loadCatchUp(this.destination)
-    if (part.rooms.length > 0) return part
+    const part = await this.#deps.backlog.loadCatchUp(this.destination, this.#progress)
+    if (sizeOf(part) > 0) return part
     await this.#recorded
     // Whatever is missed from here on is on its way into the database: then there is another round.
     if (this.#missed.size === 0) this.#isBehind = false
@@ -347,11 +349,17 @@ export class DestinationQueue {
     this.#failingSince = undefined
     this.#unanswered = undefined
     await backlog.acknowledge(this.destination, outbox, catchUp)
+    this.#noteProgress(catchUp)
     await this.#giveUp(this.#refused.taken())
     this.#settleReceipts(outgoing)
     this.#pdus.splice(0, pdus.length)
     onSettled(pdus)
     return true
+  }
+
+  #noteProgress({ rooms, progress }: CatchUpPart): void {
+    const isDone = rooms.some(({ roomNid }) => roomNid === this.#progress?.roomNid)
+    if (progress !== undefined || isDone) this.#progress = progress
   }
 
   async #giveUp(outbox: OutboxPart | undefined): Promise<void> {
@@ -392,10 +400,14 @@ export class DestinationQueue {
   }
 }
 
+function sizeOf({ events, rooms }: CatchUpPart): number {
+  return events.length + rooms.length
+}
+
 /** What is to be sent again of a transaction: of what passed by something newer will be told. Undefined: nothing. */
 function withoutPassing(outgoing: Outgoing): Outgoing | undefined {
   const { pdus, outbox, catchUp } = outgoing
-  if (pdus.length + outbox.edus.length + catchUp.rooms.length === 0) return undefined
+  if (pdus.length + outbox.edus.length + sizeOf(catchUp) === 0) return undefined
   return { ...outgoing, passing: [], receipts: undefined }
 }
 

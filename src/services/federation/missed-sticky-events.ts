@@ -15,6 +15,12 @@ interface Dependencies {
   readonly events: Pick<EventsStore, 'getByNids'>
 }
 
+/** A sticky event, and where it stands in the stream. */
+export interface MissedStickyEvent {
+  readonly event: Event
+  readonly streamOrdering: number
+}
+
 /** Of all rooms that are asked for together. */
 const MAX_EVENTS = 500
 
@@ -32,29 +38,32 @@ export class MissedStickyEvents {
 
   /**
    * By nid of the room, the oldest first; of the first rooms alone where all together have too many: those that have none
-   * have an empty list.
+   * have an empty list. With `after`, those alone that are newer than it.
    */
-  async list(roomNids: readonly number[]): Promise<Map<number, Event[]>> {
+  async list(roomNids: readonly number[], after?: number): Promise<Map<number, MissedStickyEvent[]>> {
     const { db, events } = this.#deps
-    const { rooms, found } = await this.#find(roomNids)
-    const missed = new Map<number, Event[]>(rooms.map((roomNid) => [roomNid, []]))
+    const { rooms, found } = await this.#find(roomNids, after)
+    const missed = new Map<number, MissedStickyEvent[]>(rooms.map((roomNid) => [roomNid, []]))
     const stored = await events.getByNids(
       db.reader,
       found.map(({ eventNid }) => eventNid),
     )
-    for (const { eventNid, roomNid } of found) {
+    for (const { eventNid, roomNid, streamOrdering } of found) {
       const event = stored.get(eventNid)?.event
       if (event === undefined) continue
-      pushTo(missed, roomNid, event)
+      pushTo(missed, roomNid, { event, streamOrdering })
     }
     return missed
   }
 
   /** Where the limit cuts something off, of fewer rooms: what is cut off could be that of any of them. */
-  async #find(roomNids: readonly number[]): Promise<{ rooms: readonly number[]; found: StickyEvent[] }> {
+  async #find(
+    roomNids: readonly number[],
+    after: number | undefined,
+  ): Promise<{ rooms: readonly number[]; found: StickyEvent[] }> {
     const { db, clock, serverName, stickyEvents } = this.#deps
     const localPattern = usersOfPattern(serverName)
-    const range = { now: clock.now(), limit: MAX_EVENTS, localPattern }
+    const range = { after, now: clock.now(), limit: MAX_EVENTS, localPattern }
     let rooms = roomNids
     let found = await stickyEvents.listLocal(db.reader, rooms, range)
     while (found.length === MAX_EVENTS && rooms.length > 1) {

@@ -15,6 +15,12 @@ export interface StickyRange {
   readonly limit: number
 }
 
+/** Of this server's users; all where `after` is not given. */
+export interface LocalRange extends Pick<StickyRange, 'now' | 'limit'> {
+  readonly after?: number | undefined
+  readonly localPattern: string
+}
+
 interface Row {
   event_nid: number
   room_nid: number
@@ -50,14 +56,15 @@ export class StickyEventsStore {
   async listLocal(
     q: Query,
     roomNids: readonly number[],
-    { now, limit, localPattern }: Pick<StickyRange, 'now' | 'limit'> & { readonly localPattern: string },
+    { after, now, limit, localPattern }: LocalRange,
   ): Promise<StickyEvent[]> {
     if (roomNids.length === 0) return []
     const rows = await q.all<Row>(
       `SELECT s.event_nid, s.room_nid, s.stream_ordering FROM sticky_events s JOIN events e ON e.event_nid = s.event_nid
-       WHERE ${q.dialect.anyOf('s.room_nid', 'integer')} AND s.expires_ts > ? AND e.sender LIKE ? ESCAPE '!'
+       WHERE ${q.dialect.anyOf('s.room_nid', 'integer')} AND s.stream_ordering > ? AND s.expires_ts > ?
+         AND e.sender LIKE ? ESCAPE '!'
        ORDER BY s.stream_ordering LIMIT ?`,
-      [q.dialect.list(roomNids), now, localPattern, limit],
+      [q.dialect.list(roomNids), after ?? 0, now, localPattern, limit],
     )
     return rows.map(toStickyEvent)
   }

@@ -35,6 +35,10 @@ describe('a server that is away for long', function () {
     return fake.pdus.flatMap((pdu) => dig(pdu, 'content', 'body') ?? [])
   }
 
+  function bodiesIn(roomId: string): unknown[] {
+    return fake.pdus.filter((pdu) => pdu['room_id'] === roomId).map((pdu) => dig(pdu, 'content', 'body'))
+  }
+
   for (const restarts of [false, true]) {
     const when = restarts ? ', also after a restart' : ''
     it(`gets the newest event of each room that it is in, and all messages to devices${when}`, async () => {
@@ -108,22 +112,29 @@ describe('a server that is away for long', function () {
     expect(bodies()).to.deep.equal(['while it was there'])
   })
 
-  it('gets what is sticky besides, though it is not the newest', async () => {
-    const roomId = await openRoom()
-    const before = fake.requests.length
-    fake.on('PUT', SEND, () => ({
-      status: 429,
-      json: { errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 600_000 },
-    }))
-    const target = path`/_matrix/client/v3/rooms/${roomId}/send/org.example.here/1`
-    const query = { 'org.matrix.msc4354.sticky_duration_ms': 3_600_000 }
-    await alice.must('PUT', target, { query, body: { body: 'sticky' } })
-    for (const text of ['one', 'two', 'last']) await alice.sendText(roomId, text)
-    await fake.waitFor('PUT', SEND, (request) => fake.requests.indexOf(request) >= before)
-    fake.requests.length = 0
-    fake.on('PUT', SEND, () => ({ json: { pdus: {} } }))
-    await fake.send('a.test', { path: '/_matrix/federation/v1/query/profile?user_id=@alice:a.test' })
-    await fake.waitForPdu((pdu) => dig(pdu, 'content', 'body') === 'last')
-    expect(bodies()).to.deep.equal(['sticky', 'last'])
-  })
+  for (const count of [1, 49, 50, 120]) {
+    it(`gets ${count} events besides that are sticky and not the newest`, async () => {
+      const roomId = await openRoom()
+      const before = fake.requests.length
+      fake.on('PUT', SEND, () => ({
+        status: 429,
+        json: { errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 600_000 },
+      }))
+      const sticky = Array.from({ length: count }, (_, n) => `sticky ${n}`)
+      for (const body of sticky) {
+        const target = path`/_matrix/client/v3/rooms/${roomId}/send/org.example.here/${body}`
+        const query = { 'org.matrix.msc4354.sticky_duration_ms': 3_600_000 }
+        await alice.must('PUT', target, { query, body: { body } })
+      }
+      for (const text of ['one', 'two', 'last']) await alice.sendText(roomId, text)
+      await fake.waitFor('PUT', SEND, (request) => fake.requests.indexOf(request) >= before)
+      fake.requests.length = 0
+      fake.on('PUT', SEND, () => ({ json: { pdus: {} } }))
+      await fake.send('a.test', { path: '/_matrix/federation/v1/query/profile?user_id=@alice:a.test' })
+      await fake.waitForPdu((pdu) => pdu['room_id'] === roomId && dig(pdu, 'content', 'body') === 'last')
+      expect(bodiesIn(roomId)).to.deep.equal([...sticky, 'last'])
+      const sizes = fake.requests.map(({ body }) => (dig(body, 'pdus') as unknown[] | undefined)?.length ?? 0)
+      expect(Math.max(...sizes)).to.be.at.most(50)
+    })
+  }
 })

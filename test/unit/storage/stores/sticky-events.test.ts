@@ -53,6 +53,10 @@ forEachDatabase('StickyEventsStore', (open) => {
     const own = await stick([ALICE, ALICE], LATER)
     const found = await store.listLocal(db.reader, [room.roomNid], { now: NOW, limit: 2, localPattern })
     expect(found.map(({ eventNid }) => eventNid)).to.deep.equal(own)
+    const rest = { after: own[0]!, now: NOW, limit: 2, localPattern }
+    expect(
+      (await store.listLocal(db.reader, [room.roomNid], rest)).map(({ eventNid }) => eventNid),
+    ).to.deep.equal(own.slice(1))
     expect(await store.listLocal(db.reader, [], { now: NOW, limit: 2, localPattern })).to.deep.equal([])
   })
 
