@@ -5,7 +5,7 @@ const WILDCARD = '*'
 const LAZY = '$LAZY'
 const ME = '$ME'
 export const MEMBER = 'm.room.member'
-/** Pieces of one type that are remembered after the client has stopped to ask for them. */
+/** Pieces that are remembered after the client has stopped to ask for them. */
 const MAX_RETAINED = 100
 
 interface Fields {
@@ -44,6 +44,8 @@ export class RequiredState {
   readonly lazyMembers: boolean
   readonly excluded: readonly StatePair[]
   #text: string | undefined
+  /** The newest answer of `followedBy` where nothing had changed. */
+  #followed: { readonly next: RequiredState; readonly state: RequiredState } | undefined
 
   private constructor({ everything, types, anyType, lazyMembers, excluded = [] }: Fields) {
     this.everything = everything
@@ -153,21 +155,34 @@ export class RequiredState {
 
   /**
    * What the client has been told of and follows once it asks for `next`: that, and the pieces of this by name that it
-   * has dropped but that have not changed since (`hasChanged`): should it ask for one again, it has it already.
+   * has dropped but that have not changed since (`hasChanged`; undefined: nothing has): should it ask for one again, it
+   * has it already.
    */
-  followedBy(next: RequiredState, hasChanged: (type: string, stateKey: string) => boolean): RequiredState {
+  followedBy(
+    next: RequiredState,
+    hasChanged: ((type: string, stateKey: string) => boolean) | undefined,
+  ): RequiredState {
     if (this === next || this.toJson() === next.toJson()) return this
     if (next.everything) return next
+    if (hasChanged !== undefined) return this.#retain(next, hasChanged)
+    // Most rooms of an answer share what they were asked for, and then what is remembered of it.
+    if (this.#followed?.next !== next) this.#followed = { next, state: this.#retain(next, () => false) }
+    return this.#followed.state
+  }
+
+  #retain(next: RequiredState, hasChanged: (type: string, stateKey: string) => boolean): RequiredState {
     const types = new Map<string, ReadonlySet<string>>(next.types)
-    for (const [type, keys] of this.types) {
+    let retained = 0
+    for (const [type, keys] of this.everything ? [] : this.types) {
       const wanted = next.types.get(type) ?? NO_KEYS
-      if (wanted.has(WILDCARD) || this.everything) continue
-      const kept = new Set(wanted)
-      for (const key of keys) {
-        if (kept.size >= MAX_RETAINED) break
-        if (key !== WILDCARD && !hasChanged(type, key)) kept.add(key)
-      }
-      if (kept.size > 0) types.set(type, kept)
+      if (wanted.has(WILDCARD)) continue
+      const dropped = [...keys].filter(
+        // What was asked for but left out the client has never been told.
+        (key) => key !== WILDCARD && !wanted.has(key) && this.matches(type, key) && !hasChanged(type, key),
+      )
+      const kept = dropped.slice(0, MAX_RETAINED - retained)
+      retained += kept.length
+      if (kept.length > 0) types.set(type, new Set([...wanted, ...kept]))
     }
     const { everything, anyType, lazyMembers, excluded } = next
     return new RequiredState({ everything, types, anyType, lazyMembers, excluded })

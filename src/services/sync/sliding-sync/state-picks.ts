@@ -85,7 +85,10 @@ export function pickState(
   const isNew = after === undefined
   const followed = isNew
     ? requiredState
-    : memory.requiredState.followedBy(requiredState, (type, key) => last.has(stateKeyOf(type, key)))
+    : memory.requiredState.followedBy(
+        requiredState,
+        last.size === 0 ? undefined : (type, key) => last.has(stateKeyOf(type, key)),
+      )
   return {
     read,
     state,

@@ -102,6 +102,18 @@ describe('RequiredState', () => {
     )
   })
 
+  it('remembers only so much of what was dropped, and nothing that was never told', () => {
+    let followed = of()
+    for (let round = 0; round < 5; round++) {
+      const next = of(...Array.from({ length: 90 }, (_, n) => [`org.example.${round}.${n}`, ''] as const))
+      followed = followed.followedBy(next, undefined)
+      expect(followed.exceeds(next) || round > 0).to.equal(round > 0)
+      expect(followed.types.size).to.be.at.most(190)
+    }
+    const hidden = of(['m.room.name', ''], ['org.example.x', '']).without([['m.room.name', '*']])
+    expect(piecesOf(hidden.followedBy(of(), undefined))).to.deep.equal(['org.example.x/'])
+  })
+
   it('is the same after it was written and read', () => {
     fc.assert(
       fc.property(anyState, (state) => {
