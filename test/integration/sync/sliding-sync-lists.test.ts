@@ -98,6 +98,45 @@ describe('Lists of sliding sync', () => {
     expect(dig(answer, 'lists', 'none')).to.deep.equal({ count: 3, ops: [] })
   })
 
+  it('take ranges that overlap as one, long names, and no more of a timeline than there may be', async () => {
+    const rooms = [await alice.createRoom(), await alice.createRoom(), await alice.createRoom()].reverse()
+    const name = 'x'.repeat(255)
+    const ranges = [
+      [2, 9],
+      [0, 1],
+      [1, 1],
+      [0, 0],
+      [5, 7],
+    ]
+    const list = { ranges, timeline_limit: 5_000, required_state: [] }
+    const answer = await sliding.sync({ lists: { [name]: list } })
+    expect(dig(answer, 'lists', name, 'ops')).to.deep.equal([
+      { op: 'SYNC', range: [0, 1], room_ids: rooms.slice(0, 2) },
+      { op: 'SYNC', range: [2, 9], room_ids: rooms.slice(2) },
+    ])
+    expect(eventsIn(roomIn(answer, rooms[0]!), 'timeline')).to.have.length.greaterThan(3)
+  })
+
+  it('unite what all of them want of a room, if it is much too', async () => {
+    const roomId = await alice.createRoom({ name: 'Tea' })
+    const many = Array.from({ length: 120 }, (_, index) => ['org.example.x', String(index)])
+    await alice.sendState(roomId, 'org.example.x', '7', { a: 1 })
+    const list = { ranges: [[0, 9]], timeline_limit: 1 }
+    const state = [
+      [['m.room.name', '']],
+      [...many, ['m.room.member', '$ME']],
+      [['m.room.create', '']],
+      [['m.room.topic', '']],
+    ]
+    const lists = Object.fromEntries(
+      state.map((requiredState, index) => [`list${index}`, { ...list, required_state: requiredState }]),
+    )
+    const room = roomIn(await sliding.sync({ lists }), roomId)
+    const member = `m.room.member/${alice.userId}`
+    expect(keysIn(room)).to.deep.equal(['m.room.create/', member, 'm.room.name/', 'org.example.x/7'])
+    expect(room['lists']).to.deep.equal(Object.keys(lists))
+  })
+
   it('are filtered by invitation, encryption, type, direct chat and tag', async () => {
     const plain = await alice.createRoom()
     const encrypted = await alice.createRoom()
@@ -300,13 +339,16 @@ describe('Lists of sliding sync', () => {
     expect(await status(list({ ranges: [[0, -1]] }))).to.deep.equal([400, 'M_BAD_JSON'])
     expect(await status(list({ ranges: [[0]] }))).to.deep.equal([400, 'M_BAD_JSON'])
     expect(await status(list({ timeline_limit: 'x' }))).to.deep.equal([400, 'M_BAD_JSON'])
-    expect(await status(list({ timeline_limit: 1001 }))).to.deep.equal([400, 'M_INVALID_PARAM'])
+    expect(await status(list({ timeline_limit: -1 }))).to.deep.equal([400, 'M_INVALID_PARAM'])
     expect(await status(list({ required_state: [['a']] }))).to.deep.equal([400, 'M_BAD_JSON'])
     expect(await status(list({ filters: { is_dm: 'x' } }))).to.deep.equal([400, 'M_BAD_JSON'])
     expect(await status(list({ filters: { room_name_like: 5 } }))).to.deep.equal([400, 'M_BAD_JSON'])
-    expect(await status({ lists: { ['x'.repeat(65)]: {} } })).to.deep.equal([400, 'M_INVALID_PARAM'])
+    expect(await status({ lists: { ['x'.repeat(256)]: {} } })).to.deep.equal([400, 'M_INVALID_PARAM'])
     const many = Object.fromEntries(Array.from({ length: 101 }, (_, index) => [String(index), {}]))
     expect(await status({ lists: many })).to.deep.equal([400, 'M_INVALID_PARAM'])
+    const pieces = Array.from({ length: 900 }, () => ['m.room.name', ''])
+    const three = Object.fromEntries(['a', 'b', 'c'].map((name) => [name, { required_state: pieces }]))
+    expect(await status({ lists: three })).to.deep.equal([400, 'M_INVALID_PARAM'])
     expect(await status({ conn_id: 5 })).to.deep.equal([400, 'M_BAD_JSON'])
     // What clients send though it is not (or no longer) asked for.
     expect(

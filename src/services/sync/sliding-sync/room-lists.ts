@@ -16,6 +16,7 @@ import {
 import type { RoomFacts } from './room-facts.js'
 import type { FoldedRoomNames } from './folded-room-names.js'
 import { combineConfigs, type ListRequest, type Range, type RoomConfig } from './sliding-request.js'
+import { pushTo } from '../../../util/group-by.js'
 import type { VisibleRoom } from './visible-rooms.js'
 
 /** A window of a list: which rooms stand there. */
@@ -74,16 +75,15 @@ export class RoomLists {
     if (request.lists.size === 0) return { lists: new Map(), configs: new Map() }
     const sorted = [...request.rooms.values()].sort(byActivity)
     const judge = await this.#judge(request, sorted)
-    const configs = new Map<number, RoomConfig>()
+    const members = new Map<number, ListRequest[]>()
     const lists = new Map<string, ListResult>()
     for (const [name, list] of request.lists) {
       const rooms = sorted.filter((room) => judge(list.filters, room))
       const windows = windowsOf(rooms, list.ranges)
-      for (const { room } of windows.flatMap((window) => window.rooms))
-        configs.set(room.roomNid, combineConfigs(configs.get(room.roomNid), list))
+      for (const { room } of windows.flatMap((window) => window.rooms)) pushTo(members, room.roomNid, list)
       lists.set(name, { count: rooms.length, windows })
     }
-    return { lists, configs }
+    return { lists, configs: configsOf(members, request.lists) }
   }
 
   /** Reads no more than the filters look at. */
@@ -146,6 +146,32 @@ export class RoomLists {
 
 const NO_FACTS: ReadonlyMap<number, FilteredRoom['known']> = new Map()
 const NO_NAMES: ReadonlyMap<number, string> = new Map()
+
+/** What is wanted of each room by the lists that it stands in; what several rooms have in common is combined once. */
+function configsOf(
+  members: ReadonlyMap<number, readonly ListRequest[]>,
+  lists: ReadonlyMap<string, ListRequest>,
+): Map<number, RoomConfig> {
+  const places = new Map([...lists.values()].map((list, place) => [list, place]))
+  const known = new Map<string, RoomConfig>()
+  const configs = new Map<number, RoomConfig>()
+  for (const [roomNid, ofRoom] of members) {
+    const key = ofRoom.map((list) => places.get(list)).join()
+    const config = known.get(key) ?? combineAll(ofRoom)
+    known.set(key, config)
+    configs.set(roomNid, config)
+  }
+  return configs
+}
+
+/** By halves, so that many lists cost little more than their size. */
+function combineAll(configs: readonly RoomConfig[]): RoomConfig {
+  const [first, ...others] = configs
+  if (first === undefined) throw new Error('A room without a list has no configuration')
+  if (others.length === 0) return first
+  const middle = configs.length >>> 1
+  return combineConfigs(combineAll(configs.slice(0, middle)), combineAll(configs.slice(middle)))
+}
 
 /** The newest first; no two rooms are at the same place. */
 function byActivity(a: VisibleRoom, b: VisibleRoom): number {

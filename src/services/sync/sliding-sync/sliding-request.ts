@@ -46,11 +46,14 @@ export interface SlidingRequest extends SlidingBody {
 
 const MAX_LISTS = 100
 const MAX_SUBSCRIPTIONS = 1_000
-const MAX_LIST_NAME_BYTES = 64
+/** Of opaque identifiers. */
+const MAX_LIST_NAME_BYTES = 255
 const MAX_CONN_ID_BYTES = 255
 const MAX_TXN_ID_BYTES = 1_024
 const MAX_TIMELINE_LIMIT = 1_000
 const MAX_REQUIRED_STATE = 1_000
+/** Of all lists together: a room may stand in each of them. */
+const MAX_REQUIRED_STATE_OF_LISTS = 2_500
 const MAX_RANGES = 100
 
 /**
@@ -61,6 +64,8 @@ const MAX_RANGES = 100
 export function parseSlidingBody(body: JsonObject, userId: UserId): SlidingBody {
   const lists = Object.entries(objectAt(body, 'lists'))
   if (lists.length > MAX_LISTS) throw invalidParam(`There may be ${MAX_LISTS} lists`)
+  if (lists.reduce((sum, [, list]) => sum + countRequiredState(list), 0) > MAX_REQUIRED_STATE_OF_LISTS)
+    throw invalidParam(`lists: required_state may have ${MAX_REQUIRED_STATE_OF_LISTS} entries in all`)
   const subscriptions = Object.entries(objectAt(body, 'room_subscriptions'))
   if (subscriptions.length > MAX_SUBSCRIPTIONS)
     throw invalidParam(`There may be ${MAX_SUBSCRIPTIONS} room subscriptions`)
@@ -104,9 +109,18 @@ function parseConfig(json: JsonObject, where: string, userId: UserId): RoomConfi
   const limit = json['timeline_limit'] ?? 0
   if (typeof limit !== 'number' || !Number.isInteger(limit))
     throw badJson(`${where}: timeline_limit must be an integer`)
-  if (limit < 0 || limit > MAX_TIMELINE_LIMIT)
-    throw invalidParam(`${where}: timeline_limit may be at most ${MAX_TIMELINE_LIMIT}`)
-  return { timelineLimit: limit, requiredState: parseRequiredState(json['required_state'], where, userId) }
+  if (limit < 0) throw invalidParam(`${where}: timeline_limit must not be negative`)
+  return {
+    timelineLimit: Math.min(limit, MAX_TIMELINE_LIMIT),
+    requiredState: parseRequiredState(json['required_state'], where, userId),
+  }
+}
+
+/** How many entries a list has there, in either form. */
+function countRequiredState(list: JsonValue): number {
+  const value = isJsonObject(list) ? list['required_state'] : undefined
+  const parts = isJsonObject(value) ? [value['include'], value['exclude']] : [value]
+  return parts.reduce<number>((sum, part) => sum + (Array.isArray(part) ? part.length : 0), 0)
 }
 
 function parseRequiredState(value: JsonValue | undefined, where: string, userId: UserId): RequiredState {
@@ -162,17 +176,29 @@ function isStorable(text: string): boolean {
   return text.isWellFormed() && !text.includes('\u0000')
 }
 
-/** `ranges`, or the one `range` of later drafts. */
+/** `ranges`, those that overlap as one, or the one `range` of later drafts. */
 function parseRanges(list: JsonObject, where: string): readonly Range[] | undefined {
   const value = list['ranges'] ?? (Array.isArray(list['range']) ? [list['range']] : undefined)
   if (value === undefined) return undefined
   if (!Array.isArray(value)) throw badJson(`${where}: ranges must be a list`)
   if (value.length > MAX_RANGES) throw invalidParam(`${where}: there may be ${MAX_RANGES} ranges`)
-  return value.map((range) => {
+  const ranges = value.map((range): Range => {
     const [from, to] = Array.isArray(range) ? range : []
     if (!isIndex(from) || !isIndex(to)) throw badJson(`${where}: a range consists of two indexes`)
     return [from, to]
   })
+  return withoutOverlaps(ranges)
+}
+
+/** A room stands in one window of a list at most: however many ranges are asked for, an answer names it once. */
+function withoutOverlaps(ranges: readonly Range[]): Range[] {
+  const merged: Range[] = []
+  for (const range of ranges.toSorted((a, b) => a[0] - b[0])) {
+    const last = merged.at(-1)
+    if (last === undefined || range[0] > last[1]) merged.push(range)
+    else merged[merged.length - 1] = [last[0], Math.max(last[1], range[1])]
+  }
+  return merged
 }
 
 function parseExtensions(json: JsonObject): ExtensionRequests {

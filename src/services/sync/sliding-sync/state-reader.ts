@@ -43,6 +43,8 @@ interface Reads {
 }
 
 const FOREVER = Number.MAX_SAFE_INTEGER
+/** Whoever names more pieces of a room's state than this gets them from all of it, but for its members. */
+const MAX_PIECES = 100
 
 /** Reads chosen pieces of the state of many rooms, and nothing more of large rooms than is asked for. */
 export class StateReader {
@@ -150,12 +152,18 @@ function addBroad(reads: Reads, { roomNid, required }: StateNeed): void {
 }
 
 function addNarrow(reads: Reads, { roomNid, required, known }: StateNeed): void {
+  const pieces: Reads['pieces'] = []
+  const types: Reads['types'] = []
   for (const [type, keys] of required.types) {
     if (required.wantsAllOf(type)) {
-      if (!known.wantsAllOf(type)) reads.types.push({ roomNid, type })
+      if (!known.wantsAllOf(type)) types.push({ roomNid, type })
       continue
     }
-    for (const stateKey of keys)
-      if (!known.matches(type, stateKey)) reads.pieces.push({ roomNid, type, stateKey })
+    for (const stateKey of keys) if (!known.matches(type, stateKey)) pieces.push({ roomNid, type, stateKey })
   }
+  const isMember = ({ type }: { readonly type: string }): boolean => type === MEMBER
+  const isBroad = types.length + pieces.length - pieces.filter(isMember).length > MAX_PIECES
+  if (isBroad) reads.withoutMembers.push(roomNid)
+  reads.types.push(...(isBroad ? types.filter(isMember) : types))
+  reads.pieces.push(...(isBroad ? pieces.filter(isMember) : pieces))
 }
