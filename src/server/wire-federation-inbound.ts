@@ -88,6 +88,7 @@ export interface FederationInbound {
   readonly remoteTimestamps: RemoteTimestamps
   readonly processor: PduProcessor
   readonly inbox: RoomInbox
+  readonly ends: ExtremityCleanup
   readonly background: BackgroundWork
 }
 
@@ -137,7 +138,7 @@ export function createFederationInbound(
   })
   const backfill = new Backfill(db, { ...stores, ...shared, pulled })
   const { roomAnswers, gate, chains } = createAnswers(parts, stores, acls)
-  const cleanup = new ExtremityCleanup(db, {
+  const ends = new ExtremityCleanup(db, {
     ...stores,
     sender: parts.eventSender,
     logger,
@@ -159,7 +160,8 @@ export function createFederationInbound(
     backfill,
     remoteTimestamps: new RemoteTimestamps(db, { ...stores, ...shared, backfill }),
     inbox,
-    background: toBackground(parts, { inbox, store: inboxStore, cleanup }),
+    ends,
+    background: toBackground(parts, { inbox, store: inboxStore, ends }),
   }
 }
 
@@ -238,7 +240,7 @@ function createGetting(parts: FederationInboundParts, stores: EventStores, intak
 
 function toBackground(
   { db, clock }: FederationInboundParts,
-  { inbox, store, cleanup }: { inbox: RoomInbox; store: FederationInboxStore; cleanup: ExtremityCleanup },
+  { inbox, store, ends }: { inbox: RoomInbox; store: FederationInboxStore; ends: ExtremityCleanup },
 ): BackgroundWork {
   return {
     start: () => inbox.start(),
@@ -252,7 +254,7 @@ function toBackground(
           await db.write('expire_federation_transactions', (tx) => store.deleteAnswersBefore(tx, before))
         },
       },
-      { name: 'join_forward_extremities', intervalMs: 15 * 60_000, run: (signal) => cleanup.run(signal) },
+      { name: 'join_forward_extremities', intervalMs: 15 * 60_000, run: (signal) => ends.run(signal) },
     ],
   }
 }

@@ -40,7 +40,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly rateLimits: RateLimits
   readonly registry: AppserviceRegistry
   readonly federationClient: Pick<FederationClient, 'request'>
-  readonly inbound: Pick<FederationInbound, 'acls' | 'intake' | 'processor' | 'states'>
+  readonly inbound: Pick<FederationInbound, 'acls' | 'ends' | 'intake' | 'processor' | 'states'>
   /** Knows who may join restricted rooms. */
   readonly authoriser: JoinAuthoriser
   /** `block_non_admin_invites`. */
@@ -63,7 +63,7 @@ export function createFederationMembership(
   eventStores: EventStores & { readonly accountData: AccountDataStore; readonly users: UsersStore },
 ): FederationMembership {
   const { db, clock, logger, signer, federationClient: client, serverName } = parts
-  const { acls, intake, processor, states } = parts.inbound
+  const { acls, ends, intake, processor, states } = parts.inbound
   const stores = {
     ...eventStores,
     relayed: new RelayedEventsStore(),
@@ -80,6 +80,7 @@ export function createFederationMembership(
     signer,
     intake,
     acls,
+    ends,
     partialRooms,
     roomState: parts.roomState,
     proposals: parts.eventProposals,

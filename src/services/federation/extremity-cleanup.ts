@@ -44,14 +44,29 @@ export class ExtremityCleanup {
     const records = await rooms.getByNids(this.#db.reader, [...crowded.keys()])
     for (const room of records.values()) {
       if (signal?.aborted) return
-      const sent = await this.#tidy(room, signal)
+      const sent = await this.#tidy(room, threshold, signal)
       logger.info({ roomId: room.roomId, ends: crowded.get(room.roomNid), sent }, 'Joined the ends of a room')
     }
   }
 
+  /**
+   * Joins the ends of a room that another server has come into while somebody spoke: to its join leads nothing that was
+   * said between the two steps of the handshake, and the server would not learn of it until somebody speaks again. The
+   * specification says nothing of it. Never rejects: where nobody of ours may send such events, the ends stay.
+   */
+  async join(room: RoomRecord): Promise<void> {
+    const { graph, logger } = this.#parts
+    try {
+      const ends = await graph.listForwardExtremities(this.#db.reader, room.roomNid)
+      if (ends.length > 1) await this.#tidy(room, 1)
+    } catch (err) {
+      logger.warn({ err, roomId: room.roomId }, 'The ends of a room could not be joined')
+    }
+  }
+
   /** How many events it took, or none where nobody of ours may send them. */
-  async #tidy(room: RoomRecord, signal: AbortSignal | undefined): Promise<number> {
-    const { graph, members, threshold } = this.#parts
+  async #tidy(room: RoomRecord, threshold: number, signal?: AbortSignal): Promise<number> {
+    const { graph, members } = this.#parts
     const users = await members.sampleLocalMembers(this.#db.reader, room.roomNid, MAX_USERS)
     let sent = 0
     for (const userId of users) {

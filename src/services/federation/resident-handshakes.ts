@@ -15,6 +15,7 @@ import type { EventProposals } from '../events/event-proposals.js'
 import type { EventReceiver } from '../events/event-receiver.js'
 import type { RoomState } from '../events/room-state.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
+import type { ExtremityCleanup } from './extremity-cleanup.js'
 import type { PduIntake } from './pdu-intake.js'
 import type { JoinAnswer, ResidentAnswers } from './resident-answers.js'
 import type { ServerAcls } from './server-acls.js'
@@ -48,6 +49,7 @@ export interface ResidentHandshakesDependencies {
   readonly partialRooms: Pick<PartialRooms, 'isSoonWhole'>
   readonly intake: PduIntake
   readonly acls: Pick<ServerAcls, 'require'>
+  readonly ends: Pick<ExtremityCleanup, 'join'>
   readonly rateLimits: Pick<RateLimits, 'check' | 'consume'>
   readonly signer: EventSigner
 }
@@ -131,7 +133,9 @@ export class ResidentHandshakes {
     const room = await this.#open(origin, handed.roomId)
     this.#deps.rateLimits.consume('joinsPerRoom', room.roomId)
     const stored = await this.#take(origin, room, { handed, membership: 'join' })
-    return this.#deps.answers.toJoin(room, stored, options)
+    const answer = await this.#deps.answers.toJoin(room, stored, options)
+    await this.#deps.ends.join(room)
+    return answer
   }
 
   /** Throws as `sendJoin`. https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2send_leaveroomideventid */

@@ -89,6 +89,20 @@ describe('a server in the room, as others see it', function () {
     })
   }
 
+  it('lets the other server know of what was said between the two steps of its join', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '11' })
+    const join = fill(await make('join', roomId, { query: '?ver=11' }), '11', { roomId, membership: 'join' })
+    const said = await alice.sendText(roomId, 'meanwhile')
+    const joined = await send(`${V2}/send_join`, join)
+    expect(joined.status, joined.text).to.equal(200)
+    const link = await fake.waitForPdu((pdu) => pdu['room_id'] === roomId)
+    expect(link['prev_events']).to.have.members([said, join.eventId])
+    // It is nothing that people are shown.
+    const seen = eventsAt(await alice.sync(), 'rooms', 'join', roomId, 'timeline', 'events')
+    expect(seen.map(({ event_id: id }) => id)).to.include(said)
+    expect(seen.map(({ type }) => type)).to.not.include(link['type'])
+  })
+
   it('answers the first forms of the requests with lists', async () => {
     const roomId = await alice.createRoom({ preset: 'public_chat', room_version: '10' })
     const join = fill(await make('join', roomId, { query: '?ver=10' }), '10', { roomId, membership: 'join' })

@@ -47,6 +47,16 @@ forEachDatabase('ExtremityCleanup', (open) => {
     expect(dummies).to.have.length(2)
   })
 
+  it('joins the ends of one room however few they are, and says nothing where there is one', async () => {
+    await crowd(3)
+    const room = await fixture.roomState.requireRoom(roomId)
+    await cleanup().join(room)
+    expect(await countEnds()).to.equal(1)
+    const before = await fixture.timeline(roomId)
+    await cleanup().join(room)
+    expect(await fixture.timeline(roomId)).to.have.length(before.length)
+  })
+
   it('leaves rooms alone that have few', async () => {
     await crowd(10)
     await cleanup().run()
