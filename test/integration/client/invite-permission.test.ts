@@ -43,6 +43,17 @@ describe('invite permission', () => {
     expect(await invitesOf(alice)).to.have.members([before, roomId])
   })
 
+  it('needs nobody who has the name already: whoever takes it finds the invitations', async () => {
+    await using hs = await startHomeserver()
+    const bob = await hs.register('bob')
+    const byCreating = await bob.createRoom({ invite: ['@later:hs.test'] })
+    const roomId = await bob.createRoom({})
+    expect(await invite(bob, roomId, '@later:hs.test')).to.deep.equal([200, undefined])
+    const later = await hs.register('later')
+    expect(await invitesOf(later)).to.have.members([byCreating, roomId])
+    await later.join(roomId)
+  })
+
   it('distinguishes between inviters', async () => {
     await using hs = await startHomeserver()
     const [alice, bob, eve] = [await hs.register('alice'), await hs.register('bob'), await hs.register('eve')]
