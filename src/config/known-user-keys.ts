@@ -169,6 +169,7 @@ const ROOMS: KeyTable = {
     ),
   ),
   push: map(all(served, 'enabled', 'include_content', 'group_unread_count_by_room', 'jitter_delay')),
+  room_prejoin_state: map(all(served, 'disable_default_event_types', 'additional_event_types')),
   room_invite_state_types: replacedBy('room_prejoin_state'),
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),
   ...all(
@@ -177,7 +178,6 @@ const ROOMS: KeyTable = {
     'exclude_rooms_from_presence',
     'redaction_retention_period',
     'forgotten_room_retention_period',
-    'room_prejoin_state',
     'stats',
     'enable_ephemeral_messages',
   ),

@@ -17,6 +17,7 @@ import { AppserviceTransactions } from '../services/delivery/appservice-transact
 import type { Presence } from '../services/ephemeral/presence.js'
 import type { Typing } from '../services/ephemeral/typing.js'
 import type { ClientEvents } from '../services/events/client-events.js'
+import type { PrejoinState } from '../services/events/prejoin-state.js'
 import type { AccountRegistration } from '../services/journeys/account-registration.js'
 import { AppserviceAccounts } from '../services/journeys/appservice-accounts.js'
 import type { Services } from '../services/services.js'
@@ -43,6 +44,7 @@ export interface AppserviceParts extends ServiceParts, AppserviceLookups {
   readonly accountRegistration: AccountRegistration
   readonly sightings: ClientSightings
   readonly clientEvents: ClientEvents
+  readonly prejoin: PrejoinState
   readonly e2eKeys: E2eKeys
   readonly presence: Presence
   readonly typing: Typing
@@ -159,6 +161,7 @@ function createSender(
   const transactions = new AppserviceTransactions({
     ...shared,
     audience,
+    prejoin: parts.prejoin,
     timelines: new TimelinesStore(),
     ephemeral: new AppserviceEphemeral({ ...shared, audience, typing, presence, e2eKeys }),
   })

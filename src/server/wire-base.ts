@@ -14,6 +14,7 @@ import type { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
 import { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import { ErasedUsers } from '../services/events/erased-users.js'
+import { PrejoinState } from '../services/events/prejoin-state.js'
 import { RoomBlocks } from '../services/rooms/room-blocks.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import { LastingTasks } from '../services/tasks/lasting-tasks.js'
@@ -147,6 +148,7 @@ export function createBase(parts: ServiceParts) {
     identity: new IdentityServerClient(http.toIdentityServers),
     mail: createOutboundMail(config),
     erased: new ErasedUsers(db, stores.users),
+    prejoin: new PrejoinState(stores, config.rooms.prejoinState),
     federating,
     remoteDevices,
     media: createMediaServices({ ...parts, ...remote }),

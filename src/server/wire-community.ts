@@ -65,7 +65,7 @@ function createInbound(
 }
 
 function createMembership(
-  { parts, stores, remote, events, roomBlocks }: Base,
+  { parts, stores, remote, events, prejoin, roomBlocks }: Base,
   inbound: Inbound,
   restrictedJoins: () => Rooms['restrictedJoins'],
 ) {
@@ -81,6 +81,7 @@ function createMembership(
       authoriser: { judge: (room, userId) => restrictedJoins().judge(room, userId) },
       onlyAdminsInvite: config.server.blockNonAdminInvites,
       blocks: roomBlocks,
+      prejoin,
     },
     stores,
   )

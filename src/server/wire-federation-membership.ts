@@ -3,6 +3,7 @@ import type { ServerName } from '../protocol/ids.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { PrejoinState } from '../services/events/prejoin-state.js'
 import { AuthChains } from '../services/federation/auth-chains.js'
 import { InviteReceiver } from '../services/federation/invite-receiver.js'
 import { InviteSender } from '../services/federation/invite-sender.js'
@@ -45,6 +46,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly authoriser: JoinAuthoriser
   /** `block_non_admin_invites`. */
   readonly onlyAdminsInvite: boolean
+  readonly prejoin: PrejoinState
   /** Rooms that nobody may enter; without it, there are none. */
   readonly blocks?: Pick<RoomBlocks, 'check'>
 }
@@ -87,7 +89,12 @@ export function createFederationMembership(
     receiver: parts.eventReceiver,
     outside: parts.outsideMemberships,
     remoteRooms: parts.remoteRooms,
-    answers: new ResidentAnswers(db, { ...stores, serverName, chains: new AuthChains(db, stores) }),
+    answers: new ResidentAnswers(db, {
+      ...stores,
+      serverName,
+      chains: new AuthChains(db, stores),
+      prejoin: parts.prejoin,
+    }),
     authoriser: parts.authoriser,
   }
   const completing = new PartialStateSync(db, { ...shared, states, completion: parts.stateCompletion })

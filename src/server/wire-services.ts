@@ -127,11 +127,11 @@ function createAdministrationOf(base: Base, { accounts }: People, { discovery }:
 
 /** Constructs what brings news to those who do not ask: pushers and application services. */
 function createDelivery(base: Base, people: People, { reading, ignored, reads }: Views) {
-  const { parts, later, stores, shared, bus, http, lookups } = base
+  const { parts, later, stores, shared, bus, http, lookups, prejoin } = base
   const { accounts, keys, ephemeral, pushers, sightings } = people
   const { onError } = shared
   const common = { ...parts, ...accounts, ...ephemeral, ...reading, bus, onError }
-  const appservices = createAppserviceServices({ ...common, ...lookups, ...keys, sightings }, stores)
+  const appservices = createAppserviceServices({ ...common, ...lookups, ...keys, sightings, prejoin }, stores)
   later.provide({ audience: appservices.audience })
   const delivery = createDeliveryServices(
     {

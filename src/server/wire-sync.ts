@@ -9,6 +9,7 @@ import type { Receipts } from '../services/ephemeral/receipts.js'
 import type { Typing } from '../services/ephemeral/typing.js'
 import type { ClientEvents } from '../services/events/client-events.js'
 import type { EventVisibility } from '../services/events/event-visibility.js'
+import type { PrejoinState } from '../services/events/prejoin-state.js'
 import type { StickyEvents } from '../services/events/sticky-events.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
 import type { Services } from '../services/services.js'
@@ -71,6 +72,7 @@ export interface SyncParts {
   readonly e2eKeys: E2eKeys
   readonly pushRules: PushRules
   readonly filters: Filters
+  readonly prejoin: PrejoinState
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: PartialRooms
   /** Undefined: no events are sticky. */
@@ -120,11 +122,7 @@ export function createSyncServices(
   const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
   const timelines = new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options)
-  const invites = new InvitesSection(db, {
-    ...reads,
-    hiddenInviters,
-    clientEvents: parts.clientEvents,
-  })
+  const invites = new InvitesSection(db, { ...parts, events: stores.events, hiddenInviters })
   const contents = new RoomContents({
     db,
     events: stores.events,

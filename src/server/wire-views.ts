@@ -51,6 +51,7 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       bus,
       toDevice,
       stickyEvents,
+      prejoin: base.prejoin,
     },
     stores,
     {

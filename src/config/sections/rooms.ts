@@ -1,3 +1,4 @@
+import { STRIPPED_STATE_TYPES } from '../../protocol/stripped-state.js'
 import { section } from '../section.js'
 import {
   choice,
@@ -49,16 +50,6 @@ export interface DirectoryRule {
 }
 
 type RawRule = ReturnType<(typeof rule)['parse']>
-
-const PREJOIN_TYPES = [
-  'm.room.create',
-  'm.room.join_rules',
-  'm.room.canonical_alias',
-  'm.room.avatar',
-  'm.room.encryption',
-  'm.room.name',
-  'm.room.topic',
-]
 
 const TOO_COMPLEX =
   'This room is larger than this server allows. Ask its administrator if you need to be in it.'
@@ -128,11 +119,11 @@ export const rooms = section(
             adminsMayJoin: raw.limit_remote_rooms.admins_can_join,
           }
         : undefined,
-      /** The state that those see who are invited or knock. */
+      /** The state that those see who are invited or knock. The create event is always part of it. */
       prejoinState: [
-        ...(prejoin.disable_default_event_types
-          ? []
-          : PREJOIN_TYPES.map((type): StateEventKind => ({ type, stateKey: '' }))),
+        ...(prejoin.disable_default_event_types ? ['m.room.create'] : STRIPPED_STATE_TYPES).map(
+          (type): StateEventKind => ({ type, stateKey: '' }),
+        ),
         ...prejoin.additional_event_types,
       ] as readonly StateEventKind[],
       userDirectory: {

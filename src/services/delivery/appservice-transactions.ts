@@ -1,15 +1,14 @@
 import { isInterestedInUser, type AppserviceRegistration } from '../../protocol/appservice-registration.js'
 import { parseUserId, type UserId } from '../../protocol/ids.js'
-import { STRIPPED_STATE_TYPES, stripStateEvent } from '../../protocol/stripped-state.js'
 import type { Database } from '../../storage/database.js'
 import type { AppserviceMessage, AppservicePositions } from '../../storage/stores/appservices.js'
-import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
 import type { TimelinesStore } from '../../storage/stores/timelines.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { JsonObject } from '../../util/json.js'
 import type { AppserviceQueries } from '../appservices/appservice-queries.js'
 import type { ClientEvents } from '../events/client-events.js'
+import type { PrejoinState } from '../events/prejoin-state.js'
 import type { AppserviceAudience } from './appservice-audience.js'
 import type { AppserviceEphemeral } from './appservice-ephemeral.js'
 
@@ -32,7 +31,7 @@ export interface AppserviceTransactionsDependencies {
   readonly ephemeral: AppserviceEphemeral
   readonly timelines: Pick<TimelinesStore, 'listStream'>
   readonly events: EventsStore
-  readonly currentState: CurrentStateStore
+  readonly prejoin: Pick<PrejoinState, 'ofMembers'>
   readonly users: Pick<UsersStore, 'exists'>
   readonly queries: Pick<AppserviceQueries, 'hasUser'>
   readonly clientEvents: Pick<ClientEvents, 'serialize'>
@@ -42,7 +41,6 @@ export interface AppserviceTransactionsDependencies {
 const MAX_EVENTS = 100
 /** Positions of the events stream that are looked through at once. */
 const MAX_LOOKED_AT = 500
-const STRIPPED_KEYS = STRIPPED_STATE_TYPES.map((type) => [type, ''] as const)
 
 /** Makes transactions of what has happened. https://spec.matrix.org/latest/application-service-api/#pushing-events */
 export class AppserviceTransactions {
@@ -151,33 +149,13 @@ export class AppserviceTransactions {
     registration: AppserviceRegistration,
     events: readonly StoredEvent[],
   ): Promise<Map<number, JsonObject[]>> {
-    const { db, currentState } = this.#deps
     const invites = events.filter(
       ({ event }) =>
         event.type === 'm.room.member' &&
         event.content['membership'] === 'invite' &&
         isInterestedInUser(registration, event.stateKey ?? ''),
     )
-    if (invites.length === 0) return new Map()
-    const entries = await currentState.getForRooms(
-      db.reader,
-      [...new Set(invites.map(({ roomNid }) => roomNid))],
-      STRIPPED_KEYS,
-    )
-    const state = await this.#deps.events.getByNids(
-      db.reader,
-      entries.map(({ eventNid }) => eventNid),
-    )
-    return new Map(
-      invites.map((invite) => {
-        const ofRoom = entries.filter(({ roomNid }) => roomNid === invite.roomNid)
-        const stripped = ofRoom.flatMap(({ eventNid }) => {
-          const stored = state.get(eventNid)
-          return stored ? [stripStateEvent(stored.event)] : []
-        })
-        return [invite.eventNid, stripped]
-      }),
-    )
+    return this.#deps.prejoin.ofMembers(this.#deps.db.reader, invites)
   }
 
   async #passing(registration: AppserviceRegistration, from: StreamHeads, heads: StreamHeads) {

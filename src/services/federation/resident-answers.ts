@@ -1,7 +1,6 @@
 import type { Database } from '../../storage/database.js'
-import type { CurrentStateStore } from '../../storage/stores/current-state.js'
 import type { EventTextsStore } from '../../storage/stores/event-texts.js'
-import type { EventsStore, StoredEvent } from '../../storage/stores/events.js'
+import type { StoredEvent } from '../../storage/stores/events.js'
 import type { MemberRecord, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomServersStore } from '../../storage/stores/room-servers.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
@@ -10,8 +9,8 @@ import type { StateSnapshotsStore } from '../../storage/stores/state-snapshots.j
 import { serverNameOf, type ServerName, type UserId } from '../../protocol/ids.js'
 import { pduJson, pduText } from '../../protocol/pdu.js'
 import { splitStateKey } from '../../protocol/state-map.js'
-import { STRIPPED_STATE_TYPES } from '../../protocol/stripped-state.js'
 import type { JsonObject } from '../../util/json.js'
+import type { PrejoinState } from '../events/prejoin-state.js'
 import type { AuthChains } from './auth-chains.js'
 
 /** The answer to a join as JSON text: it may be some dozen megabytes, of which no objects need be made. */
@@ -19,8 +18,7 @@ export type JoinAnswer = string
 
 interface Parts {
   readonly chains: Pick<AuthChains, 'listNids'>
-  readonly currentState: CurrentStateStore
-  readonly events: EventsStore
+  readonly prejoin: Pick<PrejoinState, 'list'>
   readonly members: RoomMembersStore
   readonly servers: RoomServersStore
   readonly snapshots: StateSnapshotsStore
@@ -84,15 +82,8 @@ export class ResidentAnswers {
    * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv1send_knockroomideventid
    */
   async identifyingState(room: RoomRecord, inviter?: UserId): Promise<JsonObject[]> {
-    const q = this.#db.reader
-    const keys = STRIPPED_STATE_TYPES.map((type) => [type, ''] as readonly [string, string])
-    if (inviter !== undefined) keys.push(['m.room.member', inviter])
-    const entries = await this.#parts.currentState.getForRooms(q, [room.roomNid], keys)
-    const events = await this.#parts.events.getByNids(
-      q,
-      entries.map(({ eventNid }) => eventNid),
-    )
-    return [...events.values()].map(({ event }) => pduJson(event))
+    const [events] = await this.#parts.prejoin.list(this.#db.reader, [{ roomNid: room.roomNid, inviter }])
+    return (events ?? []).map(({ event }) => pduJson(event))
   }
 
   async #withoutMembers(

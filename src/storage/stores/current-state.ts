@@ -65,6 +65,23 @@ export class CurrentStateStore {
     return nidsByRoom(rows)
   }
 
+  /** The state of some types of many rooms, of each type up to `limit` pieces of a room. By primary key prefix. */
+  async listFew(
+    q: Query,
+    { roomNids, types, limit }: { roomNids: readonly number[]; types: readonly string[]; limit: number },
+  ): Promise<CurrentStateEntry[]> {
+    const wanted = roomNids.flatMap((roomNid) => types.map((type) => ({ room_nid: roomNid, type })))
+    const rows = await q.all<Row>(
+      `SELECT ${COLUMNS}
+       FROM ${q.dialect.rowsFrom({ room_nid: 'integer', type: 'text' })} AS r
+       JOIN current_state s ON s.room_nid = r.room_nid AND s.type = r.type AND s.state_key IN (
+         SELECT f.state_key FROM current_state f WHERE f.room_nid = r.room_nid AND f.type = r.type
+         ORDER BY f.state_key LIMIT ?)`,
+      [q.dialect.rows(wanted), limit],
+    )
+    return rows.map(toEntry)
+  }
+
   /** The same few pieces of state of many rooms. */
   async getForRooms(
     q: Query,

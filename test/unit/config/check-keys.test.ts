@@ -51,7 +51,6 @@ describe('checkKeys', () => {
         saml2_config: {},
         password_providers: null,
         auto_accept_invites: { enabled: false, only_for_direct_messages: true },
-        room_prejoin_state: { disable_default_event_types: false, additional_event_types: [] },
         mau_stats_only: false,
         presence: { presence_router: {} },
       }),
@@ -60,10 +59,9 @@ describe('checkKeys', () => {
       findings({
         modules: [{}],
         auto_accept_invites: { enabled: true },
-        room_prejoin_state: { disable_default_event_types: true, additional_event_types: [] },
         jwt_config: { secret: '', enabled: 0 },
       }),
-    ).to.have.length(4)
+    ).to.have.length(3)
   })
 
   it('warns of keys that have no effect, and says why', () => {

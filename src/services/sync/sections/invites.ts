@@ -1,23 +1,16 @@
-import type { Database, Query } from '../../../storage/database.js'
-import type { CurrentStateStore } from '../../../storage/stores/current-state.js'
-import type { EventsStore, StoredEvent } from '../../../storage/stores/events.js'
-import type { LazyStateStore } from '../../../storage/stores/lazy-state.js'
-import {
-  pruneStrippedState,
-  STRIPPED_STATE_TYPES,
-  stripStateEvent,
-} from '../../../protocol/stripped-state.js'
-import { isJsonObject, type JsonObject, type JsonValue } from '../../../util/json.js'
+import type { Database } from '../../../storage/database.js'
+import type { EventsStore } from '../../../storage/stores/events.js'
+import type { JsonObject } from '../../../util/json.js'
 import type { ClientEvents } from '../../events/client-events.js'
+import type { PrejoinState } from '../../events/prejoin-state.js'
 import type { HiddenInviters } from '../hidden-inviters.js'
 import type { SyncFrame } from '../sync-frame.js'
 import type { SyncViewer } from '../sync-request.js'
 import type { UserRoom } from '../user-rooms.js'
 
 interface Parts {
-  readonly currentState: CurrentStateStore
-  readonly lazyState: LazyStateStore
-  readonly events: EventsStore
+  readonly events: Pick<EventsStore, 'getByNids'>
+  readonly prejoin: Pick<PrejoinState, 'ofMembers'>
   readonly clientEvents: ClientEvents
   readonly hiddenInviters: HiddenInviters
 }
@@ -27,16 +20,8 @@ export type InvitesFrame = Pick<SyncFrame, 'invited' | 'knocked'> & {
   readonly request: { readonly viewer: SyncViewer }
 }
 
-/** How invitations and knocks differ on the wire. */
-interface Kind {
-  /** In the room's entry. */
-  readonly name: 'invite_state' | 'knock_state'
-  /** Under `unsigned` of the member event, where another server has sent the state along. */
-  readonly received: 'invite_room_state' | 'knock_room_state'
-}
-
-const INVITE: Kind = { name: 'invite_state', received: 'invite_room_state' }
-const KNOCK: Kind = { name: 'knock_state', received: 'knock_room_state' }
+/** How invitations and knocks differ: the name of the state in the room's entry. */
+type Kind = 'invite_state' | 'knock_state'
 
 /**
  * Rooms that the user is invited to or knocks at, with what tells an outsider which room that is.
@@ -53,12 +38,12 @@ export class InvitesSection {
 
   /** By room ID. Invitations of those who are ignored, or may not invite, are left out. */
   async loadInvites(frame: InvitesFrame): Promise<JsonObject> {
-    return this.#load(frame, frame.invited, INVITE)
+    return this.#load(frame, frame.invited, 'invite_state')
   }
 
   /** By room ID. */
   async loadKnocks(frame: InvitesFrame): Promise<JsonObject> {
-    return this.#load(frame, frame.knocked, KNOCK)
+    return this.#load(frame, frame.knocked, 'knock_state')
   }
 
   async #load(frame: InvitesFrame, rooms: readonly UserRoom[], kind: Kind): Promise<JsonObject> {
@@ -69,8 +54,10 @@ export class InvitesSection {
       rooms.map(({ eventNid }) => eventNid),
     )
     const hidden = await this.#parts.hiddenInviters.of(frame.request.viewer.userId)
-    const members = [...found.values()].filter(({ event }) => kind !== INVITE || !hidden.has(event.sender))
-    const stripped = await this.#strippedStates(q, members, kind)
+    const members = [...found.values()].filter(
+      ({ event }) => kind !== 'invite_state' || !hidden.has(event.sender),
+    )
+    const stripped = await this.#parts.prejoin.ofMembers(q, members)
     const written = await this.#parts.clientEvents.serialize(frame.request.viewer, members, {
       format: 'sync',
       purpose: 'state',
@@ -78,56 +65,8 @@ export class InvitesSection {
     return Object.fromEntries(
       members.map(({ event, eventNid }, index) => [
         event.roomId,
-        { [kind.name]: { events: [...(stripped.get(eventNid) ?? []), written[index]!] } },
+        { [kind]: { events: [...(stripped.get(eventNid) ?? []), written[index]!] } },
       ]),
     )
   }
-
-  /** As the other server sent it, or as the room is now. By the nid of the member event. */
-  async #strippedStates(
-    q: Query,
-    members: readonly StoredEvent[],
-    kind: Kind,
-  ): Promise<Map<number, JsonObject[]>> {
-    const states = new Map<number, JsonObject[]>()
-    const local: StoredEvent[] = []
-    for (const member of members) {
-      const received = receivedState(member, kind)
-      if (received === undefined) local.push(member)
-      else states.set(member.eventNid, pruneStrippedState(received))
-    }
-    const roomNids = local.map(({ roomNid }) => roomNid)
-    const entries =
-      local.length === 0
-        ? []
-        : [
-            ...(await this.#parts.currentState.getForRooms(q, roomNids, STRIPPED_KEYS)),
-            ...(await this.#parts.lazyState.listMembers(
-              q,
-              local.map(({ roomNid, event }) => ({ roomNid, userId: event.sender })),
-            )),
-          ]
-    const events = await this.#parts.events.getByNids(
-      q,
-      entries.map(({ eventNid }) => eventNid),
-    )
-    for (const { roomNid, eventNid } of local) {
-      const ofRoom = entries.filter((entry) => entry.roomNid === roomNid && entry.eventNid !== eventNid)
-      states.set(
-        eventNid,
-        ofRoom.flatMap((entry) => {
-          const stored = events.get(entry.eventNid)
-          return stored ? [stripStateEvent(stored.event)] : []
-        }),
-      )
-    }
-    return states
-  }
-}
-
-const STRIPPED_KEYS = STRIPPED_STATE_TYPES.map((type) => [type, ''] as const)
-
-function receivedState({ event }: StoredEvent, kind: Kind): JsonValue | undefined {
-  const { unsigned } = event.json as { readonly unsigned?: JsonValue }
-  return isJsonObject(unsigned) ? unsigned[kind.received] : undefined
 }

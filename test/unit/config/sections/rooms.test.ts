@@ -13,6 +13,16 @@ describe('rooms', () => {
     ])
   })
 
+  it('shows those who are invited the create event whatever it is told', async () => {
+    const prejoin = async (value: unknown) =>
+      (await loadKeys({ room_prejoin_state: value })).config.rooms.prejoinState
+    const create = { type: 'm.room.create', stateKey: '' }
+    expect(await prejoin({ disable_default_event_types: true })).to.deep.equal([create])
+    expect(await prejoin(null))
+      .to.have.length(7)
+      .and.to.deep.include(create)
+  })
+
   it("takes YAML's false for off", async () => {
     const encrypted = async (value: unknown) =>
       (await loadKeys({ encryption_enabled_by_default_for_room_type: value })).config.rooms.encryptedByDefault
