@@ -2,6 +2,7 @@ import type { EventId } from '../../protocol/ids.js'
 import type { Query, Tx } from '../database.js'
 import type { EventSearchStore } from './event-search.js'
 import type { EventsStore, StoredEvent } from './events.js'
+import { EVERYBODY } from './notifications.js'
 
 interface Stores {
   readonly events: EventsStore
@@ -61,6 +62,10 @@ export class HistoryPurgeStore {
     const nids = events.map(({ eventNid }) => eventNid)
     await openGaps(tx, nids)
     await closeGapsBefore(tx, events)
+    await forgetPositions(tx, events)
+    await tx.execute(`DELETE FROM relayed_events WHERE ${tx.dialect.anyOf('event_nid', 'integer')}`, [
+      tx.dialect.list(nids),
+    ])
     await makeOutliers(tx, [...kept])
     await this.#delete(
       tx,
@@ -87,6 +92,7 @@ export class HistoryPurgeStore {
          AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_nid = redactions.redaction_nid)`,
       [tx.dialect.list(ids)],
     )
+    await forgetRedactions(tx, events)
     // A redaction that is still there waits for its target: it applies again to what other servers give.
     await tx.execute(`UPDATE redactions SET applied = 0 WHERE ${targets}`, [tx.dialect.list(ids)])
     tx.afterCommit(() => {
@@ -127,6 +133,42 @@ async function closeGapsBefore(tx: Tx, events: readonly StoredEvent[]): Promise<
     `DELETE FROM missing_events WHERE ${named}
        AND NOT EXISTS (SELECT 1 FROM event_edges d WHERE d.prev_nid = missing_events.event_nid)`,
     [ids],
+  )
+}
+
+/**
+ * Nothing that stands in the timeline at these positions is to be told of or counted any more. By primary key: of what
+ * notified people there are rows of those who are or were in the room, and of everybody.
+ */
+async function forgetPositions(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+  const positions = events.flatMap(({ streamOrdering }) => streamOrdering ?? [])
+  const roomNid = events[0]?.roomNid
+  if (roomNid === undefined || positions.length === 0) return
+  const among = tx.dialect.anyOf('stream_ordering', 'integer')
+  const list = tx.dialect.list(positions)
+  await tx.execute(`DELETE FROM sticky_events WHERE ${among}`, [list])
+  for (const table of ['event_highlights', 'event_push_exceptions']) {
+    await tx.execute(
+      `DELETE FROM ${table} WHERE room_nid = ? AND ${among} AND (user_id = ? OR user_id IN (
+         SELECT m.user_id FROM room_members m WHERE m.room_nid = ? AND m.is_local = 1))`,
+      [roomNid, list, EVERYBODY, roomNid],
+    )
+  }
+}
+
+/** What redactions that are deleted were about, where that is not held either: nothing waits for the one or the other. */
+async function forgetRedactions(tx: Tx, events: readonly StoredEvent[]): Promise<void> {
+  const redactions = events.flatMap(({ event, eventNid }) => {
+    const target = event.type === 'm.room.redaction' ? event.redacts : undefined
+    return target === undefined ? [] : { target_id: target, redaction_nid: eventNid }
+  })
+  if (redactions.length === 0) return
+  await tx.execute(
+    `DELETE FROM redactions WHERE (target_id, redaction_nid) IN (
+       SELECT r.target_id, r.redaction_nid
+       FROM ${tx.dialect.rowsFrom({ target_id: 'text', redaction_nid: 'integer' })} AS r)
+       AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = redactions.target_id)`,
+    [tx.dialect.rows(redactions)],
   )
 }
 

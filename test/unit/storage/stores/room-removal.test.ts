@@ -10,27 +10,8 @@ import { RoomsStore } from '../../../../src/storage/stores/rooms.js'
 import { createMetrics } from '../../../../src/telemetry/metrics.js'
 import { pushTo } from '../../../../src/util/group-by.js'
 import { forEachDatabase } from '../../../support/databases.js'
+import { isOfRoom, listColumns, NAMES_EVENT, type Column } from '../../../support/every-table.js'
 
-interface Column {
-  readonly table: string
-  readonly name: string
-  readonly type: string
-}
-
-/** What a column of this name has to do with a room: it names the room, an event of it, or somebody in it. */
-const NAMES_ROOM = ['room_nid', 'room_id']
-const NAMES_EVENT = [
-  'event_nid',
-  'event_id',
-  'join_nid',
-  'prev_nid',
-  'child_nid',
-  'parent_id',
-  'prev_event_nid',
-  'redaction_nid',
-  'target_id',
-  'root_id',
-]
 /** Columns whose names sound like it, and that name neither. */
 const NAMES_OTHERS = new Set([
   'base_nid',
@@ -78,19 +59,6 @@ function valueOf({ table, name, type }: Column, room: TestRoom, n: number): SqlV
   if (/blob|bytea/i.test(type)) return Buffer.from([n])
   return isNumber ? 1_000 + n : `x${n}`
 }
-
-async function listColumns({ reader: q }: Database): Promise<Column[]> {
-  // The table of the search index is virtual on SQLite: it is looked at by itself.
-  return q.all<{ table: string; name: string; type: string }>(
-    q.dialect.name === 'sqlite'
-      ? `SELECT m.name AS "table", p.name, p.type FROM sqlite_master m JOIN pragma_table_info(m.name) p
-         WHERE m.type = 'table' AND m.sql LIKE 'CREATE TABLE%' AND m.name NOT LIKE 'event_search\\_%' ESCAPE '\\'`
-      : `SELECT table_name AS "table", column_name AS name, data_type AS type FROM information_schema.columns
-         WHERE table_schema = current_schema() AND table_name NOT LIKE 'event\\_search%'`,
-  )
-}
-
-const isOfRoom = ({ name }: Column): boolean => NAMES_ROOM.includes(name) || NAMES_EVENT.includes(name)
 
 forEachDatabase('RoomRemovalStore', (open) => {
   let db: Database
