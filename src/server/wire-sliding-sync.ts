@@ -5,6 +5,7 @@ import type { ToDevice } from '../services/devices/to-device.js'
 import type { Presence } from '../services/ephemeral/presence.js'
 import type { Receipts } from '../services/ephemeral/receipts.js'
 import type { Typing } from '../services/ephemeral/typing.js'
+import type { PartialRooms } from '../services/events/partial-rooms.js'
 import type { StickyEvents } from '../services/events/sticky-events.js'
 import type { UnreadCounts } from '../services/events/unread-counts.js'
 import { ThreadSubscriptions } from '../services/rooms/thread-subscriptions.js'
@@ -58,6 +59,7 @@ export interface SlidingSyncParts {
   readonly reading: EventReading
   readonly notifier: Notifier
   readonly ignored: IgnoredUsers
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
   readonly deviceListChanges: DeviceListChanges
   readonly unreadCounts: Pick<UnreadCounts, 'forRooms'>
   readonly pushRules: PushRules
@@ -129,6 +131,7 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
     ...reads,
     states: new StateReader(db, { ...reads, store }),
     membershipChanges: reads.changes,
+    partialRooms: parts.partialRooms,
   })
   return new SlidingBuilder(db, {
     accountData: reads.accountData,

@@ -75,6 +75,7 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       ...syncs,
       ...watching,
       connections,
+      partialRooms: events.partialRooms,
       toDevice,
       stickyEvents,
     }),

@@ -46,16 +46,25 @@ const MAX_HEROES = 5
 
 /** What lists of rooms are sorted, filtered and shown by. */
 export class SlidingSyncRoomsStore {
-  /** Where each room had its last event; rooms without any are left out. Index events_room_stream. */
+  /**
+   * Where each room had its last event or change of state; rooms without any are left out. Index events_room_stream, and
+   * by primary key prefix.
+   */
   async lastPositions(q: Query, roomNids: readonly number[]): Promise<Map<number, number>> {
     if (roomNids.length === 0) return new Map()
-    const rows = await q.all<{ room_nid: number; position: number | null }>(
-      `SELECT r.room_nid, (SELECT MAX(e.stream_ordering) FROM events e
-         WHERE e.room_nid = r.room_nid AND e.stream_ordering > 0) AS position
+    const rows = await q.all<{ room_nid: number; event: number | null; state: number | null }>(
+      `SELECT r.room_nid,
+         (SELECT MAX(e.stream_ordering) FROM events e
+          WHERE e.room_nid = r.room_nid AND e.stream_ordering > 0) AS event,
+         (SELECT MAX(d.stream_ordering) FROM current_state_deltas d WHERE d.room_nid = r.room_nid) AS state
        FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r`,
       [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid })))],
     )
-    return new Map(rows.flatMap((row) => (row.position === null ? [] : [[row.room_nid, row.position]])))
+    return new Map(
+      rows.flatMap(({ room_nid: roomNid, event, state }) =>
+        event === null && state === null ? [] : [[roomNid, Math.max(event ?? 0, state ?? 0)]],
+      ),
+    )
   }
 
   /**

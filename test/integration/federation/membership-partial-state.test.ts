@@ -13,6 +13,7 @@ import {
   syncTimelineHasEventId,
   type MatrixClient,
 } from '../../support/matrix-client.js'
+import { keysIn, listOf, roomIn, roomsIn, SlidingClient } from '../../support/sliding-client.js'
 
 const LAZY = { room: { state: { lazy_load_members: true }, timeline: { lazy_load_members: true } } }
 const ME = 'b.test'
@@ -144,6 +145,38 @@ describe('rooms that are joined without their members', function () {
       { since: since as string, filter: LAZY },
     )
     expect(changed).to.deep.equal([room.user('derek')])
+  })
+
+  it('tell sliding sync who is in them once that is known', async () => {
+    const { room, told } = await begin('10')
+    const ask = (...members: readonly (readonly [string, string])[]): JsonObject =>
+      listOf([0, 0], { timelineLimit: 10, requiredState: members })
+    const lazy = new SlidingClient(bob, 'lazy')
+    const eager = new SlidingClient(bob, 'eager')
+    const other = new SlidingClient(bob, 'other')
+    const { roomId } = room
+    expect(roomIn(await lazy.sync(ask(['m.room.member', '$LAZY'])), roomId)).to.include({ joined_count: 1 })
+    await eager.sync(ask(['m.room.member', '*']))
+    await other.sync(ask())
+    told.resolve(undefined)
+    expect(await members(room)).to.have.length(4)
+    const heroes = (answer: JsonObject): unknown[] =>
+      eventsAt(roomIn(answer, roomId), 'heroes').map((hero) => hero['user_id'])
+    const shown = await lazy.sync(ask(['m.room.member', '$LAZY']))
+    expect(roomIn(shown, roomId)).to.include({ joined_count: 4 })
+    expect(heroes(shown)).to.include.members([room.user('derek'), room.user('fred')])
+    expect(keysIn(roomIn(shown, roomId))).to.deep.equal([])
+    expect(keysIn(roomIn(await eager.sync(ask(['m.room.member', '*'])), roomId))).to.include.members([
+      `m.room.member/${room.user('derek')}`,
+      `m.room.member/${room.user('fred')}`,
+    ])
+    // What nobody of this server remembers is looked up.
+    await servers.get(ME).restart()
+    bob = servers.get(ME).client().withSession(bob)
+    const again = (connId: string, pos = ''): Promise<JsonObject> =>
+      new SlidingClient(bob, connId).sync(ask(), { pos })
+    expect(roomsIn(await again('lazy', lazy.pos))).to.deep.equal([])
+    expect(roomIn(await again('other', other.pos), roomId)).to.include({ joined_count: 4 })
   })
 
   it('are shown as they are now to who asks for the members of back then', async () => {

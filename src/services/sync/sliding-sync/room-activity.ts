@@ -16,7 +16,8 @@ export interface RoomActivityOptions {
 const ENCRYPTION = 'm.room.encryption'
 
 /**
- * When something last happened in each room, and whether it is encrypted: in memory for all users together, moved on by
+ * When something last happened in each room, be it that its state has changed without an event (its members have become
+ * known), and whether it is encrypted: in memory for all users together, moved on by
  * the end of the events stream. With it, lists of any length are sorted and filtered without a query.
  */
 export class RoomActivity {
@@ -34,7 +35,7 @@ export class RoomActivity {
     this.#options = options
   }
 
-  /** The positions of the rooms' last events as of a position that can be read, or a little later. 0: there is none. */
+  /** The positions of the rooms' last changes as of a position that can be read, or a little later. 0: there is none. */
   async lastPositions(roomNids: readonly number[], position: number): Promise<ReadonlyMap<number, number>> {
     await this.#follow(position)
     const positions = known(this.#last, roomNids)
@@ -93,17 +94,19 @@ export class RoomActivity {
       this.#encrypted.clear()
       for (const load of this.#loads) load.isLost = true
     } else {
-      for (const { roomNid, streamOrdering } of slice.events) this.#onEvent(roomNid, streamOrdering)
-      for (const { roomNid, type, stateKey } of slice.deltas) {
+      for (const { roomNid, streamOrdering } of slice.events) this.#onChange(roomNid, streamOrdering)
+      for (const { roomNid, streamOrdering, type, stateKey } of slice.deltas) {
+        this.#onChange(roomNid, streamOrdering)
         if (type === ENCRYPTION && stateKey === '') this.#onEncryption(roomNid)
       }
     }
     this.#upTo = position
   }
 
-  #onEvent(roomNid: number, position: number): void {
-    if (this.#last.has(roomNid)) this.#last.set(roomNid, position)
-    for (const { last } of this.#loads) last.set(roomNid, position)
+  #onChange(roomNid: number, position: number): void {
+    const known = this.#last.get(roomNid)
+    if (known !== undefined && known < position) this.#last.set(roomNid, position)
+    for (const { last } of this.#loads) last.set(roomNid, Math.max(last.get(roomNid) ?? 0, position))
   }
 
   #onEncryption(roomNid: number): void {

@@ -6,6 +6,7 @@ import { EventFilter } from '../../../protocol/event-filter.js'
 import type { UserId } from '../../../protocol/ids.js'
 import { formatPaginationToken } from '../../../protocol/pagination-token.js'
 import type { EventTail, TailSlice } from '../../events/event-tail.js'
+import type { PartialRooms } from '../../events/partial-rooms.js'
 import type { SyncViewer } from '../sync-request.js'
 import type { Timeline, TimelineLoader } from '../timeline-loader.js'
 import type { Connection, ConnectionChanges } from './connection.js'
@@ -54,6 +55,7 @@ interface Parts {
   readonly events: EventsStore
   readonly membershipChanges: MembershipChangesStore
   readonly tail: Pick<EventTail, 'between'>
+  readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
 }
 
 /** Timelines and state of the rooms that are told. */
@@ -166,7 +168,8 @@ export class RoomDetails {
       snapshotNid: snapshots.get(plan.roomNid),
     }))
     const states = await this.#parts.states.load(reads.map(needOf))
-    const picks = reads.map((read) => pickState(read, states.get(read.plan.roomNid) ?? new Map(), request))
+    const context = { ...request, isCompletion: (delta: StateDelta) => this.#isCompletion(delta) }
+    const picks = reads.map((read) => pickState(read, states.get(read.plan.roomNid) ?? new Map(), context))
     const nids = picks.flatMap(({ state, name, avatar }) => [
       ...state.values(),
       ...(name.eventNid === undefined ? [] : [name.eventNid]),
@@ -187,6 +190,10 @@ export class RoomDetails {
       membersChanged,
       followed,
     }))
+  }
+
+  #isCompletion({ roomNid, streamOrdering }: StateDelta): boolean {
+    return this.#parts.partialRooms.completedBetween(streamOrdering - 1, streamOrdering).includes(roomNid)
   }
 }
 

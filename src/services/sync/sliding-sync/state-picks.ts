@@ -37,6 +37,14 @@ export interface StatePick {
   readonly followed: RequiredState
 }
 
+/** What the client has, and what is known about changes. */
+export interface PickContext {
+  readonly connection: Connection
+  readonly changes: ConnectionChanges
+  /** Whether a change is that the members of the room have become known. */
+  readonly isCompletion: (delta: StateDelta) => boolean
+}
+
 const NAME = 'm.room.name'
 const AVATAR = 'm.room.avatar'
 
@@ -56,11 +64,8 @@ export function needOf(read: RoomReads): StateNeed {
  * What is told of what was read: the state that is newly asked for, what of the required state has changed, and the
  * members that the timeline needs, unless the client has them. Notes which members are sent.
  */
-export function pickState(
-  read: RoomReads,
-  entries: StateEntries,
-  { connection, changes }: { readonly connection: Connection; readonly changes: ConnectionChanges },
-): StatePick {
+export function pickState(read: RoomReads, entries: StateEntries, context: PickContext): StatePick {
+  const { connection, changes } = context
   const { roomNid, after, config, memory } = read.plan
   const { requiredState } = config
   const isFollowed = (type: string, stateKey: string): boolean =>
@@ -71,7 +76,7 @@ export function pickState(
     if (requiredState.matches(type, stateKey) && !isFollowed(type, stateKey)) state.set(key, eventNid)
   }
   const last = new Map(read.deltas.map((delta) => [stateKeyOf(delta.type, delta.stateKey), delta]))
-  const removed = addChanges(read, last, state)
+  const removed = addChanges(read, last, { state, context })
   for (const userId of lazyMembersOf(read)) {
     const key = stateKeyOf(MEMBER, userId)
     const eventNid = entries.get(key)
@@ -104,15 +109,21 @@ export function pickState(
 function addChanges(
   { plan, timeline }: RoomReads,
   last: ReadonlyMap<StateKey, StateDelta>,
-  state: Map<StateKey, number>,
+  {
+    state,
+    context: { connection, isCompletion },
+  }: { readonly state: Map<StateKey, number>; readonly context: PickContext },
 ): StateDelta[] {
   const { requiredState } = plan.config
-  // Who has loaded all members keeps their list right by what changes, as long as nothing is left out.
+  // Who has loaded all members keeps their list right by what changes, as long as nothing is left out. All members are
+  // not to be had before they are known, so that nobody has to be told of those who are found then.
   const tellsMembers = requiredState.lazyMembers && timeline?.limited !== true
+  const isFollowed = (delta: StateDelta): boolean =>
+    !isCompletion(delta) || connection.sentMember(plan.roomNid, delta.stateKey) !== undefined
   const removed: StateDelta[] = []
   for (const [key, delta] of last) {
     const isAsked = requiredState.matches(delta.type, delta.stateKey)
-    if (!isAsked && !(tellsMembers && delta.type === MEMBER)) continue
+    if (!isAsked && !(tellsMembers && delta.type === MEMBER && isFollowed(delta))) continue
     if (delta.eventNid === null) removed.push(delta)
     else state.set(key, delta.eventNid)
   }
