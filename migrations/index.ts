@@ -28,6 +28,7 @@ import * as networkRooms from './0045-network-rooms.js'
 import * as userConsents from './0046-user-consents.js'
 import * as administration from './0047-administration.js'
 import * as administratorsQuestions from './0048-administrators-questions.js'
+import * as redactedContent from './0049-redacted-content.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -68,4 +69,5 @@ export const migrations: readonly Migration[] = [
   userConsents,
   administration,
   administratorsQuestions,
+  redactedContent,
 ]

@@ -134,6 +134,7 @@ const ROOMS: KeyTable = {
     'enable_room_list_search',
     'allow_per_room_profiles',
     'forget_rooms_on_leave',
+    'redaction_retention_period',
     'user_ips_max_age',
   ),
   ...all(
@@ -176,7 +177,6 @@ const ROOMS: KeyTable = {
     later,
     'exclude_rooms_from_sync',
     'exclude_rooms_from_presence',
-    'redaction_retention_period',
     'forgotten_room_retention_period',
     'stats',
     'enable_ephemeral_messages',

@@ -94,7 +94,7 @@ export class HistoryPurgeStore {
     )
     await forgetRedactions(tx, events)
     // A redaction that is still there waits for its target: it applies again to what other servers give.
-    await tx.execute(`UPDATE redactions SET applied = 0 WHERE ${targets}`, [tx.dialect.list(ids)])
+    await tx.execute(`UPDATE redactions SET applied = 0, pruned = 0 WHERE ${targets}`, [tx.dialect.list(ids)])
     tx.afterCommit(() => {
       this.#stores.events.forgetIds(ids)
       for (const { eventNid } of events) this.#stores.events.forget(eventNid)

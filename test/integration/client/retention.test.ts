@@ -1,5 +1,7 @@
 import { expect } from 'chai'
+import { openDatabase } from '../../../src/storage/open-database.js'
 import type { JsonObject } from '../../../src/util/json.js'
+import { quietContext } from '../../support/databases.js'
 import { forEachServerDatabase, startHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { eventsAt, path, type MatrixClient } from '../../support/matrix-client.js'
@@ -76,6 +78,40 @@ forEachServerDatabase('retention', (database) => {
     expect(await left()).to.deep.equal([0, 0, 1])
     clock.advance(DAY_MS)
     expect(await left()).to.deep.equal([0, 0, 0])
+  })
+})
+
+forEachServerDatabase('redacted content', (database) => {
+  /** Whether a text is in the database after so many days, whether or not anybody is shown it. */
+  async function isKept(days: number, config: JsonObject): Promise<boolean> {
+    const clock = new ManualClock()
+    await using hs = await startHomeserver({ database, clock, config })
+    const alice = await hs.register('alice')
+    const roomId = await alice.createRoom({})
+    const eventId = await alice.sendText(roomId, 'my secret')
+    await alice.must('PUT', path`/_matrix/client/v3/rooms/${roomId}/redact/${eventId}/1`, { body: {} })
+    const found = path`/_matrix/client/v3/rooms/${roomId}/event/${eventId}`
+    const shown = await alice.must('GET', found)
+    clock.advance(days * DAY_MS)
+    // Stopping waits for what runs in the background, and that is begun within minutes of a start.
+    await hs.restart()
+    clock.advance(DAY_MS / 24)
+    await hs.restart()
+    const again = hs.client().withSession(alice)
+    expect(await again.must('GET', found)).to.deep.include({ content: {}, type: shown['type'] })
+    const db = await openDatabase(hs.config.database, quietContext())
+    const row = await db.reader.first<{ json: string }>('SELECT json FROM events WHERE event_id = ?', [
+      eventId,
+    ])
+    await db.close()
+    return row!.json.includes('my secret')
+  }
+
+  it('goes for good a week after its redaction, or when the operator says', async () => {
+    expect(await isKept(6, {})).to.equal(true)
+    expect(await isKept(8, {})).to.equal(false)
+    expect(await isKept(8, { redaction_retention_period: '9d' })).to.equal(true)
+    expect(await isKept(1000, { redaction_retention_period: null })).to.equal(true)
   })
 })
 
