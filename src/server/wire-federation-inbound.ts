@@ -18,6 +18,7 @@ import { EventFetcher } from '../services/federation/event-fetcher.js'
 import { EventWalk } from '../services/federation/event-walk.js'
 import { ExtremityCleanup } from '../services/federation/extremity-cleanup.js'
 import { InboundTransactions, TRANSACTION_LIFETIME_MS } from '../services/federation/inbound-transactions.js'
+import { JoinsUnderWay } from '../services/federation/joins-under-way.js'
 import { MissingEvents } from '../services/federation/missing-events.js'
 import { OutlierFetcher } from '../services/federation/outlier-fetcher.js'
 import { OutsideEvents } from '../services/federation/outside-events.js'
@@ -89,6 +90,7 @@ export interface FederationInbound {
   readonly processor: PduProcessor
   readonly inbox: RoomInbox
   readonly ends: ExtremityCleanup
+  readonly joins: JoinsUnderWay
   readonly background: BackgroundWork
 }
 
@@ -126,6 +128,7 @@ export function createFederationInbound(
     outside: parts.outsideMemberships,
     serverName: parts.serverName,
   })
+  const joins = new JoinsUnderWay()
   const inboundTransactions = new InboundTransactions(db, {
     ...stores,
     ...shared,
@@ -134,6 +137,7 @@ export function createFederationInbound(
     inbox,
     edus,
     outside,
+    joins,
     ages: parts.ages,
   })
   const backfill = new Backfill(db, { ...stores, ...shared, pulled })
@@ -161,7 +165,8 @@ export function createFederationInbound(
     remoteTimestamps: new RemoteTimestamps(db, { ...stores, ...shared, backfill }),
     inbox,
     ends,
-    background: toBackground(parts, { inbox, store: inboxStore, ends }),
+    joins,
+    background: toBackground(parts, { inbox, store: inboxStore, ends, joins }),
   }
 }
 
@@ -240,11 +245,19 @@ function createGetting(parts: FederationInboundParts, stores: EventStores, intak
 
 function toBackground(
   { db, clock }: FederationInboundParts,
-  { inbox, store, ends }: { inbox: RoomInbox; store: FederationInboxStore; ends: ExtremityCleanup },
+  {
+    inbox,
+    store,
+    ends,
+    joins,
+  }: { store: FederationInboxStore } & Pick<FederationInbound, 'inbox' | 'ends' | 'joins'>,
 ): BackgroundWork {
   return {
     start: () => inbox.start(),
-    stop: () => inbox.stop(),
+    stop: async () => {
+      await joins.settle()
+      await inbox.stop()
+    },
     tasks: [
       {
         name: 'expire_federation_transactions',

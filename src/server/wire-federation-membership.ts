@@ -41,7 +41,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly rateLimits: RateLimits
   readonly registry: AppserviceRegistry
   readonly federationClient: Pick<FederationClient, 'request'>
-  readonly inbound: Pick<FederationInbound, 'acls' | 'ends' | 'intake' | 'processor' | 'states'>
+  readonly inbound: Pick<FederationInbound, 'acls' | 'ends' | 'intake' | 'joins' | 'processor' | 'states'>
   /** Knows who may join restricted rooms. */
   readonly authoriser: JoinAuthoriser
   /** `block_non_admin_invites`. */
@@ -65,7 +65,7 @@ export function createFederationMembership(
   eventStores: EventStores & { readonly accountData: AccountDataStore; readonly users: UsersStore },
 ): FederationMembership {
   const { db, clock, logger, signer, federationClient: client, serverName } = parts
-  const { acls, ends, intake, processor, states } = parts.inbound
+  const { acls, ends, intake, joins, processor, states } = parts.inbound
   const stores = {
     ...eventStores,
     relayed: new RelayedEventsStore(),
@@ -127,6 +127,7 @@ export function createFederationMembership(
       joining: new JoiningHandshakes({
         ...shared,
         joined,
+        underWay: joins,
         receiver: {
           receive: (room, origin, event, options) => processor.process(origin, room, event, options),
         },

@@ -23,6 +23,8 @@ export interface LinearDraft {
 export interface LinearRoomTricks {
   /** Answers to `omit_members=true` without members. */
   readonly omitsMembers?: boolean
+  /** Runs when a join is in the room, before that is answered. */
+  readonly beforeJoined?: () => Promise<void>
   /** Changes the answer to a join. */
   readonly answerJoin?: (answer: JsonObject) => JsonObject
   /** Runs before the state is told. */
@@ -159,16 +161,17 @@ export class LinearRoom {
         })),
       )
     }
-    fake.on(
-      'PUT',
-      '/_matrix/federation/v2/send_join/:roomId/:eventId',
-      ofRoom((_params, query, body) => {
-        const answer = this.#joinAnswer(parseEvent(this.rules, body as JsonObject), {
-          omitsMembers: tricks.omitsMembers === true && query.get('omit_members') === 'true',
-        })
-        return tricks.answerJoin?.(answer) ?? answer
-      }),
-    )
+    const joined = ofRoom((_params, query, body) => {
+      const answer = this.#joinAnswer(parseEvent(this.rules, body as JsonObject), {
+        omitsMembers: tricks.omitsMembers === true && query.get('omit_members') === 'true',
+      })
+      return tricks.answerJoin?.(answer) ?? answer
+    })
+    fake.on('PUT', '/_matrix/federation/v2/send_join/:roomId/:eventId', async (request) => {
+      const answer = joined(request)
+      await tricks.beforeJoined?.()
+      return answer
+    })
     fake.on(
       'PUT',
       '/_matrix/federation/v2/send_leave/:roomId/:eventId',

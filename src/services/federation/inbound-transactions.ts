@@ -14,6 +14,7 @@ import { pushTo } from '../../util/group-by.js'
 import type { FederationClient } from '../remote/federation-client.js'
 import type { EduDispatcher } from './edu-dispatcher.js'
 import type { EventAges } from './event-ages.js'
+import type { JoinsUnderWay } from './joins-under-way.js'
 import type { PduIntake } from './pdu-intake.js'
 import { pdusOf, type JsonWithText } from './pdu-sources.js'
 import type { RoomInbox, StagedEvent } from './room-inbox.js'
@@ -33,6 +34,7 @@ interface Parts {
   readonly inbox: RoomInbox
   readonly edus: EduDispatcher
   readonly outside: OutsideEventHandler
+  readonly joins: Pick<JoinsUnderWay, 'hold'>
   readonly ages?: Pick<EventAges, 'onReceived'> | undefined
   readonly client: Pick<FederationClient, 'isStopping'>
   readonly clock: Clock
@@ -90,7 +92,9 @@ export class InboundTransactions {
     if (pdus.length > MAX_PDUS) throw badJson(`At most ${MAX_PDUS} PDUs`)
     // What comes besides goes elsewhere, and waits for nothing.
     if (pdus.length > 0) await inbox.requirePlace(origin)
-    const { results, staged, outside } = await this.#sort(origin, pdus)
+    const byRoom = groupByRoom(pdus)
+    for (const [roomId, ofRoom] of byRoom) if (this.#hold(origin, roomId, ofRoom)) byRoom.delete(roomId)
+    const { results, staged, outside } = await this.#sort(origin, byRoom)
     // What is said of an event whose keys were not waited for would be wrong for good.
     if (this.#parts.client.isStopping)
       throw new MatrixError('M_UNKNOWN', 'This server is stopping', { status: 503 })
@@ -109,8 +113,7 @@ export class InboundTransactions {
   }
 
   /** Which events are to be dealt with how. */
-  async #sort(origin: ServerName, pdus: readonly unknown[]): Promise<Sorted> {
-    const byRoom = groupByRoom(pdus)
+  async #sort(origin: ServerName, byRoom: ReadonlyMap<RoomId, readonly unknown[]>): Promise<Sorted> {
     const rooms = await this.#parts.rooms.getByIds(this.#db.reader, [...byRoom.keys()])
     const results: PduResults = {}
     const staged: StagedEvent[] = []
@@ -136,6 +139,25 @@ export class InboundTransactions {
       }
     }
     return { results, staged, outside }
+  }
+
+  /** Whether events of a room wait until this server has come into it. Nothing is said of each to their sender. */
+  #hold(origin: ServerName, roomId: RoomId, pdus: readonly unknown[]): boolean {
+    return this.#parts.joins.hold(roomId, pdus.length, async () => {
+      try {
+        await this.#receiveHeld(origin, roomId, pdus)
+      } catch (err) {
+        this.#parts.logger.warn({ err, origin, roomId }, 'What came while a room was joined is lost')
+      }
+    })
+  }
+
+  async #receiveHeld(origin: ServerName, roomId: RoomId, pdus: readonly unknown[]): Promise<void> {
+    const { inbox, clock } = this.#parts
+    const { staged, outside } = await this.#sort(origin, new Map([[roomId, pdus]]))
+    for (const { room, event } of outside) await this.#receiveOutside(origin, room, event)
+    const receipt = { origin, receivedTs: clock.now() }
+    await this.#db.write('receive_held_events', (tx) => inbox.stage(tx, receipt, staged))
   }
 
   async #receiveOutside(origin: ServerName, room: RoomRecord, event: Event): Promise<void> {

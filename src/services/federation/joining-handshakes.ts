@@ -15,6 +15,7 @@ import { FederationError, type FederationClient } from '../remote/federation-cli
 import type { PduReceiver } from './handshake-ports.js'
 import { roomFacts } from './invite-receiver.js'
 import type { JoinedRooms } from './joined-rooms.js'
+import type { JoinsUnderWay } from './joins-under-way.js'
 import { badAnswer, firstThatHelps } from './server-choice.js'
 
 /** A membership of one of our users, to be had through other servers. */
@@ -36,6 +37,7 @@ export interface HandshakeOutcome {
 export interface JoiningHandshakesDependencies {
   readonly client: Pick<FederationClient, 'request'>
   readonly joined: JoinedRooms
+  readonly underWay: Pick<JoinsUnderWay, 'run'>
   readonly receiver: PduReceiver
   readonly relayed: Pick<RelayedEventsStore, 'insert'>
   readonly outside: OutsideMemberships
@@ -72,12 +74,13 @@ export class JoiningHandshakes {
    * `M_UNABLE_TO_GRANT_JOIN`, 502 `M_CONNECTION_FAILED` and what else servers say.
    */
   join(wish: HandshakeWish): Promise<HandshakeOutcome> {
-    return firstThatHelps(wish.servers, async (server) => {
+    const joining = async (server: ServerName): Promise<HandshakeOutcome> => {
       const prepared = await this.#make(server, wish, 'join')
       const answer = await this.#sendJoin(prepared)
       const outcome = await this.#comeBack(prepared, answer)
       return outcome ?? this.#deps.joined.take(prepared.event, server, answer)
-    })
+    }
+    return this.#deps.underWay.run(wish.roomId, () => firstThatHelps(wish.servers, joining))
   }
 
   /** Joins a room that this server is in, but has nobody in who may let the user in. Rejects as `join`. */

@@ -68,6 +68,25 @@ describe('a server that comes into a room', function () {
     })
   }
 
+  it('takes in what is said while it is being let in', async () => {
+    const room = new LinearRoom(fake, '11')
+    const message = { type: 'm.room.message', content: { body: 'hi' } }
+    room.serve({
+      beforeJoined: async () => {
+        for (let index = 0; index < 3; index++) {
+          room.add(message)
+          await room.tell(ME)
+        }
+      },
+    })
+    expect(await join(room)).to.deep.equal([200, undefined])
+    const said = room.events.filter(({ type }) => type === message.type).map(({ eventId }) => eventId)
+    await bob.mustSyncUntil((response) => {
+      const seen = eventsAt(response, 'rooms', 'join', room.roomId, 'timeline', 'events')
+      return said.every((id) => seen.some((event) => event['event_id'] === id))
+    })
+  })
+
   it('does without events that cannot be verified', async () => {
     const spoil: ((event: Event) => JsonObject)[] = [
       (event) => ({ ...pduJson(event), signatures: {} }),

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { limitExceeded } from '../../../../src/protocol/errors.js'
 import type { ServerName } from '../../../../src/protocol/ids.js'
 import { InboundTransactions } from '../../../../src/services/federation/inbound-transactions.js'
+import { JoinsUnderWay } from '../../../../src/services/federation/joins-under-way.js'
 import type { Database } from '../../../../src/storage/database.js'
 import { FederationInboxStore } from '../../../../src/storage/stores/federation-inbox.js'
 import { silentLogger } from '../../../../src/telemetry/logger.js'
@@ -44,6 +45,7 @@ forEachDatabase('InboundTransactions', (open) => {
           return isStopping
         },
       },
+      joins: new JoinsUnderWay(),
       // Of no room that is known.
       ...{ members: {} as never, acls: {} as never, intake: {} as never, outside: {} as never },
       clock: new ManualClock(),
