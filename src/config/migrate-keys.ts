@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { isMap, isScalar, LineCounter, parseDocument, stringify, type Pair, type YAMLMap } from 'yaml'
 import { isJsonObject, type JsonObject } from '../util/json.js'
 import { OLD_KEYS, type OldKeys } from './old-keys.js'
@@ -72,7 +73,7 @@ function replace(file: SourceFile, old: OldKeys, pairs: readonly Pair[]): Edit[]
   const isThere = (key: string): boolean => Object.hasOwn(file.values, key) || file.others.has(key)
   const missing = Object.entries(translated).filter(([key]) => !isThere(key))
   const present = Object.keys(translated).filter(isThere)
-  if (present.length > 0 && old.besideNew === 'by hand') return undefined
+  if (present.length > 0 && old.besideNew === 'by hand' && !saysNothing(old, file.values)) return undefined
   const insertions: Edit[] = []
   if (old.besideNew === 'merged') {
     for (const key of present) {
@@ -88,6 +89,12 @@ function replace(file: SourceFile, old: OldKeys, pairs: readonly Pair[]): Edit[]
     keys: [nameOf(pair)],
   }))
   return [...removals, ...insertions]
+}
+
+/** Whether the new keys say already what old and new ones say together. */
+function saysNothing({ together }: OldKeys, values: JsonObject): boolean {
+  const both = together?.(values)
+  return both !== undefined && Object.keys(both).every((key) => isDeepStrictEqual(both[key], values[key]))
 }
 
 /** Puts settings at the beginning of a group that has none of their names; undefined where the group is in braces. */

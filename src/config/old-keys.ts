@@ -12,6 +12,8 @@ export interface OldKeys {
   readonly besideNew: 'ignored' | 'merged' | 'by hand'
   /** The keys that say the same; none: they said nothing. */
   readonly translate: (values: Values) => Readonly<JsonObject>
+  /** For `by hand`: what both say together where that is clear. */
+  readonly together?: (values: Values) => Readonly<JsonObject> | undefined
 }
 
 /** Everything that Synapse reads by an old name, and that has a newer one. */
@@ -48,6 +50,7 @@ export const OLD_KEYS: readonly OldKeys[] = [
     names: ['bind_port', 'bind_host', 'unsecure_port', 'no_tls', 'metrics_port', 'metrics_bind_host'],
     besideNew: 'by hand',
     translate: (values) => ({ listeners: listenersOf(values) }),
+    together: listenersBeside,
   },
 ]
 
@@ -95,29 +98,41 @@ function trustedServers(perspectives: JsonValue): JsonValue {
   })
 }
 
+/**
+ * `no_tls` leaves out listeners with TLS, and `metrics_port` adds one: that is clear beside others. Which of them a
+ * `bind_port` should replace is not.
+ */
+function listenersBeside(values: Values): Readonly<JsonObject> | undefined {
+  const { listeners } = values
+  if (!Array.isArray(listeners) || isSet(values['bind_port'])) return undefined
+  const kept = isTrue(values['no_tls'])
+    ? listeners.filter((listener) => !isJsonObject(listener) || !isTrue(listener['tls']))
+    : listeners
+  return { listeners: [...kept, ...metricsListeners(values)] }
+}
+
+function isSet(port: JsonValue | undefined): port is number {
+  return typeof port === 'number' && port !== 0
+}
+
 /** Of a port with TLS there was one without, 400 below, unless it was said otherwise. */
 const UNSECURE_DISTANCE = 400
 
 function listenersOf(values: Values): JsonValue {
   const listeners: JsonValue[] = []
-  const { bind_port: port, metrics_port: metricsPort } = values
-  const host = values['bind_host']
-  const unsecure =
-    values['unsecure_port'] ?? (typeof port === 'number' && port !== 0 ? port - UNSECURE_DISTANCE : undefined)
+  const { bind_port: port, bind_host: host } = values
+  const unsecure = values['unsecure_port'] ?? (isSet(port) ? port - UNSECURE_DISTANCE : undefined)
   const addresses = typeof host === 'string' && host !== '' ? { bind_addresses: [host] } : {}
   const resources = [{ names: ['client', 'federation'], compress: false }]
-  if (typeof port === 'number' && port !== 0 && !isTrue(values['no_tls'])) {
+  if (isSet(port) && !isTrue(values['no_tls'])) {
     listeners.push({ port, tls: true, ...addresses, type: 'http', resources })
   }
-  if (typeof unsecure === 'number' && unsecure !== 0) {
-    listeners.push({ port: unsecure, tls: false, ...addresses, type: 'http', resources })
-  }
-  if (typeof metricsPort === 'number' && metricsPort !== 0) {
-    const metricsHost = values['metrics_bind_host'] ?? '127.0.0.1'
-    listeners.push({
-      ...{ port: metricsPort, tls: false, bind_addresses: [metricsHost], type: 'http' },
-      resources: [{ names: ['metrics'], compress: false }],
-    })
-  }
-  return listeners
+  if (isSet(unsecure)) listeners.push({ port: unsecure, tls: false, ...addresses, type: 'http', resources })
+  return [...listeners, ...metricsListeners(values)]
+}
+
+function metricsListeners({ metrics_port: port, metrics_bind_host: host }: Values): JsonValue[] {
+  if (!isSet(port)) return []
+  const resources = [{ names: ['metrics'], compress: false }]
+  return [{ port, tls: false, bind_addresses: [host ?? '127.0.0.1'], type: 'http', resources }]
 }

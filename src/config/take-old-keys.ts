@@ -14,16 +14,19 @@ export interface KeyConflict {
  */
 export function takeOldKeys(values: JsonObject): readonly KeyConflict[] {
   const conflicts: KeyConflict[] = []
-  for (const { names, besideNew, translate } of OLD_KEYS) {
+  for (const { names, besideNew, translate, together } of OLD_KEYS) {
     const [first, ...others] = names.filter((name) => isOld(name) && (values[name] ?? null) !== null)
     if (first === undefined) continue
     const translated = translate(values)
     const present = Object.keys(translated).filter((key) => Object.hasOwn(values, key))
     const says = [first, ...others].find((name) => values[name] !== false && values[name] !== 0)
-    if (present.length > 0 && besideNew === 'by hand' && says !== undefined) {
+    const isByHand = present.length > 0 && besideNew === 'by hand' && says !== undefined
+    const both = isByHand ? together?.(values) : undefined
+    if (isByHand && both === undefined) {
       conflicts.push({ key: says, message: `say the same by ${present.join(' and ')}, which is there too` })
       continue
     }
+    Object.assign(values, both)
     for (const [key, value] of Object.entries(translated)) {
       const given = values[key]
       if (!Object.hasOwn(values, key)) values[key] = value

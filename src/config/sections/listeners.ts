@@ -42,7 +42,13 @@ const RESOURCES = [
   'replication',
   'static',
 ] as const satisfies readonly ResourceName[]
-const NOT_SERVED: ReadonlySet<string> = new Set(['replication'])
+/** Stood for a client in the browser, which Synapse has given up; files of many years have it still. */
+const WEB_CLIENT = 'webclient'
+/** What a listener does not serve, and how that is said. */
+const NOT_SERVED: ReadonlyMap<string, string> = new Map([
+  ['replication', 'is not served yet'],
+  [WEB_CLIENT, 'has no effect: Synapse has given it up, too'],
+])
 
 /** As Synapse: IPv6 and IPv4. Where `::` takes both, the second is no error. */
 const EVERYWHERE = ['::', '0.0.0.0']
@@ -71,7 +77,7 @@ const listener = group({
   resources: withDefault(
     listOf(
       group({
-        names: withDefault(listOf(choice(...RESOURCES), `a list of ${RESOURCES.join(', ')}`), []),
+        names: withDefault(listOf(choice(...RESOURCES, WEB_CLIENT), `a list of ${RESOURCES.join(', ')}`), []),
         compress: withDefault(flag, false),
       }),
       'a list of maps with names',
@@ -103,8 +109,10 @@ export const listeners = section(
         context.fail([...at, 'tls'], 'needs tls_certificate_path and tls_private_key_path')
       }
       entry.resources.forEach(({ names }, resource) => {
-        for (const name of names.filter((known) => NOT_SERVED.has(known))) {
-          context.warn([...at, 'resources', resource, 'names'], `the resource ${name} is not served yet`)
+        for (const name of names) {
+          const why = NOT_SERVED.get(name)
+          if (why === undefined) continue
+          context.warn([...at, 'resources', resource, 'names'], `the resource ${name} ${why}`)
         }
       })
       served.push({
@@ -145,13 +153,14 @@ function bindAddresses(entry: {
 
 function resourcesOf(entry: {
   type: string
-  resources: readonly { names: readonly ResourceName[]; compress: boolean }[]
+  resources: readonly { names: readonly (ResourceName | typeof WEB_CLIENT)[]; compress: boolean }[]
 }): ListenerConfig['resources'] {
   if (entry.type === 'metrics') return [{ name: 'metrics', compress: false }]
   const byName = new Map<ResourceName, boolean>()
   for (const { names, compress } of entry.resources) {
     for (const name of names) {
-      if (!NOT_SERVED.has(name)) byName.set(name, (byName.get(name) ?? false) || compress)
+      if (name === WEB_CLIENT || NOT_SERVED.has(name)) continue
+      byName.set(name, (byName.get(name) ?? false) || compress)
     }
   }
   return [...byName].map(([name, compress]) => ({ name, compress }))

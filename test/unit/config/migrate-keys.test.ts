@@ -93,6 +93,10 @@ listeners:
     })
     expect(migrateKeys('{disable_registration: true}').byHand).to.have.length(1)
     expect(migrateKeys('listeners: []\nmetrics_port: 9000\n').byHand[0]).to.include({ line: 2 })
+    expect(migrateKeys('no_tls: true\nlisteners:\n  - {port: 8448, tls: true}\n').byHand).to.have.lengthOf(1)
+    expect(migrateKeys('no_tls: true\nlisteners:\n  - {port: 8008}\n').text).to.equal(
+      'listeners:\n  - {port: 8008}\n',
+    )
     expect(migrateKeys('- no map\n').changes).to.deep.equal([])
     expect(migrateKeys('no: [yaml\n').text).to.equal('no: [yaml\n')
   })

@@ -45,4 +45,16 @@ describe('takeOldKeys', () => {
     expect(values).to.have.all.keys('bind_port', 'listeners')
     expect(taken({ no_tls: false, bind_port: 0, listeners: [] })).to.deep.equal({ listeners: [] })
   })
+
+  it('puts old and new keys together where that is clear', () => {
+    const [secure, plain] = [
+      { port: 8448, tls: true },
+      { port: 8008, tls: false },
+    ]
+    expect(taken({ no_tls: true, listeners: [secure, plain] })).to.deep.equal({ listeners: [plain] })
+    const measured = taken({ no_tls: false, metrics_port: 9000, listeners: [secure, plain] })
+    expect(measured).to.have.property('listeners').with.lengthOf(3)
+    expect(measured).to.have.deep.nested.property('listeners[2].resources[0].names', ['metrics'])
+    expect(takeOldKeys({ bind_port: 8448, no_tls: true, listeners: [plain] })).to.have.lengthOf(1)
+  })
 })

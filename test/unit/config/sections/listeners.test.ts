@@ -20,6 +20,12 @@ describe('listeners', () => {
     })
   })
 
+  it('takes files that have a web client still, and says that it means nothing', async () => {
+    const old = { port: 8008, resources: [{ names: ['client', 'webclient'] }, { names: ['webclient'] }] }
+    expect((await listener(old)).resources).to.deep.equal([{ name: 'client', compress: false }])
+    expect(await warningsOf({ listeners: [old] })).to.have.lengthOf(2)
+  })
+
   it('takes any mix of resources, each once', async () => {
     const { resources } = await listener({
       port: 8008,
