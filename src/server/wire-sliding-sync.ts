@@ -143,7 +143,7 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
       facts,
       names: new FoldedRoomNames(db, { ...reads, points: reading.points, store }),
     }),
-    planner: new RoomPlanner(db, reads.changes),
+    planner: new RoomPlanner(db, reads.changes, parts.receipts),
     results: new RoomResults(db, {
       details,
       store,

@@ -176,6 +176,18 @@ export class Receipts {
     )
   }
 
+  /** In which of the rooms the user has read on, by their nids. Without a query where nothing has changed. */
+  async listReadOn(
+    q: Query,
+    rooms: readonly { readonly roomNid: number; readonly roomId: RoomId }[],
+    { since, upTo, userId }: ReceiptRange & { readonly since: number },
+  ): Promise<ReadonlySet<number>> {
+    if (since >= upTo) return new Set()
+    const changed = rooms.filter(({ roomId }) => this.#changes.mayHaveChanged(roomId, since))
+    const nids = changed.map(({ roomNid }) => roomNid)
+    return this.#deps.receipts.listRoomsWithOwn(q, userId, nids, { from: since, to: upTo })
+  }
+
   /** Resolves when nothing waits to be stored. */
   drain(): Promise<void> {
     return this.#batcher.drain()

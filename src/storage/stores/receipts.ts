@@ -114,6 +114,22 @@ export class ReceiptsStore {
     return rows.map(toRecord).reverse()
   }
 
+  /** In which of these rooms receipts of the user's own changed in `(from, to]`. By primary key prefix. */
+  async listRoomsWithOwn(
+    q: Query,
+    userId: UserId,
+    roomNids: readonly number[],
+    { from, to }: { from: number; to: number },
+  ): Promise<Set<number>> {
+    if (roomNids.length === 0 || from >= to) return new Set()
+    const rows = await q.all<{ room_nid: number }>(
+      `SELECT DISTINCT t.room_nid FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r CROSS JOIN receipts t
+       WHERE t.room_nid = r.room_nid AND t.user_id = ? AND t.stream_id > ? AND t.stream_id <= ?`,
+      [q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid }))), userId, from, to],
+    )
+    return new Set(rows.map(({ room_nid: roomNid }) => roomNid))
+  }
+
   /**
    * Up to where the user has read each of these rooms, by whichever type is ahead; every room has an entry. Mostly from
    * memory, and the same object as long as nothing changes. By primary key prefix.

@@ -315,6 +315,20 @@ describe('Rooms in sliding sync', () => {
     expect(room).to.include({ notification_count: 2 })
   })
 
+  it('are told when the user has read on in them, on whatever device', async () => {
+    const roomId = await commonRoom()
+    await bob.sendText(roomId, 'one')
+    const last = await bob.sendText(roomId, 'two')
+    expect(roomIn(await sliding.sync(listOf([0, 9])), roomId)).to.include({ notification_count: 2 })
+    const receipt = `/_matrix/client/v3/rooms/${roomId}/receipt/m.read.private/${last}`
+    await alice.must('POST', receipt, { body: {} })
+    const read = roomIn(await sliding.sync(listOf([0, 9])), roomId)
+    expect(read).to.include({ notification_count: 0, limited: false, num_live: 0 })
+    expect(read).to.not.have.any.keys('timeline', 'initial', 'name')
+    await bob.must('POST', `/_matrix/client/v3/rooms/${roomId}/receipt/m.read/${last}`, { body: {} })
+    expect(roomsIn(await sliding.sync(listOf([0, 9])))).to.deep.equal([])
+  })
+
   it('are asked for and told as later drafts of the proposal have it, too', async () => {
     const roomId = await commonRoom({ name: 'Room' })
     await bob.sendText(roomId, 'hello')

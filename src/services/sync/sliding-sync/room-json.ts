@@ -56,6 +56,7 @@ export function hasNews({
   return (
     isWide(plan) ||
     plan.isDm !== plan.memory.isDm ||
+    plan.isReadOn ||
     (timeline?.events.length ?? 0) + state.length + removed.length > 0 ||
     timeline?.limited === true ||
     name.isChanged ||

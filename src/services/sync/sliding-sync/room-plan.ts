@@ -3,6 +3,7 @@ import type { MembershipChangesStore } from '../../../storage/stores/membership-
 import type { Database } from '../../../storage/database.js'
 import type { RoomId, UserId } from '../../../protocol/ids.js'
 import { LIVE } from '../../../storage/stores/sliding-sync.js'
+import type { Receipts } from '../../ephemeral/receipts.js'
 import { positionOf, UNTOLD, type RoomMemory } from './connection.js'
 import type { RoomConfig } from './sliding-request.js'
 import type { VisibleRoom } from './visible-rooms.js'
@@ -18,6 +19,8 @@ export interface RoomPlan extends VisibleRoom {
   /** The timeline reaches further back than before, over what the client has already. */
   readonly isExpanded: boolean
   readonly isDm: boolean
+  /** The user has read on in it, here or on another device: less of it is unread. */
+  readonly isReadOn: boolean
   /** Where the room ends for the user. */
   readonly upTo: number
 }
@@ -26,6 +29,8 @@ export interface PlanRequest {
   readonly userId: UserId
   readonly since: number | undefined
   readonly upTo: number
+  /** The same in the stream of receipts. */
+  readonly receipts: { readonly since: number | undefined; readonly upTo: number }
   readonly told: ReadonlyMap<number, RoomMemory>
   readonly dmRooms: ReadonlySet<string>
 }
@@ -34,10 +39,12 @@ export interface PlanRequest {
 export class RoomPlanner {
   readonly #db: Database
   readonly #changes: MembershipChangesStore
+  readonly #receipts: Pick<Receipts, 'listReadOn'>
 
-  constructor(db: Database, changes: MembershipChangesStore) {
+  constructor(db: Database, changes: MembershipChangesStore, receipts: Pick<Receipts, 'listReadOn'>) {
     this.#db = db
     this.#changes = changes
+    this.#receipts = receipts
   }
 
   /** The rooms of which there is, or may be, something to tell. */
@@ -45,10 +52,8 @@ export class RoomPlanner {
     rooms: readonly { readonly room: VisibleRoom; readonly config: RoomConfig }[],
     request: PlanRequest,
   ): Promise<RoomPlan[]> {
-    const fresh = await this.#newlyEntered(
-      rooms.map(({ room }) => room),
-      request,
-    )
+    const all = rooms.map(({ room }) => room)
+    const [fresh, readOn] = await Promise.all([this.#newlyEntered(all, request), this.#readOn(all, request)])
     return rooms.flatMap(({ room, config }) => {
       const { roomNid, roomId } = room.room
       const memory = request.told.get(roomNid) ?? UNTOLD
@@ -58,16 +63,29 @@ export class RoomPlanner {
       const hasMore = !isInvited(room.membership)
       const isExpanded = hasMore && after !== undefined && config.timelineLimit > memory.timelineLimit
       const isDm = request.dmRooms.has(roomId)
+      const isReadOn = readOn.has(roomNid)
       const hasNews =
         after === undefined ||
         isExpanded ||
         room.activity > after ||
         isDm !== memory.isDm ||
+        isReadOn ||
         (hasMore && config.requiredState.exceeds(memory.requiredState))
       if (!hasNews) return []
       const upTo = isIn(room.membership) ? request.upTo : room.streamOrdering
-      return [{ ...room, roomNid, roomId, config, memory, after, isExpanded, isDm, upTo }]
+      return [{ ...room, roomNid, roomId, config, memory, after, isExpanded, isDm, isReadOn, upTo }]
     })
+  }
+
+  /** Rooms whose counts of what is unread may not be what the client was told, though nothing has happened in them. */
+  async #readOn(
+    rooms: readonly VisibleRoom[],
+    { userId, receipts }: PlanRequest,
+  ): Promise<ReadonlySet<number>> {
+    const { since, upTo } = receipts
+    if (since === undefined) return new Set()
+    const joined = rooms.filter(({ membership }) => isIn(membership)).map(({ room }) => room)
+    return this.#receipts.listReadOn(this.#db.reader, joined, { since, upTo, userId })
   }
 
   /**

@@ -60,7 +60,8 @@ export class SlidingBuilder {
     const upTo = now.stream.events
     const since = pos?.stream.events
     const scope = await this.#scope(request, { told, upTo })
-    const plan = { userId: viewer.userId, since, upTo, told, dmRooms: scope.dmRooms }
+    const receipts = { since: pos?.stream.receipts, upTo: now.stream.receipts }
+    const plan = { userId: viewer.userId, since, upTo, receipts, told, dmRooms: scope.dmRooms }
     const plans = await this.#parts.planner.plan([...scope.rooms.values()], plan)
     const rooms = await this.#parts.results.build(plans, {
       viewer,
