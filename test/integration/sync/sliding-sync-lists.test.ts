@@ -245,6 +245,16 @@ describe('Lists of sliding sync', () => {
     })
   })
 
+  it('say of invitations whether they are to direct chats', async () => {
+    const roomId = await bob.createRoom({ invite: [alice.userId], is_direct: true })
+    const direct = path`/_matrix/client/v3/user/${alice.userId}/account_data/m.direct`
+    expect(roomIn(await sliding.sync(listOf([0, 9])), roomId)).to.not.have.property('is_dm')
+    for (const rooms of [[roomId], []]) {
+      await alice.must('PUT', direct, { body: { [bob.userId]: rooms } })
+      expect(roomIn(await sliding.sync(listOf([0, 9])), roomId)).to.include({ is_dm: rooms.length > 0 })
+    }
+  })
+
   it('leave out invitations by ignored users', async () => {
     await alice.must('PUT', path`/_matrix/client/v3/user/${alice.userId}/account_data/m.ignored_user_list`, {
       body: { ignored_users: { [bob.userId]: {} } },
@@ -325,6 +335,19 @@ describe('Lists of sliding sync', () => {
     await alice.must('POST', SLIDING_SYNC, { body: {} })
   })
 
+  it('tell of subscribed rooms that the user has left, as they were then, until they are forgotten', async () => {
+    const roomId = await bob.createRoom({ preset: 'public_chat', name: 'Tea' })
+    await alice.join(roomId)
+    await alice.leave(roomId)
+    await bob.sendState(roomId, 'm.room.name', '', { name: 'Secret' })
+    const body = { room_subscriptions: { [roomId]: { timeline_limit: 5, required_state: [] } } }
+    expect(roomIn(await sliding.sync(body), roomId)).to.include({ membership: 'leave', name: 'Tea' })
+    await bob.sendText(roomId, 'about you')
+    expect(roomsIn(await sliding.sync(body))).to.deep.equal([])
+    await alice.forget(roomId)
+    expect(roomsIn(await new SlidingClient(alice, 'other').sync(body))).to.deep.equal([])
+  })
+
   it('refuse what cannot be understood', async () => {
     const status = async (body: JsonObject | string): Promise<unknown[]> => {
       const options = typeof body === 'string' ? { rawBody: body } : { body }
@@ -350,9 +373,10 @@ describe('Lists of sliding sync', () => {
     const three = Object.fromEntries(['a', 'b', 'c'].map((name) => [name, { required_state: pieces }]))
     expect(await status({ lists: three })).to.deep.equal([400, 'M_INVALID_PARAM'])
     expect(await status({ conn_id: 5 })).to.deep.equal([400, 'M_BAD_JSON'])
+    expect(await status({ pos: 'x' })).to.deep.equal([400, 'M_UNKNOWN_POS'])
     // What clients send though it is not (or no longer) asked for.
     expect(
-      await status({ timeout: 0, pos: 'x', unstable: {}, lists: null, extensions: { other: true } }),
+      await status({ timeout: 0, pos: null, unstable: {}, lists: null, extensions: { other: true } }),
     ).to.deep.equal([200, undefined])
   })
 })

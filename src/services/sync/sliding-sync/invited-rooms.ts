@@ -44,7 +44,7 @@ function toJson(plan: RoomPlan, state: readonly JsonObject[]): JsonObject {
   return {
     membership: plan.membership,
     ...(plan.after === undefined && { initial: true }),
-    ...(plan.isDm && { is_dm: true }),
+    ...((plan.isDm || (plan.after !== undefined && plan.memory.isDm)) && { is_dm: plan.isDm }),
     ...(typeof name === 'string' && name !== '' && { name }),
     ...(typeof url === 'string' && { avatar: url }),
     bump_stamp: Math.max(0, plan.streamOrdering),

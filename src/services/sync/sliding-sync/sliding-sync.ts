@@ -30,9 +30,9 @@ export interface SlidingNow {
   readonly threads: number
 }
 
-/** Later drafts have the position in the body; what is none there is one of the keys that do not matter. */
+/** Later drafts have the position in the body. */
 function posIn({ pos }: JsonObject): string | undefined {
-  return typeof pos === 'string' && tryParseSlidingPos(pos) !== undefined ? pos : undefined
+  return typeof pos === 'string' ? pos : undefined
 }
 
 /** The other parameters, which later drafts have in the body too; those in the query count where there are both. */

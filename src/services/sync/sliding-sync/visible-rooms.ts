@@ -94,7 +94,7 @@ export class VisibleRooms {
     return present
   }
 
-  /** Who ever had a membership of a room may subscribe to it. */
+  /** Who ever had a membership of a room may subscribe to it, unless they have forgotten it. */
   async #subscriptions(
     q: Query,
     { userId, subscriptions, upTo }: VisibleRoomsRequest,
@@ -110,7 +110,8 @@ export class VisibleRooms {
       nids.filter((nid) => !members.has(nid)),
     )
     const gone = others.filter(
-      ({ membership, streamOrdering }) => isGone(membership) && streamOrdering <= upTo,
+      ({ membership, streamOrdering, forgotten }) =>
+        isGone(membership) && streamOrdering <= upTo && !forgotten,
     )
     const found = new Map(gone.map((member) => [member.roomNid, toMember(member)]))
     for (const nid of nids) {
