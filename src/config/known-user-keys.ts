@@ -136,6 +136,7 @@ const ROOMS: KeyTable = {
     'forget_rooms_on_leave',
     'redaction_retention_period',
     'user_ips_max_age',
+    'exclude_rooms_from_sync',
   ),
   ...all(
     list(map(all(served, 'user_id', 'alias', 'room_id', 'action'))),
@@ -175,7 +176,6 @@ const ROOMS: KeyTable = {
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),
   ...all(
     later,
-    'exclude_rooms_from_sync',
     'exclude_rooms_from_presence',
     'forgotten_room_retention_period',
     'stats',

@@ -198,6 +198,7 @@ function createWritePath(
     {
       serverName,
       countsUnread: config.push.enabled,
+      silentRooms: config.rooms.excludedFromSync,
       defaultPushRules: config.experimental.defaultPushRules,
       forgetsRoomsOnLeave: config.rooms.forgetOnLeave,
     },

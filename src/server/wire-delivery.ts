@@ -103,6 +103,7 @@ export function createDeliveryServices(
     pushRules: parts.pushRules,
     ignored: parts.ignored,
     hiddenInviters: parts.hiddenInviters,
+    silentRooms: config.rooms.excludedFromSync,
     ...(config.experimental.threadSubscriptions && { threads: new ThreadSubscriptionsStore() }),
   })
   return {

@@ -1,6 +1,6 @@
 import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { EventSigner } from '../protocol/event-builder.js'
-import type { ServerName } from '../protocol/ids.js'
+import type { RoomId, ServerName } from '../protocol/ids.js'
 import { AuthChainPlacer } from '../services/events/auth-chain-placer.js'
 import { AuthCover } from '../services/events/auth-cover.js'
 import { ConflictResolver } from '../services/events/conflict-resolver.js'
@@ -80,6 +80,8 @@ export interface EventOptions {
   /** `push.enabled`: events count as unread. */
   readonly countsUnread: boolean
   readonly defaultPushRules?: DefaultRuleChoice
+  /** Rooms whose events notify nobody. */
+  readonly silentRooms?: ReadonlySet<RoomId>
   /** `forget_rooms_on_leave`. */
   readonly forgetsRoomsOnLeave?: boolean | undefined
 }
@@ -286,6 +288,7 @@ function createWriteTools(parts: EventParts, stores: EventStores, options: Event
     partialRooms,
     pushActions: new PushActions(db, stores.members, {
       enabled: options.countsUnread,
+      silentRooms: options.silentRooms,
       ...(options.defaultPushRules && { defaultRules: options.defaultPushRules }),
       ...(parts.pushAudience && { audience: parts.pushAudience }),
     }),

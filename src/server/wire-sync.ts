@@ -1,4 +1,4 @@
-import type { UserId } from '../protocol/ids.js'
+import type { RoomId, UserId } from '../protocol/ids.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
 import type { Filters } from '../services/accounts/filters.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
@@ -99,15 +99,21 @@ export type SyncReads = Omit<ReturnType<typeof createReads>, 'timelines'> & {
   readonly timelines: TimelineLoader
   readonly invites: InvitesSection
   readonly hiddenInviters: HiddenInviters
+  readonly excludedRooms: ReadonlySet<RoomId>
 }
 
 /** Constructs what tells clients of news. */
 export function createSyncServices(
   parts: SyncParts,
   stores: SyncStores,
-  options: TimelineOptions & { readonly noticesFrom: UserId | undefined },
+  options: TimelineOptions & {
+    readonly noticesFrom: UserId | undefined
+    /** `exclude_rooms_from_sync`. */
+    readonly excludedRooms: ReadonlySet<RoomId>
+  },
 ): SyncServices {
   const { clock, presence } = parts
+  const { excludedRooms } = options
   const { db, caches, streams } = parts.storage
   const notifier = new Notifier(clock, positionsOf(streams, parts.typing))
   const ignored = new IgnoredUsers(db, caches, stores.accountData)
@@ -119,7 +125,7 @@ export function createSyncServices(
   parts.bus.subscribe(notifier)
   const reads = createReads(stores)
   const tail = parts.eventTail
-  const userRooms = new UserRoomsCache(db, caches, { ...reads, tail })
+  const userRooms = new UserRoomsCache(db, caches, { ...reads, tail, excludedRooms })
   parts.bus.subscribe(new DeviceListWakeups(notifier, userRooms))
   const timelines = new TimelineLoader(db, { ...reads, visibility: parts.visibility }, options)
   const invites = new InvitesSection(db, { ...parts, events: stores.events, hiddenInviters })
@@ -135,6 +141,7 @@ export function createSyncServices(
     userRooms,
     tail,
     ignored,
+    excludedRooms,
     lazyMembers: new LazyMembers(),
     partialRooms: parts.partialRooms,
   })
@@ -159,7 +166,7 @@ export function createSyncServices(
   return {
     notifier,
     ignored,
-    reads: { ...reads, tail, userRooms, timelines, invites, hiddenInviters },
+    reads: { ...reads, tail, userRooms, timelines, invites, hiddenInviters, excludedRooms },
     deviceListChanges: new DeviceListChanges({ frames, movements, deviceLists, notifier }),
     sync: new Sync({ builder, userRooms, notifier, presence, clock }),
     syncFilters: new SyncFilters(parts.filters),

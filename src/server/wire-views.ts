@@ -58,6 +58,7 @@ export function createViews(base: Base, people: People, { inbound }: Community) 
       serverName: config.server.serverName,
       maxLimit: config.server.filterTimelineLimit,
       noticesFrom: noticesSenderOf(config),
+      excludedRooms: config.rooms.excludedFromSync,
     },
   )
   const watching = { bus, reading, notifier, ignored, reads }

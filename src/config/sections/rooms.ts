@@ -1,3 +1,4 @@
+import type { RoomId } from '../../protocol/ids.js'
 import { STRIPPED_STATE_TYPES } from '../../protocol/stripped-state.js'
 import { section } from '../section.js'
 import {
@@ -107,7 +108,8 @@ export const rooms = section(
       maxAvatarSize: raw.max_avatar_size,
       allowedAvatarMimetypes: raw.allowed_avatar_mimetypes,
       forgetOnLeave: raw.forget_rooms_on_leave,
-      excludedFromSync: raw.exclude_rooms_from_sync,
+      /** Rooms that no client is told of by syncs. */
+      excludedFromSync: roomIds(raw.exclude_rooms_from_sync),
       excludedFromPresence: raw.exclude_rooms_from_presence,
       /** Rooms with more forward extremities than this have them joined. */
       maxExtremities: raw.dummy_events_threshold,
@@ -141,4 +143,8 @@ const ALLOW_ALL: DirectoryRule = { userId: '*', alias: '*', roomId: '*', action:
 
 function directoryRule(raw: RawRule): DirectoryRule {
   return { userId: raw.user_id, alias: raw.alias, roomId: raw.room_id, action: raw.action }
+}
+
+function roomIds(ids: readonly string[]): ReadonlySet<RoomId> {
+  return new Set(ids as readonly RoomId[])
 }

@@ -1,4 +1,4 @@
-import type { UserId } from '../../protocol/ids.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { PushEvaluator, PushOutcome } from '../../protocol/push-evaluator.js'
 import type { Database } from '../../storage/database.js'
 import type { EventPushActionsStore } from '../../storage/stores/event-push-actions.js'
@@ -65,6 +65,8 @@ export interface NotifiedEventsDependencies {
   readonly pushRules: Pick<PushRules, 'evaluatorsOfChanged' | 'defaultEvaluator'>
   readonly ignored: Pick<IgnoredUsers, 'of'>
   readonly hiddenInviters: Pick<HiddenInviters, 'of'>
+  /** Rooms that no client is told of: invitations there notify nobody, as nothing else does. */
+  readonly silentRooms?: ReadonlySet<RoomId>
   /** Who has subscribed to threads; undefined: that does not count. */
   readonly threads?: Pick<ThreadSubscriptionsStore, 'listSubscribed'> | undefined
 }
@@ -204,6 +206,7 @@ export class NotifiedEvents {
       const stored = events.get(eventNid)
       const room = rooms.get(roomNid)
       if (stored === undefined || room === undefined || !isWanted(userId, stored)) return []
+      if (this.#deps.silentRooms?.has(room.roomId)) return []
       return [{ request, userId, stored, room, position }]
     })
     const evaluate = await this.#evaluatorFor(await this.#evaluators(requests), candidates)

@@ -4,7 +4,7 @@ import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { POLL_TYPES, USUAL_DEFAULT_RULES, type DefaultRuleChoice } from '../../protocol/default-push-rules.js'
 import type { Event } from '../../protocol/event.js'
-import { parseEventId, parseUserId, type EventId, type UserId } from '../../protocol/ids.js'
+import { parseEventId, parseUserId, type EventId, type RoomId, type UserId } from '../../protocol/ids.js'
 import { parsePowerLevels, userPowerLevel } from '../../protocol/power-levels.js'
 import type { RoomVersionRules } from '../../protocol/room-versions.js'
 import type { AuthState } from '../../protocol/state-map.js'
@@ -33,6 +33,8 @@ export interface PushActionsOptions {
   /** Knows who has rules of their own and what members are called; without it nobody has either. */
   readonly audience?: Pick<PushAudience, 'exceptions' | 'named'>
   readonly defaultRules?: DefaultRuleChoice
+  /** Rooms that no client is told of: they notify nobody. */
+  readonly silentRooms?: ReadonlySet<RoomId> | undefined
 }
 
 /** What the default underride rules notify of. */
@@ -64,8 +66,8 @@ export class PushActions {
     event: Event,
     options: { mayNotifyRoom: () => boolean },
   ): Promise<PushVerdict> {
-    const { enabled, audience } = this.#options
-    if (!enabled) return { ...SILENT, exceptions: [] }
+    const { enabled, audience, silentRooms } = this.#options
+    if (!enabled || silentRooms?.has(room.roomId)) return { ...SILENT, exceptions: [] }
     const verdict = await this.#judgeByDefault(room, event, options)
     if (audience === undefined) return { ...verdict, exceptions: [] }
     const { notifies, highlights } = verdict

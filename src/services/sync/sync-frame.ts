@@ -3,7 +3,7 @@ import type { MembershipChange, MembershipChangesStore } from '../../storage/sto
 import type { RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import { selectsRoom, type Filter } from '../../protocol/event-filter.js'
-import type { UserId } from '../../protocol/ids.js'
+import type { RoomId, UserId } from '../../protocol/ids.js'
 import type { StreamToken } from '../../protocol/stream-token.js'
 import type { PartialRooms } from '../events/partial-rooms.js'
 import type { EventTail, TailSlice } from '../events/event-tail.js'
@@ -60,6 +60,8 @@ interface Parts {
   readonly rooms: RoomsStore
   readonly ignored: IgnoredUsers
   readonly lazyMembers: LazyMembers
+  /** Rooms that are shown to nobody. */
+  readonly excludedRooms: ReadonlySet<RoomId>
   /** Rooms whose members are not all known; without it, there are none. */
   readonly partialRooms?: Pick<PartialRooms, 'isPartial' | 'completedBetween'> | undefined
 }
@@ -191,7 +193,7 @@ export class SyncFrames {
     )
     return shown.flatMap((last) => {
       const room = records.get(last.roomNid)
-      if (room === undefined) return []
+      if (room === undefined || this.#parts.excludedRooms.has(room.roomId)) return []
       const wasJoined = before.get(last.roomNid)?.membership === 'join'
       return [{ room, last, stay: wasJoined ? { after: undefined, end: last } : undefined }]
     })

@@ -34,6 +34,8 @@ interface Parts {
   readonly rooms: RoomsStore
   readonly events: EventsStore
   readonly tail: EventTail
+  /** Rooms that are shown to nobody. */
+  readonly excludedRooms: ReadonlySet<RoomId>
 }
 
 /** Memberships that name a room among the user's. */
@@ -42,7 +44,7 @@ const BYTES_PER_ROOM = 150
 
 /**
  * Which rooms users are in, at a position of the stream. Kept in memory and moved on by the changes of memberships since,
- * so that a sync does not cost more the more rooms a user is in.
+ * so that a sync does not cost more the more rooms a user is in. Excluded rooms are never among them, nor among the changes.
  */
 export class UserRoomsCache {
   readonly #db: Database
@@ -77,6 +79,23 @@ export class UserRoomsCache {
 
   /** The changes of a user's memberships in a stretch of the stream, in order; from memory where it reaches. */
   async listChanges(userId: UserId, range: { after: number; upTo: number }): Promise<MembershipChange[]> {
+    return this.#withoutExcluded(await this.#readChanges(userId, range))
+  }
+
+  async #withoutExcluded(changes: MembershipChange[]): Promise<MembershipChange[]> {
+    const { excludedRooms, rooms } = this.#parts
+    if (excludedRooms.size === 0 || changes.length === 0) return changes
+    const records = await rooms.getByNids(
+      this.#db.reader,
+      changes.map(({ roomNid }) => roomNid),
+    )
+    return changes.filter(({ roomNid }) => {
+      const room = records.get(roomNid)
+      return room === undefined || !excludedRooms.has(room.roomId)
+    })
+  }
+
+  async #readChanges(userId: UserId, range: { after: number; upTo: number }): Promise<MembershipChange[]> {
     const tail = await this.#parts.tail.between(range.after, range.upTo)
     if (tail === undefined) return this.#parts.changes.listForUser(this.#db.reader, userId, range)
     const own = tail.deltas.filter(({ type, stateKey }) => stateKey === userId && type === 'm.room.member')
@@ -137,7 +156,9 @@ export class UserRoomsCache {
     const rooms = new Map<number, UserRoom>()
     for (const [roomNid, { membership, eventNid, streamOrdering }] of memberships) {
       const room = records.get(roomNid)
-      if (room) rooms.set(roomNid, { room, membership, eventNid, streamOrdering })
+      if (room && !this.#parts.excludedRooms.has(room.roomId)) {
+        rooms.set(roomNid, { room, membership, eventNid, streamOrdering })
+      }
     }
     return { from: position, upTo: position, rooms, joinedIds: joinedOf(rooms) }
   }

@@ -44,6 +44,8 @@ interface Parts {
   readonly events: EventsStore
   readonly activity: RoomActivity
   readonly hiddenInviters: HiddenInviters
+  /** Rooms that are shown to nobody. */
+  readonly excludedRooms: ReadonlySet<RoomId>
 }
 
 type Member = Omit<VisibleRoom, 'room' | 'activity'>
@@ -134,7 +136,7 @@ export class VisibleRooms {
     const rooms = new Map<number, VisibleRoom>()
     for (const [roomNid, { membership, eventNid, streamOrdering }] of members) {
       const room = records.get(roomNid)
-      if (room === undefined) continue
+      if (room === undefined || this.#parts.excludedRooms.has(room.roomId)) continue
       const activity = Math.max(last.get(roomNid) ?? 0, streamOrdering)
       rooms.set(roomNid, { room, membership, eventNid, streamOrdering, activity })
     }

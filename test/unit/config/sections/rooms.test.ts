@@ -23,6 +23,16 @@ describe('rooms', () => {
       .and.to.deep.include(create)
   })
 
+  it('excludes the rooms from syncs that it is told', async () => {
+    const excluded = async (keys: object) => [...(await loadKeys(keys)).config.rooms.excludedFromSync]
+    expect(await excluded({ exclude_rooms_from_sync: ['!a:b.test', '!a:b.test', '!c'] })).to.deep.equal([
+      '!a:b.test',
+      '!c',
+    ])
+    expect(await excluded({})).to.deep.equal([])
+    expect(await excluded({ exclude_rooms_from_sync: null })).to.deep.equal([])
+  })
+
   it("takes YAML's false for off", async () => {
     const encrypted = async (value: unknown) =>
       (await loadKeys({ encryption_enabled_by_default_for_room_type: value })).config.rooms.encryptedByDefault
