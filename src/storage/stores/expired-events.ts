@@ -1,19 +1,15 @@
 import type { Query, Tx } from '../database.js'
 import { RETENTION_TYPE } from '../../protocol/retention.js'
-import type { EventSearchStore } from './event-search.js'
-import type { EventsStore } from './events.js'
-
-interface Stores {
-  readonly events: EventsStore
-  readonly eventSearch: EventSearchStore
-}
+import { EventRemoval, type EventRemovalStores } from './event-removal.js'
 
 /** Messages whose time is over. */
 export class ExpiredEventsStore {
-  readonly #stores: Stores
+  readonly #stores: EventRemovalStores
+  readonly #removal: EventRemoval
 
-  constructor(stores: Stores) {
+  constructor(stores: EventRemovalStores) {
     this.#stores = stores
+    this.#removal = new EventRemoval(stores)
   }
 
   /** Rooms after one, in the order of their nids: all of them, or those with a policy of their own. */
@@ -47,22 +43,14 @@ export class ExpiredEventsStore {
     return rows.map((row) => row.event_nid)
   }
 
-  /** Deletes events with all that hangs on them alone. */
+  /** Deletes messages of one room with all that hangs on them alone. Nothing says that there was something. */
   async delete(tx: Tx, eventNids: readonly number[]): Promise<void> {
     if (eventNids.length === 0) return
-    const { events, eventSearch } = this.#stores
-    const list = tx.dialect.list(eventNids)
-    const among = (column: string): string => tx.dialect.anyOf(column, 'integer')
-    await tx.execute(
-      `DELETE FROM redactions WHERE target_id IN (SELECT event_id FROM events WHERE ${among('event_nid')})`,
-      [list],
-    )
-    await tx.execute(`DELETE FROM event_edges WHERE ${among('prev_nid')}`, [list])
-    await tx.execute(`DELETE FROM event_txns WHERE ${among('event_nid')}`, [list])
-    await eventSearch.remove(tx, eventNids)
-    await tx.execute(`DELETE FROM events WHERE ${among('event_nid')}`, [list])
-    tx.afterCommit(() => {
-      for (const eventNid of eventNids) events.forget(eventNid)
-    })
+    const { events } = this.#stores
+    const expired = [...(await events.getByNids(tx, eventNids)).values()]
+    await this.#removal.takeOut(tx, expired)
+    const edges = `DELETE FROM event_edges WHERE ${tx.dialect.anyOf('prev_nid', 'integer')}`
+    await tx.execute(edges, [tx.dialect.list(eventNids)])
+    await this.#removal.delete(tx, expired)
   }
 }

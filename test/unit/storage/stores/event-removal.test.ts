@@ -5,6 +5,7 @@ import type { Database, SqlValue, Tx } from '../../../../src/storage/database.js
 import { quoteName } from '../../../../src/storage/sql-text.js'
 import { EventSearchStore } from '../../../../src/storage/stores/event-search.js'
 import { EventsStore } from '../../../../src/storage/stores/events.js'
+import { ExpiredEventsStore } from '../../../../src/storage/stores/expired-events.js'
 import { HistoryPurgeStore } from '../../../../src/storage/stores/history-purge.js'
 import { RoomsStore } from '../../../../src/storage/stores/rooms.js'
 import { createMetrics } from '../../../../src/telemetry/metrics.js'
@@ -99,7 +100,7 @@ function valueOf({ table, name, type }: Column, n: number): SqlValue {
 /** Tables that are not filled with a row for each event: what is in them is made for the purpose. */
 const NOT_FILLED = ['rooms', 'event_edges', 'missing_events']
 
-forEachDatabase('HistoryPurgeStore', (open) => {
+forEachDatabase('what removed events leave', (open) => {
   let db: Database
   /** Those that name events. */
   let tables: Map<string, Column[]>
@@ -200,6 +201,18 @@ forEachDatabase('HistoryPurgeStore', (open) => {
     expect(
       await db.reader.all('SELECT 1 FROM redactions WHERE target_id = ?', ['$never-held']),
     ).to.deep.equal([])
+  })
+
+  it('is less where messages have expired: nothing says that there was something', async () => {
+    const expired = new ExpiredEventsStore({ events, eventSearch: new EventSearchStore() })
+    const before = await rowsOf(STAYS)
+    await db.write('expire', (tx) => expired.delete(tx, [eventOf(GONE).eventNid]))
+    const staying = Object.keys(STAYING).filter((table) => !['event_edges', 'missing_events'].includes(table))
+    expect([...(await rowsOf(GONE)).keys()].sort()).to.deep.equal(staying.sort())
+    const after = await rowsOf(STAYS)
+    // What stays came after it.
+    for (const rows of [before, after]) for (const table of ['event_edges', 'redactions']) rows.delete(table)
+    expect(after).to.deep.equal(before)
   })
 
   it('keeps an event that others need, outside the timeline', async () => {
