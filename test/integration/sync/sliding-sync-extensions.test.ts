@@ -216,6 +216,35 @@ describe('Extensions of sliding sync', () => {
     expect(await part('typing')).to.deep.equal(typing([]))
   })
 
+  it('Typing: who types in a room that the client comes back to', async () => {
+    const other = await alice.createRoom()
+    const subscribed = { room_subscriptions: { [roomId]: { timeline_limit: 1, required_state: [] } } }
+    const extensions = { typing: { enabled: true } }
+    const put = (typing: boolean): Promise<JsonObject> =>
+      bob.must('PUT', path`/_matrix/client/v3/rooms/${roomId}/typing/${bob.userId}`, {
+        body: typing ? { typing, timeout: LONG_MS } : { typing },
+      })
+    const look = async (rest: JsonObject): Promise<unknown> =>
+      dig(extensionIn(await sliding.sync({ ...rest, extensions }), 'typing'), 'rooms')
+    const bobTypes = { [roomId]: { type: 'm.typing', content: { user_ids: [bob.userId] } } }
+    await alice.sendText(other, 'above')
+    await look(listOf([0, 9]))
+    expect(await look(listOf([0, 0]))).to.deep.equal({})
+    await put(true)
+    expect(await look(listOf([0, 0]))).to.deep.equal({})
+    const { pos } = sliding
+    for (let attempt = 0; attempt < 2; attempt++) {
+      sliding.pos = pos
+      expect(await look(subscribed)).to.deep.equal(bobTypes)
+    }
+    expect(await look(subscribed)).to.deep.equal({})
+    expect(await look(listOf([0, 0]))).to.deep.equal({})
+    expect(await look(listOf([0, 9]))).to.deep.equal(bobTypes)
+    await put(false)
+    expect(await look(listOf([0, 0]))).to.deep.equal({})
+    expect(await look(listOf([0, 9]))).to.deep.equal({})
+  })
+
   it('To-device: messages until the client says it has them', async () => {
     const send = (n: number): Promise<JsonObject> =>
       bob.must('PUT', `/_matrix/client/v3/sendToDevice/org.example.x/${users}-${n}`, {

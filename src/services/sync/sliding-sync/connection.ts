@@ -22,13 +22,15 @@ export class ConnectionChanges {
   readonly rooms = new Map<number, RoomMemory>()
   /** Of members that were loaded lazily, by room and user: the events that were sent. */
   readonly members = new Map<string, number>()
+  /** The rooms of which the client then has been told that somebody types; undefined: as before. */
+  typing: ReadonlySet<number> | undefined
 
   constructor(before: ReadonlyMap<number, RoomMemory>) {
     this.#before = before
   }
 
   get isEmpty(): boolean {
-    return this.rooms.size === 0 && this.members.size === 0
+    return this.rooms.size === 0 && this.members.size === 0 && this.typing === undefined
   }
 
   /** Notes what differs from now on; what stays the same is no change. */
@@ -70,6 +72,7 @@ export class Connection {
   readonly key: ConnectionKey
   readonly #rooms = new Map<number, RoomMemory>()
   readonly #members = new Map<string, number>()
+  #typing: ReadonlySet<number> = new Set()
   readonly #maxMembers: number
   #version: number
   #lastVersion: number
@@ -92,6 +95,11 @@ export class Connection {
   /** By nid. */
   get rooms(): ReadonlyMap<number, RoomMemory> {
     return this.#rooms
+  }
+
+  /** The rooms that the client looks at, and has been told of that somebody types there. */
+  get typing(): ReadonlySet<number> {
+    return this.#typing
   }
 
   /** The version that the client has. */
@@ -130,6 +138,7 @@ export class Connection {
       this.#version = version
       for (const [roomNid, room] of pending.changes.rooms) this.#rooms.set(roomNid, room)
       this.#remember(pending.changes.members)
+      this.#typing = pending.changes.typing ?? this.#typing
       return 'known'
     }
     if (version !== this.#version) return undefined

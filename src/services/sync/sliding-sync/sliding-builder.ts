@@ -75,7 +75,7 @@ export class SlidingBuilder {
     for (const roomNid of listMissed(scope.visible, new Set(scope.rooms.keys()), plan))
       changes.note(roomNid, { sent: since })
     const extensions = await this.#parts.extensions.load(
-      frameOf(request, scope, { now, results, told, changes, ignored }),
+      frameOf(request, scope, { now, results, told, typing: connection.typing, changes, ignored }),
       request.extensions,
     )
     return {
@@ -138,7 +138,7 @@ function frameOf(
   }: {
     now: SlidingNow
     results: ReadonlyMap<number, RoomResult>
-  } & Pick<ExtensionFrame, 'told' | 'changes' | 'ignored'>,
+  } & Pick<ExtensionFrame, 'told' | 'typing' | 'changes' | 'ignored'>,
 ): ExtensionFrame {
   return {
     ...rest,

@@ -26,6 +26,8 @@ export interface ExtensionFrame {
   /** What is told of rooms in this answer. */
   readonly results: ReadonlyMap<number, RoomResult>
   readonly told: ReadonlyMap<number, RoomMemory>
+  /** The rooms that the client has looked at last, and has been told of that somebody types there. */
+  readonly typing: ReadonlySet<number>
   readonly changes: ConnectionChanges
   readonly ignored: ReadonlySet<UserId>
 }
