@@ -125,7 +125,7 @@ describe('homeserver.yaml', () => {
     expect(config.caches.eventCacheSize).to.equal(102_400)
     expect(config.rooms.encryptedByDefault).to.equal('off')
     const warned = warnings.map(({ path }) => path)
-    expect(warned).to.include.members(['modules', 'redis', 'worker_app'])
+    expect(warned).to.include.members(['redis', 'worker_app'])
     expect(warned).to.not.include.members(['listeners', 'rc_message', 'password_config'])
   })
 })
