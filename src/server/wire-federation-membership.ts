@@ -28,7 +28,6 @@ import { RoomServersStore } from '../storage/stores/room-servers.js'
 import type { UsersStore } from '../storage/stores/users.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
-import type { BackgroundWork } from './lifecycle.js'
 import type { EventServices, EventStores } from './wire-events.js'
 import type { FederationInbound } from './wire-federation-inbound.js'
 
@@ -56,7 +55,7 @@ export interface FederationMembership {
   /** Those that endpoints use. */
   readonly services: Pick<Services, 'residentHandshakes' | 'inviteReceiver' | 'roomComplexity'>
   readonly handshakes: MembershipHandshakes
-  readonly background: BackgroundWork
+  readonly completing: PartialStateSync
 }
 
 /** Constructs both sides of the handshakes. */
@@ -137,6 +136,6 @@ export function createFederationMembership(
       exchange: new ThirdPartyExchange(client),
       complexity,
     },
-    background: completing,
+    completing,
   }
 }

@@ -14,6 +14,7 @@ import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { Stores } from './wire-base.js'
 import type { EventServices } from './wire-events.js'
+import type { FederationMembership } from './wire-federation-membership.js'
 
 /** What long work needs of the rest of the server. */
 export interface LastingTasksParts {
@@ -23,8 +24,11 @@ export interface LastingTasksParts {
   readonly lastingTasks: LastingTasks
   readonly roomBlocks: RoomBlocks
   readonly events: Omit<EventServices, 'eventPersister'>
-  readonly rooms: Pick<Services, 'roomCreation' | 'roomMembership'>
-  readonly departures: RoomDepartures
+  readonly rooms: {
+    readonly services: Pick<Services, 'roomCreation' | 'roomMembership'>
+    readonly departures: RoomDepartures
+  }
+  readonly membership: Pick<FederationMembership, 'completing'>
   readonly onError: (error: unknown) => void
 }
 
@@ -45,6 +49,7 @@ export function createLastingTasks(
   readonly background: BackgroundWork
 } {
   const { lastingTasks: tasks, roomBlocks, events } = parts
+  const { roomCreation: creation, roomMembership: membership } = parts.rooms.services
   const shared = {
     ...stores,
     ...parts,
@@ -58,7 +63,7 @@ export function createLastingTasks(
       roomBlocks,
       roomAdministration: new RoomAdministration({
         ...shared,
-        membership: parts.rooms.roomMembership,
+        membership,
         sender: events.eventSender,
       }),
       userRedactions: new UserRedactions({
@@ -77,9 +82,11 @@ export function createLastingTasks(
         rooms: stores.rooms,
         blocks: roomBlocks,
         sender: events.eventSender,
-        creation: parts.rooms.roomCreation,
-        membership: parts.rooms.roomMembership,
+        creation,
+        membership,
         removal: events.roomRemoval,
+        departures: parts.rooms.departures,
+        completing: parts.membership.completing,
       }),
     },
     background: { start: () => tasks.resume(), stop: () => tasks.stop(), tasks: [tasks.upkeep] },

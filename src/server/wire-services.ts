@@ -40,8 +40,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     {
       ...base.shared,
       ...base,
-      rooms,
-      departures: community.rooms.departures,
+      ...community,
       serverName: parts.config.server.serverName,
     },
     base.stores,
@@ -157,7 +156,7 @@ function backgroundOf(
   return [
     { stop: () => http.close() },
     remote.background,
-    membership.background,
+    membership.completing,
     inbound.background,
     remoteDevices.background,
     outbound.background,

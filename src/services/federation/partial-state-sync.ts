@@ -22,6 +22,12 @@ interface Parts {
   readonly logger: Logger
 }
 
+/** What is being asked for of a room. */
+interface Running {
+  readonly work: Promise<void>
+  readonly over: AbortController
+}
+
 const FIRST_PAUSE_MS = 1_000
 const MAX_PAUSE_MS = 10 * 60_000
 /** Servers that are asked in one round. */
@@ -31,7 +37,7 @@ const MAX_SERVERS = 20
 export class PartialStateSync {
   readonly #db: Database
   readonly #parts: Parts
-  readonly #running = new Map<number, Promise<void>>()
+  readonly #running = new Map<number, Running>()
   readonly #stopping = new AbortController()
 
   constructor(db: Database, parts: Parts) {
@@ -50,50 +56,67 @@ export class PartialStateSync {
   /** Begins nothing any more and resolves when what runs has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    await Promise.all(this.#running.values())
+    await Promise.all([...this.#running.values()].map(({ work }) => work))
   }
 
   /** Gets the state of a room in the background. */
   begin(room: RoomRecord): void {
     if (this.#running.has(room.roomNid) || this.#stopping.signal.aborted) return
-    const work = this.#run(room).finally(() => this.#running.delete(room.roomNid))
-    this.#running.set(room.roomNid, work)
+    const over = new AbortController()
+    const work = this.#run(room, over.signal).finally(() => this.#running.delete(room.roomNid))
+    this.#running.set(room.roomNid, { work, over })
+  }
+
+  /** Asks for nothing of a room any more, whose state stays as it is. Resolves when nothing that came is written either. */
+  async giveUp({ roomNid }: RoomRecord): Promise<void> {
+    if (this.#parts.partialRooms.isPartial(roomNid)) await this.#forget(roomNid)
+    const running = this.#running.get(roomNid)
+    running?.over.abort()
+    await running?.work
   }
 
   /** Never rejects. */
-  async #run(room: RoomRecord): Promise<void> {
+  async #run(room: RoomRecord, over: AbortSignal): Promise<void> {
     const { partialRooms, logger, clock } = this.#parts
-    const { signal } = this.#stopping
+    const signal = AbortSignal.any([this.#stopping.signal, over])
     for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
       const partial = partialRooms.get(room.roomNid)
       if (!partial) return
       try {
-        if (await this.#giveUp(room)) return
-        const isDone = await this.#attempt(room, partial)
+        if (await this.#isDeserted(room)) return
+        const isDone = await this.#attempt(room, partial, over)
         // Where somebody has come in anew meanwhile, there is another state to ask for.
         if (isDone || partialRooms.get(room.roomNid)?.joinNid !== partial.joinNid) continue
       } catch (err) {
-        logger.warn({ err, room: room.roomId }, 'The state of a room could not be completed')
+        if (!over.aborted)
+          logger.warn({ err, room: room.roomId }, 'The state of a room could not be completed')
       }
       await clock.sleep(pauseMs, signal).catch(() => undefined)
     }
   }
 
   /** Nobody needs the members of a room that all of our users have left; who comes again brings the state anew. */
-  async #giveUp({ roomNid }: RoomRecord): Promise<boolean> {
-    const { members, partialRooms } = this.#parts
-    if (await members.hasLocalMember(this.#db.reader, roomNid)) return false
-    await this.#db.write('give_up_state', (tx) => partialRooms.delete(tx, roomNid))
+  async #isDeserted({ roomNid }: RoomRecord): Promise<boolean> {
+    if (await this.#parts.members.hasLocalMember(this.#db.reader, roomNid)) return false
+    await this.#forget(roomNid)
     return true
   }
 
-  async #attempt(room: RoomRecord, { joinNid, servers }: PartialStateRoom): Promise<boolean> {
+  async #forget(roomNid: number): Promise<void> {
+    await this.#db.write('give_up_state', (tx) => this.#parts.partialRooms.delete(tx, roomNid))
+  }
+
+  async #attempt(
+    room: RoomRecord,
+    { joinNid, servers }: PartialStateRoom,
+    over: AbortSignal,
+  ): Promise<boolean> {
     const { events, states, completion, logger } = this.#parts
     const join = (await events.getByNids(this.#db.reader, [joinNid])).get(joinNid)
     if (!join) throw new Error(`The join ${joinNid} of ${room.roomId} cannot be read`)
     const found: (readonly EventId[])[] = []
     for (const prev of join.event.prevEventIds) {
-      const state = await this.#unlessStopped(states.after(room, prev, servers.slice(0, MAX_SERVERS)))
+      const state = await this.#unlessStopped(states.after(room, prev, servers.slice(0, MAX_SERVERS), over))
       if (!state) return false
       found.push(state)
     }

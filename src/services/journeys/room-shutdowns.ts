@@ -10,8 +10,8 @@ import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import { actingFor, type Requester } from '../accounts/requester.js'
 import type { EventSender } from '../events/event-sender.js'
-import type { PartialRooms } from '../events/partial-rooms.js'
 import type { RoomRemoval } from '../events/room-removal.js'
+import type { PartialStateSync } from '../federation/partial-state-sync.js'
 import { SHUTDOWN_ACTION, type RoomBlocks } from '../rooms/room-blocks.js'
 import type { RoomCreation } from '../rooms/room-creation.js'
 import type { RoomDepartures } from '../rooms/room-departures.js'
@@ -60,7 +60,7 @@ export interface RoomShutdownsDependencies {
   readonly departures: Pick<RoomDepartures, 'leave'>
   readonly removal: RoomRemoval
   readonly blocks: RoomBlocks
-  readonly partialRooms: Pick<PartialRooms, 'isPartial'>
+  readonly completing: Pick<PartialStateSync, 'giveUp'>
   readonly tasks: LastingTasks
   readonly serverName: ServerName
   /** Called with the refusals of rooms. */
@@ -70,6 +70,8 @@ export interface RoomShutdownsDependencies {
 const NAME = 'Content Violation Notification'
 const MESSAGE =
   'Sharing illegal content on this server is not permitted and rooms in violation will be blocked.'
+/** A parameter: whoever is in the room may stay, and the room then, too. */
+const ONLY_EMPTY = 'only_empty'
 /** Only whoever made the room speaks there. */
 const SILENT_USERS = { users_default: -10 }
 /** For those who wait in a sync to learn that they have left, before nothing is known of the room. */
@@ -86,19 +88,14 @@ export class RoomShutdowns {
 
   /**
    * Begins to shut a room down, which this server need not know; gives the ID to ask `find` about. 400 `M_UNKNOWN` while
-   * it is being shut down already, and while its state is not known in full yet; `M_INVALID_PARAM` where the maker of the
-   * new room is no user of this server.
+   * it is being shut down already; `M_INVALID_PARAM` where the maker of the new room is no user of this server.
    */
   async start(requester: Requester, roomId: RoomId, wish: ShutdownWish): Promise<string> {
-    const { db, users, rooms, partialRooms, blocks, tasks, serverName } = this.#deps
+    const { db, users, blocks, tasks, serverName } = this.#deps
     const maker = wish.newRoomUserId
     if (maker !== undefined) {
       const isOurs = serverNameOf(maker) === serverName && (await users.exists(db.reader, maker))
       if (!isOurs) throw invalidParam(`User must be our own: ${maker}`)
-    }
-    const room = await rooms.get(db.reader, roomId)
-    if (room && partialRooms.isPartial(room.roomNid)) {
-      throw new MatrixError('M_UNKNOWN', 'The state of the room is not known in full yet', { status: 400 })
     }
     if (wish.block) await blocks.set(roomId, true, requester.userId)
     return tasks.start(SHUTDOWN_ACTION, roomId, {
@@ -109,6 +106,15 @@ export class RoomShutdowns {
       purge: wish.purge,
       force_purge: wish.forcePurge,
     })
+  }
+
+  /**
+   * Begins to remove a room that nobody of this server is in or remembers; gives the ID to ask `find` about. Should
+   * somebody come back to it first, the room stays. 400 `M_UNKNOWN` while it is being shut down already.
+   */
+  removeForgotten(roomId: RoomId): Promise<string> {
+    const params = { room_id: roomId, new_room_user_id: null, purge: true, force_purge: false }
+    return this.#deps.tasks.start(SHUTDOWN_ACTION, roomId, { ...params, [ONLY_EMPTY]: true })
   }
 
   /** Resolves when a shutdown has ended. Throws `M_UNKNOWN` with what it has failed with. */
@@ -133,7 +139,7 @@ export class RoomShutdowns {
 
   /** What an earlier run has done is not done again. */
   async #run({ params, earlier = {}, signal, report }: TaskRun): Promise<JsonObject> {
-    const { db, rooms, removal } = this.#deps
+    const { db, rooms, removal, completing } = this.#deps
     const roomId = params['room_id'] as RoomId
     let done: JsonObject = {
       kicked_users: [],
@@ -147,12 +153,15 @@ export class RoomShutdowns {
       return report(done)
     }
     const room = await rooms.get(db.reader, roomId)
-    if (room) await this.#empty(room, { params, signal, done: () => done, note })
+    if (room && params[ONLY_EMPTY] === true) await this.#requireEmpty(room)
+    else if (room) await this.#empty(room, { params, signal, done: () => done, note })
     if (signal.aborted || params['purge'] !== true) return done
     if (room) {
       this.#checkEmpty(done, params)
       // Written down first: a hidden room is not found by its ID any more.
       await note({ room_nid: room.roomNid })
+      // What still came of its members would be left behind.
+      await completing.giveUp(room)
       await removal.hide(room)
     }
     const roomNid = done['room_nid']
@@ -191,6 +200,13 @@ export class RoomShutdowns {
     if (present.length === 0) return
     await clock.sleep(FAREWELL_MS, signal).catch(() => undefined)
     await db.write('forget_room', (tx) => members.setForgottenByAll(tx, room.roomNid))
+  }
+
+  async #requireEmpty({ roomNid, roomId }: RoomRecord): Promise<void> {
+    const { db, members } = this.#deps
+    const options = { localOnly: true }
+    const present = await members.listForRoom(db.reader, roomNid, ['join', 'invite', 'knock'], options)
+    if (present.length > 0) throw new Error(`Somebody has come back to ${roomId}`)
   }
 
   async #makeNewRoom({

@@ -33,15 +33,23 @@ describe('rooms that are joined without their members', function () {
     await servers[Symbol.asyncDispose]()
   })
 
-  /** A room with a few members, which bob joins; its state is told once `told` resolves. */
-  async function begin(version: string): Promise<{ room: LinearRoom; told: Deferred<undefined> }> {
+  /** A room with a few members, which bob joins; its state is `asked` for, and told once `told` resolves. */
+  async function begin(
+    version: string,
+  ): Promise<{ room: LinearRoom; asked: Promise<undefined>; told: Deferred<undefined> }> {
     const room = new LinearRoom(fake, version)
     room.join('derek')
     room.join('fred')
-    const told = createDeferred<undefined>()
-    room.serve({ omitsMembers: true, beforeState: () => told.promise })
+    const [asked, told] = [createDeferred<undefined>(), createDeferred<undefined>()]
+    room.serve({
+      omitsMembers: true,
+      beforeState: () => {
+        asked.resolve(undefined)
+        return told.promise
+      },
+    })
     await bob.join(room.roomId, { via: [fake.serverName] })
-    return { room, told }
+    return { room, asked: asked.promise, told }
   }
 
   async function members(room: LinearRoom): Promise<string[]> {
@@ -301,6 +309,24 @@ describe('rooms that are joined without their members', function () {
     told.resolve(undefined)
     expect(await members(room)).to.include(zoe.stateKey)
     expect(statesAskedFor(room)).to.include(zoe.eventId)
+  })
+
+  it('can be removed by an administrator before they are whole, and joined again', async () => {
+    const admin = await servers.get(ME).register('admin', { isAdmin: true })
+    const { room, asked, told } = await begin('10')
+    await asked
+    const removed = await admin.must('DELETE', path`/_synapse/admin/v1/rooms/${room.roomId}`, { body: {} })
+    expect(removed['kicked_users']).to.deep.equal([bob.userId])
+    const gone = await admin.request('GET', path`/_synapse/admin/v1/rooms/${room.roomId}`)
+    expect(gone.status).to.equal(404)
+    told.resolve(undefined)
+    await bob.join(room.roomId, { via: [fake.serverName] })
+    expect(await members(room)).to.have.members([
+      bob.userId,
+      room.creator,
+      room.user('derek'),
+      room.user('fred'),
+    ])
   })
 
   it('are not told to others as if they were whole', async () => {
