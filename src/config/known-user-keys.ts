@@ -135,8 +135,10 @@ const ROOMS: KeyTable = {
     'allow_per_room_profiles',
     'forget_rooms_on_leave',
     'redaction_retention_period',
+    'forgotten_room_retention_period',
     'user_ips_max_age',
     'exclude_rooms_from_sync',
+    'exclude_rooms_from_presence',
   ),
   ...all(
     list(map(all(served, 'user_id', 'alias', 'room_id', 'action'))),
@@ -174,13 +176,7 @@ const ROOMS: KeyTable = {
   room_prejoin_state: map(all(served, 'disable_default_event_types', 'additional_event_types')),
   room_invite_state_types: replacedBy('room_prejoin_state'),
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),
-  ...all(
-    later,
-    'exclude_rooms_from_presence',
-    'forgotten_room_retention_period',
-    'stats',
-    'enable_ephemeral_messages',
-  ),
+  ...all(later, 'stats', 'enable_ephemeral_messages'),
 }
 
 const MEDIA: KeyTable = {

@@ -122,7 +122,7 @@ export type AdministrationTools = AdministrationReaders & { readonly accountExpo
 /** What administrators read, without a server: a database, and for exports the files, is all that it takes. */
 export function createAdministrationTools(
   db: Database,
-  config: Pick<HomeserverConfig, 'caches' | 'media' | 'server'>,
+  config: Pick<HomeserverConfig, 'caches' | 'media' | 'rooms' | 'server'>,
 ): AdministrationTools {
   const caches = new CacheRegistry(createMetrics())
   const stores = createStores({ config, storage: { caches } })

@@ -163,7 +163,14 @@ function createSender(
     audience,
     prejoin: parts.prejoin,
     timelines: new TimelinesStore(),
-    ephemeral: new AppserviceEphemeral({ ...shared, audience, typing, presence, e2eKeys }),
+    ephemeral: new AppserviceEphemeral({
+      ...shared,
+      audience,
+      typing,
+      presence,
+      e2eKeys,
+      excludedFromPresence: parts.config.rooms.excludedFromPresence,
+    }),
   })
   const sender = new AppserviceSender({
     ...shared,

@@ -93,7 +93,7 @@ export function createStores({
   config,
   storage: { caches },
 }: {
-  readonly config: Pick<HomeserverConfig, 'caches'>
+  readonly config: Pick<HomeserverConfig, 'caches' | 'rooms'>
   readonly storage: Pick<Storage, 'caches'>
 }) {
   const events = createEventStores(caches, { eventCacheSize: config.caches.eventCacheSize })
@@ -102,7 +102,7 @@ export function createStores({
     ...createAccountStores(caches, { cacheSize: SESSION_CACHE_SIZE }),
     ...createDeliveryStores(),
     ...createDiscoveryStores(),
-    ...createEphemeralStores(caches),
+    ...createEphemeralStores(caches, config.rooms),
     ...createKeyStores(caches),
     ...createReadingStores(events.events),
     ...createRoomStores(events),

@@ -146,6 +146,7 @@ function createOutbound(
       members: stores.members,
       sendsSticky: parts.config.experimental.stickyEvents,
       receiptsPerRoomPerSecond: parts.config.federation.receiptsPerRoomPerSecond,
+      excludedFromPresence: parts.config.rooms.excludedFromPresence,
       ages: createEventAges(parts),
     },
     stores,

@@ -72,10 +72,13 @@ export type EphemeralServices = Pick<
   'deviceLists' | 'presence' | 'readMarkers' | 'receipts' | 'typing' | 'unreadCounts'
 >
 
-export function createEphemeralStores(caches: CacheRegistry) {
+export function createEphemeralStores(
+  caches: CacheRegistry,
+  options: { readonly excludedFromPresence?: ReadonlySet<RoomId> } = {},
+) {
   return {
     inbox: new DeviceInboxStore(caches),
-    presence: new PresenceStore(),
+    presence: new PresenceStore(options.excludedFromPresence),
     pushActions: new EventPushActionsStore(),
     receipts: new ReceiptsStore(caches),
   }
@@ -99,14 +102,13 @@ export function createEphemeralServices(
   options: EphemeralOptions,
 ): EphemeralServices {
   const { db, clock, positions, roomState } = parts
-  const { events, members } = stores
+  const { events } = stores
   const presence = new Presence({
     db,
     clock,
     positions,
     presence: stores.presence,
     streamIds: parts.presenceStream,
-    shareRoom: (a, b) => members.shareRoom(db.reader, a, b),
     onError: parts.onError,
     isRemote: parts.isRemote,
     isUnknown: parts.isUnknown,

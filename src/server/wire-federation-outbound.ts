@@ -178,6 +178,8 @@ export interface FederationOutboundParts extends SharedParts {
   readonly sendsSticky: boolean
   /** `federation_rr_transactions_per_room_per_second` */
   readonly receiptsPerRoomPerSecond: number
+  /** `exclude_rooms_from_presence`. */
+  readonly excludedFromPresence: ReadonlySet<RoomId>
   readonly ages: EventAges
 }
 

@@ -110,7 +110,8 @@ export const rooms = section(
       forgetOnLeave: raw.forget_rooms_on_leave,
       /** Rooms that no client is told of by syncs. */
       excludedFromSync: roomIds(raw.exclude_rooms_from_sync),
-      excludedFromPresence: raw.exclude_rooms_from_presence,
+      /** Rooms in which people are not interested in each other's presence. */
+      excludedFromPresence: roomIds(raw.exclude_rooms_from_presence),
       /** Rooms with more forward extremities than this have them joined. */
       maxExtremities: raw.dummy_events_threshold,
       /** Which rooms of other servers are too complex to be joined (one: 500 events of state); undefined: none. */

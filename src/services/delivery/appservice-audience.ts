@@ -68,15 +68,17 @@ export class AppserviceAudience {
     return (await this.#inRoom(room)).has(appserviceId)
   }
 
-  /** Of these users those who are in a room with the service, or are its own. */
+  /** Of these users those who are in a room with the service, or are its own; rooms of `without` do not count. */
   async interestingUsers(
     registration: AppserviceRegistration,
     userIds: readonly UserId[],
+    { without }: { without?: ReadonlySet<RoomId> } = {},
   ): Promise<ReadonlySet<UserId>> {
     const own = new Set(userIds.filter((userId) => isInterestedInUser(registration, userId)))
     const others = userIds.filter((userId) => !own.has(userId))
     if (others.length === 0) return own
-    const joined = await this.#deps.appservices.listJoinedRooms(this.#deps.db.reader, others)
+    const all = await this.#deps.appservices.listJoinedRooms(this.#deps.db.reader, others)
+    const joined = all.filter(({ roomId }) => without?.has(roomId) !== true)
     const rooms = new Map(joined.map(({ roomId, roomNid }) => [roomId, { roomId, roomNid }]))
     const interesting = await this.interestingRooms(registration, [...rooms.values()])
     const seen = joined.filter(({ roomId }) => interesting.has(roomId)).map(({ userId }) => userId)

@@ -1,6 +1,6 @@
 import { isInterestedInUser, type AppserviceRegistration } from '../../protocol/appservice-registration.js'
 import type { Event } from '../../protocol/event.js'
-import { parseUserId, type DeviceId, type UserId } from '../../protocol/ids.js'
+import { parseUserId, type DeviceId, type RoomId, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { AppserviceMessage, AppservicesStore, StreamReceipt } from '../../storage/stores/appservices.js'
 import type { DevicesStore } from '../../storage/stores/devices.js'
@@ -23,6 +23,8 @@ export interface AppserviceEphemeralDependencies {
   readonly e2eKeys: Pick<E2eKeys, 'getCounts'>
   readonly presence: Pick<Presence, 'changedUsers' | 'listChanges'>
   readonly typing: Pick<Typing, 'changedRooms' | 'usersTyping'>
+  /** Rooms in which people are not interested in each other's presence. */
+  readonly excludedFromPresence: ReadonlySet<RoomId>
 }
 
 /** A stretch of a stream: after one position, up to and including another. */
@@ -74,11 +76,11 @@ export class AppserviceEphemeral {
 
   /** `m.presence` events of the service's users and of those who are in rooms with them. */
   async listPresence(registration: AppserviceRegistration, range: StreamRange): Promise<JsonObject[]> {
-    const { db, presence, audience } = this.#deps
+    const { db, presence, audience, excludedFromPresence: without } = this.#deps
     const since = { since: range.after, upTo: range.upTo }
     const changed = presence.changedUsers(since)
     if (changed.length === 0) return []
-    const interesting = await audience.interestingUsers(registration, changed)
+    const interesting = await audience.interestingUsers(registration, changed, { without })
     return presence.listChanges(db.reader, since, interesting)
   }
 

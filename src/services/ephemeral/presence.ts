@@ -30,8 +30,6 @@ export interface PresenceDependencies {
   readonly streamIds: Pick<StreamIdGenerator, 'allocate' | 'position'>
   readonly positions: PositionSink
   readonly clock: Clock
-  /** Whether two users are in a room together. */
-  readonly shareRoom: (a: UserId, b: UserId) => Promise<boolean>
   readonly onError: (error: unknown) => void
   /** Whether a user is said to be of this server, and is not. */
   readonly isUnknown?: ((userId: UserId) => Promise<boolean>) | undefined
@@ -199,7 +197,8 @@ export class Presence implements ActivitySink {
    */
   async get(requester: Requester, userId: UserId): Promise<JsonObject> {
     const { db, presence, clock, options } = this.#deps
-    if (userId !== requester.userId && !(await this.#deps.shareRoom(requester.userId, userId))) {
+    const isOwn = userId === requester.userId
+    if (!isOwn && !(await presence.listSharing(db.reader, requester.userId, [userId])).has(userId)) {
       if (await this.#deps.isUnknown?.(userId)) throw notFound('No such user')
       throw forbidden('You are not allowed to see their presence')
     }
@@ -228,6 +227,14 @@ export class Presence implements ActivitySink {
   listStates(userIds: readonly UserId[]): JsonObject[] {
     if (!this.#deps.options.enabled) return []
     return userIds.map((userId) => ({ type: 'm.presence', sender: userId, content: this.contentOf(userId) }))
+  }
+
+  /** Of people who have come into a room with a user those whose presence is their business. */
+  async filterVisible(q: Query, userId: UserId, others: readonly UserId[]): Promise<readonly UserId[]> {
+    const { presence } = this.#deps
+    if (!presence.hasExcludedRooms || others.length === 0) return others
+    const visible = await presence.listSharing(q, userId, others)
+    return others.filter((other) => visible.has(other))
   }
 
   /** Everybody who is not offline. In memory. */

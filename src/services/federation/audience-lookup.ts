@@ -1,4 +1,4 @@
-import type { ServerName, UserId } from '../../protocol/ids.js'
+import type { RoomId, ServerName, UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { RoomServersStore } from '../../storage/stores/room-servers.js'
 import type { EventFeed } from './event-feed.js'
@@ -36,11 +36,14 @@ export class AudienceLookup {
     )
   }
 
-  /** The other servers that share a room with each of these users. */
-  async serversOfUsers(userIds: readonly UserId[]): Promise<Map<UserId, ReadonlySet<ServerName>>> {
+  /** The other servers that share a room with each of these users; rooms of `without` do not count. */
+  async serversOfUsers(
+    userIds: readonly UserId[],
+    { without }: { without?: ReadonlySet<RoomId> } = {},
+  ): Promise<Map<UserId, ReadonlySet<ServerName>>> {
     if (userIds.length === 0) return new Map()
     const { db, store } = this.#deps
-    const rooms = await store.listJoinedRooms(db.reader, userIds)
+    const rooms = await store.listJoinedRooms(db.reader, userIds, without)
     const servers = await this.serversInRooms([...rooms.values()].flat())
     return new Map(
       [...rooms].map(([userId, roomNids]) => [

@@ -32,13 +32,15 @@ interface Dependencies {
   readonly serverName: ServerName
   readonly store: RoomServersStore
   readonly members: Pick<RoomMembersStore, 'sampleLocalMembers'>
-  readonly rooms: Pick<RoomsStore, 'get'>
+  readonly rooms: Pick<RoomsStore, 'get' | 'getByNids'>
   readonly presence: PresenceSource
   readonly streams: {
     readonly presence: Pick<StreamIdGenerator, 'position'>
     readonly receipts: Pick<StreamIdGenerator, 'position'>
   }
   readonly audience: AudienceLookup
+  /** Rooms in which people are not interested in each other's presence. */
+  readonly excludedFromPresence: ReadonlySet<RoomId>
   readonly sender: Pick<FederationSender, 'addEdu'>
   readonly clock: Pick<Clock, 'now' | 'setTimeout'>
   /** How many transactions the receipts of a room may cause in a second. */
@@ -107,8 +109,8 @@ export class PassingFeeds implements PositionSink {
 
   /** Tells everybody concerned of these users' presence again. */
   async repeatPresence(userIds: readonly UserId[]): Promise<void> {
-    const { audience, presence, sender } = this.#deps
-    const servers = await audience.serversOfUsers(userIds)
+    const { audience, presence, sender, excludedFromPresence: without } = this.#deps
+    const servers = await audience.serversOfUsers(userIds, { without })
     for (const [userId, destinations] of servers) {
       sender.addEdu(destinations, { kind: 'presence', userId, content: presence.contentOf(userId) })
     }
@@ -119,6 +121,7 @@ export class PassingFeeds implements PositionSink {
     const server = serverNameOf(userId)
     const isOurs = server === serverName
     if (!isOurs && servers.before.has(server)) return
+    if (await this.#isExcluded(roomNid)) return
     const here = isOurs ? [userId] : await members.sampleLocalMembers(db.reader, roomNid, MAX_SHOWN)
     const present = new Set(presence.listPresent())
     const destinations = isOurs ? servers.after : [server]
@@ -126,6 +129,13 @@ export class PassingFeeds implements PositionSink {
       if (!present.has(user)) continue
       sender.addEdu(destinations, { kind: 'presence', userId: user, content: presence.contentOf(user) })
     }
+  }
+
+  async #isExcluded(roomNid: number): Promise<boolean> {
+    const { db, rooms, excludedFromPresence } = this.#deps
+    if (excludedFromPresence.size === 0) return false
+    const room = (await rooms.getByNids(db.reader, [roomNid])).get(roomNid)
+    return room !== undefined && excludedFromPresence.has(room.roomId)
   }
 
   async #takePresence(since: number, upTo: number): Promise<void> {

@@ -31,6 +31,18 @@ const COLUMNS = 'user_id, state, status_msg, last_active_ts, currently_active'
 
 /** The presence of users as others were last told. */
 export class PresenceStore {
+  readonly #excludedRooms: ReadonlySet<RoomId>
+
+  /** @param excludedRooms Rooms in which people are not interested in each other's presence. */
+  constructor(excludedRooms: ReadonlySet<RoomId> = new Set()) {
+    this.#excludedRooms = excludedRooms
+  }
+
+  /** Whether there are rooms that make nobody interested in anybody's presence. */
+  get hasExcludedRooms(): boolean {
+    return this.#excludedRooms.size > 0
+  }
+
   /** By primary key. */
   async getMany(q: Query, userIds: readonly UserId[]): Promise<PresenceRecord[]> {
     const rows = await q.all<Row>(
@@ -48,7 +60,7 @@ export class PresenceStore {
     return rows.map(toRecord)
   }
 
-  /** The rooms that any of these users is joined to. Index room_members_user. */
+  /** The rooms that any of these users is joined to, but for those that are excluded. Index room_members_user. */
   async listRooms(q: Query, userIds: readonly UserId[]): Promise<RoomId[]> {
     const rows = await q.all<{ room_id: string }>(
       `SELECT r.room_id FROM rooms r WHERE r.room_nid IN (
@@ -56,19 +68,26 @@ export class PresenceStore {
          WHERE ${q.dialect.anyOf('m.user_id', 'text')} AND m.membership = 'join')`,
       [q.dialect.list(userIds)],
     )
-    return rows.map((row) => row.room_id as RoomId)
+    return rows.map((row) => row.room_id as RoomId).filter((roomId) => !this.#excludedRooms.has(roomId))
   }
 
-  /** Who of these is joined to a room that the user is joined to. Index room_members_user, then by primary key. */
+  /**
+   * Who of these is joined to a room that the user is joined to and that is not excluded. Index room_members_user, then by
+   * primary key.
+   */
   async listSharing(q: Query, userId: UserId, others: readonly UserId[]): Promise<Set<UserId>> {
     if (others.length === 0) return new Set()
+    const counting = this.hasExcludedRooms
+      ? ` AND o.room_nid NOT IN (SELECT r.room_nid FROM rooms r WHERE ${q.dialect.anyOf('r.room_id', 'text')})`
+      : ''
+    const excluded = this.hasExcludedRooms ? [q.dialect.list([...this.#excludedRooms])] : []
     const rows = await q.all<{ user_id: string }>(
       `SELECT DISTINCT o.user_id FROM ${q.dialect.rowsFrom({ user_id: 'text' })} AS w
          CROSS JOIN room_members o
-       WHERE o.user_id = w.user_id AND o.membership = 'join' AND EXISTS (
+       WHERE o.user_id = w.user_id AND o.membership = 'join'${counting} AND EXISTS (
          SELECT 1 FROM room_members m
          WHERE m.room_nid = o.room_nid AND m.user_id = ? AND m.membership = 'join')`,
-      [q.dialect.rows(others.map((other) => ({ user_id: other }))), userId],
+      [q.dialect.rows(others.map((other) => ({ user_id: other }))), ...excluded, userId],
     )
     return new Set(rows.map((row) => row.user_id as UserId))
   }

@@ -66,13 +66,21 @@ export class RoomServersStore {
     }))
   }
 
-  /** The rooms that each of these users is joined to. Index room_members_user. */
-  async listJoinedRooms(q: Query, userIds: readonly UserId[]): Promise<Map<UserId, number[]>> {
+  /** The rooms that each of these users is joined to, but for `without`. Index room_members_user. */
+  async listJoinedRooms(
+    q: Query,
+    userIds: readonly UserId[],
+    without: ReadonlySet<RoomId> = new Set(),
+  ): Promise<Map<UserId, number[]>> {
     if (userIds.length === 0) return new Map()
+    const others =
+      without.size === 0
+        ? ''
+        : ` AND m.room_nid NOT IN (SELECT r.room_nid FROM rooms r WHERE ${q.dialect.anyOf('r.room_id', 'text')})`
     const rows = await q.all<{ user_id: string; room_nid: number }>(
       `SELECT m.user_id, m.room_nid FROM room_members m
-       WHERE ${q.dialect.anyOf('m.user_id', 'text')} AND m.membership = 'join'`,
-      [q.dialect.list(userIds)],
+       WHERE ${q.dialect.anyOf('m.user_id', 'text')} AND m.membership = 'join'${others}`,
+      [q.dialect.list(userIds), ...(without.size === 0 ? [] : [q.dialect.list([...without])])],
     )
     const rooms = new Map<UserId, number[]>()
     for (const row of rows) pushTo(rooms, row.user_id as UserId, row.room_nid)

@@ -5,7 +5,7 @@ import type { Presence } from '../../ephemeral/presence.js'
 import type { Movements } from '../member-movements.js'
 import type { SyncFrame } from '../sync-frame.js'
 
-type PresenceSource = Pick<Presence, 'listStates' | 'listPresent' | 'listVisibleChanges'>
+type PresenceSource = Pick<Presence, 'filterVisible' | 'listStates' | 'listPresent' | 'listVisibleChanges'>
 
 /** Of more people whom a client meets at once it is told only who is not offline. */
 const MAX_MET = 100
@@ -32,7 +32,8 @@ export class PresenceSection {
         : []
     const told = new Set<string>([viewer.userId, ...changed.map(senderOf)])
     const met = this.#shown([...new Set([...come, ...found])].filter((userId) => !told.has(userId)))
-    return [...changed, ...this.#presence.listStates(met)].filter((event) =>
+    const visible = await this.#presence.filterVisible(q, viewer.userId, met)
+    return [...changed, ...this.#presence.listStates(visible)].filter((event) =>
       filter.presence.matches({ type: 'm.presence', sender: senderOf(event) }),
     )
   }

@@ -23,8 +23,10 @@ describe('rooms', () => {
       .and.to.deep.include(create)
   })
 
-  it('excludes the rooms from syncs that it is told', async () => {
+  it('excludes the rooms from syncs and from presence that it is told', async () => {
     const excluded = async (keys: object) => [...(await loadKeys(keys)).config.rooms.excludedFromSync]
+    const presence = await loadKeys({ exclude_rooms_from_presence: ['!a:b.test'] })
+    expect([...presence.config.rooms.excludedFromPresence]).to.deep.equal(['!a:b.test'])
     expect(await excluded({ exclude_rooms_from_sync: ['!a:b.test', '!a:b.test', '!c'] })).to.deep.equal([
       '!a:b.test',
       '!c',
