@@ -40,8 +40,8 @@ interface StateRow {
 }
 
 const MEMBERSHIP_COLUMNS = 'm.room_nid, m.membership, m.event_nid, m.stream_ordering, m.sender, m.forgotten'
-/** Events of a room among which the last that bumps it is looked for. */
-const MAX_LOOKED_THROUGH = 200
+/** Events of a room among which the last that bumps it is looked for; further where the first look finds none. */
+const LOOKED_THROUGH = [200, 3_000]
 const MAX_HEROES = 5
 
 /** What lists of rooms are sorted, filtered and shown by. */
@@ -69,12 +69,26 @@ export class SlidingSyncRoomsStore {
 
   /**
    * Where each room had its last event of these types, up to a position; left out where it is not among the room's last
-   * 200. Index events_room_stream.
+   * 3000: people may come and go for long before somebody says something. Index events_room_stream.
    */
   async lastOfTypes(
     q: Query,
     roomNids: readonly number[],
     { types, upTo }: { types: readonly string[]; upTo: number },
+  ): Promise<Map<number, number>> {
+    const found = new Map<number, number>()
+    for (const limit of LOOKED_THROUGH) {
+      const open = roomNids.filter((roomNid) => !found.has(roomNid))
+      const nearby = await this.#lastOfTypes(q, open, { types, upTo, limit })
+      for (const [roomNid, position] of nearby) found.set(roomNid, position)
+    }
+    return found
+  }
+
+  async #lastOfTypes(
+    q: Query,
+    roomNids: readonly number[],
+    { types, upTo, limit }: { types: readonly string[]; upTo: number; limit: number },
   ): Promise<Map<number, number>> {
     if (roomNids.length === 0) return new Map()
     const rows = await q.all<{ room_nid: number; position: number | null }>(
@@ -82,10 +96,10 @@ export class SlidingSyncRoomsStore {
          SELECT MAX(l.stream_ordering) FROM (
            SELECT e.stream_ordering, e.type FROM events e
            WHERE e.room_nid = r.room_nid AND e.stream_ordering > 0 AND e.stream_ordering <= ?
-           ORDER BY e.stream_ordering DESC LIMIT ${MAX_LOOKED_THROUGH}) AS l
+           ORDER BY e.stream_ordering DESC LIMIT ?) AS l
          WHERE ${q.dialect.anyOf('l.type', 'text')}) AS position
        FROM ${q.dialect.rowsFrom({ room_nid: 'integer' })} AS r`,
-      [upTo, q.dialect.list(types), q.dialect.rows(roomNids.map((roomNid) => ({ room_nid: roomNid })))],
+      [upTo, limit, q.dialect.list(types), q.dialect.rows(roomNids.map((nid) => ({ room_nid: nid })))],
     )
     return new Map(rows.flatMap((row) => (row.position === null ? [] : [[row.room_nid, row.position]])))
   }

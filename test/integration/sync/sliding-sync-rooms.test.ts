@@ -296,6 +296,19 @@ describe('Rooms in sliding sync', () => {
     expect(stamp).to.be.greaterThan(Number(first['bump_stamp']))
   })
 
+  it('keep their place however much of something else has happened since', async () => {
+    const state = Array.from({ length: 210 }, (_, index) => {
+      return { type: 'org.example.x', state_key: String(index), content: {} }
+    })
+    const quiet = await bob.createRoom({ preset: 'public_chat', initial_state: state })
+    const roomId = await commonRoom()
+    await bob.sendText(roomId, 'a')
+    await alice.join(quiet)
+    const answer = await sliding.sync(listOf([0, 9]))
+    const stamp = Number(roomIn(answer, quiet)['bump_stamp'])
+    expect(stamp).to.be.lessThan(Number(roomIn(answer, roomId)['bump_stamp']))
+  })
+
   it('are said to be direct chats, and not to be any more', async () => {
     const roomId = await commonRoom()
     const direct = `/_matrix/client/v3/user/${encodeURIComponent(alice.userId)}/account_data/m.direct`

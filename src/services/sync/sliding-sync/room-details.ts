@@ -84,7 +84,8 @@ export class RoomDetails {
       ),
     ])
     const details = await this.#details(shown, { timelines, deltas, snapshots }, request)
-    return [...details, ...outside.map((plan) => membershipOnly(plan, own.get(plan.eventNid)))]
+    const { userId } = request.viewer
+    return [...details, ...outside.map((plan) => membershipOnly(plan, userId, own.get(plan.eventNid)))]
   }
 
   /** The state at the end of the user's stay, of rooms that they were in and have left. */
@@ -206,20 +207,24 @@ interface LoadedRooms {
 
 const NO_META: RoomMeta = { isChanged: false, event: undefined }
 
-/** Who was never in the room sees nothing of it but what became of their own membership. */
-function membershipOnly(plan: RoomPlan, own: StoredEvent | undefined): RoomDetail {
-  const { config, streamOrdering } = plan
+/**
+ * Who was never in the room sees nothing of it but what became of their own membership. Where it is no more, since the
+ * state of the room was resolved without it, that is news though no event says so.
+ */
+function membershipOnly(plan: RoomPlan, userId: UserId, own: StoredEvent | undefined): RoomDetail {
+  const { config, roomNid, streamOrdering } = plan
   const events = own === undefined ? [] : [own]
   const prevBatch = formatPaginationToken({ streamOrdering })
-  const isAsked = own !== undefined && config.requiredState.matches(MEMBER, own.event.stateKey ?? '')
+  const isAsked = config.requiredState.matches(MEMBER, userId)
+  const gone = { roomNid, streamOrdering, type: MEMBER, stateKey: userId, eventNid: null, prevEventNid: null }
   return {
     plan,
     timeline: config.timelineLimit === 0 ? undefined : { events, limited: false, prevBatch },
     state: isAsked ? events : [],
-    removed: [],
+    removed: isAsked && own === undefined ? [gone] : [],
     name: NO_META,
     avatar: NO_META,
-    membersChanged: false,
+    membersChanged: own === undefined,
     followed: config.requiredState,
   }
 }

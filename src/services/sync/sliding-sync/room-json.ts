@@ -148,7 +148,9 @@ function bumpOf({ plan, timeline }: RoomDetail, { bumps }: Summaries): number | 
   if (!isIn(plan.membership)) return ownPlace
   const shown = bumpIn(timeline?.events ?? [])
   if (shown !== undefined) return shown
-  return mayHaveMissedBump(timeline, plan) ? (bumps.get(plan.roomNid) ?? ownPlace) : undefined
+  if (!mayHaveMissedBump(timeline, plan)) return undefined
+  // Who has been told of a place keeps it, rather than to see the room sink to where the user came in.
+  return bumps.get(plan.roomNid) ?? (plan.after === undefined ? ownPlace : undefined)
 }
 
 /** The last event that brings the room to the fore, of those that came to this server as they happened. */
