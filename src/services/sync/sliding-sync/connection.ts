@@ -51,6 +51,9 @@ export const UNTOLD: RoomMemory = {
   isDm: false,
 }
 
+/** Of required state as text, which stands in memory as sets beside. */
+const BYTES_PER_CHARACTER = 4
+
 /** The key of a member among those that were loaded lazily. */
 export function memberKeyOf(roomNid: number, userId: string): string {
   return `${roomNid} ${userId}`
@@ -107,9 +110,11 @@ export class Connection {
     return this.#version
   }
 
-  /** Rough, in bytes. */
+  /** Rough, in bytes. Most rooms share what is known of their required state. */
   get size(): number {
-    return 500 + this.#rooms.size * 150 + this.#members.size * 100
+    const states = new Set([...this.#rooms.values()].map(({ requiredState }) => requiredState))
+    const text = [...states].reduce((sum, state) => sum + state.toJson().length, 0)
+    return 500 + this.#rooms.size * 150 + this.#members.size * 100 + text * BYTES_PER_CHARACTER
   }
 
   /** Takes rows as they were read, each room's oldest first; those after the version that the client has do not count. */

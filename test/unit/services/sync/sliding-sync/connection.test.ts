@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { UserId } from '../../../../../src/protocol/ids.js'
 import { Connection, ConnectionChanges } from '../../../../../src/services/sync/sliding-sync/connection.js'
+import { RequiredState } from '../../../../../src/services/sync/sliding-sync/required-state.js'
 import { LIVE } from '../../../../../src/storage/stores/sliding-sync.js'
 
 describe('Connection', () => {
@@ -52,6 +53,21 @@ describe('Connection', () => {
     connection.resume(version)
     expect(connection.sentMember(7, 'a')).to.equal(undefined)
     expect(connection.sentMember(7, 'c')).to.equal(1)
+  })
+
+  it('is as large as what its rooms do not share', () => {
+    const pairs = Array.from({ length: 1_000 }, (_, index) => ['org.example.x', String(index)] as const)
+    const sizeWith = (states: readonly RequiredState[]): number => {
+      const connection = begin()
+      const version = answer(connection, (changes) => {
+        for (const [index, requiredState] of states.entries()) changes.note(index, { requiredState })
+      })
+      connection.resume(version)
+      return connection.size
+    }
+    const [first, second] = [RequiredState.of(pairs, key.userId), RequiredState.of(pairs, key.userId)]
+    expect(sizeWith([first, first])).to.be.greaterThan(10_000)
+    expect(sizeWith([first, second])).to.be.greaterThan(sizeWith([first, first]) * 1.5)
   })
 
   it('notes no change where nothing changes', () => {
