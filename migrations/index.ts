@@ -29,6 +29,7 @@ import * as userConsents from './0046-user-consents.js'
 import * as administration from './0047-administration.js'
 import * as administratorsQuestions from './0048-administrators-questions.js'
 import * as redactedContent from './0049-redacted-content.js'
+import * as forgottenRooms from './0052-forgotten-rooms.js'
 
 /** One reversible step of the schema, the same for both databases. */
 export interface Migration {
@@ -70,4 +71,5 @@ export const migrations: readonly Migration[] = [
   administration,
   administratorsQuestions,
   redactedContent,
+  forgottenRooms,
 ]

@@ -1,13 +1,16 @@
 import type { ServerName } from '../protocol/ids.js'
 import type { RoomBlocks } from '../services/rooms/room-blocks.js'
+import { ForgottenRooms } from '../services/journeys/forgotten-rooms.js'
 import { RoomShutdowns } from '../services/journeys/room-shutdowns.js'
 import { RoomAdministration } from '../services/administration/room-administration.js'
 import { UserRedactions } from '../services/administration/user-redactions.js'
 import { HistoryPurges } from '../services/rooms/history-purges.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
 import type { LastingTasks } from '../services/tasks/lasting-tasks.js'
+import type { PeriodicTask } from '../services/tasks/periodic-tasks.js'
 import type { Services } from '../services/services.js'
 import type { Database } from '../storage/database.js'
+import { ForgottenRoomsStore } from '../storage/stores/forgotten-rooms.js'
 import { HistoryPurgeStore } from '../storage/stores/history-purge.js'
 import { SentEventsStore } from '../storage/stores/sent-events.js'
 import type { Clock } from '../util/clock.js'
@@ -29,8 +32,14 @@ export interface LastingTasksParts {
     readonly departures: RoomDepartures
   }
   readonly membership: Pick<FederationMembership, 'completing'>
+  /** `forgotten_room_retention_period`; undefined: rooms stay that nobody remembers. */
+  readonly forgottenRoomsMs: number | undefined
   readonly onError: (error: unknown) => void
 }
+
+const MINUTE_MS = 60_000
+/** It takes two runs to see that a room has been forgotten for long enough. */
+const FORGOTTEN_ROOMS_INTERVAL_MS = { least: 5 * MINUTE_MS, most: 60 * MINUTE_MS }
 
 /** Constructs what administrators ask for and takes longer than a request. */
 export function createLastingTasks(
@@ -57,6 +66,17 @@ export function createLastingTasks(
     roomState: events.roomState,
     partialRooms: events.partialRooms,
   }
+  const shutdowns = new RoomShutdowns({
+    ...shared,
+    rooms: stores.rooms,
+    blocks: roomBlocks,
+    sender: events.eventSender,
+    creation,
+    membership,
+    removal: events.roomRemoval,
+    departures: parts.rooms.departures,
+    completing: parts.membership.completing,
+  })
   return {
     services: {
       lastingTasks: tasks,
@@ -77,18 +97,27 @@ export function createLastingTasks(
         events: stores.events,
         store: new HistoryPurgeStore(stores),
       }),
-      roomShutdowns: new RoomShutdowns({
-        ...shared,
-        rooms: stores.rooms,
-        blocks: roomBlocks,
-        sender: events.eventSender,
-        creation,
-        membership,
-        removal: events.roomRemoval,
-        departures: parts.rooms.departures,
-        completing: parts.membership.completing,
-      }),
+      roomShutdowns: shutdowns,
     },
-    background: { start: () => tasks.resume(), stop: () => tasks.stop(), tasks: [tasks.upkeep] },
+    background: {
+      start: () => tasks.resume(),
+      stop: () => tasks.stop(),
+      tasks: [tasks.upkeep, ...removalOfForgotten(parts, shutdowns)],
+    },
   }
+}
+
+/** None where rooms stay that nobody remembers. */
+function removalOfForgotten(parts: LastingTasksParts, shutdowns: RoomShutdowns): PeriodicTask[] {
+  const { forgottenRoomsMs: retentionMs } = parts
+  if (retentionMs === undefined) return []
+  const forgotten = new ForgottenRooms({ ...parts, shutdowns, store: new ForgottenRoomsStore(), retentionMs })
+  const { least, most } = FORGOTTEN_ROOMS_INTERVAL_MS
+  return [
+    {
+      name: 'remove_forgotten_rooms',
+      intervalMs: Math.min(Math.max(retentionMs / 10, least), most),
+      run: (signal) => forgotten.run(signal),
+    },
+  ]
 }

@@ -8,6 +8,7 @@ import { createBase, type Base, type ServiceParts, type Stores } from './wire-ba
 import { createCommunity, type Community } from './wire-community.js'
 import { createDelayedEvents } from './wire-delayed-events.js'
 import { createDeliveryServices } from './wire-delivery.js'
+import { createInvitationAcceptance } from './wire-invitation-acceptance.js'
 import { createLastingTasks } from './wire-lasting-tasks.js'
 import { createServerNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
@@ -42,6 +43,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       ...base,
       ...community,
       serverName: parts.config.server.serverName,
+      forgottenRoomsMs: parts.config.retention.forgottenRoomsMs,
     },
     base.stores,
   )
@@ -101,6 +103,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       lasting.background,
       appservices.background,
       delivery.background,
+      createInvitationAcceptance(base, people, community, views),
     ],
   }
 }
