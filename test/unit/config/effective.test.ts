@@ -41,7 +41,7 @@ describe('loadEffective', () => {
     expect(values['rc_message']).to.deep.equal({ per_second: 3, burst_count: 10 })
     expect(values['bcrypt_rounds']).to.equal(12)
     expect(values['redaction_retention_period']).to.equal(7 * 24 * 3_600_000)
-    expect(values).to.not.have.any.keys('public_baseurl', 'forgotten_room_retention_period')
+    expect(values).to.not.have.any.keys('public_baseurl')
     expect(values['email']).to.include({ smtp_host: 'mail.a.org', force_tls: false })
     expect(values['https_proxy']).to.equal('http://proxy:3128')
     expect(Object.keys(values)).to.deep.equal(Object.keys(values).sort())
