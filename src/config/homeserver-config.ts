@@ -7,6 +7,7 @@ import { database } from './sections/database.js'
 import { email } from './sections/email.js'
 import { experimental } from './sections/experimental.js'
 import { federation } from './sections/federation.js'
+import { invitations } from './sections/invitations.js'
 import { listeners } from './sections/listeners.js'
 import { logging } from './sections/logging.js'
 import { media } from './sections/media.js'
@@ -34,6 +35,7 @@ const SECTIONS = {
   email,
   experimental,
   federation,
+  invitations,
   listeners,
   logging,
   media,
@@ -73,6 +75,7 @@ export const homeserverConfigSchema = z.object({
   ...email.keys,
   ...experimental.keys,
   ...federation.keys,
+  ...invitations.keys,
   ...listeners.keys,
   ...logging.keys,
   ...media.keys,

@@ -1,4 +1,4 @@
-import { all, later, list, map, replacedBy, served, type KeyTable } from './key-use.js'
+import { all, later, list, map, noEffect, replacedBy, served, type KeyTable } from './key-use.js'
 
 const rate = map(all(served, 'per_second', 'burst_count'))
 
@@ -120,7 +120,6 @@ const ACCOUNTS: KeyTable = {
     'spam_checker',
     'third_party_event_rules',
     'track_puppeted_user_ips',
-    'auto_accept_invites',
     'dont_notify_new_devices_for',
   ),
 }
@@ -173,6 +172,10 @@ const ROOMS: KeyTable = {
     ),
   ),
   push: map(all(served, 'enabled', 'include_content', 'group_unread_count_by_room', 'jitter_delay')),
+  auto_accept_invites: map({
+    ...all(served, 'enabled', 'only_for_direct_messages', 'only_from_local_users'),
+    worker_to_run_on: noEffect('mxhs is one process'),
+  }),
   room_prejoin_state: map(all(served, 'disable_default_event_types', 'additional_event_types')),
   room_invite_state_types: replacedBy('room_prejoin_state'),
   restrict_public_rooms_to_local_users: replacedBy('allow_public_rooms_over_federation'),

@@ -50,7 +50,7 @@ describe('checkKeys', () => {
         modules: [],
         saml2_config: {},
         password_providers: null,
-        auto_accept_invites: { enabled: false, only_for_direct_messages: true },
+        opentracing: { enabled: false, homeserver_whitelist: ['x'] },
         mau_stats_only: false,
         presence: { presence_router: {} },
       }),
@@ -58,7 +58,7 @@ describe('checkKeys', () => {
     expect(
       findings({
         modules: [{}],
-        auto_accept_invites: { enabled: true },
+        opentracing: { enabled: true },
         jwt_config: { secret: '', enabled: 0 },
       }),
     ).to.have.length(3)
