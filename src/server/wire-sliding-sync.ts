@@ -36,6 +36,7 @@ import { SlidingBuilder } from '../services/sync/sliding-sync/sliding-builder.js
 import { SlidingSync } from '../services/sync/sliding-sync/sliding-sync.js'
 import { StateReader } from '../services/sync/sliding-sync/state-reader.js'
 import { VisibleRooms } from '../services/sync/sliding-sync/visible-rooms.js'
+import { RoomStaysStore } from '../storage/stores/room-stays.js'
 import { SlidingSyncStore } from '../storage/stores/sliding-sync.js'
 import { SlidingSyncRoomsStore } from '../storage/stores/sliding-sync-rooms.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
@@ -130,7 +131,7 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
   const details = new RoomDetails(db, {
     ...reads,
     states: new StateReader(db, { ...reads, store }),
-    membershipChanges: reads.changes,
+    stays: new RoomStaysStore(),
     partialRooms: parts.partialRooms,
   })
   return new SlidingBuilder(db, {

@@ -305,6 +305,32 @@ describe('Lists of sliding sync', () => {
     expect(dig(await new SlidingClient(alice, 'other').sync(body), 'lists', 'all', 'count')).to.equal(0)
   })
 
+  it('show rooms that somebody is banned from later as they were when they had to go', async () => {
+    const roomId = await bob.createRoom({ preset: 'public_chat', name: 'Tea' })
+    await alice.join(roomId)
+    await bob.sendText(roomId, 'bye')
+    const requiredState = [
+      ['m.room.name', ''],
+      ['m.room.member', '$ME'],
+    ] as const
+    const body = listOf([0, 9], { timelineLimit: 3, requiredState })
+    await sliding.sync(body)
+    await bob.kick(roomId, alice.userId)
+    await sliding.sync(body)
+    await bob.sendState(roomId, 'm.room.name', '', { name: 'Secret' })
+    await bob.sendText(roomId, 'about you')
+    await bob.ban(roomId, alice.userId)
+    const next = roomIn(await sliding.sync(body), roomId)
+    expect(next).to.include({ membership: 'ban' }).and.not.have.any.keys('name', 'initial')
+    expect(eventsIn(next, 'timeline').map(({ type }) => type)).to.deep.equal(['m.room.member'])
+    const room = roomIn(await new SlidingClient(alice, 'other').sync(body), roomId)
+    expect(room).to.include({ initial: true, membership: 'ban', name: 'Tea' })
+    const contents = eventsIn(room, 'required_state').map(({ content }) => content as JsonObject)
+    expect(contents.map(({ name, membership }) => name ?? membership)).to.have.members(['Tea', 'ban'])
+    expect(textsIn(room)).to.deep.equal(['bye'])
+    expect(eventsIn(room, 'timeline').at(-1)?.['content']).to.include({ membership: 'ban' })
+  })
+
   it('tell of invitations that were turned down or taken back', async () => {
     const roomId = await bob.createRoom({ name: 'Tea', invite: [alice.userId] })
     const body = listOf([0, 9], { timelineLimit: 5, requiredState: [['*', '*']] })

@@ -1,6 +1,6 @@
 import type { Database } from '../../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../../storage/stores/events.js'
-import type { MembershipChangesStore } from '../../../storage/stores/membership-changes.js'
+import type { RoomStaysStore } from '../../../storage/stores/room-stays.js'
 import type { StateDelta, StateDeltasStore } from '../../../storage/stores/state-deltas.js'
 import { EventFilter } from '../../../protocol/event-filter.js'
 import type { UserId } from '../../../protocol/ids.js'
@@ -14,6 +14,7 @@ import { MEMBER, type RequiredState } from './required-state.js'
 import { isIn, isInvited, type RoomPlan } from './room-plan.js'
 import { needOf, pickState, type RoomReads } from './state-picks.js'
 import type { StateReader } from './state-reader.js'
+import { stateKeyOf, type StateKey } from '../../../protocol/state-map.js'
 import { groupBy } from '../../../util/group-by.js'
 
 /** What there is to tell of a room that the user is or was in. */
@@ -53,7 +54,7 @@ interface Parts {
   readonly states: StateReader
   readonly deltas: StateDeltasStore
   readonly events: EventsStore
-  readonly membershipChanges: MembershipChangesStore
+  readonly stays: Pick<RoomStaysStore, 'listLast'>
   readonly tail: Pick<EventTail, 'between'>
   readonly partialRooms: Pick<PartialRooms, 'completedBetween'>
 }
@@ -72,42 +73,49 @@ export class RoomDetails {
   async load(plans: readonly RoomPlan[], request: DetailRequest): Promise<RoomDetail[]> {
     const inside = plans.filter(({ membership }) => !isInvited(membership))
     if (inside.length === 0) return []
-    const snapshots = await this.#leftStates(inside, request.viewer.userId)
-    const shown = inside.filter(({ membership, roomNid }) => isIn(membership) || snapshots.has(roomNid))
+    const left = await this.#leftStates(inside, request.viewer.userId)
+    const shown = inside.filter(({ membership, roomNid }) => isIn(membership) || left.has(roomNid))
     const outside = inside.filter((plan) => !shown.includes(plan))
     const [timelines, deltas, own] = await Promise.all([
       this.#timelines(shown, request),
-      this.#deltas(shown),
+      this.#deltas(shown, left),
       this.#parts.events.getByNids(
         this.#db.reader,
         outside.map(({ eventNid }) => eventNid),
       ),
     ])
-    const details = await this.#details(shown, { timelines, deltas, snapshots }, request)
+    const details = await this.#details(shown, { timelines, deltas, left }, request)
     const { userId } = request.viewer
     return [...details, ...outside.map((plan) => membershipOnly(plan, userId, own.get(plan.eventNid)))]
   }
 
-  /** The state at the end of the user's stay, of rooms that they were in and have left. */
-  async #leftStates(plans: readonly RoomPlan[], userId: UserId): Promise<Map<number, number>> {
-    const left = plans.filter(({ membership }) => !isIn(membership))
-    if (left.length === 0) return new Map()
-    const before = await this.#parts.membershipChanges.listAt(
-      this.#db.reader,
+  /**
+   * The state at the end of the user's stay, of rooms that they were in and have left. What became of them after that (who
+   * is thrown out may be banned later) shows nothing more of the room; where the client has it, it is not told again.
+   */
+  async #leftStates(plans: readonly RoomPlan[], userId: UserId): Promise<Map<number, LeftState>> {
+    const gone = plans.filter(({ membership }) => !isIn(membership))
+    if (gone.length === 0) return new Map()
+    const q = this.#db.reader
+    const stays = await this.#parts.stays.listLast(
+      q,
       userId,
-      left.map(({ roomNid, streamOrdering }) => ({ roomNid, position: streamOrdering - 1 })),
+      gone.map(({ roomNid }) => roomNid),
     )
     const events = await this.#parts.events.getByNids(
-      this.#db.reader,
-      left.map(({ eventNid }) => eventNid),
+      q,
+      [...stays.values()].flatMap(({ end }) => end?.eventNid ?? []),
     )
-    return new Map(
-      left.flatMap(({ roomNid, eventNid }) => {
-        const snapshotNid = events.get(eventNid)?.stateAfter
-        const wasIn = before.get(roomNid)?.membership === 'join'
-        return wasIn && typeof snapshotNid === 'number' ? [[roomNid, snapshotNid] as const] : []
-      }),
-    )
+    const left = new Map<number, LeftState>()
+    for (const { roomNid, eventNid, after } of gone) {
+      const end = stays.get(roomNid)?.end
+      const snapshotNid = end && events.get(end.eventNid)?.stateAfter
+      if (end === undefined || typeof snapshotNid !== 'number') continue
+      const own = stateKeyOf(MEMBER, userId)
+      if (end.eventNid === eventNid || after === undefined)
+        left.set(roomNid, { snapshotNid, upTo: end.streamOrdering, since: [own, eventNid] })
+    }
+    return left
   }
 
   /** One load for each limit that is asked for. */
@@ -138,10 +146,14 @@ export class RoomDetails {
   }
 
   /** What changed in rooms that the client has. */
-  async #deltas(plans: readonly RoomPlan[]): Promise<Map<number, StateDelta[]>> {
-    const windows = plans.flatMap(({ roomNid, after, upTo }) =>
-      after === undefined || after >= upTo ? [] : [{ roomNid, after, upTo }],
-    )
+  async #deltas(
+    plans: readonly RoomPlan[],
+    left: ReadonlyMap<number, LeftState>,
+  ): Promise<Map<number, StateDelta[]>> {
+    const windows = plans.flatMap(({ roomNid, after, ...plan }) => {
+      const upTo = left.get(roomNid)?.upTo ?? plan.upTo
+      return after === undefined || after >= upTo ? [] : [{ roomNid, after, upTo }]
+    })
     const deltas = await this.#readDeltas(windows)
     return groupBy(deltas, ({ roomNid }) => roomNid)
   }
@@ -159,18 +171,22 @@ export class RoomDetails {
 
   async #details(
     plans: readonly RoomPlan[],
-    { timelines, deltas, snapshots }: LoadedRooms,
+    { timelines, deltas, left }: LoadedRooms,
     request: DetailRequest,
   ): Promise<RoomDetail[]> {
     const reads = plans.map((plan): RoomReads => ({
       plan,
       timeline: timelines.get(plan.roomNid),
       deltas: deltas.get(plan.roomNid) ?? [],
-      snapshotNid: snapshots.get(plan.roomNid),
+      snapshotNid: left.get(plan.roomNid)?.snapshotNid,
     }))
     const states = await this.#parts.states.load(reads.map(needOf))
     const context = { ...request, isCompletion: (delta: StateDelta) => this.#isCompletion(delta) }
-    const picks = reads.map((read) => pickState(read, states.get(read.plan.roomNid) ?? new Map(), context))
+    const picks = reads.map((read) => {
+      const { roomNid } = read.plan
+      const since = left.get(roomNid)?.since
+      return pickState(read, new Map([...(states.get(roomNid) ?? []), ...(since ? [since] : [])]), context)
+    })
     const nids = picks.flatMap(({ state, name, avatar }) => [
       ...state.values(),
       ...(name.eventNid === undefined ? [] : [name.eventNid]),
@@ -201,8 +217,16 @@ export class RoomDetails {
 interface LoadedRooms {
   readonly timelines: ReadonlyMap<number, Timeline>
   readonly deltas: ReadonlyMap<number, readonly StateDelta[]>
-  /** Of rooms that the user was in: the state when they left. */
-  readonly snapshots: ReadonlyMap<number, number>
+  readonly left: ReadonlyMap<number, LeftState>
+}
+
+/** A room that the user was in, as it was when they left. */
+interface LeftState {
+  readonly snapshotNid: number
+  /** Where that was. */
+  readonly upTo: number
+  /** The only piece of state that they know of since: their membership as it is now. */
+  readonly since: readonly [StateKey, number]
 }
 
 const NO_META: RoomMeta = { isChanged: false, event: undefined }

@@ -40,7 +40,7 @@ describe('RoomDetails', () => {
   it('say that a membership is no more which the state was resolved without', async () => {
     const nothing = (): Promise<Map<number, never>> => Promise.resolve(new Map<number, never>())
     const parts = {
-      membershipChanges: { listAt: nothing },
+      stays: { listLast: nothing },
       events: { getByNids: nothing },
       states: { load: nothing },
     }
