@@ -29,7 +29,7 @@ export interface AppserviceTransactionsDependencies {
   readonly db: Database
   readonly audience: AppserviceAudience
   readonly ephemeral: AppserviceEphemeral
-  readonly timelines: Pick<TimelinesStore, 'listStream'>
+  readonly timelines: Pick<TimelinesStore, 'listStreamWithOutside'>
   readonly events: EventsStore
   readonly prejoin: Pick<PrejoinState, 'ofMembers'>
   readonly users: Pick<UsersStore, 'exists'>
@@ -85,7 +85,7 @@ export class AppserviceTransactions {
     const { db, timelines, events, clientEvents } = this.#deps
     const upTo = Math.min(range.upTo, range.after + MAX_LOOKED_AT)
     if (range.after >= upTo) return { stored: [], json: [], upTo: Math.max(range.after, upTo) }
-    const rows = await timelines.listStream(db.reader, range.after, upTo)
+    const rows = await timelines.listStreamWithOutside(db.reader, range.after, upTo)
     const found = await events.getByNids(
       db.reader,
       rows.map(({ eventNid }) => eventNid),
@@ -96,7 +96,8 @@ export class AppserviceTransactions {
     })
     const interesting = await this.#interesting(registration, shown)
     const told = interesting.slice(0, MAX_EVENTS)
-    const last = interesting.length > MAX_EVENTS ? told.at(-1)?.streamOrdering : undefined
+    const lastTold = interesting.length > MAX_EVENTS ? told.at(-1)?.eventNid : undefined
+    const last = rows.find(({ eventNid }) => eventNid === lastTold)?.streamOrdering
     await this.#askForUsers(registration, told)
     const json = await clientEvents.serialize({ userId: registration.senderId }, told, {
       includeMembership: false,

@@ -22,6 +22,12 @@ export interface StreamRow {
   readonly streamOrdering: number
 }
 
+interface Row {
+  room_nid: number
+  event_nid: number
+  stream_ordering: number
+}
+
 /** The last events of many rooms at once, as nids: indexes alone answer, and events come from their cache. */
 export class TimelinesStore {
   /** The newest events of each stretch by position of the stream, at most `limit` of each. Index events_room_stream. */
@@ -85,16 +91,34 @@ export class TimelinesStore {
 
   /** All events of a stretch of the stream, in order. Index events_stream. */
   async listStream(q: Query, after: number, upTo: number): Promise<StreamRow[]> {
-    const rows = await q.all<{ room_nid: number; event_nid: number; stream_ordering: number }>(
+    const rows = await q.all<Row>(
       `SELECT room_nid, event_nid, stream_ordering FROM events
        WHERE stream_ordering > ? AND stream_ordering <= ? ORDER BY stream_ordering`,
       [after, upTo],
     )
-    return rows.map((row) => ({
-      roomNid: row.room_nid,
-      eventNid: row.event_nid,
-      streamOrdering: row.stream_ordering,
-    }))
+    return rows.map(toRow)
+  }
+
+  /**
+   * All events of a stretch of the stream, in order, with the memberships of local users in rooms that this server is not
+   * in: these events have no position, but their changes have. Indexes events_stream, current_state_deltas_stream.
+   */
+  async listStreamWithOutside(q: Query, after: number, upTo: number): Promise<StreamRow[]> {
+    const rows = await q.all<Row>(
+      `SELECT room_nid, event_nid, stream_ordering FROM events
+       WHERE stream_ordering > ? AND stream_ordering <= ?
+       UNION ALL
+       SELECT d.room_nid, d.event_nid, d.stream_ordering
+       FROM current_state_deltas d
+         JOIN events e ON e.event_nid = d.event_nid
+         JOIN local_memberships l ON l.room_nid = d.room_nid AND l.user_id = d.state_key
+           AND l.stream_ordering = d.stream_ordering
+       WHERE d.stream_ordering > ? AND d.stream_ordering <= ? AND d.type = 'm.room.member'
+         AND e.stream_ordering IS NULL
+       ORDER BY 3`,
+      [after, upTo, after, upTo],
+    )
+    return rows.map(toRow)
   }
 
   /** Which of the events follow others that this server does not hold. Indexes missing_events_room, event_edges. */
@@ -110,4 +134,8 @@ export class TimelinesStore {
     )
     return new Set(rows.map((row) => row.event_nid))
   }
+}
+
+function toRow(row: Row): StreamRow {
+  return { roomNid: row.room_nid, eventNid: row.event_nid, streamOrdering: row.stream_ordering }
 }

@@ -84,4 +84,17 @@ describe('the state that room_prejoin_state names, at other servers', function (
     const invited = eventsAt(await bob.sync(), 'rooms', 'invite', roomId, 'invite_state', 'events')
     expect(keysOf(invited)).to.deep.equal(withMembers(alice.userId, bob.userId))
   })
+
+  it('comes to application services as the inviting server has sent it', async () => {
+    await using service = await FakeAppservice.start({
+      namespaces: { users: [{ exclusive: true, regex: '@_bridge_.*:b\\.test' }], aliases: [], rooms: [] },
+    })
+    await using servers = await startFederation(['a.test', 'b.test'], {
+      configOf: { 'a.test': { room_prejoin_state }, 'b.test': { app_service_config_files: [service.file] } },
+    })
+    const alice = await servers.get('a.test').register('alice')
+    await alice.invite(await createRoomWithState(alice), '@bridge_bot:b.test')
+    const invite = await service.waitForEvent(({ state_key: key }) => key === '@bridge_bot:b.test')
+    expect(keysOf(eventsAt(invite, 'unsigned', 'invite_room_state'))).to.deep.equal(withMembers(alice.userId))
+  })
 })
