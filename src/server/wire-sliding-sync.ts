@@ -126,12 +126,13 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
   const { reads, reading, ignored } = parts
   const { db } = parts.storage
   const store = new SlidingSyncRoomsStore()
+  const stays = new RoomStaysStore()
   const activity = new RoomActivity({ db, store, tail: reads.tail })
   const facts = new RoomFacts(db, { ...reads, points: reading.points, store, activity })
   const details = new RoomDetails(db, {
     ...reads,
     states: new StateReader(db, { ...reads, store }),
-    stays: new RoomStaysStore(),
+    stays,
     partialRooms: parts.partialRooms,
   })
   return new SlidingBuilder(db, {
@@ -142,7 +143,7 @@ function createBuilder(parts: SlidingSyncParts, threadSubscriptions: ThreadSubsc
       ...reads,
       store,
       facts,
-      names: new FoldedRoomNames(db, { ...reads, points: reading.points, store }),
+      names: new FoldedRoomNames(db, { ...reads, points: reading.points, store, stays }),
     }),
     planner: new RoomPlanner(db, reads.changes, parts.receipts),
     results: new RoomResults(db, {

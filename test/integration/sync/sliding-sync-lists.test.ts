@@ -189,6 +189,7 @@ describe('Lists of sliding sync', () => {
     await alice.join(left)
     await bob.kick(left, alice.userId)
     await bob.sendState(left, 'm.room.name', '', { name: 'What those who have gone do not see' })
+    await bob.ban(left, alice.userId)
     expect(await filtered({ room_name_like: ' cafe' })).to.have.members([named, aliased, invited, left])
     expect(await filtered({ room_name_like: 'elsewhere' })).to.deep.equal([])
     expect(await filtered({ room_name_like: 'those who have gone' })).to.deep.equal([])

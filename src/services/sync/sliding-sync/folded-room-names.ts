@@ -3,6 +3,7 @@ import { pruneStrippedState } from '../../../protocol/stripped-state.js'
 import type { UserId } from '../../../protocol/ids.js'
 import type { Database, Query } from '../../../storage/database.js'
 import type { EventsStore, StoredEvent } from '../../../storage/stores/events.js'
+import type { RoomStaysStore } from '../../../storage/stores/room-stays.js'
 import type { SlidingSyncRoomsStore } from '../../../storage/stores/sliding-sync-rooms.js'
 import { isJsonObject } from '../../../util/json.js'
 import { foldText } from '../../../util/words.js'
@@ -13,6 +14,7 @@ interface Parts {
   readonly events: Pick<EventsStore, 'getByNids'>
   readonly points: Pick<StatePoints, 'lookUp'>
   readonly store: Pick<SlidingSyncRoomsStore, 'listStatePieces' | 'listHeroes'>
+  readonly stays: Pick<RoomStaysStore, 'listLast'>
 }
 
 type Names = Map<number, string>
@@ -38,11 +40,7 @@ export class FoldedRoomNames {
   async load(userId: UserId, rooms: readonly VisibleRoom[]): Promise<Names> {
     return this.#db.read('sliding_sync_room_names', async (q) => {
       const names: Names = new Map()
-      await this.#addGone(
-        q,
-        rooms.filter(({ membership }) => isGone(membership)),
-        names,
-      )
+      await this.#addGone(q, userId, { rooms: rooms.filter(({ membership }) => isGone(membership)), names })
       const present = rooms.filter(({ membership }) => !isGone(membership))
       await this.#addReceived(
         q,
@@ -60,16 +58,25 @@ export class FoldedRoomNames {
     })
   }
 
-  /** Of rooms that the user has left: as they were then. */
-  async #addGone(q: Query, rooms: readonly VisibleRoom[], names: Names): Promise<void> {
+  /** Of rooms that the user was in and has left: as they were then. */
+  async #addGone(
+    q: Query,
+    userId: UserId,
+    { rooms, names }: { rooms: readonly VisibleRoom[]; names: Names },
+  ): Promise<void> {
     if (rooms.length === 0) return
+    const nids = rooms.map(({ room }) => room.roomNid)
+    const stays = await this.#parts.stays.listLast(q, userId, nids)
+    const ends = [...stays].flatMap(([roomNid, { end }]) =>
+      end ? [{ roomNid, eventNid: end.eventNid }] : [],
+    )
     const members = await this.#parts.events.getByNids(
       q,
-      rooms.map(({ eventNid }) => eventNid),
+      ends.map(({ eventNid }) => eventNid),
     )
-    const pieces = rooms.flatMap(({ eventNid, room }) => {
+    const pieces = ends.flatMap(({ eventNid, roomNid }) => {
       const snapshotNid = members.get(eventNid)?.stateAfter
-      return typeof snapshotNid === 'number' ? [{ snapshotNid, key: NAME_KEY, roomNid: room.roomNid }] : []
+      return typeof snapshotNid === 'number' ? [{ snapshotNid, key: NAME_KEY, roomNid }] : []
     })
     const points = await this.#parts.points.lookUp(q, pieces)
     for (const { snapshotNid, roomNid } of pieces)
