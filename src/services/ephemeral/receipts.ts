@@ -234,7 +234,10 @@ export class Receipts {
     })
   }
 
-  /** Of each key the receipt that is furthest, where it is ahead of the stored one. */
+  /**
+   * Of each key the receipt that is furthest, where it is ahead of the stored one. One in a thread says nothing that one
+   * without, on the same event, does not: told later, it would take the place of that with clients.
+   */
   async #keepThoseAhead(tx: Tx, receipts: readonly PendingReceipt[]): Promise<PendingReceipt[]> {
     const furthest = new Map<string, PendingReceipt>()
     for (const receipt of receipts) {
@@ -242,13 +245,20 @@ export class Receipts {
       const before = furthest.get(key)
       if (before === undefined || isAhead(receipt, before)) furthest.set(key, receipt)
     }
-    const current = await this.#deps.receipts.getMany(tx, [...furthest.values()])
+    const wanted = new Map<string, ReceiptKey>(furthest)
+    for (const receipt of furthest.values()) wanted.set(keyOf(withoutThread(receipt)), withoutThread(receipt))
+    const current = await this.#deps.receipts.getMany(tx, [...wanted.values()])
+    const covered = new Set<string>()
     for (const stored of current) {
       const key = keyOf(stored)
       const moved = furthest.get(key)
       if (moved !== undefined && !isAhead(moved, stored)) furthest.delete(key)
+      if (stored.threadId === undefined) covered.add(`${key} ${stored.eventId}`)
     }
-    return [...furthest.values()]
+    return [...furthest.values()].filter((receipt) => {
+      const isCovered = covered.has(`${keyOf(withoutThread(receipt))} ${receipt.eventId}`)
+      return receipt.threadId === undefined || !isCovered
+    })
   }
 
   #tell(receipts: readonly PendingReceipt[]): void {
@@ -266,6 +276,10 @@ export class Receipts {
 /** An event that is not here yet is ahead of all that are. */
 function isAhead(a: ReceiptRecord, b: ReceiptRecord): boolean {
   return a.eventId !== b.eventId && (a.eventPosition ?? Infinity) > (b.eventPosition ?? -Infinity)
+}
+
+function withoutThread({ roomNid, userId, type }: ReceiptKey): ReceiptKey {
+  return { roomNid, userId, type, threadId: undefined }
 }
 
 function keyOf({ roomNid, userId, type, threadId }: ReceiptKey): string {

@@ -94,6 +94,19 @@ forEachDatabase('Receipts', (open) => {
     expect((await list(undefined))?.[inThread!]).to.deep.equal({ 'm.read': { [alice.userId]: { ts } } })
   })
 
+  it('does not put a receipt of a thread in the place of one without that was there before', async () => {
+    await read(alice, events[1]!)
+    const since = fixture.streams.receipts.position()
+    await read(alice, events[1]!, { threadId: 'main' })
+    await read(alice, events[1]!, { threadId: 'main', type: 'm.read.private' })
+    expect(await list(since)).to.equal(undefined)
+    expect(Object.keys((await list(since, alice.userId))?.[events[1]!] ?? {})).to.deep.equal([
+      'm.read.private',
+    ])
+    await read(alice, events[2]!, { threadId: 'main' })
+    expect(Object.keys((await list(since)) ?? {})).to.deep.equal([events[2]])
+  })
+
   describe('with threads', () => {
     let root: EventId
     let inThread: EventId
