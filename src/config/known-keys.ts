@@ -71,7 +71,7 @@ const SERVER: KeyTable = {
     ),
   }),
   limit_remote_rooms: map(all(served, 'enabled', 'complexity', 'complexity_error', 'admins_can_join')),
-  user_types: map({ default_user_type: later, extra_user_types: served }),
+  user_types: map(all(served, 'default_user_type', 'extra_user_types')),
   presence: map({
     ...all(served, 'enabled', 'last_active_granularity', 'sync_online_timeout', 'idle_timeout'),
     ...all(later, 'include_offline_users_on_sync', 'presence_router'),

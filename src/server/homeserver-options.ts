@@ -26,6 +26,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       guests: registration.allowGuestAccess,
       hideTakenNames: registration.inhibitUserInUseError,
       autoJoinGuests: registration.autoJoin.includesGuests,
+      defaultUserType: server.defaultUserType,
     },
     login: {
       serverName,

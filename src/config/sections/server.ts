@@ -54,13 +54,18 @@ export const server = section(
     block_non_admin_invites: withDefault(flag, false),
     delete_stale_devices_after: optional(duration),
     user_types: group({
-      default_user_type: optional(text),
+      default_user_type: optional(looseText),
       extra_user_types: withDefault(listOf(looseText), []),
     }),
   },
   (raw, context) => {
     if (raw.report_stats) {
       context.warn(['report_stats'], 'mxhs sends no statistics to anybody')
+    }
+    const userTypes: readonly string[] = ['bot', 'support', ...raw.user_types.extra_user_types]
+    const { default_user_type: defaultUserType } = raw.user_types
+    if (defaultUserType !== undefined && !userTypes.includes(defaultUserType)) {
+      context.fail(['user_types', 'default_user_type'], `must be one of ${userTypes.join(', ')}`)
     }
     return {
       serverName: raw.server_name,
@@ -90,9 +95,10 @@ export const server = section(
       blockNonAdminInvites: raw.block_non_admin_invites,
       /** Undefined: devices stay. */
       deleteStaleDevicesAfterMs: raw.delete_stale_devices_after,
-      defaultUserType: raw.user_types.default_user_type,
+      /** Of new accounts of which nobody says what they are; undefined: none. */
+      defaultUserType,
       /** All that an account may have: the two built in, and the operator's own. */
-      userTypes: ['bot', 'support', ...raw.user_types.extra_user_types] as readonly string[],
+      userTypes,
     }
   },
 )

@@ -56,6 +56,8 @@ export interface RegistrationOptions extends UsernameRules {
   readonly hideTakenNames: boolean
   /** `auto_join_rooms_for_guests`. */
   readonly autoJoinGuests: boolean
+  /** `user_types.default_user_type`: of people of whom nobody says what they are. */
+  readonly defaultUserType?: string | undefined
 }
 
 export interface RegistrationDependencies {
@@ -315,8 +317,10 @@ export class AccountRegistration {
       appserviceId?: string | undefined
     },
   ): Promise<void> {
+    const isPerson = user.isGuest !== true && user.appserviceId === undefined
     const inserted = await this.#deps.users.insert(tx, {
       ...user,
+      userType: user.userType ?? (isPerson ? this.#deps.options.defaultUserType : undefined),
       userId,
       passwordHash: user.passwordHash,
       createdTs: this.#deps.clock.now(),

@@ -22,6 +22,19 @@ describe('server', () => {
     )
   })
 
+  it('gives new accounts a type that there is', async () => {
+    const types = (keys: object) => ({ user_types: keys })
+    expect((await loadKeys({})).config.server.defaultUserType).to.equal(undefined)
+    expect((await loadKeys(types({ default_user_type: 'bot' }))).config.server.defaultUserType).to.equal(
+      'bot',
+    )
+    const own = { default_user_type: 'robot', extra_user_types: ['robot'] }
+    expect((await loadKeys(types(own))).config.server.defaultUserType).to.equal('robot')
+    expect(await errorsOf(types({ default_user_type: 'robot' }))).to.deep.equal([
+      'user_types.default_user_type: must be one of bot, support',
+    ])
+  })
+
   it('knows further types of users', async () => {
     const { config } = await loadKeys({ user_types: { extra_user_types: ['robot'] } })
     expect(config.server.userTypes).to.deep.equal(['bot', 'support', 'robot'])
