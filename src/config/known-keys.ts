@@ -74,7 +74,8 @@ const SERVER: KeyTable = {
   user_types: map(all(served, 'default_user_type', 'extra_user_types')),
   presence: map({
     ...all(served, 'enabled', 'last_active_granularity', 'sync_online_timeout', 'idle_timeout'),
-    ...all(later, 'include_offline_users_on_sync', 'presence_router'),
+    include_offline_users_on_sync: served,
+    presence_router: later,
   }),
   email: map({
     ...all(

@@ -117,7 +117,8 @@ function encryptionFeatures({ encryptedByDefault }: HomeserverConfig['rooms']): 
 
 /** What `presence` says, as the services of what passes by want it. */
 export function toEphemeralOptions({ presence }: HomeserverConfig): EphemeralOptions {
-  const { enabled, tracked, lastActiveGranularityMs, syncOnlineTimeoutMs, idleTimeoutMs } = presence
+  const { enabled, tracked, tellsOffline, lastActiveGranularityMs } = presence
+  const { syncOnlineTimeoutMs, idleTimeoutMs } = presence
   const times = { lastActiveGranularityMs, syncOnlineTimeoutMs, idleTimeoutMs }
-  return { presence: { enabled, tracked, times } }
+  return { presence: { enabled, tracked, tellsOffline, times } }
 }

@@ -23,7 +23,8 @@ export const presence = section(
     return {
       enabled: use !== false,
       tracked: use === true,
-      includeOfflineUsersOnSync: raw.include_offline_users_on_sync,
+      /** Clients that begin are told of those who are offline, too. */
+      tellsOffline: raw.include_offline_users_on_sync,
       /** For how long a change of the time of the last activity is not worth telling. */
       lastActiveGranularityMs: raw.last_active_granularity,
       /** After the last sync, a device counts as there for so long. */

@@ -21,6 +21,8 @@ export interface PresenceOptions {
   readonly enabled: boolean
   /** False for `presence.enabled: untracked`: only what users set themselves counts, not their syncs and activity. */
   readonly tracked: boolean
+  /** `presence.include_offline_users_on_sync`: a client that begins is told of those who are offline, too. */
+  readonly tellsOffline?: boolean
   readonly times: PresenceTimes
 }
 
@@ -58,6 +60,8 @@ interface UserPresence {
 const MAX_STATUS_BYTES = 4096
 /** For those who act without a device. */
 const NO_DEVICE = ''
+/** Of how many people a client that begins is told, where it is told of those who are offline. */
+const MAX_TOLD = 10_000
 /** Changes that are stored at once. */
 const MAX_BATCH = 500
 const STATES: ReadonlySet<string> = new Set(['online', 'unavailable', 'offline'])
@@ -237,6 +241,17 @@ export class Presence implements ActivitySink {
     return others.filter((other) => visible.has(other))
   }
 
+  /**
+   * The `m.presence` event of each of those people who are not in a room with the user yet: offline whether they are or
+   * not, since that is not the user's business.
+   */
+  async listStrangers(q: Query, userId: UserId, others: readonly UserId[]): Promise<JsonObject[]> {
+    if (!this.#deps.options.enabled) return []
+    const known = await this.#deps.presence.listSharing(q, userId, others)
+    const strangers = others.filter((other) => !known.has(other))
+    return strangers.map((sender) => ({ type: 'm.presence', sender, content: { presence: 'offline' } }))
+  }
+
   /** Everybody who is not offline. In memory. */
   listPresent(): UserId[] {
     const present = [...this.#users.values()].filter(({ record }) => record.state !== 'offline')
@@ -266,6 +281,9 @@ export class Presence implements ActivitySink {
 
   /** As `listChanges`, of everybody who is in a room with the user, and of the user: one statement at most. */
   async listVisibleChanges(q: Query, range: PresenceRange, userId: UserId): Promise<JsonObject[]> {
+    if (range.since === undefined && this.#deps.options.tellsOffline === true) {
+      return this.listStates(await this.#deps.presence.listAllSharing(q, userId, MAX_TOLD))
+    }
     const changed = this.changedUsers(range)
     const others = changed.filter((other) => other !== userId)
     const visible = await this.#deps.presence.listSharing(q, userId, others)

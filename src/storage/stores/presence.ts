@@ -77,19 +77,25 @@ export class PresenceStore {
    */
   async listSharing(q: Query, userId: UserId, others: readonly UserId[]): Promise<Set<UserId>> {
     if (others.length === 0) return new Set()
-    const counting = this.hasExcludedRooms
-      ? ` AND o.room_nid NOT IN (SELECT r.room_nid FROM rooms r WHERE ${q.dialect.anyOf('r.room_id', 'text')})`
-      : ''
-    const excluded = this.hasExcludedRooms ? [q.dialect.list([...this.#excludedRooms])] : []
     const rows = await q.all<{ user_id: string }>(
       `SELECT DISTINCT o.user_id FROM ${q.dialect.rowsFrom({ user_id: 'text' })} AS w
          CROSS JOIN room_members o
-       WHERE o.user_id = w.user_id AND o.membership = 'join'${counting} AND EXISTS (
+       WHERE o.user_id = w.user_id AND o.membership = 'join'${this.#counting(q)} AND EXISTS (
          SELECT 1 FROM room_members m
          WHERE m.room_nid = o.room_nid AND m.user_id = ? AND m.membership = 'join')`,
-      [q.dialect.rows(others.map((other) => ({ user_id: other }))), ...excluded, userId],
+      [q.dialect.rows(others.map((other) => ({ user_id: other }))), ...this.#excludedOf(q), userId],
     )
     return new Set(rows.map((row) => row.user_id as UserId))
+  }
+
+  /** Everybody joined to a room that the user is joined to and that is not excluded, up to a number; the user, too. */
+  async listAllSharing(q: Query, userId: UserId, limit: number): Promise<UserId[]> {
+    const rows = await q.all<{ user_id: string }>(
+      `SELECT DISTINCT o.user_id FROM room_members m JOIN room_members o ON o.room_nid = m.room_nid
+       WHERE m.user_id = ? AND m.membership = 'join' AND o.membership = 'join'${this.#counting(q)} LIMIT ?`,
+      [userId, ...this.#excludedOf(q), limit],
+    )
+    return rows.map((row) => row.user_id as UserId)
   }
 
   /** `streamId`: the position of the change, different for each. */
@@ -119,6 +125,17 @@ export class PresenceStore {
         },
       },
     )
+  }
+
+  /** That the room of `o` is not excluded; with `#excludedOf` as its parameters. */
+  #counting({ dialect }: Query): string {
+    return this.hasExcludedRooms
+      ? ` AND o.room_nid NOT IN (SELECT r.room_nid FROM rooms r WHERE ${dialect.anyOf('r.room_id', 'text')})`
+      : ''
+  }
+
+  #excludedOf({ dialect }: Query) {
+    return this.hasExcludedRooms ? [dialect.list([...this.#excludedRooms])] : []
   }
 }
 

@@ -77,6 +77,24 @@ forEachServerDatabase('presence', (database) => {
     expect(eventsAt(await bob.sync({ since: next }), 'presence', 'events')).to.deep.equal([])
   })
 
+  it('is told of people who are invited, whose presence it is not before they come: as offline', async () => {
+    await using hs = await startHomeserver({ database })
+    const [alice, bob] = [await hs.register('alice'), await hs.register('bob')]
+    await bob.sync()
+    const since = await alice.syncToken()
+    const roomId = await alice.createRoom({ preset: 'private_chat', invite: [bob.userId] })
+    const invited = await alice.sync({ since })
+    expect(syncPresenceHas(bob, 'offline')(invited, alice)).to.equal(true)
+    expect(syncPresenceHas(bob, 'online')(invited, alice)).to.equal(false)
+    await bob.join(roomId)
+    const next = await alice.mustSyncUntil(syncPresenceHas(bob, 'online'), {
+      since: invited['next_batch'] as string,
+    })
+    // Invited elsewhere, bob is no stranger any more.
+    await alice.createRoom({ preset: 'private_chat', invite: [bob.userId] })
+    expect(syncPresenceHas(bob, 'offline')(await alice.sync({ since: next }), alice)).to.equal(false)
+  })
+
   it('is part of what members see of a room at a glance, with how far they have read', async () => {
     await using hs = await startHomeserver({ database })
     const [alice, bob, carol] = [
@@ -102,6 +120,24 @@ forEachServerDatabase('presence', (database) => {
     expect(dig(seen, 'receipts', 0, 'room_id')).to.equal(roomId)
     expect(dig(seen, 'receipts', 0, 'content', eventId, 'm.read', bob.userId)).to.have.property('ts')
     expect(await carol.must('GET', glance)).to.deep.include({ presence: [], receipts: [] })
+  })
+
+  it('is told of those who are offline to clients that begin, where the operator wants it', async () => {
+    const seen = async (config: object): Promise<unknown[]> => {
+      await using hs = await startHomeserver({ database, config: { ...config } })
+      const [alice, bob, carol] = (await Promise.all(
+        ['alice', 'bob', 'carol'].map((name) => hs.register(name)),
+      )) as [MatrixClient, MatrixClient, MatrixClient]
+      await carol.createRoom({ preset: 'public_chat' })
+      await bob.join(await alice.createRoom({ preset: 'public_chat' }))
+      const events = eventsAt(await bob.sync({ setPresence: 'offline' }), 'presence', 'events')
+      return events.map(({ sender, content }) => [sender, dig(content, 'presence')]).sort()
+    }
+    expect(await seen({})).to.deep.equal([])
+    expect(await seen({ presence: { include_offline_users_on_sync: true } })).to.deep.equal([
+      ['@alice:hs.test', 'offline'],
+      ['@bob:hs.test', 'offline'],
+    ])
   })
 
   it('refuses what is none', async () => {
