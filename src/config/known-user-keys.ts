@@ -73,6 +73,7 @@ const ACCOUNTS: KeyTable = {
     'riot_base_url',
     'app_service_config_files',
     'track_appservice_user_ips',
+    'track_puppeted_user_ips',
     'use_appservice_legacy_authorization',
   ),
   password_config: map({
@@ -119,7 +120,6 @@ const ACCOUNTS: KeyTable = {
     'ldap_config',
     'spam_checker',
     'third_party_event_rules',
-    'track_puppeted_user_ips',
     'dont_notify_new_devices_for',
   ),
 }

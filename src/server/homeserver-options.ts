@@ -52,6 +52,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
     sharedSecret: registration.sharedSecret,
     userTypes: server.userTypes,
     uiAuthReuseMs: sessions.uiAuthReuseMs,
+    tracksPuppets: sessions.tracksPuppets,
     cacheSize: Math.max(100, Math.round(SESSION_CACHE_SIZE * config.caches.globalFactor)),
   }
 }

@@ -80,6 +80,8 @@ export interface AccountOptions {
   readonly userTypes: readonly string[]
   /** `ui_auth.session_timeout`. */
   readonly uiAuthReuseMs: number
+  /** `track_puppeted_user_ips` */
+  readonly tracksPuppets?: boolean
   /** Entries in the caches of tokens and of filters. */
   readonly cacheSize: number
 }
@@ -229,7 +231,8 @@ export function createAccountServices(
 function wireSessions(parts: AccountParts, stores: AccountStores, options: AccountOptions) {
   const { db, clock, positions, onError } = parts
   const sightings = new ClientSightings({ db, clock, clientIps: stores.clientIps, onError })
-  const accessTokens = new AccessTokens({ ...stores, db, clock, sightings, cacheSize: options.cacheSize })
+  const { cacheSize, tracksPuppets = false } = options
+  const accessTokens = new AccessTokens({ ...stores, db, clock, sightings, cacheSize, tracksPuppets })
   const devices = new Devices({
     db,
     clock,

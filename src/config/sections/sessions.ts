@@ -35,6 +35,7 @@ export const sessions = section(
       require_ui_auth: withDefault(flag, true),
       token_timeout: withDefault(duration, 5 * MINUTE_MS),
     }),
+    track_puppeted_user_ips: withDefault(flag, false),
     macaroon_secret_key: optional(text),
     form_secret: optional(text),
   },
@@ -70,6 +71,8 @@ export const sessions = section(
         requireUiAuth: raw.login_via_existing_session.require_ui_auth,
         lifetimeMs: raw.login_via_existing_session.token_timeout,
       },
+      /** Addresses of administrators who act as a user are kept as the user's, too. */
+      tracksPuppets: raw.track_puppeted_user_ips,
       macaroonSecretKey: raw.macaroon_secret_key,
       formSecret: raw.form_secret,
     }

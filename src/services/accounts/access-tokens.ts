@@ -12,7 +12,7 @@ import { upTo } from '../../util/lru-bounds.js'
 
 /** Told of every authenticated request; it must be quick. */
 export interface SightingSink {
-  record(requester: Requester, client: ClientInfo): void
+  record(requester: Pick<Requester, 'userId' | 'deviceId'>, client: ClientInfo): void
 }
 
 export interface AccessTokensDependencies {
@@ -21,12 +21,16 @@ export interface AccessTokensDependencies {
   readonly accessTokens: AccessTokensStore
   readonly refreshTokens: RefreshTokensStore
   readonly sightings: SightingSink
+  /** `track_puppeted_user_ips`: where an administrator acts as a user, both are seen. */
+  readonly tracksPuppets?: boolean
   /** Entries in the cache of requesters. */
   readonly cacheSize: number
 }
 
 interface CachedToken {
   readonly requester: Requester
+  /** The administrator who acts as the user. */
+  readonly puppetedBy: UserId | undefined
   readonly validUntilTs: number | undefined
 }
 
@@ -57,8 +61,18 @@ export class AccessTokens implements Authenticator, TokenRevoker {
     const entry = this.#cache.get(hash) ?? (await this.#load(hash))
     if (entry === undefined) throw unknownToken()
     if (this.#isExpired(entry.validUntilTs)) throw unknownToken({ softLogout: true })
-    this.#deps.sightings.record(entry.requester, client)
+    this.#noteSighting(entry, client)
     return entry.requester
+  }
+
+  /** The addresses of administrators who act as a user are not the user's. */
+  #noteSighting({ requester, puppetedBy }: CachedToken, client: ClientInfo): void {
+    const { sightings, tracksPuppets } = this.#deps
+    if (puppetedBy !== undefined) {
+      sightings.record({ userId: puppetedBy, deviceId: requester.deviceId }, client)
+      if (tracksPuppets !== true) return
+    }
+    sightings.record(requester, client)
   }
 
   /** Ends the token of this request; its device, if it has one, is the caller's to delete. */
@@ -97,7 +111,8 @@ export class AccessTokens implements Authenticator, TokenRevoker {
     const isFirstUse = record.refreshTokenId !== undefined && !record.isUsed
     if (isFirstUse && !this.#isExpired(record.validUntilTs)) record = await this.#markUsed(hash)
     if (record === undefined) return undefined
-    const entry = { requester: toRequester(record), validUntilTs: record.validUntilTs }
+    const { validUntilTs, puppetedBy } = record
+    const entry = { requester: toRequester(record), validUntilTs, puppetedBy }
     if (invalidations === this.#invalidations) this.#remember(hash, entry)
     return entry
   }
