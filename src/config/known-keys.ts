@@ -32,6 +32,7 @@ const SERVER: KeyTable = {
     'hs_disabled_message',
     'limit_usage_by_mau',
     'max_mau_value',
+    'mau_stats_only',
     'mau_trial_days',
     'block_non_admin_invites',
     'use_presence',
@@ -145,7 +146,7 @@ const SERVER: KeyTable = {
   ),
   ...all(python, 'use_frozen_dicts', 'gc_thresholds', 'gc_min_interval', 'track_memory_usage'),
   ...all(noEffect('mxhs has no manhole'), 'manhole', 'manhole_settings'),
-  ...all(later, 'modules', 'matrix_authentication_service', 'mau_limit_alerting', 'mau_stats_only'),
+  ...all(later, 'modules', 'matrix_authentication_service', 'mau_limit_alerting'),
 }
 
 const LISTENERS: KeyTable = {

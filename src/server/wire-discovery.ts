@@ -34,6 +34,7 @@ import { IdentityBindingsStore } from '../storage/stores/identity-bindings.js'
 import { OpenIdTokensStore } from '../storage/stores/openid-tokens.js'
 import { ReportsStore } from '../storage/stores/reports.js'
 import { StateDeltasStore } from '../storage/stores/state-deltas.js'
+import type { Metrics } from '../telemetry/metrics.js'
 import type { Clock } from '../util/clock.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { AccountStores } from './wire-accounts.js'
@@ -64,6 +65,7 @@ export interface DiscoveryParts {
   readonly identity: IdentityServerClient
   readonly signer: JsonSigner
   readonly emailValidations: EmailValidations
+  readonly metrics: Metrics
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -145,24 +147,29 @@ export function createDiscoveryServices(
   const tasks =
     usageLimits === undefined
       ? []
-      : [{ name: 'expire_active_users', intervalMs: DAY_MS, run: () => usageLimits.deleteOld() }]
+      : [
+          { name: 'expire_active_users', intervalMs: DAY_MS, run: () => usageLimits.deleteOld() },
+          { name: 'measure_active_users', intervalMs: MEASURE_MS, run: () => usageLimits.measure() },
+        ]
   return { services, background: [...search.background, guestDepartures, { tasks }] }
 }
 
 const DAY_MS = 24 * 60 * 60_000
+const MEASURE_MS = 5 * 60_000
 
-/** Undefined where nobody is turned away. */
+/** Undefined where nobody is counted or turned away. */
 function createUsageLimits(
-  { db, clock }: DiscoveryParts,
+  { db, clock, metrics }: DiscoveryParts,
   stores: DiscoveryStores & Pick<AccountStores, 'users' | 'threepids'>,
   { server, usage }: HomeserverConfig,
 ): UsageLimits | undefined {
-  if (!server.isDisabled && usage.maxMonthlyActiveUsers === undefined) return undefined
+  if (!server.isDisabled && !usage.countsActiveUsers) return undefined
   const { isDisabled, disabledMessage, adminContact } = server
   return new UsageLimits({
     ...stores,
     db,
     clock,
+    metrics,
     options: { ...usage, isDisabled, disabledMessage, adminContact },
   })
 }

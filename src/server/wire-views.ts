@@ -97,8 +97,8 @@ function createDiscovery(
 ) {
   const { notifier, reading, readers, syncs } = views
   const { streams } = parts.storage
-  const { signer } = parts
-  const watching = { bus, streams, notifier, reading, sightings }
+  const { signer, metrics } = parts
+  const watching = { bus, streams, notifier, reading, sightings, metrics }
   const addresses = { identity, signer, threepidCleanup: pushers }
   return createDiscoveryServices(
     { ...shared, ...events, ...readers, ...accounts, ...ephemeral, ...syncs, ...watching, ...addresses },

@@ -9,6 +9,7 @@ const reserved = group({ medium: withDefault(text, 'email'), address: withDefaul
 export const usage = section(
   {
     limit_usage_by_mau: withDefault(flag, false),
+    mau_stats_only: withDefault(flag, false),
     max_mau_value: withDefault(integer(), 0),
     mau_trial_days: withDefault(integer(), 0),
     mau_appservice_trial_days: withDefault(mapOf(integer()), {}),
@@ -17,6 +18,8 @@ export const usage = section(
   (raw) => ({
     /** How many people may be active within a month; undefined: any number. */
     maxMonthlyActiveUsers: raw.limit_usage_by_mau ? raw.max_mau_value : undefined,
+    /** Who is active within a month is counted, also where nobody is turned away. */
+    countsActiveUsers: raw.limit_usage_by_mau || raw.mau_stats_only,
     /** New accounts count from this age on. */
     trialMs: raw.mau_trial_days * DAY_MS,
     /** The same for users of application services, by the ID of the service. */

@@ -5,6 +5,7 @@ import type { Database, Query } from '../../storage/database.js'
 import type { ActiveUsersStore } from '../../storage/stores/active-users.js'
 import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UsersStore } from '../../storage/stores/users.js'
+import type { Gauge, Metrics } from '../../telemetry/metrics.js'
 import type { Clock } from '../../util/clock.js'
 import type { Requester } from './requester.js'
 
@@ -15,6 +16,8 @@ export interface UsageOptions {
   readonly adminContact: string | undefined
   /** Undefined: any number. */
   readonly maxMonthlyActiveUsers: number | undefined
+  /** Who is active is counted; without it, everybody is let in unseen. */
+  readonly countsActiveUsers: boolean
   /** New accounts count from this age on. */
   readonly trialMs: number
   readonly appserviceTrialMs: Readonly<Record<string, number>>
@@ -28,6 +31,7 @@ export interface UsageLimitsDependencies {
   readonly activeUsers: ActiveUsersStore
   readonly users: UsersStore
   readonly threepids: ThreepidsStore
+  readonly metrics: Metrics
   readonly options: UsageOptions
 }
 
@@ -43,9 +47,22 @@ const MAX_REMEMBERED = 20_000
 export class UsageLimits {
   readonly #deps: UsageLimitsDependencies
   readonly #letIn = new LRUCache<UserId, number>({ max: MAX_REMEMBERED })
+  readonly #active: Gauge
+  readonly #activeByService: Gauge
+  /** Application services whose users have been counted. */
+  readonly #services = new Set<string>()
 
   constructor(deps: UsageLimitsDependencies) {
     this.#deps = deps
+    const { metrics, options } = deps
+    this.#active = metrics.gauge({ name: 'synapse_admin_mau_current', help: 'People active within a month' })
+    this.#activeByService = metrics.gauge({
+      name: 'synapse_admin_mau_current_mau_by_service',
+      help: 'People active within a month, by the application service whose users they are',
+    })
+    metrics
+      .gauge({ name: 'synapse_admin_mau_max', help: 'How many people may be active within a month' })
+      .set(options.maxMonthlyActiveUsers ?? 0)
   }
 
   /** Throws where there is no place for a new account. */
@@ -58,10 +75,11 @@ export class UsageLimits {
   /** Counts a user as active; throws where there is no place for another. */
   async check(requester: Requester): Promise<void> {
     const { clock, options } = this.#deps
-    const { userId, isAdmin } = requester
-    if (isAdmin) return
+    const { userId, isAdmin, isGuest } = requester
+    const isLimited = options.isDisabled || options.maxMonthlyActiveUsers !== undefined
+    if (isLimited && isAdmin) return
     if (options.isDisabled) throw this.#disabled()
-    if (options.maxMonthlyActiveUsers === undefined) return
+    if (!options.countsActiveUsers || (isGuest && !isLimited)) return
     const now = clock.now()
     if ((this.#letIn.get(userId) ?? -Infinity) > now - REMEMBERED_MS) return
     await this.#count(userId, now)
@@ -71,6 +89,17 @@ export class UsageLimits {
   async deleteOld(): Promise<void> {
     const { db, clock, activeUsers } = this.#deps
     await db.write('expire_active_users', (tx) => activeUsers.deleteBefore(tx, clock.now() - MONTH_MS))
+  }
+
+  /** Writes into the metrics how many have been active. */
+  async measure(): Promise<void> {
+    const { db, clock, activeUsers } = this.#deps
+    const counts = await activeUsers.countByService(db.reader, clock.now() - MONTH_MS)
+    this.#active.set([...counts.values()].reduce((sum, count) => sum + count, 0))
+    for (const service of [...this.#services, ...counts.keys()]) {
+      this.#services.add(service)
+      this.#activeByService.set(counts.get(service) ?? 0, { app_service: service })
+    }
   }
 
   async #count(userId: UserId, now: number): Promise<void> {

@@ -20,6 +20,17 @@ export class ActiveUsersStore {
     return row?.active ?? 0
   }
 
+  /** The same by the application service whose users they are; those of none are under `native`. */
+  async countByService(q: Query, since: number): Promise<Map<string, number>> {
+    const rows = await q.all<{ service: string; active: number }>(
+      `SELECT COALESCE(u.appservice_id, 'native') AS service, COUNT(*) AS active
+       FROM monthly_active_users a JOIN users u ON u.user_id = a.user_id
+       WHERE a.last_active_ts >= ? GROUP BY COALESCE(u.appservice_id, 'native')`,
+      [since],
+    )
+    return new Map(rows.map(({ service, active }) => [service, active]))
+  }
+
   async put(tx: Tx, userId: UserId, ts: number): Promise<void> {
     await tx.execute(
       `INSERT INTO monthly_active_users (user_id, last_active_ts) VALUES (?, ?)

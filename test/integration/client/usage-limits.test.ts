@@ -45,6 +45,37 @@ describe('limits of use', () => {
     expect((await refusal(alice))[0]).to.equal(403)
   })
 
+  it('count who is active where nobody is turned away', async () => {
+    const clock = new ManualClock()
+    const config = { mau_stats_only: true, allow_guest_access: true }
+    await using hs = await startHomeserver({ clock, config })
+    const guest = await hs.client().must('POST', `${V3}/register`, { query: { kind: 'guest' }, body: {} })
+    const clients = [
+      await hs.register('alice'),
+      await hs.register('admin', { isAdmin: true }),
+      hs.client().withSession({
+        userId: guest['user_id'] as string,
+        deviceId: guest['device_id'] as string,
+        accessToken: guest['access_token'] as string,
+      }),
+    ]
+    const measured = async (): Promise<string[]> => {
+      await hs.server.services.usageLimits?.measure()
+      const { text } = await hs.client().request('GET', '/_synapse/metrics')
+      return text.split('\n').filter((line) => line.startsWith('synapse_admin_mau_current'))
+    }
+    for (const client of clients) expect(await refusal(client)).to.deep.equal([200])
+    expect(await measured()).to.deep.equal([
+      'synapse_admin_mau_current 2',
+      'synapse_admin_mau_current_mau_by_service{app_service="native"} 2',
+    ])
+    clock.advance(MONTH_MS + 1)
+    expect(await measured()).to.deep.equal([
+      'synapse_admin_mau_current 0',
+      'synapse_admin_mau_current_mau_by_service{app_service="native"} 0',
+    ])
+  })
+
   it('turn away all but administrators where the server is disabled', async () => {
     await using hs = await startHomeserver({
       config: { hs_disabled: true, hs_disabled_message: 'Closed for the winter' },

@@ -38,8 +38,8 @@ describe('checkKeys', () => {
   })
 
   it('warns of keys that are not served, wherever they stand', () => {
-    expect(findings({ mau_stats_only: true, presence: { presence_router: 1 } })).to.deep.equal([
-      'warning mau_stats_only: mxhs does not serve this key yet',
+    expect(findings({ enable_ephemeral_messages: true, presence: { presence_router: 1 } })).to.deep.equal([
+      'warning enable_ephemeral_messages: mxhs does not serve this key yet',
       'warning presence.presence_router: mxhs does not serve this key yet',
     ])
   })
@@ -51,7 +51,7 @@ describe('checkKeys', () => {
         saml2_config: {},
         password_providers: null,
         opentracing: { enabled: false, homeserver_whitelist: ['x'] },
-        mau_stats_only: false,
+        enable_ephemeral_messages: false,
         presence: { presence_router: {} },
       }),
     ).to.deep.equal([])
