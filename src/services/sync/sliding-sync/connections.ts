@@ -132,7 +132,7 @@ export class Connections implements DeviceCleanup {
       await store.delete(tx, surplus)
       for (const gone of [...surplus, ...(earlier === undefined ? [] : [earlier])]) {
         this.#cache.invalidate(tx, gone)
-        tx.afterCommit(() => this.#sessions.get(gone)?.abort())
+        tx.afterCommit(() => this.#sessions.get(gone)?.abort(REPLACED))
       }
     })
     const connection = new Connection({ nid, key, lastUsedTs }, { version: 0, lastVersion: 0 }, LIMITS)
@@ -248,6 +248,14 @@ class StoredConfigs {
       this.#next = Math.max(this.#next, id + 1)
     }
   }
+}
+
+/** Why a session is over where its connection has begun anew. */
+export const REPLACED = 'replaced'
+
+/** Whether a connection of the same name has begun anew since: there is nothing to come back to. */
+export function isReplaced({ superseded }: ConnectionSession): boolean {
+  return superseded.reason === REPLACED
 }
 
 const LIMITS = { maxMembers: MAX_LAZY_MEMBERS }

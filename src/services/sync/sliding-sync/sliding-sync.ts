@@ -8,7 +8,7 @@ import type { Notifier, Watch } from '../../streams/notifier.js'
 import type { PresenceState } from '../../../storage/stores/presence.js'
 import type { SyncViewer } from '../sync-request.js'
 import type { UserRoomsCache } from '../user-rooms.js'
-import { unknownPos, type Connections, type ConnectionSession } from './connections.js'
+import { isReplaced, unknownPos, type Connections, type ConnectionSession } from './connections.js'
 import type { SlidingAnswer, SlidingBuilder } from './sliding-builder.js'
 import { pausedIn } from './extensions/paused-extensions.js'
 import { parseSlidingBody, type SlidingRequest } from './sliding-request.js'
@@ -83,8 +83,8 @@ export class SlidingSync {
 
   /**
    * What the client does not have yet. A connection that begins is answered at once; one that goes on when there is
-   * something, or with empty hands after the time-out, when the signal aborts, or when the next request of the
-   * connection comes. Throws `M_UNKNOWN_POS` for a position that is not (or no longer) the client's, `M_BAD_JSON` and
+   * something, or with empty hands after the time-out, when the signal aborts, or when the connection's next request
+   * comes. Throws `M_UNKNOWN_POS` for a position that is not (or no longer) the client's, `M_BAD_JSON` and
    * `M_INVALID_PARAM` for a body that cannot be understood.
    */
   async wait({ body, ...query }: RawRequest, signal: AbortSignal): Promise<JsonObject> {
@@ -103,8 +103,7 @@ export class SlidingSync {
     const watch = notifier.watch(viewer.userId)
     try {
       await presence.whenStored(viewer.userId)
-      const ended = AbortSignal.any([signal, session.superseded])
-      const { answer, now } = await this.#follow(request, session, { watch, signal: ended })
+      const { answer, now } = await this.#follow(request, session, { watch, signal })
       return await this.#finish(request, session, { answer, now })
     } finally {
       watch.close()
@@ -115,20 +114,35 @@ export class SlidingSync {
 
   async #follow(
     request: SlidingRequest,
-    { connection }: ConnectionSession,
+    session: ConnectionSession,
     { watch, signal }: { watch: Watch; signal: AbortSignal },
   ): Promise<{ answer: SlidingAnswer; now: SlidingNow }> {
     const { builder, clock, notifier, threads } = this.#parts
     const deadline = clock.now() + Math.min(request.timeoutMs, MAX_TIMEOUT_MS)
+    const ended = AbortSignal.any([signal, session.superseded])
     for (;;) {
       // What happens from here on wakes the watch; what happened before is covered by the positions.
       watch.rearm()
       await this.#followRooms(request, watch)
       const now = { stream: notifier.currentToken(), threads: threads.position() }
-      const answer = await builder.build(request, connection, now)
+      const answer = await builder.build(request, session.connection, now)
       if (request.pos === undefined || answer.hasNews) return { answer, now }
-      if ((await watch.wait(deadline - clock.now(), signal)) !== 'woken') return { answer, now }
+      if ((await watch.wait(deadline - clock.now(), ended)) === 'woken') continue
+      if (isReplaced(session)) await this.#outwait(watch, { deadline, signal })
+      return { answer, now }
     }
+  }
+
+  /**
+   * Waits until the request's time is over. Two clients that share a device and the name of a connection take it from each
+   * other: whoever loses it begins anew, which shall not go on as fast as they can.
+   */
+  async #outwait(
+    watch: Watch,
+    { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal },
+  ): Promise<void> {
+    do watch.rearm()
+    while ((await watch.wait(deadline - this.#parts.clock.now(), signal)) === 'woken')
   }
 
   /** Whoever joins a room later is woken by name and comes here again. */
