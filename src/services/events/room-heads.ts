@@ -3,7 +3,7 @@ import type { Database } from '../../storage/database.js'
 import { StateSnapshot } from '../../storage/state-snapshot.js'
 import type { EventGraphStore, ForwardExtremity } from '../../storage/stores/event-graph.js'
 import type { RoomRecord } from '../../storage/stores/rooms.js'
-import { forbidden } from '../../protocol/errors.js'
+import { forbidden, notFound } from '../../protocol/errors.js'
 import { nextTurn } from '../../util/clock.js'
 import { NOTHING_PENDING, type PendingEvent, type PendingEvents } from './pending-events.js'
 import type { SnapshotRef } from './snapshot-builder.js'
@@ -36,6 +36,8 @@ export class RoomHeads {
   })
   /** Those ahead of the database, which cannot be read anew. */
   readonly #busy = new Map<number, RoomHead>()
+  /** Rooms that were removed: who has found one before must not write to it any more. */
+  readonly #closed = new Set<number>()
 
   constructor(db: Database, graph: EventGraphStore, resolver: StateResolver) {
     this.#db = db
@@ -53,7 +55,7 @@ export class RoomHeads {
     return head
   }
 
-  /** As `get`, but undefined for a room that this server has never been in. */
+  /** As `get`, but undefined for a room that this server has never been in, and for one that was removed. */
   async find(room: RoomRecord): Promise<RoomHead | undefined> {
     const known = this.#busy.get(room.roomNid) ?? this.#heads.get(room.roomNid)
     if (known) return known
@@ -66,13 +68,15 @@ export class RoomHeads {
     // A writer may have read it, and gone on, while somebody who only looks was reading.
     const newer = this.#busy.get(room.roomNid) ?? this.#heads.get(room.roomNid)
     if (newer) return newer
+    if (this.#closed.has(room.roomNid)) return undefined
     const head: RoomHead = { room, extremities, state, pending: new Map(), failed: false }
     this.#heads.set(room.roomNid, head)
     return head
   }
 
-  /** What has been decided on in a room and cannot be read yet. */
+  /** What has been decided on in a room and cannot be read yet. Throws 404 `M_NOT_FOUND` for a room that was removed. */
   pendingOf(room: RoomRecord): PendingEvents {
+    if (this.#closed.has(room.roomNid)) throw notFound('Unknown room')
     return this.#busy.get(room.roomNid)?.pending ?? NOTHING_PENDING
   }
 
@@ -104,6 +108,12 @@ export class RoomHeads {
   /** What is known of a room's end is out of date: the next writer reads it anew. Nothing of it waits for its commit. */
   forget(room: RoomRecord): void {
     this.#heads.delete(room.roomNid)
+  }
+
+  /** The room is removed, and nothing may be written to it any more. Nothing of it waits for its commit. */
+  close(room: RoomRecord): void {
+    this.#heads.delete(room.roomNid)
+    this.#closed.add(room.roomNid)
   }
 
   /** Nothing more may be built on this head: the next writer reads the room anew. */

@@ -34,7 +34,7 @@ export class RoomRemoval {
     await locks.run(String(room.roomNid), async () => {
       await heads.whenCommitted(room)
       await this.#db.write('hide_room', (tx) => store.hide(tx, room))
-      heads.forget(room)
+      heads.close(room)
     })
   }
 

@@ -12,6 +12,7 @@ import {
   RemoteServer,
   type EventFixture,
 } from '../../../support/event-services.js'
+import { rejection } from '../../../support/rejection.js'
 
 forEachDatabase('OutlierReceiver', (open) => {
   let fixture: EventFixture
@@ -108,5 +109,13 @@ forEachDatabase('OutlierReceiver', (open) => {
     expect((await remote.receive(rename)).outcome).to.equal('accepted')
     await fixture.sender.send({ userId: ALICE }, { roomId, type: 'm.room.message', content: {} })
     expect((await fixture.timeline(roomId)).at(-1)!.event.prevEventIds).to.deep.equal([rename.eventId])
+  })
+
+  it('stores nothing in a room that was removed meanwhile', async () => {
+    const room = await fixture.roomState.requireRoom(roomId)
+    const [join] = await chain()
+    await fixture.services.roomRemoval.hide(room)
+    expect(await rejection(fixture.outliers.receive(room, [join]))).to.include({ status: 404 })
+    expect(await fixture.stores.events.getNids(fixture.db.reader, [join.eventId])).to.have.property('size', 0)
   })
 })

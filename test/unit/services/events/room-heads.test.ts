@@ -53,6 +53,14 @@ describe('RoomHeads', () => {
     expect(await heads.get(roomOf(1))).not.to.equal(busy)
   })
 
+  it('has none of a room that was removed, also for who had begun to read it', async () => {
+    const reading = heads.find(roomOf(1))
+    heads.close(roomOf(1))
+    expect(await reading).to.equal(undefined)
+    expect(await rejection(heads.get(roomOf(1)))).to.include({ status: 403 })
+    expect(() => heads.pendingOf(roomOf(1))).to.throw('Unknown room')
+  })
+
   it('reads a room anew when a commit has failed', async () => {
     const head = await heads.get(roomOf(1))
     heads.advance(head, { extremities: [], state: state(8) }, [[5, event]])
