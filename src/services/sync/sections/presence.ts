@@ -5,9 +5,12 @@ import type { Presence } from '../../ephemeral/presence.js'
 import type { Movements } from '../member-movements.js'
 import type { SyncFrame } from '../sync-frame.js'
 
-type PresenceSource = Pick<Presence, 'filterVisible' | 'listStates' | 'listPresent' | 'listVisibleChanges'>
+type PresenceSource = Pick<
+  Presence,
+  'filterVisible' | 'listPresent' | 'listStates' | 'listStrangers' | 'listVisibleChanges'
+>
 
-/** Of more people whom a client meets at once it is told only who is not offline. */
+/** Of more people whom a client meets at once it is told only who is not offline, and nothing of those it waits for. */
 const MAX_MET = 100
 
 /** Who of those that share a room with the user is online. https://spec.matrix.org/latest/client-server-api/#presence */
@@ -20,8 +23,14 @@ export class PresenceSection {
     this.#presence = presence
   }
 
-  /** What has changed, and the presence of those whom the client has not followed so far. */
-  async load({ since, now, request }: SyncFrame, { come, found }: Movements): Promise<JsonObject[]> {
+  /**
+   * What has changed, and the presence of those whom the client has not followed so far. matrix-js-sdk shows no presence
+   * of a member whom it has heard of before it has heard of their presence: it is told of those who are invited, too.
+   */
+  async load(
+    { since, now, request }: SyncFrame,
+    { come, found, expected }: Movements,
+  ): Promise<JsonObject[]> {
     const { filter, viewer } = request
     if (filter.presence.passesNothing || !filter.presence.allowsType('m.presence')) return []
     const q = this.#db.reader
@@ -33,7 +42,9 @@ export class PresenceSection {
     const told = new Set<string>([viewer.userId, ...changed.map(senderOf)])
     const met = this.#shown([...new Set([...come, ...found])].filter((userId) => !told.has(userId)))
     const visible = await this.#presence.filterVisible(q, viewer.userId, met)
-    return [...changed, ...this.#presence.listStates(visible)].filter((event) =>
+    const invited = expected.size > MAX_MET ? [] : [...expected]
+    const strangers = await this.#presence.listStrangers(q, viewer.userId, invited)
+    return [...changed, ...this.#presence.listStates(visible), ...strangers].filter((event) =>
       filter.presence.matches({ type: 'm.presence', sender: senderOf(event) }),
     )
   }
