@@ -8,6 +8,8 @@ export interface FirstMembersOf {
   readonly except: UserId | undefined
   /** How many of each room at most. */
   readonly limit: number
+  /** Those with the membership that is named first come first, whenever that was. */
+  readonly byMembership?: boolean
 }
 
 /**
@@ -17,18 +19,23 @@ export interface FirstMembersOf {
  */
 export async function readFirstMembers<T>(
   q: Query,
-  { roomNids, memberships, except, limit }: FirstMembersOf,
+  { roomNids, memberships, except, limit, byMembership = false }: FirstMembersOf,
   columns: readonly string[],
 ): Promise<T[]> {
   if (roomNids.length === 0) return []
   const groups = roomNids.flatMap((roomNid) =>
-    memberships.map((membership) => ({ room_nid: roomNid, membership })),
+    memberships.map((membership, index) => ({
+      room_nid: roomNid,
+      membership,
+      turn: byMembership ? index : 0,
+    })),
   )
   const params: SqlValue[] = [q.dialect.rows(groups), except ?? '', limit, limit]
   return q.all<T>(
     `SELECT h.room_nid, ${columns.map((column) => `h.${column}`).join(', ')} FROM (
-       SELECT m.*, ROW_NUMBER() OVER (PARTITION BY m.room_nid ORDER BY m.stream_ordering, m.user_id) AS place
-       FROM ${q.dialect.rowsFrom({ room_nid: 'integer', membership: 'text' })} AS g ${joinFirst(q)}) AS h
+       SELECT m.*, ROW_NUMBER() OVER (
+         PARTITION BY m.room_nid ORDER BY g.turn, m.stream_ordering, m.user_id) AS place
+       FROM ${q.dialect.rowsFrom({ room_nid: 'integer', membership: 'text', turn: 'integer' })} AS g ${joinFirst(q)}) AS h
      WHERE h.place <= ? ORDER BY h.room_nid, h.place`,
     params,
   )

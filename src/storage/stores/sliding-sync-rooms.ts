@@ -206,7 +206,7 @@ export class SlidingSyncRoomsStore {
     }))
   }
 
-  /** The first five others who are in each room, or else are invited to it. */
+  /** The first five others who are in each room, then those who are invited to it, or else who were there. */
   async listHeroes(q: Query, userId: UserId, roomNids: readonly number[]): Promise<Map<number, Hero[]>> {
     const heroes = new Map<number, Hero[]>(roomNids.map((roomNid) => [roomNid, []]))
     for (const memberships of [
@@ -215,7 +215,7 @@ export class SlidingSyncRoomsStore {
     ]) {
       const open = roomNids.filter((roomNid) => heroes.get(roomNid)?.length === 0)
       if (open.length === 0) break
-      const of = { roomNids: open, memberships, except: userId, limit: MAX_HEROES }
+      const of = { roomNids: open, memberships, except: userId, limit: MAX_HEROES, byMembership: true }
       for (const { roomNid, hero } of await this.#listMembers(q, of)) heroes.get(roomNid)?.push(hero)
     }
     return heroes

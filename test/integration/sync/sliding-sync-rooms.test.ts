@@ -281,6 +281,18 @@ describe('Rooms in sliding sync', () => {
       for (let index = 0; index < 5; index++) await (await hs.register(`guest${users}-${index}`)).join(roomId)
       expect(roomIn(await sliding.sync(listOf([0, 9])), roomId)['heroes']).to.have.length(5)
     })
+
+    it('is by those who are in it before those who are invited', async () => {
+      const carol = await hs.register(`carol${users}`)
+      const invited = [bob.userId, carol.userId]
+      const roomId = await alice.createRoom({ preset: 'public_chat', invite: invited })
+      await carol.join(roomId)
+      const room = roomIn(await sliding.sync(listOf([0, 9])), roomId)
+      expect((room['heroes'] as JsonObject[]).map((hero) => hero['user_id'])).to.deep.equal([
+        carol.userId,
+        bob.userId,
+      ])
+    })
   })
 
   it('are brought to the fore by messages, not by other events', async () => {

@@ -57,10 +57,13 @@ forEachDatabase('first members of rooms', (open, kind) => {
       roomNids: fc.subarray([1, 2, 3]),
       memberships,
       limit: fc.integer({ min: 1, max: 4 }),
+      byMembership: fc.boolean(),
     })
     await fc.assert(
       fc.asyncProperty(members, wanted, async (all, { limit, ...of }) => {
         await write(all)
+        const turnOf = ({ membership }: Member): number =>
+          of.byMembership ? MEMBERSHIPS.findIndex((known) => known === membership) : 0
         const found = await readFirstMembers<Member>(db.reader, { ...of, limit, except: ME }, [
           'user_id',
           'membership',
@@ -71,7 +74,12 @@ forEachDatabase('first members of rooms', (open, kind) => {
             all
               .filter(({ room_nid }) => room_nid === roomNid && of.roomNids.includes(roomNid))
               .filter(({ membership, user_id }) => isOneOf(of.memberships, membership) && user_id !== ME)
-              .sort((a, b) => a.stream_ordering - b.stream_ordering || (a.user_id < b.user_id ? -1 : 1))
+              .sort(
+                (a, b) =>
+                  turnOf(a) - turnOf(b) ||
+                  a.stream_ordering - b.stream_ordering ||
+                  (a.user_id < b.user_id ? -1 : 1),
+              )
               .slice(0, limit),
           ),
         )
