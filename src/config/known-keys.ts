@@ -33,6 +33,7 @@ const SERVER: KeyTable = {
     'limit_usage_by_mau',
     'max_mau_value',
     'mau_stats_only',
+    'mau_limit_alerting',
     'mau_trial_days',
     'block_non_admin_invites',
     'use_presence',
@@ -146,7 +147,7 @@ const SERVER: KeyTable = {
   ),
   ...all(python, 'use_frozen_dicts', 'gc_thresholds', 'gc_min_interval', 'track_memory_usage'),
   ...all(noEffect('mxhs has no manhole'), 'manhole', 'manhole_settings'),
-  ...all(later, 'modules', 'matrix_authentication_service', 'mau_limit_alerting'),
+  ...all(later, 'modules', 'matrix_authentication_service'),
 }
 
 const LISTENERS: KeyTable = {

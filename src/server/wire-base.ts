@@ -9,6 +9,7 @@ import type { AppserviceRegistry } from '../services/appservices/appservice-regi
 import type { AppserviceAudience } from '../services/delivery/appservice-audience.js'
 import type { FederationSender } from '../services/federation/federation-sender.js'
 import type { AutoJoin } from '../services/rooms/auto-join.js'
+import type { UsageNotices } from '../services/journeys/usage-notices.js'
 import type { FederationClient } from '../services/remote/federation-client.js'
 import type { ProfileUpdates } from '../services/rooms/profile-updates.js'
 import type { RoomDepartures } from '../services/rooms/room-departures.js'
@@ -67,6 +68,7 @@ interface LaterServices {
   readonly sender: Pick<FederationSender, 'noteOutbox'>
   readonly onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => void
   readonly audience: Pick<AppserviceAudience, 'isInside'>
+  readonly usageNotices: Pick<UsageNotices, 'onCounted'>
 }
 
 /** Holds what is constructed later, for those who call it only when the server runs. */

@@ -1,5 +1,6 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { IdentityServerClient } from '../net/clients/identity-server-client.js'
+import type { UserId } from '../protocol/ids.js'
 import type { JsonSigner } from '../protocol/signed-json.js'
 import type { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountModeration } from '../services/accounts/account-moderation.js'
@@ -66,6 +67,8 @@ export interface DiscoveryParts {
   readonly signer: JsonSigner
   readonly emailValidations: EmailValidations
   readonly metrics: Metrics
+  /** Told of those who are counted as active. */
+  readonly onCounted: (userId: UserId) => void
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
 }
@@ -159,7 +162,7 @@ const MEASURE_MS = 5 * 60_000
 
 /** Undefined where nobody is counted or turned away. */
 function createUsageLimits(
-  { db, clock, metrics }: DiscoveryParts,
+  { db, clock, metrics, onCounted }: DiscoveryParts,
   stores: DiscoveryStores & Pick<AccountStores, 'users' | 'threepids'>,
   { server, usage }: HomeserverConfig,
 ): UsageLimits | undefined {
@@ -170,6 +173,7 @@ function createUsageLimits(
     db,
     clock,
     metrics,
+    onCounted,
     options: { ...usage, isDisabled, disabledMessage, adminContact },
   })
 }

@@ -10,7 +10,7 @@ import { createDelayedEvents } from './wire-delayed-events.js'
 import { createDeliveryServices } from './wire-delivery.js'
 import { createInvitationAcceptance } from './wire-invitation-acceptance.js'
 import { createLastingTasks } from './wire-lasting-tasks.js'
-import { createServerNotices } from './wire-notices.js'
+import { createNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
 import { createRelationships } from './wire-relationships.js'
 import { createStickyWork } from './wire-sticky-events.js'
@@ -47,6 +47,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     },
     base.stores,
   )
+  const notices = createNotices(base, people, community, views)
   const services: Services = {
     ...people.accounts,
     ...people.keys,
@@ -81,11 +82,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     delayedEvents,
     ratelimitOverrides: parts.ratelimitOverrides,
     roomRepair: base.events.roomRepair,
-    serverNotices: createServerNotices(
-      { ...base.shared, ...base.stores, accountData: people.accounts.accountData },
-      { ...rooms, ...base.events },
-      parts.config,
-    ),
+    ...notices.services,
     toDevice: base.toDevice,
     metrics: parts.metrics,
   }
@@ -104,6 +101,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       appservices.background,
       delivery.background,
       createInvitationAcceptance(base, people, community, views),
+      notices.background,
     ],
   }
 }

@@ -1,3 +1,4 @@
+import type { UserId } from '../protocol/ids.js'
 import { StickyEvents } from '../services/events/sticky-events.js'
 import { noticesSenderOf } from './room-options.js'
 import type { Base } from './wire-base.js'
@@ -87,7 +88,7 @@ type Reading = ReturnType<typeof createReadingServices>
 type Syncs = ReturnType<typeof createSyncServices>
 
 function createDiscovery(
-  { parts, stores, shared, bus, events, identity }: Base,
+  { parts, later, stores, shared, bus, events, identity }: Base,
   { accounts, ephemeral, sightings, pushers }: People,
   views: Pick<Reading, 'reading'> &
     Pick<Syncs, 'notifier'> & {
@@ -99,9 +100,20 @@ function createDiscovery(
   const { streams } = parts.storage
   const { signer, metrics } = parts
   const watching = { bus, streams, notifier, reading, sightings, metrics }
+  const onCounted = (userId: UserId): void => later.get('usageNotices').onCounted(userId)
   const addresses = { identity, signer, threepidCleanup: pushers }
   return createDiscoveryServices(
-    { ...shared, ...events, ...readers, ...accounts, ...ephemeral, ...syncs, ...watching, ...addresses },
+    {
+      ...shared,
+      ...events,
+      ...readers,
+      ...accounts,
+      ...ephemeral,
+      ...syncs,
+      ...watching,
+      ...addresses,
+      onCounted,
+    },
     stores,
     parts.config,
   )

@@ -10,6 +10,7 @@ export const usage = section(
   {
     limit_usage_by_mau: withDefault(flag, false),
     mau_stats_only: withDefault(flag, false),
+    mau_limit_alerting: withDefault(flag, true),
     max_mau_value: withDefault(integer(), 0),
     mau_trial_days: withDefault(integer(), 0),
     mau_appservice_trial_days: withDefault(mapOf(integer()), {}),
@@ -20,6 +21,8 @@ export const usage = section(
     maxMonthlyActiveUsers: raw.limit_usage_by_mau ? raw.max_mau_value : undefined,
     /** Who is active within a month is counted, also where nobody is turned away. */
     countsActiveUsers: raw.limit_usage_by_mau || raw.mau_stats_only,
+    /** People are told when the limit is reached, where there are server notices. */
+    tellsOfLimit: raw.mau_limit_alerting,
     /** New accounts count from this age on. */
     trialMs: raw.mau_trial_days * DAY_MS,
     /** The same for users of application services, by the ID of the service. */

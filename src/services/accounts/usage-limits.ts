@@ -32,6 +32,8 @@ export interface UsageLimitsDependencies {
   readonly users: UsersStore
   readonly threepids: ThreepidsStore
   readonly metrics: Metrics
+  /** Told of people who are counted as active, once an hour; must not fail. */
+  readonly onCounted?: (userId: UserId) => void
   readonly options: UsageOptions
 }
 
@@ -75,20 +77,26 @@ export class UsageLimits {
   /** Counts a user as active; throws where there is no place for another. */
   async check(requester: Requester): Promise<void> {
     const { clock, options } = this.#deps
-    const { userId, isAdmin, isGuest } = requester
+    const { userId, isAdmin, isGuest, appserviceId } = requester
     const isLimited = options.isDisabled || options.maxMonthlyActiveUsers !== undefined
     if (isLimited && isAdmin) return
     if (options.isDisabled) throw this.#disabled()
     if (!options.countsActiveUsers || (isGuest && !isLimited)) return
     const now = clock.now()
     if ((this.#letIn.get(userId) ?? -Infinity) > now - REMEMBERED_MS) return
-    await this.#count(userId, now)
+    const isCounted = await this.#count(userId, now)
     this.#letIn.set(userId, now)
+    if (isCounted && appserviceId === undefined) this.#deps.onCounted?.(userId)
   }
 
   async deleteOld(): Promise<void> {
     const { db, clock, activeUsers } = this.#deps
     await db.write('expire_active_users', (tx) => activeUsers.deleteBefore(tx, clock.now() - MONTH_MS))
+  }
+
+  /** Whether there is no place for another. */
+  async isFull(): Promise<boolean> {
+    return this.#isFull(this.#deps.db.reader)
   }
 
   /** Writes into the metrics how many have been active. */
@@ -102,13 +110,15 @@ export class UsageLimits {
     }
   }
 
-  async #count(userId: UserId, now: number): Promise<void> {
+  /** False for those who do not count yet. */
+  #count(userId: UserId, now: number): Promise<boolean> {
     const { db, activeUsers } = this.#deps
-    await db.write('count_active_user', async (tx) => {
-      if (await this.#isOnTrial(tx, userId, now)) return
+    return db.write('count_active_user', async (tx) => {
+      if (await this.#isOnTrial(tx, userId, now)) return false
       const isKnown = await activeUsers.isActiveSince(tx, userId, now - MONTH_MS)
       if (!isKnown && (await this.#isFull(tx)) && !(await this.#isReserved(tx, userId))) throw this.#full()
       await activeUsers.put(tx, userId, now)
+      return true
     })
   }
 

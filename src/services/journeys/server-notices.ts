@@ -102,6 +102,15 @@ export class ServerNotices {
     })
   }
 
+  /** The room in which a user has notices, or had them last; undefined: there is none. */
+  async findRoom(userId: UserId): Promise<RoomId | undefined> {
+    const { db, members, rooms, options } = this.#deps
+    if (options.sender === undefined) return undefined
+    const server = userIdOf(options.sender.localpart, options.serverName)
+    const shared = await members.findShared(db.reader, server, userId)
+    return shared && (await rooms.getByNids(db.reader, [shared.roomNid])).get(shared.roomNid)?.roomId
+  }
+
   /** The account that speaks for the server: made at the first notice, without a way to log in. */
   async #requireSender(): Promise<Requester> {
     const { db, clock, users, profiles, options } = this.#deps

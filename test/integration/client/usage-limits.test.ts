@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { startHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
-import type { MatrixClient } from '../../support/matrix-client.js'
+import { dig, eventsAt, type MatrixClient } from '../../support/matrix-client.js'
 
 const V3 = '/_matrix/client/v3'
 const MONTH_MS = 30 * 24 * 60 * 60_000
@@ -74,6 +74,23 @@ describe('limits of use', () => {
       'synapse_admin_mau_current 0',
       'synapse_admin_mau_current_mau_by_service{app_service="native"} 0',
     ])
+  })
+
+  it('tell those who are in that they are reached, where there are server notices', async () => {
+    const server_notices = { system_mxid_localpart: 'notices', auto_join: true }
+    const config = { limit_usage_by_mau: true, max_mau_value: 2, server_notices }
+    await using hs = await startHomeserver({ config })
+    const [alice, bob] = [await hs.register('alice'), await hs.register('bob')]
+    const since = await alice.syncToken()
+    expect((await alice.sync({ since }))['rooms']).to.equal(undefined)
+    await bob.mustSyncUntil((answer) =>
+      Object.keys((dig(answer, 'rooms', 'join') ?? {}) as object).some((roomId) =>
+        eventsAt(answer, 'rooms', 'join', roomId, 'timeline', 'events').some(
+          (event) =>
+            event['type'] === 'm.room.pinned_events' && dig(event, 'content', 'pinned', 0) !== undefined,
+        ),
+      ),
+    )
   })
 
   it('turn away all but administrators where the server is disabled', async () => {
