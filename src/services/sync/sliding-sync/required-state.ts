@@ -46,6 +46,8 @@ export class RequiredState {
   #text: string | undefined
   /** The newest answer of `followedBy` where nothing had changed. */
   #followed: { readonly next: RequiredState; readonly state: RequiredState } | undefined
+  /** The newest answer of `union`. */
+  #united: { readonly other: RequiredState; readonly state: RequiredState } | undefined
 
   private constructor({ everything, types, anyType, lazyMembers, excluded = [] }: Fields) {
     this.everything = everything
@@ -134,6 +136,11 @@ export class RequiredState {
   /** Everything that either asks for. */
   union(other: RequiredState): RequiredState {
     if (this === other || this.toJson() === other.toJson()) return this
+    if (this.#united?.other !== other) this.#united = { other, state: this.#unite(other) }
+    return this.#united.state
+  }
+
+  #unite(other: RequiredState): RequiredState {
     const types = new Map<string, ReadonlySet<string>>()
     for (const type of new Set([...this.types.keys(), ...other.types.keys()])) {
       const keys = new Set([...(this.types.get(type) ?? []), ...(other.types.get(type) ?? [])])

@@ -69,14 +69,15 @@ export function parseSlidingBody(body: JsonObject, userId: UserId): SlidingBody 
   const subscriptions = Object.entries(objectAt(body, 'room_subscriptions'))
   if (subscriptions.length > MAX_SUBSCRIPTIONS)
     throw invalidParam(`There may be ${MAX_SUBSCRIPTIONS} room subscriptions`)
+  const parseState = stateParser(userId)
   return {
     connId: textAt(body, 'conn_id', MAX_CONN_ID_BYTES) ?? '',
     txnId: textAt(body, 'txn_id', MAX_TXN_ID_BYTES),
-    lists: new Map(lists.map(([name, list]) => [name, parseList(name, list, userId)])),
+    lists: new Map(lists.map(([name, list]) => [name, parseList(name, list, parseState)])),
     subscriptions: new Map(
       subscriptions.flatMap(([id, config]) => {
         const roomId = parseRoomId(id)
-        const parsed = parseConfig(objectOf(config, 'room_subscriptions'), 'room_subscriptions', userId)
+        const parsed = parseConfig(objectOf(config, 'room_subscriptions'), 'room_subscriptions', parseState)
         return roomId === undefined ? [] : [[roomId, parsed] as const]
       }),
     ),
@@ -93,26 +94,26 @@ export function combineConfigs(a: RoomConfig | undefined, b: RoomConfig): RoomCo
   }
 }
 
-function parseList(name: string, value: JsonValue, userId: UserId): ListRequest {
+function parseList(name: string, value: JsonValue, parseState: StateParser): ListRequest {
   if (!fitsBytes(name, MAX_LIST_NAME_BYTES))
     throw invalidParam(`A list's name may have ${MAX_LIST_NAME_BYTES} bytes`)
   const where = 'lists'
   const list = objectOf(value, where)
   return {
-    ...parseConfig(list, where, userId),
+    ...parseConfig(list, where, parseState),
     ranges: list['slow_get_all_rooms'] === true ? undefined : parseRanges(list, where),
     filters: parseRoomFilters(objectAt(list, 'filters')),
   }
 }
 
-function parseConfig(json: JsonObject, where: string, userId: UserId): RoomConfig {
+function parseConfig(json: JsonObject, where: string, parseState: StateParser): RoomConfig {
   const limit = json['timeline_limit'] ?? 0
   if (typeof limit !== 'number' || !Number.isInteger(limit))
     throw badJson(`${where}: timeline_limit must be an integer`)
   if (limit < 0) throw invalidParam(`${where}: timeline_limit must not be negative`)
   return {
     timelineLimit: Math.min(limit, MAX_TIMELINE_LIMIT),
-    requiredState: parseRequiredState(json['required_state'], where, userId),
+    requiredState: parseState(json['required_state'], where),
   }
 }
 
@@ -123,8 +124,21 @@ function countRequiredState(list: JsonValue): number {
   return parts.reduce<number>((sum, part) => sum + (Array.isArray(part) ? part.length : 0), 0)
 }
 
-function parseRequiredState(value: JsonValue | undefined, where: string, userId: UserId): RequiredState {
-  if (value === undefined || value === null) return RequiredState.none
+type StateParser = (value: JsonValue | undefined, where: string) => RequiredState
+
+/** Makes one of what is the same: clients subscribe to many rooms with the same words. */
+function stateParser(userId: UserId): StateParser {
+  const known = new Map<string, RequiredState>()
+  return (value, where) => {
+    if (value === undefined || value === null) return RequiredState.none
+    const text = JSON.stringify(value)
+    const state = known.get(text) ?? parseRequiredState(value, where, userId)
+    known.set(text, state)
+    return state
+  }
+}
+
+function parseRequiredState(value: JsonValue, where: string, userId: UserId): RequiredState {
   if (isJsonObject(value)) return parseStateElements(value, where, userId)
   if (!Array.isArray(value)) throw badJson(`${where}: required_state must be a list`)
   if (value.length > MAX_REQUIRED_STATE)
