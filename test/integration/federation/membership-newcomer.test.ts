@@ -81,9 +81,11 @@ describe('a server that comes into a room', function () {
     })
     expect(await join(room)).to.deep.equal([200, undefined])
     const said = room.events.filter(({ type }) => type === message.type).map(({ eventId }) => eventId)
+    const seen = new Set<unknown>()
     await bob.mustSyncUntil((response) => {
-      const seen = eventsAt(response, 'rooms', 'join', room.roomId, 'timeline', 'events')
-      return said.every((id) => seen.some((event) => event['event_id'] === id))
+      const timeline = eventsAt(response, 'rooms', 'join', room.roomId, 'timeline', 'events')
+      for (const { event_id: id } of timeline) seen.add(id)
+      return said.every((id) => seen.has(id))
     })
   })
 
