@@ -20,9 +20,9 @@ export interface AccountDataDependencies {
   readonly accountData: AccountDataStore
   readonly streamIds: Pick<StreamIdGenerator, 'allocate'>
   readonly positions: PositionSink
-  /** Types that are kept elsewhere but read here, `m.push_rules` for one. */
   /** `msc3391_enabled`: data can be removed. */
   readonly removal?: Pick<AccountDataRemoval, 'removeIn'> | undefined
+  /** Types that are kept elsewhere but read here, `m.push_rules` for one. */
   readonly providers?: ReadonlyMap<string, (userId: UserId) => Promise<JsonObject | undefined>>
 }
 
