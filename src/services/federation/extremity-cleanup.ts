@@ -24,6 +24,17 @@ const MAX_EVENTS = 20
 /** Users in whose name it is tried. */
 const MAX_USERS = 50
 
+/** How much is done for one room. */
+interface Effort {
+  /** No more ends than this are left. */
+  readonly threshold: number
+  readonly maxEvents: number
+  readonly maxUsers: number
+}
+
+/** The other server waits for its answer. */
+const AT_JOIN: Effort = { threshold: 1, maxEvents: 1, maxUsers: 5 }
+
 /**
  * Joins the ends of rooms where federation has left many: each of them makes every event larger and every state harder to
  * resolve. The events that do so say nothing, and clients do not see them.
@@ -44,7 +55,7 @@ export class ExtremityCleanup {
     const records = await rooms.getByNids(this.#db.reader, [...crowded.keys()])
     for (const room of records.values()) {
       if (signal?.aborted) return
-      const sent = await this.#tidy(room, threshold, signal)
+      const sent = await this.#tidy(room, { threshold, maxEvents: MAX_EVENTS, maxUsers: MAX_USERS }, signal)
       logger.info({ roomId: room.roomId, ends: crowded.get(room.roomNid), sent }, 'Joined the ends of a room')
     }
   }
@@ -58,19 +69,23 @@ export class ExtremityCleanup {
     const { graph, logger } = this.#parts
     try {
       const ends = await graph.listForwardExtremities(this.#db.reader, room.roomNid)
-      if (ends.length > 1) await this.#tidy(room, 1)
+      if (ends.length > 1) await this.#tidy(room, AT_JOIN)
     } catch (err) {
       logger.warn({ err, roomId: room.roomId }, 'The ends of a room could not be joined')
     }
   }
 
   /** How many events it took, or none where nobody of ours may send them. */
-  async #tidy(room: RoomRecord, threshold: number, signal?: AbortSignal): Promise<number> {
+  async #tidy(
+    room: RoomRecord,
+    { threshold, maxEvents, maxUsers }: Effort,
+    signal?: AbortSignal,
+  ): Promise<number> {
     const { graph, members } = this.#parts
-    const users = await members.sampleLocalMembers(this.#db.reader, room.roomNid, MAX_USERS)
+    const users = await members.sampleLocalMembers(this.#db.reader, room.roomNid, maxUsers)
     let sent = 0
     for (const userId of users) {
-      while (sent < MAX_EVENTS && signal?.aborted !== true) {
+      while (sent < maxEvents && signal?.aborted !== true) {
         const ends = await graph.listForwardExtremities(this.#db.reader, room.roomNid)
         if (ends.length <= threshold) return sent
         try {
