@@ -13,6 +13,6 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('DROP INDEX redactions_unpruned')
+  await knex.raw('DROP INDEX IF EXISTS redactions_unpruned')
   await knex.raw('ALTER TABLE redactions DROP COLUMN pruned')
 }
