@@ -8,6 +8,15 @@ const SERVED: ReadonlySet<string> = new Set([
   'msc4069_profile_inhibit_propagation',
   // On anyway.
   'msc2836_enabled',
+  'msc3266_enabled',
+  'msc3773_enabled',
+  'msc3814_enabled',
+  'msc3827_enabled',
+  'msc3967_enabled',
+  'msc4076_enabled',
+  'msc4133_enabled',
+  'msc4151_enabled',
+  'msc4155_enabled',
   // Rooms of its own version have it.
   'msc3757_enabled',
   'msc4222_enabled',
