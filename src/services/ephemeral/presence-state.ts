@@ -1,3 +1,5 @@
+import { invalidParam, tooLarge } from '../../protocol/errors.js'
+import { fitsBytes, type UserId } from '../../protocol/ids.js'
 import type { PresenceRecord, PresenceState } from '../../storage/stores/presence.js'
 import type { JsonObject } from '../../util/json.js'
 
@@ -9,6 +11,13 @@ export interface PresenceTimes {
   readonly syncOnlineTimeoutMs: number
   /** A device that syncs, but whose user does nothing, is idle after this long. */
   readonly idleTimeoutMs: number
+}
+
+/** What users have set themselves stays until they set something else. */
+export const UNTRACKED_TIMES: PresenceTimes = {
+  lastActiveGranularityMs: 0,
+  syncOnlineTimeoutMs: Infinity,
+  idleTimeoutMs: Infinity,
 }
 
 /** What is known of one device of an online user. */
@@ -31,6 +40,7 @@ export interface DerivedPresence {
 }
 
 const RANK: Readonly<Record<PresenceState, number>> = { offline: 0, unavailable: 1, online: 2 }
+const MAX_STATUS_BYTES = 4096
 
 /**
  * The state of one device: offline when it has stopped to sync, idle when its user has stopped to do anything, else
@@ -79,4 +89,28 @@ export function presenceContent(record: PresenceRecord, now: number): JsonObject
     ...(record.statusMsg !== undefined && { status_msg: record.statusMsg }),
     ...(record.state === 'online' && { currently_active: record.currentlyActive }),
   }
+}
+
+/** Whether others see the same. */
+export function isSamePresence(a: PresenceRecord, b: PresenceRecord): boolean {
+  return a.state === b.state && a.statusMsg === b.statusMsg && a.currentlyActive === b.currentlyActive
+}
+
+/** What users may say of themselves. Throws `M_INVALID_PARAM` for an unknown state, `M_TOO_LARGE`. */
+export function checkPresence(state: string, statusMsg: string | undefined): PresenceState {
+  if (!Object.hasOwn(RANK, state)) throw invalidParam('presence must be online, unavailable or offline')
+  if (statusMsg !== undefined && !fitsBytes(statusMsg, MAX_STATUS_BYTES)) {
+    throw tooLarge(`A status message may have ${MAX_STATUS_BYTES} bytes`)
+  }
+  return state as PresenceState
+}
+
+/** The presence of somebody of whom nothing is known. */
+export function neverSeen(userId: UserId): PresenceRecord {
+  return { userId, state: 'offline', statusMsg: undefined, lastActiveTs: 0, currentlyActive: false }
+}
+
+/** Devices of users who are offline need not be remembered, unless they sync. */
+export function forgetIdle(devices: Map<string, DevicePresence>): void {
+  for (const [key, device] of devices) if (device.openSyncs === 0) devices.delete(key)
 }

@@ -1,5 +1,5 @@
-import { forbidden, invalidParam, notFound, tooLarge } from '../../protocol/errors.js'
-import { fitsBytes, type UserId } from '../../protocol/ids.js'
+import { forbidden, notFound } from '../../protocol/errors.js'
+import type { UserId } from '../../protocol/ids.js'
 import type { Database, Query } from '../../storage/database.js'
 import type { PresenceRecord, PresenceState, PresenceStore } from '../../storage/stores/presence.js'
 import type { StreamIdGenerator } from '../../storage/streams/stream-id-generator.js'
@@ -9,7 +9,17 @@ import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
 import type { PositionSink } from '../streams/notifier.js'
 import { PresenceLog } from './presence-log.js'
-import { derivePresence, presenceContent, type DevicePresence, type PresenceTimes } from './presence-state.js'
+import {
+  checkPresence,
+  derivePresence,
+  forgetIdle,
+  isSamePresence,
+  neverSeen,
+  presenceContent,
+  UNTRACKED_TIMES,
+  type DevicePresence,
+  type PresenceTimes,
+} from './presence-state.js'
 
 /** Learns that a user has done something. */
 export interface ActivitySink {
@@ -57,20 +67,12 @@ interface UserPresence {
   timer: Timer | undefined
 }
 
-const MAX_STATUS_BYTES = 4096
 /** For those who act without a device. */
 const NO_DEVICE = ''
 /** Of how many people a client that begins is told, where it is told of those who are offline. */
 const MAX_TOLD = 10_000
 /** Changes that are stored at once. */
 const MAX_BATCH = 500
-const STATES: ReadonlySet<string> = new Set(['online', 'unavailable', 'offline'])
-/** What users have set themselves stays until they set something else. */
-const UNTRACKED_TIMES: PresenceTimes = {
-  lastActiveGranularityMs: 0,
-  syncOnlineTimeoutMs: Infinity,
-  idleTimeoutMs: Infinity,
-}
 const NOTHING = (): void => undefined
 
 /**
@@ -181,17 +183,14 @@ export class Presence implements ActivitySink {
     { state, statusMsg }: { state: string; statusMsg: string | undefined },
   ): void {
     if (userId !== requester.userId) throw forbidden('Cannot set the presence of other users')
-    if (!STATES.has(state)) throw invalidParam('presence must be online, unavailable or offline')
-    if (statusMsg !== undefined && !fitsBytes(statusMsg, MAX_STATUS_BYTES)) {
-      throw tooLarge(`A status message may have ${MAX_STATUS_BYTES} bytes`)
-    }
+    const declared = checkPresence(state, statusMsg)
     if (!this.#deps.options.enabled) return
     const user = this.#userOf(userId)
     const device = this.#deviceOf(user, requester)
     const now = this.#deps.clock.now()
-    device.declared = state as PresenceState
+    device.declared = declared
     device.lastSyncTs = now
-    if (state === 'online') device.lastActiveTs = now
+    if (declared === 'online') device.lastActiveTs = now
     this.#review(user, { statusMsg })
   }
 
@@ -307,16 +306,7 @@ export class Presence implements ActivitySink {
   }
 
   #userOf(userId: UserId): UserPresence {
-    return (
-      this.#users.get(userId) ??
-      this.#add({
-        userId,
-        state: 'offline',
-        statusMsg: undefined,
-        lastActiveTs: 0,
-        currentlyActive: false,
-      })
-    )
+    return this.#users.get(userId) ?? this.#add(neverSeen(userId))
   }
 
   #add(record: PresenceRecord): UserPresence {
@@ -354,14 +344,9 @@ export class Presence implements ActivitySink {
     const { state, lastActiveTs, currentlyActive, until } = derived
     const statusMsg = change ? change.statusMsg : record.statusMsg
     user.record = { userId: user.userId, state, statusMsg, lastActiveTs, currentlyActive }
-    if (state === 'offline') this.#forgetIdleDevices(user)
+    if (state === 'offline') forgetIdle(user.devices)
     this.#wakeAt(user, until ?? Infinity)
     if (!isSamePresence(user.record, record)) this.#markChanged(user.userId)
-  }
-
-  /** Devices of users who are offline need not be remembered, unless they sync. */
-  #forgetIdleDevices(user: UserPresence): void {
-    for (const [key, device] of user.devices) if (device.openSyncs === 0) user.devices.delete(key)
   }
 
   /** One timer per user: one that rings too early is set anew, so that most reviews leave it alone. */
@@ -411,9 +396,4 @@ export class Presence implements ActivitySink {
       rooms: await presence.listRooms(db.reader, userIds),
     })
   }
-}
-
-/** Whether others see the same. */
-function isSamePresence(a: PresenceRecord, b: PresenceRecord): boolean {
-  return a.state === b.state && a.statusMsg === b.statusMsg && a.currentlyActive === b.currentlyActive
 }

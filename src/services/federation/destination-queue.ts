@@ -1,35 +1,21 @@
 import type { ServerName } from '../../protocol/ids.js'
 import type { Clock, Timer } from '../../util/clock.js'
-import type { JsonObject } from '../../util/json.js'
 import type { CatchUpPart, DestinationBacklog, OutboxPart, StickyProgress } from './destination-backlog.js'
-import { MissedReceipts, type ReceiptBacklog, type ReceiptPart } from './missed-receipts.js'
+import { MissedReceipts, type ReceiptBacklog } from './missed-receipts.js'
 import { subjectOf, toEdus, type EduJson, type OutgoingEdu } from './outgoing-edus.js'
+import {
+  NO_CATCH_UP,
+  NO_OUTBOX,
+  NO_REST,
+  sizeOf,
+  toTransaction,
+  withoutPassing,
+  type Delivery,
+  type Outgoing,
+  type QueuedPdu,
+  type Transaction,
+} from './outgoing-transactions.js'
 import { RefusedTransactions } from './refused-transactions.js'
-
-/** An event for a destination. */
-export interface QueuedPdu {
-  readonly roomNid: number
-  readonly streamOrdering: number
-  readonly json: JsonObject
-  /** The destination leaves the room with it. */
-  readonly isLast: boolean
-}
-
-/**
- * What became of a transaction. `later`: when the destination may be tried again, in milliseconds since the epoch;
- * `refused`: so too, and it has answered that it does not take this.
- */
-export type Delivery =
-  | { readonly outcome: 'delivered' }
-  | { readonly outcome: 'never' }
-  | { readonly outcome: 'later' | 'refused'; readonly retryAt: number }
-
-/** What a destination is told at once. */
-export interface Transaction {
-  readonly txnId: string
-  readonly pdus: readonly JsonObject[]
-  readonly edus: readonly EduJson[]
-}
 
 export interface DestinationQueueDependencies {
   readonly clock: Clock
@@ -61,20 +47,6 @@ const MAX_QUEUED_EDUS = 1_000
 /** For so long a destination that cannot be reached gets every event afterwards, then only the newest of each room. */
 const PATIENCE_MS = 2 * 60_000
 const AFTER_BUG_MS = 30_000
-
-const NO_OUTBOX: OutboxPart = { edus: [], messages: [], deviceChanges: [], hasMore: false }
-const NO_CATCH_UP: CatchUpPart = { events: [], rooms: [] }
-const NO_REST = { pdus: [], passing: [], receipts: undefined, catchUp: NO_CATCH_UP }
-
-/** A transaction on its way. */
-interface Outgoing {
-  readonly txnId: string
-  readonly pdus: readonly QueuedPdu[]
-  readonly passing: readonly OutgoingEdu[]
-  readonly receipts: ReceiptPart | undefined
-  readonly outbox: OutboxPart
-  readonly catchUp: CatchUpPart
-}
 
 /**
  * Sends one server what it is to know, one transaction at a time. While the server can be reached, events wait in memory;
@@ -335,12 +307,8 @@ export class DestinationQueue {
   /** False when the destination is to be left alone. */
   async #send(outgoing: Outgoing): Promise<boolean> {
     const { backlog, deliver, onSettled } = this.#deps
-    const { txnId, pdus, passing, outbox, catchUp } = outgoing
-    const delivery = await deliver(this.destination, {
-      txnId,
-      pdus: [...pdus.map(({ json }) => json), ...catchUp.events.map(({ json }) => withoutUnsigned(json))],
-      edus: [...outbox.edus, ...toEdus(passing, MAX_EDUS).json],
-    })
+    const { pdus, outbox, catchUp } = outgoing
+    const delivery = await deliver(this.destination, toTransaction(outgoing, MAX_EDUS))
     this.#isResumed = false
     if (delivery.outcome === 'later' || delivery.outcome === 'refused') {
       await this.#fail(outgoing, delivery)
@@ -398,21 +366,4 @@ export class DestinationQueue {
       await this.#recordQueued()
     }
   }
-}
-
-function sizeOf({ events, rooms }: CatchUpPart): number {
-  return events.length + rooms.length
-}
-
-/** What is to be sent again of a transaction: of what passed by something newer will be told. Undefined: nothing. */
-function withoutPassing(outgoing: Outgoing): Outgoing | undefined {
-  const { pdus, outbox, catchUp } = outgoing
-  if (pdus.length + outbox.edus.length + sizeOf(catchUp) === 0) return undefined
-  return { ...outgoing, passing: [], receipts: undefined }
-}
-
-/** An event as it is sent: what is not signed is the sending server's own business. */
-export function withoutUnsigned(json: Readonly<Record<string, unknown>>): JsonObject {
-  const { unsigned: _unsigned, ...signed } = json
-  return signed as JsonObject
 }

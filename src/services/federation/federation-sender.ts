@@ -9,10 +9,11 @@ import type { Destinations } from '../remote/destinations.js'
 import type { FederationClient } from '../remote/federation-client.js'
 import { FederationError } from '../remote/federation-error.js'
 import type { DestinationBacklog } from './destination-backlog.js'
-import { DestinationQueue, type Delivery, type QueuedPdu, type Transaction } from './destination-queue.js'
+import { DestinationQueue } from './destination-queue.js'
 import type { StoredReceiptBacklog } from './missed-receipts.js'
 import type { EventAges } from './event-ages.js'
 import type { OutgoingEdu } from './outgoing-edus.js'
+import type { Delivery, QueuedPdu, Transaction } from './outgoing-transactions.js'
 
 /** An event and who is to have it. */
 export interface AddressedPdu {

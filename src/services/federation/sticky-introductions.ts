@@ -5,9 +5,9 @@ import { usersOfPattern } from '../../storage/stores/room-servers.js'
 import type { StickyEventsStore } from '../../storage/stores/sticky-events.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import type { AudienceLookup } from './audience-lookup.js'
-import { withoutUnsigned } from './destination-queue.js'
 import type { RoomJoin } from './event-feed.js'
 import type { FederationSender } from './federation-sender.js'
+import { withoutUnsigned } from './outgoing-transactions.js'
 
 interface Dependencies {
   readonly db: Database

@@ -1,14 +1,14 @@
 import { expect } from 'chai'
 import type { ServerName } from '../../../../src/protocol/ids.js'
 import type { DestinationBacklog } from '../../../../src/services/federation/destination-backlog.js'
+import { DestinationQueue } from '../../../../src/services/federation/destination-queue.js'
+import type { OutgoingEdu, OutgoingReceipt } from '../../../../src/services/federation/outgoing-edus.js'
 import {
-  DestinationQueue,
   withoutUnsigned,
   type Delivery,
   type QueuedPdu,
   type Transaction,
-} from '../../../../src/services/federation/destination-queue.js'
-import type { OutgoingEdu, OutgoingReceipt } from '../../../../src/services/federation/outgoing-edus.js'
+} from '../../../../src/services/federation/outgoing-transactions.js'
 import type { ReceiptBacklog } from '../../../../src/services/federation/missed-receipts.js'
 import type { MissedRoom } from '../../../../src/storage/stores/missed-rooms.js'
 import { nextTurn } from '../../../../src/util/clock.js'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { ServerName } from '../../../../src/protocol/ids.js'
 import type { DestinationBacklog } from '../../../../src/services/federation/destination-backlog.js'
-import type { QueuedPdu } from '../../../../src/services/federation/destination-queue.js'
+import type { QueuedPdu } from '../../../../src/services/federation/outgoing-transactions.js'
 import { FederationSender } from '../../../../src/services/federation/federation-sender.js'
 import type { StoredReceiptBacklog } from '../../../../src/services/federation/missed-receipts.js'
 import { FederationError } from '../../../../src/services/remote/federation-error.js'
