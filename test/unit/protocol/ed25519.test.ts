@@ -1,4 +1,3 @@
-import { verify } from 'node:crypto'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import sodium from 'libsodium-wrappers'
@@ -145,7 +144,7 @@ describe('Ed25519', () => {
     expect(parseVerifyKey(encode(P - 2n).toString('base64'))).not.to.equal(undefined)
   })
 
-  it('refuses a signature of small order that OpenSSL would take', () => {
+  it('refuses a signature of small order, which OpenSSL takes in some versions', () => {
     // With R the neutral point and s = h·a, the equation s·B = R + h·A holds for any message: h must only be known.
     const L = 2n ** 252n + 27742317777372353535851937790883648493n
     const secret = sodium.crypto_hash(SEED).slice(0, 32)
@@ -157,7 +156,6 @@ describe('Ed25519', () => {
     const h = number(sodium.crypto_hash(Buffer.concat([R, A, Buffer.from('text')]))) % L
     const signature = Buffer.concat([R, encode((h * number(secret)) % L)])
     expect(sodium.crypto_sign_verify_detached(signature, 'text', A)).to.equal(false)
-    expect(verify(null, Buffer.from('text'), key.verifyKey.keyObject, signature)).to.equal(true)
     expect(verifySignature(key.verifyKey, 'text', signature.toString('base64'))).to.equal(false)
   })
 })
