@@ -53,6 +53,7 @@ export class UsageLimits {
   readonly #activeByService: Gauge
   /** Application services whose users have been counted. */
   readonly #services = new Set<string>()
+  #measurements = 0
 
   constructor(deps: UsageLimitsDependencies) {
     this.#deps = deps
@@ -102,7 +103,10 @@ export class UsageLimits {
   /** Writes into the metrics how many have been active. */
   async measure(): Promise<void> {
     const { db, clock, activeUsers } = this.#deps
+    const turn = ++this.#measurements
     const counts = await activeUsers.countByService(db.reader, clock.now() - MONTH_MS)
+    // What was counted later may be known before.
+    if (turn !== this.#measurements) return
     this.#active.set([...counts.values()].reduce((sum, count) => sum + count, 0))
     for (const service of [...this.#services, ...counts.keys()]) {
       this.#services.add(service)
