@@ -15,6 +15,8 @@ export interface ForgottenRoomsDependencies {
 }
 
 const ROOMS_AT_A_TIME = 200
+/** Rooms of one run: each is a task that is written down. The next run goes on. */
+const MAX_REMOVED = 100
 
 /** Removes rooms that everybody of this server who was ever in them has left and forgotten. */
 export class ForgottenRooms {
@@ -26,10 +28,11 @@ export class ForgottenRooms {
 
   /**
    * Looks at all rooms: notes which have been forgotten since the last run, and removes those that have been for long
-   * enough. Ends early when the signal aborts.
+   * enough, a number of them at a time. Ends early when the signal aborts.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { db, clock, store, shutdowns, retentionMs, onError } = this.#deps
+    let left = MAX_REMOVED
     for (let after = 0; !signal.aborted;) {
       const rooms = await store.list(db.reader, { after, limit: ROOMS_AT_A_TIME })
       const last = rooms.at(-1)
@@ -38,7 +41,9 @@ export class ForgottenRooms {
       await this.#note(rooms, now)
       const isDue = ({ isForgotten, forgottenTs = now }: RoomMemory): boolean =>
         isForgotten && forgottenTs <= now - retentionMs
-      for (const { roomId } of rooms.filter(isDue)) await shutdowns.removeForgotten(roomId).catch(onError)
+      const due = rooms.filter(isDue).slice(0, left)
+      for (const { roomId } of due) await shutdowns.removeForgotten(roomId).catch(onError)
+      left -= due.length
       after = last.roomNid
     }
   }

@@ -73,6 +73,26 @@ forEachDatabase('ForgottenRooms', (open) => {
     expect(await run(RETENTION_MS)).to.deep.equal([roomId])
   })
 
+  it('removes so many in one run, and others in the next', async () => {
+    const roomId = await createRoom(fixture)
+    await remember(roomId, false)
+    const rows = Array.from({ length: 150 }, (_, n) => ({ nid: 1_000 + n, id: `!gone${n}:hs.test` }))
+    await fixture.db.write('test', async (tx) => {
+      const rooms = rows.map(({ nid, id }) => `(${nid}, '${id}', '12', '@a:hs.test', 1, 1)`).join()
+      await tx.execute(
+        `INSERT INTO rooms (room_nid, room_id, version, creator, created_ts, forgotten_ts) VALUES ${rooms}`,
+      )
+      const members = rows
+        .map(({ nid }) => `(${nid}, '@a:hs.test', 'leave', 1, 1, '@a:hs.test', 1, 1)`)
+        .join()
+      await tx.execute(
+        `INSERT INTO room_members
+           (room_nid, user_id, membership, event_nid, stream_ordering, sender, is_local, forgotten) VALUES ${members}`,
+      )
+    })
+    expect(await run(0)).to.deep.equal(rows.slice(0, 100).map(({ id }) => id))
+  })
+
   it('looks at any number of rooms, and goes on past one that is not to be removed now', async () => {
     const roomIds: RoomId[] = []
     for (let index = 0; index < 3; index++) roomIds.push(await createRoom(fixture))
