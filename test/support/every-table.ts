@@ -1,4 +1,5 @@
-import type { Database } from '../../src/storage/database.js'
+import type { Database, SqlValue, Tx } from '../../src/storage/database.js'
+import { quoteName } from '../../src/storage/sql-text.js'
 
 /** A column of the schema as it is in a database. */
 export interface Column {
@@ -34,4 +35,16 @@ export async function listColumns({ reader: q }: Database): Promise<Column[]> {
       : `SELECT table_name AS "table", column_name AS name, data_type AS type FROM information_schema.columns
          WHERE table_schema = current_schema() AND table_name NOT LIKE 'event\\_search%'`,
   )
+}
+
+/** Adds a row to the table of these columns. */
+export async function insertRow(
+  tx: Tx,
+  columns: readonly Column[],
+  valueOf: (column: Column) => SqlValue,
+): Promise<void> {
+  const names = columns.map(({ name }) => quoteName(name)).join(', ')
+  const marks = columns.map(() => '?').join(', ')
+  const table = quoteName(columns[0]!.table)
+  await tx.execute(`INSERT INTO ${table} (${names}) VALUES (${marks})`, columns.map(valueOf))
 }

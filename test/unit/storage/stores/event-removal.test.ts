@@ -11,7 +11,7 @@ import { RoomsStore } from '../../../../src/storage/stores/rooms.js'
 import { createMetrics } from '../../../../src/telemetry/metrics.js'
 import { pushTo } from '../../../../src/util/group-by.js'
 import { forEachDatabase } from '../../../support/databases.js'
-import { listColumns, NAMES_EVENT, type Column } from '../../../support/every-table.js'
+import { insertRow, listColumns, NAMES_EVENT, type Column } from '../../../support/every-table.js'
 
 const ROOM = { roomNid: 7, roomId: '!room:hs.test' }
 /** What names an event by where it stands in the timeline. */
@@ -141,17 +141,13 @@ forEachDatabase('what removed events leave', (open) => {
     })
   })
 
-  async function insert(
+  function insert(
     tx: Tx,
     table: string,
     n: number,
     others: Readonly<Record<string, SqlValue>> = {},
   ): Promise<void> {
-    const own = tables.get(table)!
-    const names = own.map(({ name }) => quoteName(name)).join(', ')
-    const values = own.map((column) => others[column.name] ?? valueOf(column, n))
-    const marks = own.map(() => '?').join(', ')
-    await tx.execute(`INSERT INTO ${quoteName(table)} (${names}) VALUES (${marks})`, values)
+    return insertRow(tx, tables.get(table)!, (column) => others[column.name] ?? valueOf(column, n))
   }
 
   /** The rows of each table that name an event by any column. */

@@ -10,7 +10,7 @@ import { RoomsStore } from '../../../../src/storage/stores/rooms.js'
 import { createMetrics } from '../../../../src/telemetry/metrics.js'
 import { pushTo } from '../../../../src/util/group-by.js'
 import { forEachDatabase } from '../../../support/databases.js'
-import { isOfRoom, listColumns, NAMES_EVENT, type Column } from '../../../support/every-table.js'
+import { insertRow, isOfRoom, listColumns, NAMES_EVENT, type Column } from '../../../support/every-table.js'
 
 /** Columns whose names sound like it, and that name neither. */
 const NAMES_OTHERS = new Set([
@@ -84,17 +84,13 @@ forEachDatabase('RoomRemovalStore', (open) => {
     })
   }
 
-  async function insert(
+  function insert(
     tx: Tx,
     table: string,
     n: number,
     others: Readonly<Record<string, SqlValue>> = {},
   ): Promise<void> {
-    const own = tables.get(table)!
-    const names = own.map(({ name }) => quoteName(name)).join(', ')
-    const values = own.map((column) => others[column.name] ?? valueOf(column, roomOf(n), n))
-    const marks = own.map(() => '?').join(', ')
-    await tx.execute(`INSERT INTO ${quoteName(table)} (${names}) VALUES (${marks})`, values)
+    return insertRow(tx, tables.get(table)!, (column) => others[column.name] ?? valueOf(column, roomOf(n), n))
   }
 
   /** The tables that have something of the room, by any column that may name it. */
