@@ -2,30 +2,27 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { Pool } from 'undici'
+import { BenchClient, Session } from './client.js'
 
 /**
- * What bare node:http answers to the same keep-alive client: the yardstick that makes figures of different machines
- * comparable. The server is a process of its own and only reads the body and answers a fixed one.
+ * Requests a second that bare node:http answers to the same client, from so many senders: the yardstick that makes
+ * figures of different machines comparable. The server is a process of its own and only reads the body and answers a
+ * fixed one.
  */
-export async function measureBareHttp(load: { senders: number; messages: number }): Promise<number> {
+export async function measureBareHttp(load: {
+  senders: number
+  messages: number
+  costUs: number
+}): Promise<number> {
   const { child, url } = await startBareServer()
-  const pool = new Pool(url, { connections: load.senders, pipelining: 1 })
+  const client = new BenchClient(url, { sharedSecret: '', connections: load.senders, costUs: load.costUs })
+  const session = new Session(client, '@sender:localhost', 'token')
   const perSender = Math.ceil(load.messages / load.senders)
   const run = (count: number): Promise<unknown> =>
     Promise.all(
       Array.from({ length: load.senders }, async () => {
         for (let message = 0; message < count; message++) {
-          const response = await pool.request({
-            method: 'PUT',
-            path: `/_matrix/client/v3/rooms/!room/send/m.room.message/${message}`,
-            headers: { authorization: 'Bearer token', 'content-type': 'application/json' },
-            body: JSON.stringify({
-              msgtype: 'm.text',
-              body: 'A message of a typical length, neither short nor long.',
-            }),
-          })
-          JSON.parse(await response.body.text())
+          await session.send('!room', 'A message of a typical length, neither short nor long.')
         }
       }),
     )
@@ -33,7 +30,7 @@ export async function measureBareHttp(load: { senders: number; messages: number 
   const start = performance.now()
   await run(perSender)
   const rate = (perSender * load.senders) / ((performance.now() - start) / 1000)
-  await pool.close()
+  await client.close()
   child.kill()
   return rate
 }

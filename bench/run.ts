@@ -24,6 +24,9 @@ const USAGE = `usage: npm run bench -- [options]
   --url URL             a server that runs already: measured too, after those started here
   --shared-secret SECRET  its registration_shared_secret
   --metrics-url URL     its metrics, of which database reads are counted (default: /_synapse/metrics below its URL)
+  --client-cost US      microseconds that the load generator computes before each request: the share of bare node:http
+                        grows with it, and compares only with shares taken at about the same rate of bare node:http
+                        (default: 0)
   --only NAME           one of the scenarios below (may repeat; default: all)
   --json FILE           where to write the figures (default: bench/results/latest.json)
 
@@ -62,6 +65,7 @@ const { values: options } = parseArgs({
     url: { type: 'string' },
     'shared-secret': { type: 'string', default: SHARED_SECRET },
     'metrics-url': { type: 'string' },
+    'client-cost': size('0'),
     messages: size('4000'),
     members: size('10000'),
     rooms: size('500'),
@@ -92,7 +96,8 @@ interface Report {
 
 type Measure = (client: BenchClient, view: ServerView) => Promise<Report>
 
-const notNumbers = Object.values(sizesOf(options)).some((value) => !(value >= 1))
+const clientCostUs = Number(options['client-cost'])
+const notNumbers = Object.values(sizesOf(options)).some((value) => !(value >= 1)) || !(clientCostUs >= 0)
 const unknown = options.only.find((name) => !(name in scenarios))
 if (options.help) {
   process.stdout.write(USAGE)
@@ -111,7 +116,7 @@ if (options.help) {
 async function main(): Promise<void> {
   const sizes = sizesOf(options)
   progress('bare node:http')
-  const bareHttp = await measureBareHttp({ senders: 20, messages: 20_000 })
+  const bareHttp = await measureBareHttp({ senders: 20, messages: 20_000, costUs: clientCostUs })
   const measure: Measure = (client, view) => measureServer(new Bench({ client, sizes, view, bareHttp }))
   const results: Record<string, Report> = {}
   if (options.database === 'sqlite' || options.database === 'both') {
@@ -132,7 +137,7 @@ async function main(): Promise<void> {
   }
   process.stdout.write(`bare node:http, 20 connections: ${round(bareHttp)} requests/s\n`)
   print(results)
-  await writeResults({ sizes, bareHttp }, results)
+  await writeResults({ sizes, clientCostUs, bareHttp }, results)
 }
 
 async function mainOfPortDb(): Promise<void> {
@@ -184,7 +189,7 @@ function sizesOf(flags: typeof options): Sizes {
 }
 
 function benchClient(url: string, sharedSecret: string): BenchClient {
-  return new BenchClient(url, { sharedSecret, connections: 128 })
+  return new BenchClient(url, { sharedSecret, connections: 128, costUs: clientCostUs })
 }
 
 async function measureStarted(
