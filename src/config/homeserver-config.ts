@@ -9,6 +9,7 @@ import { experimental } from './sections/experimental.js'
 import { federation } from './sections/federation.js'
 import { invitations } from './sections/invitations.js'
 import { listeners } from './sections/listeners.js'
+import { jwt } from './sections/jwt.js'
 import { logging } from './sections/logging.js'
 import { media } from './sections/media.js'
 import { metrics } from './sections/metrics.js'
@@ -38,6 +39,7 @@ const SECTIONS = {
   invitations,
   listeners,
   logging,
+  jwt,
   media,
   metrics,
   network,
@@ -79,6 +81,7 @@ export const homeserverConfigSchema = z.object({
   ...listeners.keys,
   ...logging.keys,
   ...media.keys,
+  ...jwt.keys,
   ...metrics.keys,
   ...network.keys,
   ...presence.keys,

@@ -92,6 +92,19 @@ const ACCOUNTS: KeyTable = {
   }),
   ui_auth: map(all(served, 'session_timeout')),
   login_via_existing_session: map(all(served, 'enabled', 'require_ui_auth', 'token_timeout')),
+  jwt_config: map(
+    all(
+      served,
+      'enabled',
+      'secret',
+      'secret_path',
+      'algorithm',
+      'subject_claim',
+      'display_name_claim',
+      'issuer',
+      'audiences',
+    ),
+  ),
   disable_registration: replacedBy('enable_registration'),
   user_consent: map({
     ...all(served, 'version', 'template_dir', 'policy_name', 'require_at_registration'),
@@ -115,7 +128,6 @@ const ACCOUNTS: KeyTable = {
     'oidc_config',
     'cas_config',
     'sso',
-    'jwt_config',
     'password_providers',
     'ldap_config',
     'spam_checker',

@@ -13,6 +13,8 @@ export const SECRET_KEYS: readonly (readonly string[])[] = [
   ['turn_password'],
   ['password_config', 'pepper'],
   ['email', 'smtp_pass'],
+  ['jwt_config', 'secret'],
+  ['matrix_authentication_service', 'secret'],
   ['database', 'args', 'password'],
 ]
 

@@ -35,6 +35,11 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       loginTokens: sessions.loginTokens.enabled,
       loginTokenLifetimeMs: sessions.loginTokens.lifetimeMs,
     },
+    jwtLogin: config.jwt.login && {
+      ...config.jwt.login,
+      serverName,
+      allowUnderscorePrefix: registration.allowUnderscorePrefix,
+    },
     lifetimes: sessions.lifetimes,
     profiles: {
       serverName,

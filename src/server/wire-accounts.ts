@@ -3,6 +3,7 @@ import { AccountDataRemoval } from '../services/accounts/account-data-removal.js
 import { AccountData } from '../services/accounts/account-data.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
+import { JwtLogin, type JwtLoginOptions } from '../services/accounts/jwt-login.js'
 import { Login, type LoginOptions } from '../services/accounts/login.js'
 import { Logout } from '../services/accounts/logout.js'
 import { PasswordChanges } from '../services/accounts/password-changes.js'
@@ -67,6 +68,8 @@ import type { Clock } from '../util/clock.js'
 export interface AccountOptions {
   readonly registration: RegistrationOptions
   readonly login: LoginOptions
+  /** `jwt_config`; undefined: nobody logs in that way. */
+  readonly jwtLogin?: JwtLoginOptions | undefined
   readonly lifetimes: TokenLifetimes
   readonly profiles: ProfileOptions
   readonly passwords: PasswordsOptions
@@ -126,6 +129,7 @@ export type AccountServices = Pick<
   | 'accountRegistration'
   | 'devices'
   | 'filters'
+  | 'jwtLogin'
   | 'login'
   | 'logout'
   | 'passwordChanges'
@@ -198,6 +202,16 @@ export function createAccountServices(
     ...userData,
     passwordChanges,
     accountRegistration,
+    jwtLogin:
+      options.jwtLogin &&
+      new JwtLogin({
+        ...stores,
+        db,
+        clock,
+        registration: accountRegistration,
+        login: sessions.login,
+        options: options.jwtLogin,
+      }),
     accountDeactivation: new AccountDeactivation({
       ...stores,
       db,

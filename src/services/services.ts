@@ -4,6 +4,7 @@ import type { AccountModeration } from './accounts/account-moderation.js'
 import type { EmailValidations } from './accounts/email-validations.js'
 import type { Filters } from './accounts/filters.js'
 import type { IdentityBindings } from './accounts/identity-bindings.js'
+import type { JwtLogin } from './accounts/jwt-login.js'
 import type { Login } from './accounts/login.js'
 import type { Logout } from './accounts/logout.js'
 import type { OpenIdTokens } from './accounts/openid-tokens.js'
@@ -165,6 +166,8 @@ export interface Services {
   readonly identityBindings: IdentityBindings
   readonly inboundTransactions: InboundTransactions
   readonly inviteReceiver: InviteReceiver
+  /** Undefined: no other service says by tokens who somebody is. */
+  readonly jwtLogin: JwtLogin | undefined
   readonly keyBackup: KeyBackup
   readonly keyClaims: KeyClaims
   readonly keyNotary: KeyNotary

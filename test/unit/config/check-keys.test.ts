@@ -59,7 +59,7 @@ describe('checkKeys', () => {
       findings({
         modules: [{}],
         opentracing: { enabled: true },
-        jwt_config: { secret: '', enabled: 0 },
+        ldap_config: { secret: '', enabled: 0 },
       }),
     ).to.have.length(3)
   })
