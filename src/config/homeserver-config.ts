@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Section, SectionContext } from './section.js'
 import { appservices } from './sections/appservices.js'
+import { authenticationService } from './sections/authentication-service.js'
 import { caches } from './sections/caches.js'
 import { consent } from './sections/consent.js'
 import { database } from './sections/database.js'
@@ -8,8 +9,8 @@ import { email } from './sections/email.js'
 import { experimental } from './sections/experimental.js'
 import { federation } from './sections/federation.js'
 import { invitations } from './sections/invitations.js'
-import { listeners } from './sections/listeners.js'
 import { jwt } from './sections/jwt.js'
+import { listeners } from './sections/listeners.js'
 import { logging } from './sections/logging.js'
 import { media } from './sections/media.js'
 import { metrics } from './sections/metrics.js'
@@ -30,6 +31,7 @@ import { usage } from './sections/usage.js'
 
 const SECTIONS = {
   appservices,
+  authenticationService,
   caches,
   consent,
   database,
@@ -37,9 +39,9 @@ const SECTIONS = {
   experimental,
   federation,
   invitations,
+  jwt,
   listeners,
   logging,
-  jwt,
   media,
   metrics,
   network,
@@ -71,6 +73,7 @@ export type HomeserverConfig = {
 /** The files of several sections as one map; keys that no section knows are left out. */
 export const homeserverConfigSchema = z.object({
   ...appservices.keys,
+  ...authenticationService.keys,
   ...caches.keys,
   ...consent.keys,
   ...database.keys,
@@ -78,10 +81,10 @@ export const homeserverConfigSchema = z.object({
   ...experimental.keys,
   ...federation.keys,
   ...invitations.keys,
+  ...jwt.keys,
   ...listeners.keys,
   ...logging.keys,
   ...media.keys,
-  ...jwt.keys,
   ...metrics.keys,
   ...network.keys,
   ...presence.keys,

@@ -5,6 +5,7 @@ import type { JsonObject } from '../util/json.js'
 import { checkKeys } from './check-keys.js'
 import type { ConfigNotice, KeyPath } from './config-error.js'
 import { readConfigFiles, type ConfigFiles } from './config-files.js'
+import { applyDelegationDefaults, conflictsWithDelegation } from './delegation.js'
 import { Findings } from './findings.js'
 import { buildHomeserverConfig, homeserverConfigSchema, type HomeserverConfig } from './homeserver-config.js'
 import { isSecretPath } from './secret-keys.js'
@@ -60,6 +61,10 @@ export async function loadSettings(
     findings.add('error', files.locateKey([key]), { path: [key], message })
   }
   const values = await withSecrets(files, { findings, env, makes: options.makeSecrets ?? false })
+  for (const { path, message } of conflictsWithDelegation(values)) {
+    findings.add('error', files.locateKey(path), { path, message })
+  }
+  applyDelegationDefaults(values)
   const parsed = homeserverConfigSchema.safeParse(values, { jitless: true })
   if (!parsed.success) {
     for (const { path, message } of parsed.error.issues) {

@@ -5,6 +5,8 @@ import { duration, jsonObject, optional, withDefault } from '../values.js'
 /** Proposals of which this server knows. */
 const SERVED: ReadonlySet<string> = new Set([
   'msc1763_enabled',
+  // Refused where it asks for something: it has a key of its own now.
+  'msc3861',
   'msc4069_profile_inhibit_propagation',
   // On anyway.
   'msc2836_enabled',
