@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import type { KeyPath } from './config-error.js'
 import { configFilesAt } from './config-files.js'
 import type { HomeserverConfig } from './homeserver-config.js'
-import { SECRET_KEYS } from './secret-keys.js'
+import { KEYS_IN_FILES, SECRET_KEYS } from './secret-keys.js'
 
 /** A file that a server cannot start without. */
 export interface BundledFile {
@@ -34,7 +34,7 @@ const FILE_KEYS: readonly KeyPath[] = [
   ['database', 'args', 'sslrootcert'],
   ['database', 'args', 'sslcert'],
   ['database', 'args', 'sslkey'],
-  ...SECRET_KEYS.map((key) => [...key.slice(0, -1), `${key.at(-1)!}_path`]),
+  ...[...SECRET_KEYS, ...KEYS_IN_FILES].map((key) => [...key.slice(0, -1), `${key.at(-1)!}_path`]),
 ]
 
 const DIRECTORY_KEYS: readonly KeyPath[] = [

@@ -3,6 +3,7 @@ import type { Section, SectionContext } from './section.js'
 import { appservices } from './sections/appservices.js'
 import { authenticationService } from './sections/authentication-service.js'
 import { caches } from './sections/caches.js'
+import { captcha } from './sections/captcha.js'
 import { consent } from './sections/consent.js'
 import { database } from './sections/database.js'
 import { email } from './sections/email.js'
@@ -15,6 +16,7 @@ import { logging } from './sections/logging.js'
 import { media } from './sections/media.js'
 import { metrics } from './sections/metrics.js'
 import { network } from './sections/network.js'
+import { oidc } from './sections/oidc.js'
 import { presence } from './sections/presence.js'
 import { push } from './sections/push.js'
 import { rateLimits } from './sections/rate-limits.js'
@@ -33,6 +35,7 @@ const SECTIONS = {
   appservices,
   authenticationService,
   caches,
+  captcha,
   consent,
   database,
   email,
@@ -45,6 +48,7 @@ const SECTIONS = {
   media,
   metrics,
   network,
+  oidc,
   presence,
   push,
   rateLimits,
@@ -75,6 +79,7 @@ export const homeserverConfigSchema = z.object({
   ...appservices.keys,
   ...authenticationService.keys,
   ...caches.keys,
+  ...captcha.keys,
   ...consent.keys,
   ...database.keys,
   ...email.keys,
@@ -87,6 +92,7 @@ export const homeserverConfigSchema = z.object({
   ...media.keys,
   ...metrics.keys,
   ...network.keys,
+  ...oidc.keys,
   ...presence.keys,
   ...push.keys,
   ...rateLimits.keys,

@@ -11,12 +11,16 @@ export const SECRET_KEYS: readonly (readonly string[])[] = [
   ['form_secret'],
   ['turn_shared_secret'],
   ['turn_password'],
+  ['recaptcha_private_key'],
   ['password_config', 'pepper'],
   ['email', 'smtp_pass'],
   ['jwt_config', 'secret'],
   ['matrix_authentication_service', 'secret'],
   ['database', 'args', 'password'],
 ]
+
+/** No secrets, but these too may stand in files of their own. */
+export const KEYS_IN_FILES: readonly (readonly string[])[] = [['recaptcha_public_key']]
 
 /** A credential only: `signing_key_path` is the key's own setting. */
 export const SIGNING_KEY = ['signing_key'] as const
@@ -25,7 +29,8 @@ export const SIGNING_KEY = ['signing_key'] as const
 export const MASK = '********'
 
 /** By their last part, so that secrets of settings that are handed on (to stores of files) are known too. */
-const SECRET = /secret|(?:^|_)pass(?:word)?$|pepper|(?:^|_)signing_key$|^dsn$|(?:session|admin)_token$/
+const SECRET =
+  /secret|(?:^|_)pass(?:word)?$|pepper|(?:^|_)(?:signing|private)_key$|^dsn$|(?:session|admin)_token$/
 /** `user:password@` of a URL. */
 const URL_PASSWORD = /(\w+:\/\/[^/\s:@]*:)[^@/\s]*(?=@)/g
 

@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import { randomToken } from '../util/random.js'
 import type { ConfigFiles } from './config-files.js'
 import type { Findings } from './findings.js'
-import { SECRET_KEYS, SIGNING_KEY } from './secret-keys.js'
+import { KEYS_IN_FILES, SECRET_KEYS, SIGNING_KEY } from './secret-keys.js'
 
 export interface SecretSources {
   readonly findings: Findings
@@ -22,7 +22,7 @@ const MADE_SECRET = 'registration_shared_secret'
  */
 export async function withSecrets(files: ConfigFiles, sources: SecretSources): Promise<JsonObject> {
   const values = structuredClone(files.values)
-  for (const key of SECRET_KEYS) {
+  for (const key of [...SECRET_KEYS, ...KEYS_IN_FILES]) {
     await takeFromFile(values, key, { ...sources, files })
     await takeFromCredentials(values, key, { ...sources, files })
   }

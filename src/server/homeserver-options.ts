@@ -18,6 +18,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       allowUnderscorePrefix: registration.allowUnderscorePrefix,
       enabled: registration.enabled,
       requiresToken: registration.requiresToken,
+      requiresCaptcha: config.captcha.isRequired,
       requiresEmail: registration.requiresEmail,
       offersEmail: config.email.mail !== undefined,
       notifiesByMail: config.email.mail?.notifiesNewUsers === true,

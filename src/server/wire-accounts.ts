@@ -18,11 +18,13 @@ import type { AppserviceQueries } from '../services/appservices/appservice-queri
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import { UiAuth } from '../services/accounts/ui-auth.js'
 import {
+  captchaStage,
   dummyStage,
   emailIdentityStage,
   passwordStage,
   registrationTokenStage,
   termsStage,
+  type CaptchaCheck,
 } from '../services/accounts/ui-auth-stages.js'
 import { ClientSightings } from '../services/devices/client-sightings.js'
 import { Devices, type DeviceCleanup } from '../services/devices/devices.js'
@@ -113,6 +115,8 @@ export interface AccountParts {
   readonly autoJoiner: AutoJoiner
   readonly mailSubscriber?: MailSubscriber
   readonly emailValidations: Pick<EmailValidations, 'consume'>
+  /** Puzzles for those who register, and who judges what they answer. */
+  readonly captcha?: { readonly publicKey: string; readonly check: CaptchaCheck } | undefined
   readonly rooms: RoomLeaver
   readonly onErased?: () => void
   /** For what fails with nobody waiting for it. */
@@ -286,6 +290,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
       passwordStage(login),
       registrationTokenStage(stores.registrationTokens, clock),
       emailIdentityStage(parts.emailValidations),
+      ...(parts.captcha ? [captchaStage(parts.captcha.publicKey, parts.captcha.check)] : []),
       ...(options.registration.terms ? [termsStage(options.registration.terms)] : []),
     ],
     reuseMs: options.uiAuthReuseMs,

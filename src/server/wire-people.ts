@@ -1,4 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import { CaptchaClient } from '../net/clients/captcha-client.js'
 import { checkFilter } from '../protocol/event-filter.js'
 import { serverNameOf, type RoomId, type UserId } from '../protocol/ids.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
@@ -7,6 +8,7 @@ import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import { BcryptHasher } from '../util/password-hash.js'
 import { toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
+import type { OutboundHttp } from './outbound-http.js'
 import { createPolicyPages } from './outbound-mail.js'
 import { createAddressServices } from './wire-addresses.js'
 import { createAccountServices } from './wire-accounts.js'
@@ -55,7 +57,7 @@ export function createPeople(base: Base) {
 }
 
 function createAccounts(
-  { parts, later, stores, shared, lookups, media, remoteLookups, toDevice, erased }: Base,
+  { parts, later, stores, shared, http, lookups, media, remoteLookups, toDevice, erased }: Base,
   {
     pushers,
     connections,
@@ -81,6 +83,7 @@ function createAccounts(
       hasher: createHasher(config),
       checkFilter,
       emailValidations,
+      captcha: createCaptcha(config, http),
       mailSubscriber: pushers,
       onErased: () => erased.onErased(),
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),
@@ -134,4 +137,8 @@ function createEphemeral(
 
 function createHasher({ sessions }: HomeserverConfig): BcryptHasher {
   return new BcryptHasher({ rounds: sessions.passwords.bcryptRounds, pepper: sessions.passwords.pepper })
+}
+
+function createCaptcha({ captcha: { service } }: HomeserverConfig, http: OutboundHttp) {
+  return service && { publicKey: service.publicKey, check: new CaptchaClient(http.toOwn, service) }
 }

@@ -139,6 +139,7 @@ function withDefaults(options: AccountOptions): WiredOptions {
       allowUnderscorePrefix: false,
       enabled: true,
       requiresToken: false,
+      requiresCaptcha: false,
       requiresEmail: false,
       offersEmail: false,
       notifiesByMail: false,

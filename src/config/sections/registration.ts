@@ -110,7 +110,6 @@ function compilePatterns(
 }
 
 function missingStage(raw: RawRegistration): string | undefined {
-  if (raw.enable_registration_captcha) return 'm.login.recaptcha'
   if (raw.registrations_require_3pid.includes('msisdn')) return 'm.login.msisdn'
   if (raw.registrations_require_3pid.includes('email') && raw.email === undefined)
     return 'm.login.email.identity'

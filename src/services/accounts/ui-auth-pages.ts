@@ -45,6 +45,13 @@ const FORMS: ReadonlyMap<string, StageForm> = new Map<string, StageForm>([
       toAuth: (fields) => ({ token: fields.get('token') ?? '' }),
     },
   ],
+  [
+    'm.login.recaptcha',
+    {
+      template: 'recaptcha.html',
+      toAuth: (fields) => ({ response: fields.get('g-recaptcha-response') ?? '' }),
+    },
+  ],
   ['m.login.terms', { template: 'terms.html', toAuth: () => ({}) }],
 ])
 
@@ -85,6 +92,7 @@ export class UiAuthPages {
       session,
       myurl: path,
       terms_url: urlOfPolicy(outcome.params),
+      sitekey: outcome.params?.['public_key'],
       error: outcome.error?.message,
     })
     return { status: outcome.error === undefined ? 200 : 400, page }

@@ -1,4 +1,4 @@
-import { MatrixError, forbidden } from '../../protocol/errors.js'
+import { MatrixError, forbidden, type Errcode } from '../../protocol/errors.js'
 import type { Tx } from '../../storage/database.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
 import type { Clock } from '../../util/clock.js'
@@ -90,6 +90,45 @@ export function emailIdentityStage(validations: Pick<EmailValidations, 'consume'
   }
 }
 
+/** Judges the answers of those who were given a puzzle. */
+export interface CaptchaCheck {
+  /** Whether the answer was right; each is good once. Rejects where that cannot be found out. */
+  isSolved(answer: string): Promise<boolean>
+}
+
+/**
+ * `m.login.recaptcha`: a puzzle of reCAPTCHA with this public key. Where nobody can say whether it was solved, it was not.
+ * https://spec.matrix.org/latest/client-server-api/#google-recaptcha
+ */
+export function captchaStage(publicKey: string, check: CaptchaCheck): UiAuthStage {
+  return {
+    type: CAPTCHA_STAGE,
+    params: () => ({ public_key: publicKey }),
+    async verify({ auth }) {
+      const answer = auth['response']
+      if (typeof answer !== 'string' || answer === '') {
+        return refuse('The puzzle has to be solved', 'M_CAPTCHA_NEEDED')
+      }
+      if (answer.length > MAX_CAPTCHA_ANSWER) return refuse('The answer is too long', 'M_CAPTCHA_INVALID')
+      try {
+        if (await check.isSolved(answer)) return { passed: true, value: true }
+      } catch {
+        return refuse('The service that judges the answer cannot be asked', 'M_CAPTCHA_INVALID')
+      }
+      return refuse('The puzzle was not solved', 'M_CAPTCHA_INVALID')
+    },
+  }
+}
+
+/**
+ * `m.login.sso`: done in a browser, at a service where people sign on. Clients cannot submit it.
+ * https://spec.matrix.org/latest/client-server-api/#single-sign-on
+ */
+export const signOnStage: UiAuthStage = {
+  type: 'm.login.sso',
+  verify: () => Promise.resolve(refuse('This has to be done in a browser')),
+}
+
 /** What somebody has to agree to who registers. */
 export interface RegistrationTerms {
   readonly version: string
@@ -110,11 +149,16 @@ export function termsStage({ version, name, url }: RegistrationTerms): UiAuthSta
   }
 }
 
+export const CAPTCHA_STAGE = 'm.login.recaptcha'
+export const SIGN_ON_STAGE = 'm.login.sso'
 export const EMAIL_STAGE = 'm.login.email.identity'
 export const REGISTRATION_TOKEN_STAGE = 'm.login.registration_token'
 export const TERMS_STAGE = 'm.login.terms'
 
-function refuse(message: string, errcode: 'M_FORBIDDEN' | 'M_UNAUTHORIZED' = 'M_FORBIDDEN'): StageVerdict {
+/** Those of reCAPTCHA have about 2,000 characters. */
+const MAX_CAPTCHA_ANSWER = 16_384
+
+function refuse(message: string, errcode: Errcode = 'M_FORBIDDEN'): StageVerdict {
   return { passed: false, error: new MatrixError(errcode, message) }
 }
 

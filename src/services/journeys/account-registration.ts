@@ -14,6 +14,7 @@ import type { Authenticator, ClientInfo } from '../accounts/requester.js'
 import type { IssuedTokens, TokenIssuer } from '../accounts/token-issuer.js'
 import type { UiAuth } from '../accounts/ui-auth.js'
 import {
+  CAPTCHA_STAGE,
   EMAIL_STAGE,
   REGISTRATION_TOKEN_STAGE,
   TERMS_STAGE,
@@ -40,6 +41,8 @@ export interface RegistrationOptions extends UsernameRules {
   readonly enabled: boolean
   /** `registration_requires_token`. */
   readonly requiresToken: boolean
+  /** `enable_registration_captcha`: a puzzle has to be solved. */
+  readonly requiresCaptcha: boolean
   /** `registrations_require_3pid`: an e-mail address has to be proven. */
   readonly requiresEmail: boolean
   /** `user_consent.require_at_registration`: what people have to agree to. */
@@ -65,7 +68,7 @@ export interface RegistrationDependencies {
   readonly clock: Clock
   readonly users: UsersStore
   readonly profiles: ProfilesStore
-  readonly threepids: Pick<ThreepidsStore, 'insert'>
+  readonly threepids: Pick<ThreepidsStore, 'insert' | 'insertMany' | 'listForUser'>
   /** Who tells people of events by mail. */
   readonly mailSubscriber?: MailSubscriber
   readonly registrationTokens: RegistrationTokensStore
@@ -118,6 +121,18 @@ export interface DirectRegistration {
   readonly appserviceId?: string | undefined
   readonly inhibitLogin?: boolean
   readonly device?: DeviceWish
+}
+
+/** An account of somebody who has signed on at another service. */
+export interface SignedOnRegistration {
+  readonly localpart: string
+  readonly displayName: string | undefined
+  /** Theirs, as the service says; those that are somebody's already stay that one's. */
+  readonly emails: readonly string[]
+  /** Of the policy that they have agreed to. */
+  readonly consentVersion: string | undefined
+  /** Runs in the transaction that makes the account, which does not come about where it rejects. */
+  commit(tx: Tx, userId: UserId): Promise<void>
 }
 
 const NO_WISHES: DeviceWish = { deviceId: undefined, displayName: undefined, refreshable: false }
@@ -234,6 +249,23 @@ export class AccountRegistration {
     return registered
   }
 
+  /**
+   * An account of somebody who has signed on, whether or not others may register. Throws `M_INVALID_USERNAME`,
+   * `M_EXCLUSIVE`, `M_USER_IN_USE`, and what its `commit` throws.
+   */
+  async registerSignedOn(request: SignedOnRegistration): Promise<UserId> {
+    const userId = userIdForUsername(request.localpart, this.#deps.options)
+    this.#checkNotReserved(userId, undefined)
+    await this.#deps.db.write('register_signed_on', async (tx) => {
+      await this.#insertUser(tx, userId, { displayName: request.displayName })
+      await this.#addGivenEmails(tx, userId, request.emails)
+      await this.#noteConsent(tx, userId, request.consentVersion)
+      await request.commit(tx, userId)
+    })
+    await this.#deps.autoJoiner.joinAutoJoinRooms(userId)
+    return userId
+  }
+
   #checkOpen(): void {
     const { enabled, unavailableStage } = this.#deps.options
     if (!enabled) throw forbidden('Registration has been disabled')
@@ -348,6 +380,25 @@ export class AccountRegistration {
       await this.#deps.mailSubscriber?.subscribeByMail(tx, userId, address)
   }
 
+  /** Addresses that another service vouches for. Mail goes to the first, where that is wanted. */
+  async #addGivenEmails(tx: Tx, userId: UserId, emails: readonly string[]): Promise<void> {
+    const { threepids, clock, options, mailSubscriber } = this.#deps
+    const now = clock.now()
+    const records = emails.map((address) => ({
+      medium: 'email',
+      address,
+      validatedTs: now,
+      addedTs: now,
+    }))
+    if (records.length === 0) return
+    await threepids.insertMany(tx, userId, records)
+    const owned = await threepids.listForUser(tx, userId)
+    const [first] = owned
+    if (options.notifiesByMail && first !== undefined) {
+      await mailSubscriber?.subscribeByMail(tx, userId, first.address)
+    }
+  }
+
   async #upgradeGuest(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
     if (!(await this.#deps.users.upgradeGuest(tx, userId, passwordHash))) throw userInUse()
     await this.#deps.authenticator.revokeForUser(tx, userId)
@@ -377,10 +428,18 @@ function registrationFlows(options: RegistrationOptions): string[][] {
 }
 
 /** Where an address may be proven but need not, both ways are offered. */
-function proofs({ requiresToken, requiresEmail, offersEmail }: RegistrationOptions): string[][] {
-  const first = requiresToken ? [REGISTRATION_TOKEN_STAGE] : []
+function proofs({
+  requiresCaptcha,
+  requiresToken,
+  requiresEmail,
+  offersEmail,
+}: RegistrationOptions): string[][] {
+  const first = [
+    ...(requiresCaptcha ? [CAPTCHA_STAGE] : []),
+    ...(requiresToken ? [REGISTRATION_TOKEN_STAGE] : []),
+  ]
   if (requiresEmail) return [[...first, EMAIL_STAGE]]
-  if (!offersEmail) return [requiresToken ? first : ['m.login.dummy']]
+  if (!offersEmail) return [first.length > 0 ? first : ['m.login.dummy']]
   return [
     [...first, 'm.login.dummy'],
     [...first, EMAIL_STAGE],

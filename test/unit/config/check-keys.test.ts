@@ -3,7 +3,7 @@ import { checkKeys } from '../../../src/config/check-keys.js'
 import { formatPath } from '../../../src/config/config-error.js'
 import { homeserverConfigSchema } from '../../../src/config/homeserver-config.js'
 import { KNOWN_KEYS } from '../../../src/config/known-keys.js'
-import { SECRET_KEYS } from '../../../src/config/secret-keys.js'
+import { KEYS_IN_FILES, SECRET_KEYS } from '../../../src/config/secret-keys.js'
 
 function findings(values: Record<string, unknown>): string[] {
   return checkKeys(values).map(
@@ -91,7 +91,7 @@ describe('KNOWN_KEYS', () => {
       ...Object.keys(homeserverConfigSchema.shape),
       // Of which one stands in the place of `database`.
       'databases',
-      ...SECRET_KEYS.filter((key) => key.length === 1).map(([key]) => `${key!}_path`),
+      ...[...SECRET_KEYS, ...KEYS_IN_FILES].filter((key) => key.length === 1).map(([key]) => `${key!}_path`),
     ])
     const claimed = Object.entries(KNOWN_KEYS)
       .filter(([, { kind }]) => ['served', 'map', 'list'].includes(kind))

@@ -30,6 +30,24 @@ describe('registration', () => {
     })
   })
 
+  it('may need a puzzle, with both of its keys', async () => {
+    const keys = { enable_registration: true, enable_registration_captcha: true }
+    expect((await errorsOf(keys)).join('\n'))
+      .to.contain('recaptcha_public_key: is missing')
+      .and.contain('recaptcha_private_key: is missing')
+    const { config } = await loadKeys({ ...keys, recaptcha_public_key: 'a', recaptcha_private_key: 'b' })
+    expect(config.registration.unavailableStage).to.equal(undefined)
+    expect(config.captcha).to.deep.equal({
+      isRequired: true,
+      service: {
+        publicKey: 'a',
+        secret: 'b',
+        url: 'https://www.recaptcha.net/recaptcha/api/siteverify',
+      },
+    })
+    expect((await errorsOf({ recaptcha_siteverify_api: 'nowhere' }))[0]).to.contain('expected a URL')
+  })
+
   it('says that nobody can register where a stage is demanded that is not there', async () => {
     const keys = { ...LISTENERS, enable_registration: true, registrations_require_3pid: ['email'] }
     expect((await loadKeys(keys)).config.registration.unavailableStage).to.equal('m.login.email.identity')
