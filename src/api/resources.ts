@@ -5,7 +5,7 @@ import { clientRoutes } from './client/index.js'
 import { mediaRoutes } from './client/media-routes.js'
 import { getServerWellKnown } from './client/wellknown.js'
 import { federationMediaRoutes, federationRoutes, openIdRoutes, serverKeyRoutes } from './federation/index.js'
-import { policyPage } from './pages/consent.js'
+import { agreeToPolicy, policyPage } from './pages/consent.js'
 import { loginFallbackPage, startPage, welcomePage } from './pages/start.js'
 import { getHealth } from './operations/health.js'
 import { getMetrics } from './operations/metrics.js'
@@ -16,7 +16,7 @@ const staticRoutes: readonly Route[] = [startPage, welcomePage, loginFallbackPag
 /** What a listener serves for the name of a resource; names without endpoints serve nothing. */
 const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
   client: [...clientRoutes, ...adminRoutes, ...staticRoutes],
-  consent: [policyPage],
+  consent: [policyPage, agreeToPolicy],
   // Servers of before fetch files as clients do.
   federation: [...federationRoutes, ...mediaRoutes, getServerWellKnown],
   keys: serverKeyRoutes,

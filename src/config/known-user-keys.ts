@@ -165,10 +165,18 @@ const ACCOUNTS: KeyTable = {
     ),
   ),
   disable_registration: replacedBy('enable_registration'),
-  user_consent: map({
-    ...all(served, 'version', 'template_dir', 'policy_name', 'require_at_registration'),
-    ...all(later, 'server_notice_content', 'send_server_notice_to_guests', 'block_events_error'),
-  }),
+  user_consent: map(
+    all(
+      served,
+      'version',
+      'template_dir',
+      'policy_name',
+      'require_at_registration',
+      'server_notice_content',
+      'send_server_notice_to_guests',
+      'block_events_error',
+    ),
+  ),
   ...all(
     later,
     'disable_msisdn_registration',

@@ -2,6 +2,7 @@ import { fillSubject } from '../config/sections/email.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { SmtpMailer, type Mailer } from '../net/mailer.js'
 import { Templates } from '../net/templates.js'
+import type { PolicyConsents } from '../services/accounts/policy-consents.js'
 import { PolicyPages } from '../services/accounts/policy-pages.js'
 
 /** What the server writes to people, as pages and as mails. */
@@ -12,13 +13,17 @@ export interface OutboundMail {
 }
 
 /** The pages of `user_consent`, whose templates stand in a directory of their own. */
-export function createPolicyPages({ consent, server }: HomeserverConfig): PolicyPages {
+/** `consents`: undefined where people agree only when they register. */
+export function createPolicyPages(
+  { consent, server }: HomeserverConfig,
+  consents: PolicyConsents | undefined,
+): PolicyPages {
   const { policy } = consent
   const templates = new Templates({
     customDirectories: policy === undefined ? [] : [policy.templateDirectory],
     publicBaseUrl: server.publicBaseUrl,
   })
-  return new PolicyPages(templates, { policy })
+  return new PolicyPages(templates, consents, { policy })
 }
 
 export function createOutboundMail({ email, server }: HomeserverConfig): OutboundMail {

@@ -52,6 +52,7 @@ import { CrossSigningStore } from '../storage/stores/cross-signing.js'
 import { DevicesStore } from '../storage/stores/devices.js'
 import { FiltersStore } from '../storage/stores/filters.js'
 import { LoginTokensStore } from '../storage/stores/login-tokens.js'
+import { PolicyNoticesStore } from '../storage/stores/policy-notices.js'
 import { ProfilesStore } from '../storage/stores/profiles.js'
 import { PushRulesStore } from '../storage/stores/push-rules.js'
 import { RefreshTokensStore } from '../storage/stores/refresh-tokens.js'
@@ -168,6 +169,7 @@ export function createAccountStores(caches: CacheRegistry, options: { cacheSize:
     threepids: new ThreepidsStore(),
     threepidValidations: new ThreepidValidationsStore(),
     userConsents: new UserConsentsStore(),
+    policyNotices: new PolicyNoticesStore(),
   }
 }
 

@@ -3,6 +3,7 @@ import { CaptchaClient } from '../net/clients/captcha-client.js'
 import { checkFilter } from '../protocol/event-filter.js'
 import { serverNameOf, type RoomId, type UserId } from '../protocol/ids.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
+import { PolicyConsents } from '../services/accounts/policy-consents.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
 import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
@@ -44,9 +45,16 @@ export function createPeople(base: Base) {
     stores,
   )
   later.provide({ pushRules: accounts.pushRules })
+  const policyConsents = createPolicyConsents(base)
   const pages = createPages({ config, templates: base.mail.templates, uiAuth: accounts.uiAuth })
   return {
-    accounts: { ...accounts, ...addresses, ...pages, policyPages: createPolicyPages(config) },
+    accounts: {
+      ...accounts,
+      ...addresses,
+      ...pages,
+      policyConsents,
+      policyPages: createPolicyPages(config, policyConsents),
+    },
     keys,
     localKeys,
     ephemeral: createEphemeral(base, accounts),
@@ -141,4 +149,17 @@ function createHasher({ sessions }: HomeserverConfig): BcryptHasher {
 
 function createCaptcha({ captcha: { service } }: HomeserverConfig, http: OutboundHttp) {
   return service && { publicKey: service.publicKey, check: new CaptchaClient(http.toOwn, service) }
+}
+
+/** Undefined where nobody is told how to agree but who registers. */
+function createPolicyConsents({ parts, stores, shared }: Base): PolicyConsents | undefined {
+  const { server, sessions, consent } = parts.config
+  if (consent.policy === undefined || sessions.formSecret === undefined) return undefined
+  const { version, refusal } = consent.policy
+  const { serverName, publicBaseUrl } = server
+  return new PolicyConsents({
+    ...shared,
+    ...stores,
+    options: { serverName, publicBaseUrl, version, refusal, secret: sessions.formSecret },
+  })
 }

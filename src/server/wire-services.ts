@@ -101,7 +101,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       appservices.background,
       delivery.background,
       createInvitationAcceptance(base, people, community, views),
-      notices.background,
+      ...notices.background,
     ],
   }
 }

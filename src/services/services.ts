@@ -9,6 +9,7 @@ import type { Login } from './accounts/login.js'
 import type { Logout } from './accounts/logout.js'
 import type { OpenIdTokens } from './accounts/openid-tokens.js'
 import type { PasswordChanges } from './accounts/password-changes.js'
+import type { PolicyConsents } from './accounts/policy-consents.js'
 import type { PolicyPages } from './accounts/policy-pages.js'
 import type { Profiles } from './accounts/profiles.js'
 import type { PushRules } from './accounts/push-rules.js'
@@ -71,6 +72,7 @@ import type { UserRedactions } from './administration/user-redactions.js'
 import type { RoomOverviews } from './administration/room-overviews.js'
 import type { AccountRegistration } from './journeys/account-registration.js'
 import type { RoomShutdowns } from './journeys/room-shutdowns.js'
+import type { PolicyNotices } from './journeys/policy-notices.js'
 import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
 import type { FederationClient } from './remote/federation-client.js'
@@ -189,6 +191,10 @@ export interface Services {
   readonly ownKeys: OwnKeys
   readonly pagination: Pagination
   readonly passwordChanges: PasswordChanges
+  /** Undefined where nobody is told how to agree to the policy but who registers. */
+  readonly policyConsents: PolicyConsents | undefined
+  /** Undefined where nobody is sent the policy. */
+  readonly policyNotices: PolicyNotices | undefined
   readonly policyPages: PolicyPages
   readonly presence: Presence
   readonly profileUpdates: ProfileUpdates

@@ -94,6 +94,7 @@ describe('import of a Synapse of any age', () => {
           fields: version >= 88 ? '{"m.tz":"Europe/Berlin"}' : '{}',
         },
         consent: { user_id: ALICE, version: '1.0', ts: version >= 77 ? 7 : null },
+        policyNotice: { user_id: ALICE, version: '0.9' },
         threepid: { address: 'alice@example.org', validated_ts: 5, added_ts: 6 },
         bound: {
           user_id: ALICE,

@@ -163,12 +163,16 @@ export class TestHomeserver implements AsyncDisposable {
   }
 
   /** Registers a user with `PASSWORD` and gives the session that this begins. */
-  async register(localpart: string, options: { isAdmin?: boolean } = {}): Promise<MatrixClient> {
-    const { isAdmin = false } = options
+  async register(
+    localpart: string,
+    options: { isAdmin?: boolean; userType?: string } = {},
+  ): Promise<MatrixClient> {
+    const { isAdmin = false, userType } = options
     const { userId, session } = await this.server.services.accountRegistration.registerDirectly({
       username: localpart,
       password: PASSWORD,
       isAdmin,
+      userType,
     })
     if (session === undefined) throw new Error('No session has begun')
     return this.client().withSession({ userId, deviceId: session.deviceId, accessToken: session.accessToken })

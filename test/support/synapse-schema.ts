@@ -19,6 +19,7 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     'deactivated SMALLINT NOT NULL DEFAULT 0',
     'shadow_banned BOOLEAN',
     'consent_version TEXT',
+    'consent_server_notice_sent TEXT',
     'consent_ts BIGINT @77',
     'approved BOOLEAN',
     'locked BOOLEAN NOT NULL DEFAULT 0 @80',

@@ -26,7 +26,9 @@ async function addAccountData(source: SynapseDatabase, { roomId, events }: Linea
   await source.run(`UPDATE profiles SET displayname = 'Alice A.' WHERE user_id = 'alice'`)
   if ((await source.columnsOf('profiles')).has('fields'))
     await source.run(`UPDATE profiles SET fields = '{"m.tz":"Europe/Berlin"}' WHERE user_id = 'alice'`)
-  await source.run(`UPDATE users SET consent_version = '1.0' WHERE name = '${ALICE}'`)
+  await source.run(
+    `UPDATE users SET consent_version = '1.0', consent_server_notice_sent = '0.9' WHERE name = '${ALICE}'`,
+  )
   if ((await source.columnsOf('users')).has('consent_ts'))
     await source.run(`UPDATE users SET consent_ts = 7 WHERE name = '${ALICE}'`)
   await source.insert('user_threepids', {
@@ -205,6 +207,7 @@ export async function readStory(q: Query): Promise<Record<string, unknown>> {
     dora: await one(`SELECT is_locked, is_suspended FROM users WHERE user_id LIKE '@dora%'`),
     profile: await one(`SELECT display_name, fields FROM profiles WHERE user_id LIKE '@alice%'`),
     consent: await one('SELECT user_id, version, ts FROM user_consents'),
+    policyNotice: await one('SELECT user_id, version FROM policy_notices'),
     threepid: await one('SELECT address, validated_ts, added_ts FROM user_threepids'),
     bound: await one('SELECT user_id, medium, address, id_server FROM identity_bindings'),
     external: await one('SELECT auth_provider, external_id, user_id FROM user_external_ids'),

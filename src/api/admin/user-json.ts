@@ -40,7 +40,7 @@ export function userJson(account: AccountOverview): JsonObject {
     creation_ts: Math.floor(account.createdTs / 1000),
     last_seen_ts: account.lastSeenTs ?? null,
     appservice_id: account.appserviceId ?? null,
-    consent_server_notice_sent: null,
+    consent_server_notice_sent: account.policyNotice ?? null,
     consent_version: account.consent?.version ?? null,
     consent_ts: account.consent?.ts ?? null,
     external_ids: account.externalIds.map(({ authProvider, externalId }) => ({

@@ -14,6 +14,7 @@ import type { ProfilesStore } from '../../storage/stores/profiles.js'
 import type { Membership, RoomMembersStore } from '../../storage/stores/room-members.js'
 import type { RoomsStore } from '../../storage/stores/rooms.js'
 import type { ThreepidRecord, ThreepidsStore } from '../../storage/stores/threepids.js'
+import type { PolicyNoticesStore } from '../../storage/stores/policy-notices.js'
 import type { UserConsent, UserConsentsStore } from '../../storage/stores/user-consents.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { JsonObject } from '../../util/json.js'
@@ -28,6 +29,7 @@ export interface AccountOverviewsDependencies {
   readonly clientIps: ClientIpsStore
   readonly crossSigning: Pick<CrossSigningStore, 'get'>
   readonly userConsents: Pick<UserConsentsStore, 'get'>
+  readonly policyNotices: Pick<PolicyNoticesStore, 'get'>
   readonly members: RoomMembersStore
   readonly rooms: RoomsStore
   readonly serverName: ServerName
@@ -42,6 +44,8 @@ export interface AccountOverview extends AccountEntry {
   readonly threepids: readonly ThreepidRecord[]
   /** To which version of the server's policy the user has agreed, if to any. */
   readonly consent?: UserConsent
+  /** The version of the policy of which the server has told them. */
+  readonly policyNotice?: string
   /** As whom the user is known to services by which people log in. */
   readonly externalIds: readonly { readonly authProvider: string; readonly externalId: string }[]
   readonly devices: readonly {
@@ -160,7 +164,8 @@ export class AccountOverviews {
   }
 
   async #show(q: Query, userId: UserId): Promise<AccountOverview> {
-    const { listing, users, userConsents, profiles, threepids, devices, serverName } = this.#deps
+    const { listing, users, userConsents, policyNotices, profiles, threepids, devices, serverName } =
+      this.#deps
     if (serverNameOf(userId) !== serverName) throw invalidParam(`${userId} is a user of another server`)
     const user = await users.get(q, userId)
     if (user === undefined) throw notFound(`There is no user ${userId}`)
@@ -168,6 +173,7 @@ export class AccountOverviews {
     const sessions = await devices.listForUser(q, userId)
     const belongings = await listing.countBelongings(q, userId)
     const consent = await userConsents.get(q, userId)
+    const policyNotice = await policyNotices.get(q, userId)
     const seen = sessions.flatMap(({ lastSeenTs }) => (lastSeenTs === undefined ? [] : [lastSeenTs]))
     return {
       ...toEntry({
@@ -179,6 +185,7 @@ export class AccountOverviews {
       profile: profile?.fields ?? {},
       threepids: await threepids.listForUser(q, userId),
       ...(consent && { consent }),
+      ...(policyNotice !== undefined && { policyNotice }),
       externalIds: await listing.listExternalIds(q, userId),
       devices: sessions.map(({ userId: _, ...device }) => device),
       devicelessTokens: belongings.deviceless,

@@ -78,6 +78,21 @@ export const ACCOUNT_COPIES: readonly TableCopy[] = [
     }),
   },
   {
+    what: 'notices of terms',
+    from: {
+      table: 'users',
+      columns: ['name', 'consent_server_notice_sent'],
+      where: 't.consent_server_notice_sent IS NOT NULL',
+      key: ['name'],
+    },
+    into: 'policy_notices',
+    options: { columns: { user_id: 'text', version: 'text' }, conflict: 'ignore' },
+    toRow: (row) => ({
+      user_id: textOf(row['name']) ?? '',
+      version: textOf(row['consent_server_notice_sent']) ?? '',
+    }),
+  },
+  {
     what: 'users who are deactivated and still in rooms',
     from: { table: 'users_pending_deactivation', columns: ['user_id'], key: ['user_id'] },
     into: 'pending_deactivations',

@@ -12,6 +12,9 @@ describe('the policy that people agree to', () => {
       name: 'Privacy Policy',
       templateDirectory: '/policies',
       isRequired: false,
+      notice: undefined,
+      tellsGuests: false,
+      refusal: undefined,
     })
   })
 
@@ -23,9 +26,30 @@ describe('the policy that people agree to', () => {
     expect((await errorsOf({ user_consent: { version: '1' } }))[0]).to.contain('user_consent.template_dir')
   })
 
-  it('does not keep people from sending yet, which is said', async () => {
-    const user_consent = { ...POLICY, require_at_registration: true, block_events_error: 'Agree first' }
-    expect(await warningsOf({ ...LISTENERS, user_consent: POLICY })).to.deep.equal([])
-    expect((await warningsOf({ ...LISTENERS, user_consent })).join('\n')).to.contain('block_events_error')
+  it('is told of by a link that is signed, and by whoever speaks for the server', async () => {
+    const asking = { server_notice_content: { msgtype: 'm.text', body: 'Read %(consent_uri)s' } }
+    const blocking = { block_events_error: 'Agree first: %(consent_uri)s' }
+    const secret = { form_secret: 'secret' }
+    const server_notices = { system_mxid_localpart: 'notices' }
+    const errors = (more: object, others: object = {}) =>
+      errorsOf({ ...others, user_consent: { ...POLICY, ...more } })
+    expect((await errors(blocking))[0]).to.match(/^user_consent\.block_events_error: needs form_secret/)
+    expect((await errors(asking, { server_notices }))[0]).to.match(
+      /^user_consent\.server_notice_content: needs form_secret/,
+    )
+    expect((await errors(asking, secret))[0]).to.contain('needs server_notices')
+    const empty = { server_notice_content: { msgtype: 'm.text' } }
+    expect((await errors(empty, { ...secret, server_notices }))[0]).to.contain('needs a body')
+    const { policy } = (
+      await loadKeys({ ...secret, server_notices, user_consent: { ...POLICY, ...asking, ...blocking } })
+    ).config.consent
+    expect(policy).to.deep.include({
+      notice: asking.server_notice_content,
+      refusal: blocking.block_events_error,
+      tellsGuests: false,
+    })
+    expect(
+      await warningsOf({ ...LISTENERS, ...secret, user_consent: { ...POLICY, ...blocking } }),
+    ).to.deep.equal([])
   })
 })
