@@ -10,6 +10,7 @@ import { Findings } from './findings.js'
 import { buildHomeserverConfig, homeserverConfigSchema, type HomeserverConfig } from './homeserver-config.js'
 import { isSecretPath } from './secret-keys.js'
 import { withSecrets } from './secret-sources.js'
+import { completeOidcProviders } from './sections/oidc-sources.js'
 import { namesOfDatabases } from './several-databases.js'
 import { takeOldKeys } from './take-old-keys.js'
 
@@ -61,6 +62,9 @@ export async function loadSettings(
     findings.add('error', files.locateKey([key]), { path: [key], message })
   }
   const values = await withSecrets(files, { findings, env, makes: options.makeSecrets ?? false })
+  await completeOidcProviders(values, (path, message) =>
+    findings.add('error', files.locate(path), { path, message }),
+  )
   for (const { path, message } of conflictsWithDelegation(values)) {
     findings.add('error', files.locateKey(path), { path, message })
   }
