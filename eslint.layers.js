@@ -20,6 +20,7 @@ export const SERVICE_FOLDERS = [
   'backup',
   'delivery',
   'journeys',
+  'sign-on',
   'takeover',
   'administration',
 ]

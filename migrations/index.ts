@@ -30,6 +30,7 @@ import * as administration from './0047-administration.js'
 import * as administratorsQuestions from './0048-administrators-questions.js'
 import * as redactedContent from './0049-redacted-content.js'
 import * as forgottenRooms from './0052-forgotten-rooms.js'
+import * as signOn from './0053-sign-on.js'
 import * as policyNotices from './0056-policy-notices.js'
 
 /** One reversible step of the schema, the same for both databases. */
@@ -73,5 +74,6 @@ export const migrations: readonly Migration[] = [
   administratorsQuestions,
   redactedContent,
   forgottenRooms,
+  signOn,
   policyNotices,
 ]

@@ -27,6 +27,7 @@ import { search } from './sections/search.js'
 import { serverNotices } from './sections/server-notices.js'
 import { server } from './sections/server.js'
 import { sessions } from './sections/sessions.js'
+import { signOn } from './sections/sign-on.js'
 import { signingKeys } from './sections/signing-keys.js'
 import { turn } from './sections/turn.js'
 import { usage } from './sections/usage.js'
@@ -59,6 +60,7 @@ const SECTIONS = {
   server,
   serverNotices,
   sessions,
+  signOn,
   signingKeys,
   turn,
   usage,
@@ -103,6 +105,7 @@ export const homeserverConfigSchema = z.object({
   ...server.keys,
   ...serverNotices.keys,
   ...sessions.keys,
+  ...signOn.keys,
   ...signingKeys.keys,
   ...turn.keys,
   ...usage.keys,

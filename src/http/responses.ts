@@ -37,8 +37,13 @@ export function noContent(headers: ResponseHeaders = {}): HttpResponse {
 }
 
 /** Sends the browser elsewhere. `location` must be a URL: other characters than its own are encoded. */
-export function redirect(location: string, status: 302 | 303 | 307 | 308 = 302): HttpResponse {
-  return new HttpResponse(status, undefined, { Location: encodeUnsafe(location), 'Cache-Control': NO_STORE })
+export function redirect(
+  location: string,
+  status: 302 | 303 | 307 | 308 = 302,
+  headers: ResponseHeaders = {},
+): HttpResponse {
+  const own = { Location: encodeUnsafe(location), 'Cache-Control': NO_STORE }
+  return new HttpResponse(status, undefined, { ...own, ...headers })
 }
 
 /** A page that nobody may frame. */

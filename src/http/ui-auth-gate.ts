@@ -11,7 +11,7 @@ export interface GatedRequest {
 }
 
 /**
- * Lets a request of a logged-in user through that proves with the password who they are. Returns the 401 to answer
+ * Lets a request of a logged-in user through that proves, with the password or otherwise, who they are. Returns the 401 to answer
  * until then, undefined when the endpoint may go on. Application services need not prove anything. `mayReuse`: a recent
  * proof is enough where the configuration says so.
  * https://spec.matrix.org/latest/client-server-api/#user-interactive-authentication-api
@@ -27,7 +27,6 @@ export async function passUiAuthGate(
     method: request.method,
     path: pathOf(request.url),
     body,
-    flows: [['m.login.password']],
     mayReuse: options.mayReuse ?? false,
   })
   return outcome.complete ? undefined : new HttpResponse(401, { json: outcome.response })

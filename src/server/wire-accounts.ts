@@ -4,7 +4,11 @@ import { AccountData } from '../services/accounts/account-data.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { JwtLogin, type JwtLoginOptions } from '../services/accounts/jwt-login.js'
-import { Login, type LoginOptions } from '../services/accounts/login.js'
+import {
+  Login,
+  type LoginFlow,
+  type LoginOptions,
+} from '../services/accounts/login.js'
 import { Logout } from '../services/accounts/logout.js'
 import { PasswordChanges } from '../services/accounts/password-changes.js'
 import { Passwords, type PasswordHasher, type PasswordsOptions } from '../services/accounts/passwords.js'
@@ -23,6 +27,7 @@ import {
   emailIdentityStage,
   passwordStage,
   registrationTokenStage,
+  signOnStage,
   termsStage,
   type CaptchaCheck,
 } from '../services/accounts/ui-auth-stages.js'
@@ -122,6 +127,11 @@ export interface AccountParts {
   readonly onErased?: () => void
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
+  /** What single sign-on has to do with logins; without it there is none. */
+  readonly signOn?: {
+    readonly listFlows: () => readonly LoginFlow[]
+    readonly listStages: (userId: UserId) => Promise<readonly string[]>
+  }
 }
 
 export type AccountStores = ReturnType<typeof createAccountStores>
@@ -281,6 +291,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     accountLimiter: parts.rateLimits.limiter('loginAccount'),
     failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
     hasAppservices: () => (parts.registry?.list().length ?? 0) > 0,
+    ...(parts.signOn && { listSignOnFlows: parts.signOn.listFlows }),
     options: options.login,
   })
   const uiAuth = new UiAuth({
@@ -292,9 +303,11 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
       passwordStage(login),
       registrationTokenStage(stores.registrationTokens, clock),
       emailIdentityStage(parts.emailValidations),
+      signOnStage,
       ...(parts.captcha ? [captchaStage(parts.captcha.publicKey, parts.captcha.check)] : []),
       ...(options.registration.terms ? [termsStage(options.registration.terms)] : []),
     ],
+    ...(parts.signOn && { listStages: parts.signOn.listStages }),
     reuseMs: options.uiAuthReuseMs,
   })
   const logout = new Logout({ db, devices, tokens: accessTokens })

@@ -17,6 +17,7 @@ import { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import { ErasedUsers } from '../services/events/erased-users.js'
 import { PrejoinState } from '../services/events/prejoin-state.js'
 import { RoomBlocks } from '../services/rooms/room-blocks.js'
+import type { SignOn } from '../services/sign-on/sign-on.js'
 import { LocalBus } from '../services/streams/local-bus.js'
 import { LastingTasks } from '../services/tasks/lasting-tasks.js'
 import { BlockedRoomsStore } from '../storage/stores/blocked-rooms.js'
@@ -69,6 +70,7 @@ interface LaterServices {
   readonly onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => void
   readonly audience: Pick<AppserviceAudience, 'isInside'>
   readonly usageNotices: Pick<UsageNotices, 'onCounted'>
+  readonly signOn: Pick<SignOn, 'listFlows' | 'listStages'>
 }
 
 /** Holds what is constructed later, for those who call it only when the server runs. */

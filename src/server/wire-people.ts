@@ -101,6 +101,10 @@ function createAccounts(
       deviceCleanups: [toDevice, keyCleanup, pushers, connections],
       userCleanups: [keyCleanup, pushers, new ThreadSubscriptionsStore(), new DelayedEventsStore()],
       autoJoiner: { joinAutoJoinRooms: (userId) => later.get('autoJoin').joinAutoJoinRooms(userId) },
+      signOn: {
+        listFlows: () => later.get('signOn').listFlows(),
+        listStages: (userId) => later.get('signOn').listStages(userId),
+      },
       rooms: { leaveAllRooms: (userId) => later.get('departures').leaveAllRooms(userId) },
     },
     stores,

@@ -13,6 +13,7 @@ import { createLastingTasks } from './wire-lasting-tasks.js'
 import { createNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
 import { createRelationships } from './wire-relationships.js'
+import { createSignOn } from './wire-sign-on.js'
 import { createStickyWork } from './wire-sticky-events.js'
 import { createViews, type Views } from './wire-views.js'
 
@@ -37,17 +38,9 @@ export function createServices(parts: ServiceParts): WiredServices {
     { ...parts, ...rooms, roomState: base.events.roomState, onError: base.shared.onError },
     base.stores,
   )
-  const lasting = createLastingTasks(
-    {
-      ...base.shared,
-      ...base,
-      ...community,
-      serverName: parts.config.server.serverName,
-      forgottenRoomsMs: parts.config.retention.forgottenRoomsMs,
-    },
-    base.stores,
-  )
+  const lasting = createLasting(base, community)
   const notices = createNotices(base, people, community, views)
+  const signOn = createSignOn(base, people, views)
   const services: Services = {
     ...people.accounts,
     ...people.keys,
@@ -83,6 +76,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ratelimitOverrides: parts.ratelimitOverrides,
     roomRepair: base.events.roomRepair,
     ...notices.services,
+    ...signOn.services,
     toDevice: base.toDevice,
     metrics: parts.metrics,
   }
@@ -95,6 +89,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     sightings: people.sightings,
     eventPersister: base.eventPersister,
     background: [
+      signOn.background,
       ...backgroundOf(base, community, views),
       delayed.background,
       lasting.background,
@@ -121,6 +116,17 @@ function createAdministrationOf(base: Base, { accounts }: People, { discovery }:
       identityBindings: discovery.services.identityBindings,
       destinations: base.remote.destinations,
     },
+    base.stores,
+  )
+}
+
+/** Constructs what goes on for longer than a request. */
+function createLasting(base: Base, community: Community) {
+  const { server, retention } = base.parts.config
+  const { serverName } = server
+  const { forgottenRoomsMs } = retention
+  return createLastingTasks(
+    { ...base.shared, ...base, ...community, serverName, forgottenRoomsMs },
     base.stores,
   )
 }

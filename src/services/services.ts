@@ -75,6 +75,10 @@ import type { RoomShutdowns } from './journeys/room-shutdowns.js'
 import type { PolicyNotices } from './journeys/policy-notices.js'
 import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
+import type { CasProvider } from './sign-on/cas-provider.js'
+import type { Newcomers } from './sign-on/newcomers.js'
+import type { SignOnPages } from './sign-on/sign-on-pages.js'
+import type { SignOn } from './sign-on/sign-on.js'
 import type { FederationClient } from './remote/federation-client.js'
 import type { FederationGate } from './remote/federation-gate.js'
 import type { KeyNotary } from './remote/key-notary.js'
@@ -144,6 +148,8 @@ export interface Services {
     readonly eventByTimestamp: EventByTimestamp
   }
   readonly aliases: Aliases
+  /** Undefined: there is no CAS server. */
+  readonly cas: CasProvider | undefined
   readonly appserviceAccounts: AppserviceAccounts
   readonly appservicePings: AppservicePings
   readonly crossSigning: CrossSigning
@@ -187,6 +193,7 @@ export interface Services {
   readonly oldSync: OldSync
   readonly openIdTokens: OpenIdTokens
   readonly mailSubscriptions: MailSubscriptions
+  readonly newcomers: Newcomers
   readonly notificationList: NotificationList
   readonly ownKeys: OwnKeys
   readonly pagination: Pagination
@@ -238,6 +245,8 @@ export interface Services {
   readonly serverNotices: ServerNotices
   readonly serverStatistics: ServerStatistics
   readonly sharedSecretRegistration: SharedSecretRegistration
+  readonly signOn: SignOn
+  readonly signOnPages: SignOnPages
   readonly singleEvents: SingleEvents
   readonly slidingSync: SlidingSync
   readonly spaceHierarchy: SpaceHierarchy

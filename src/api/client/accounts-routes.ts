@@ -5,6 +5,9 @@ import * as accountDeactivation from './account-deactivation.js'
 import * as capabilities from './capabilities.js'
 import * as deviceManagement from './device-management.js'
 import * as emailValidation from '../pages/email-validation.js'
+import * as casTicket from '../pages/cas-ticket.js'
+import * as newcomerPages from '../pages/newcomer-pages.js'
+import * as pickIdp from '../pages/pick-idp.js'
 import * as uiAuthFallback from '../pages/ui-auth-fallback.js'
 import * as federationWhitelist from './federation-whitelist.js'
 import * as filter from './filter.js'
@@ -36,6 +39,9 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   passwordManagement,
   emailValidation,
   uiAuthFallback,
+  casTicket,
+  newcomerPages,
+  pickIdp,
   accountDeactivation,
   capabilities,
   deviceManagement,

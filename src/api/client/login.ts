@@ -52,6 +52,8 @@ export const login = route({
           : await logIn(service, body)
     const wellKnown = serverDescription.clientWellKnown
     return {
+      // What another service says must not stand in the place of what this server does.
+      ...result.extra,
       ...sessionJson(result.userId, result),
       ...(wellKnown === undefined ? {} : { well_known: wellKnown }),
     }

@@ -4,7 +4,10 @@ import { html } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { pathOf } from '../../http/ui-auth-gate.js'
 import { missingParam } from '../../protocol/errors.js'
+import { answerPage, requestOf } from './sign-on-response.js'
 
+/** Done at a service where people sign on. */
+const SIGN_ON_STAGE = 'm.login.sso'
 const PATH = '/_matrix/client/v3/auth/:authType/fallback/web'
 
 /** A page to do a stage on. https://spec.matrix.org/latest/client-server-api/#fallback */
@@ -13,8 +16,12 @@ export const uiAuthPage = route({
   method: 'GET',
   path: PATH,
   auth: 'none',
-  query: z.looseObject({ session: z.string() }),
-  async handler({ params, query, request }, { uiAuthPages }) {
+  query: z.looseObject({ session: z.string(), idp: z.string().optional() }),
+  async handler({ params, query, request }, { uiAuthPages, signOn, signOnPages }) {
+    if (params.authType === SIGN_ON_STAGE) {
+      const wish = { sessionId: query.session, providerId: query.idp }
+      return answerPage(signOnPages, () => signOn.confirm(wish, requestOf(request, signOn)))
+    }
     const address = { type: params.authType, session: query.session, path: pathOf(request.url) }
     const { page, status } = await uiAuthPages.render(address)
     return html(page, { status })

@@ -1,10 +1,11 @@
 import { MatrixError, forbidden, missingParam, userLocked } from '../../protocol/errors.js'
 import type { DeviceId, ServerName, UserId } from '../../protocol/ids.js'
-import type { Database } from '../../storage/database.js'
-import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
+import type { Database, Tx } from '../../storage/database.js'
+import type { LoginTokenOrigin, LoginTokensStore } from '../../storage/stores/login-tokens.js'
 import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
+import type { JsonObject } from '../../util/json.js'
 import type { Devices } from '../devices/devices.js'
 import type { AttemptLimiter } from './attempt-limiter.js'
 import type { Passwords } from './passwords.js'
@@ -36,7 +37,12 @@ export interface DeviceWish {
 export interface LoginResult extends IssuedTokens {
   readonly userId: UserId
   readonly deviceId: DeviceId
+  /** What the service at which somebody has signed on wants the client to be told. */
+  readonly extra?: Readonly<JsonObject> | undefined
 }
+
+/** What `GET /login` offers: a type, and what clients have to know of it. */
+export type LoginFlow = JsonObject & { type: string }
 
 export interface LoginOptions {
   readonly serverName: ServerName
@@ -65,7 +71,25 @@ export interface LoginDependencies {
   readonly failureLimiter: AttemptLimiter
   /** Whether there are application services, which log in by their tokens. */
   readonly hasAppservices?: () => boolean
+  /** The flows of single sign-on; none without it. */
+  readonly listSignOnFlows?: () => readonly LoginFlow[]
+  /** Keeps with a device in which session of another service its user has signed on. */
+  readonly providerSessions?: ProviderSessionNotes
   readonly options: LoginOptions
+}
+
+/** Keeps which device belongs to which session of the service where its user has signed on. */
+export interface ProviderSessionNotes {
+  note(
+    tx: Tx,
+    session: {
+      readonly userId: UserId
+      readonly deviceId: DeviceId
+      /** The service's ID. */
+      readonly provider: string
+      readonly providerSession: string
+    },
+  ): Promise<void>
 }
 
 /** Begins sessions. https://spec.matrix.org/latest/client-server-api/#legacy-login */
@@ -77,11 +101,15 @@ export class Login {
   }
 
   /** What `GET /login` offers. */
-  listFlows(): { type: string; get_login_token?: boolean }[] {
+  listFlows(): LoginFlow[] {
     const { passwordLogin, loginTokens } = this.#deps.options
+    const signOn = this.#deps.listSignOnFlows?.() ?? []
+    // Whoever signs on comes back with a token.
+    const takesTokens = loginTokens || signOn.length > 0
     return [
       ...(passwordLogin ? [{ type: 'm.login.password' }] : []),
-      ...(loginTokens ? [{ type: 'm.login.token', get_login_token: true }] : []),
+      ...signOn,
+      ...(takesTokens ? [{ type: 'm.login.token', ...(loginTokens && { get_login_token: true }) }] : []),
       ...(this.#deps.hasAppservices?.() ? [{ type: 'm.login.application_service' }] : []),
     ]
   }
@@ -100,7 +128,7 @@ export class Login {
     const { user, isRight } = await this.#checkPassword(identifier, password)
     if (user?.isDeactivated) throw deactivated()
     if (user === undefined || !isRight) throw forbidden('Invalid username or password')
-    return this.beginSession(user.userId, device, user.passwordHash)
+    return this.beginSession(user.userId, device, { passwordHash: user.passwordHash })
   }
 
   /** With a token made by `createLoginToken`; throws `M_FORBIDDEN` when it is not good. */
@@ -112,14 +140,23 @@ export class Login {
     if (consumed === undefined || consumed.expiryTs <= this.#deps.clock.now()) {
       throw forbidden('Invalid login token')
     }
-    return this.beginSession(consumed.userId, device)
+    const { userId, origin } = consumed
+    const session = await this.beginSession(userId, device, { origin })
+    return { ...session, extra: origin?.extra }
   }
 
   /**
    * Begins a session of a user who is known to be who they say. `passwordHash`: what the user's password was checked
-   * against; it must not have changed meanwhile. Throws `M_USER_DEACTIVATED`, `M_USER_LOCKED`, `M_LIMIT_EXCEEDED`.
+   * against; it must not have changed meanwhile. `origin`: where they have signed on. Throws `M_USER_DEACTIVATED`, `M_USER_LOCKED`, `M_LIMIT_EXCEEDED`.
    */
-  async beginSession(userId: UserId, device: DeviceWish, passwordHash?: string): Promise<LoginResult> {
+  async beginSession(
+    userId: UserId,
+    device: DeviceWish,
+    {
+      passwordHash,
+      origin,
+    }: { passwordHash?: string | undefined; origin?: LoginTokenOrigin | undefined } = {},
+  ): Promise<LoginResult> {
     this.#deps.accountLimiter.consume(userId)
     return this.#deps.db.write('login', async (tx) => {
       const user = await this.#deps.users.get(tx, userId)
@@ -127,6 +164,10 @@ export class Login {
       if (user === undefined || isStale) throw forbidden('Invalid username or password')
       checkMayLogIn(user)
       const deviceId = await this.#deps.devices.register(tx, userId, device)
+      if (origin?.providerSession !== undefined) {
+        const { provider, providerSession } = origin
+        await this.#deps.providerSessions?.note(tx, { userId, deviceId, provider, providerSession })
+      }
       const tokens = await this.#deps.tokenIssuer.issue(tx, {
         userId,
         deviceId,
@@ -147,9 +188,12 @@ export class Login {
     return isRight ? user?.userId : undefined
   }
 
-  /** A token that logs in as the user, once. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */
-  async createLoginToken(userId: UserId): Promise<{ token: string; expiresInMs: number }> {
-    const expiresInMs = this.#deps.options.loginTokenLifetimeMs
+  /** A token that logs in as the user, once. `origin`: where they have signed on. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */
+  async createLoginToken(
+    userId: UserId,
+    options: { lifetimeMs?: number; origin?: LoginTokenOrigin } = {},
+  ): Promise<{ token: string; expiresInMs: number }> {
+    const expiresInMs = options.lifetimeMs ?? this.#deps.options.loginTokenLifetimeMs
     const token = makeToken('login', userId)
     const now = this.#deps.clock.now()
     await this.#deps.db.write('create_login_token', async (tx) => {
@@ -158,6 +202,7 @@ export class Login {
         tokenHash: hashToken(token),
         userId,
         expiryTs: now + expiresInMs,
+        origin: options.origin,
       })
     })
     return { token, expiresInMs }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MatrixError, badJson, forbidden, notFound } from '../../protocol/errors.js'
+import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { AccessTokensStore } from '../../storage/stores/access-tokens.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
@@ -19,8 +20,8 @@ export interface UiAuthOperation {
   readonly path: string
   /** The body of the request, with its `auth`. */
   readonly body: Readonly<JsonObject>
-  /** Each a list of stages to complete in order. */
-  readonly flows: readonly (readonly string[])[]
+  /** Each a list of stages to complete in order. By default, any stage by which the user can prove who they are. */
+  readonly flows?: readonly (readonly string[])[]
   /** The body may change between the stages: for registration, where clients ask for the flows first. */
   readonly mutableBody?: boolean
   /** The session remains when it is complete, for the caller to end it. Otherwise it is good for this one request. */
@@ -45,9 +46,22 @@ export interface UiAuthDependencies {
   readonly accessTokens: AccessTokensStore
   readonly registrationTokens: RegistrationTokensStore
   readonly stages: readonly UiAuthStage[]
+  /** By which stages a user can prove who they are; without it, by the password. */
+  readonly listStages?: (userId: UserId) => Promise<readonly string[]>
   /** `ui_auth.session_timeout`. */
   readonly reuseMs: number
 }
+
+/** A session as those see it who do a stage elsewhere. */
+export interface UiAuthSession {
+  readonly userId: UserId | undefined
+  /** Of the endpoint that the session is for. */
+  readonly path: string
+  readonly completed: readonly string[]
+}
+
+/** An operation whose flows are known. */
+type KnownOperation = UiAuthOperation & Required<Pick<UiAuthOperation, 'flows'>>
 
 /** How long somebody may take from the first request to the last stage. */
 const SESSION_LIFETIME_MS = 24 * 60 * 60 * 1000
@@ -73,7 +87,8 @@ export class UiAuth {
    * when the session belongs to something else or the password to somebody else, `M_LIMIT_EXCEEDED` after too many
    * wrong passwords.
    */
-  async authenticate(operation: UiAuthOperation): Promise<UiAuthOutcome> {
+  async authenticate(request: UiAuthOperation): Promise<UiAuthOutcome> {
+    const operation = { ...request, flows: request.flows ?? (await this.#flowsOf(request.requester)) }
     const auth = operation.body['auth']
     if (auth !== undefined && auth !== null && !isJsonObject(auth)) throw badJson('auth must be an object')
     if (!isJsonObject(auth)) {
@@ -112,6 +127,24 @@ export class UiAuth {
     return 'error' in verdict ? { ...state, error: verdict.error } : { ...state, isDone: true }
   }
 
+  /** An open session. Throws `M_NOT_FOUND` where there is none. */
+  async find(sessionId: string): Promise<UiAuthSession> {
+    const session = await this.#deps.sessions.get(this.#deps.db.reader, sessionId)
+    if (session === undefined || this.#hasEnded(session)) throw notFound('The session has ended')
+    return { userId: session.userId, path: session.path, completed: Object.keys(session.completed) }
+  }
+
+  /** Notes a stage of a user's session as done, which they have done elsewhere. Throws `M_NOT_FOUND` as `find`. */
+  async completeElsewhere(sessionId: string, type: string, userId: UserId): Promise<void> {
+    await this.#deps.db.write('complete_ui_auth_stage_elsewhere', async (tx) => {
+      const session = await this.#deps.sessions.get(tx, sessionId)
+      if (session === undefined || this.#hasEnded(session) || session.userId !== userId) {
+        throw notFound('The session has ended')
+      }
+      await this.#deps.sessions.setCompleted(tx, sessionId, { ...session.completed, [type]: userId })
+    })
+  }
+
   /** Removes sessions that nobody will finish; uses of registration tokens that they held become free. */
   async deleteExpired(): Promise<void> {
     await this.#deps.db.write('delete_ui_auth_sessions', async (tx) => {
@@ -125,8 +158,14 @@ export class UiAuth {
     })
   }
 
+  /** Any one stage is enough. */
+  async #flowsOf(requester: Requester | undefined): Promise<readonly (readonly string[])[]> {
+    const stages = requester && (await this.#deps.listStages?.(requester.userId))
+    return (stages ?? ['m.login.password']).map((stage) => [stage])
+  }
+
   async #advance(
-    operation: UiAuthOperation,
+    operation: KnownOperation,
     session: UiAuthSessionRecord,
     auth: Readonly<JsonObject>,
   ): Promise<UiAuthOutcome> {
@@ -239,7 +278,7 @@ export class UiAuth {
   }
 
   #challenge(
-    operation: UiAuthOperation,
+    operation: KnownOperation,
     session: UiAuthSessionRecord,
     error?: MatrixError,
   ): { complete: false; response: JsonObject } {

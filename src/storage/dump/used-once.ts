@@ -48,6 +48,8 @@ export async function forgetUsed(tx: Tx, restoredTs: number): Promise<UsedOnce> 
   for (const table of ['login_tokens', 'openid_tokens', 'ui_auth_sessions']) {
     tokens += await tx.execute(`DELETE FROM ${table}`)
   }
+  await tx.execute('DELETE FROM sign_on_attempts')
+  await tx.execute('DELETE FROM sign_on_newcomers')
   await tx.execute('DELETE FROM sliding_sync_rooms')
   await tx.execute('DELETE FROM sliding_sync_configs')
   const connections = await tx.execute('DELETE FROM sliding_sync_connections')

@@ -21,6 +21,35 @@ export class ExternalIdsStore {
     return taken !== undefined
   }
 
+  /** Whose ID this is. By primary key. */
+  async findOwner(q: Query, { authProvider, externalId }: ExternalId): Promise<UserId | undefined> {
+    const row = await q.first<{ user_id: UserId }>(
+      'SELECT user_id FROM user_external_ids WHERE auth_provider = ? AND external_id = ?',
+      [authProvider, externalId],
+    )
+    return row?.user_id
+  }
+
+  /** Index user_external_ids_user. */
+  async list(q: Query, userId: UserId): Promise<ExternalId[]> {
+    const rows = await q.all<{ auth_provider: string; external_id: string }>(
+      `SELECT auth_provider, external_id FROM user_external_ids WHERE user_id = ?
+       ORDER BY auth_provider, external_id`,
+      [userId],
+    )
+    return rows.map((row) => ({ authProvider: row.auth_provider, externalId: row.external_id }))
+  }
+
+  /** Gives a user one more. False, and nothing is changed, where it is somebody's. */
+  async insert(tx: Tx, userId: UserId, { authProvider, externalId }: ExternalId): Promise<boolean> {
+    const inserted = await tx.execute(
+      `INSERT INTO user_external_ids (auth_provider, external_id, user_id) VALUES (?, ?, ?)
+       ON CONFLICT (auth_provider, external_id) DO NOTHING`,
+      [authProvider, externalId, userId],
+    )
+    return inserted === 1
+  }
+
   /** Gives a user these IDs in the place of those that they had. False, and nothing is changed, where one is another's. */
   async replace(tx: Tx, userId: UserId, ids: readonly ExternalId[]): Promise<boolean> {
     if (await this.isAnyTaken(tx, userId, ids)) return false

@@ -69,6 +69,16 @@ export class UsersStore {
     return (await q.first('SELECT 1 AS found FROM users WHERE user_id = ?', [userId])) !== undefined
   }
 
+  /** Those of these user IDs that are given out, whatever their letters' case. At most some hundreds. Index users_folded. */
+  async listAnyCase(q: Query, userIds: readonly UserId[]): Promise<UserId[]> {
+    const rows = await q.all<{ user_id: UserId }>(
+      `SELECT u.user_id FROM ${q.dialect.rowsFrom({ user_id: 'text' })} AS r
+       JOIN users u ON lower(u.user_id) = r.user_id ORDER BY u.user_id`,
+      [q.dialect.rows([...new Set(userIds)].map((userId) => ({ user_id: foldCase(userId) })))],
+    )
+    return rows.map((row) => row.user_id)
+  }
+
   /** Who has asked for their messages to be hidden from people who were not there. Index users_erased. */
   async listErased(q: Query): Promise<UserId[]> {
     const rows = await q.all<{ user_id: string }>('SELECT user_id FROM users WHERE is_erased = 1')
@@ -180,4 +190,9 @@ export function toUserRecord(row: UserRow): UserRecord {
     userType: row.user_type ?? undefined,
     appserviceId: row.appservice_id ?? undefined,
   }
+}
+
+/** As both databases fold what is written in ASCII. */
+function foldCase(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }

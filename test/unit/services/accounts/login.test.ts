@@ -90,7 +90,9 @@ forEachDatabase('login', (open) => {
   it('refuses a password that has changed while it was checked', async () => {
     const { userId } = await fixture.createUser('alice')
     await fixture.services.passwordChanges.change(userId, 'new', { logoutDevices: true })
-    const error = await rejection(fixture.services.login.beginSession(userId, DEVICE, 'hash of secret'))
+    const error = await rejection(
+      fixture.services.login.beginSession(userId, DEVICE, { passwordHash: 'hash of secret' }),
+    )
     expect(error).to.have.property('errcode', 'M_FORBIDDEN')
   })
 

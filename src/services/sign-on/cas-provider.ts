@@ -1,0 +1,127 @@
+import { HttpFailure, type HttpClient, type HttpReply } from '../../net/http-client.js'
+import type { Logger } from '../../telemetry/logger.js'
+import { parseCasAnswer, type CasUser } from './cas-answer.js'
+import type { BeginContext, ExternalIdentity, IdentityProvider, SignOnPurpose } from './identity-provider.js'
+import { localpartFor } from './localparts.js'
+import { SignOnFailure } from './sign-on-failure.js'
+
+/** `cas_config`. */
+export interface CasOptions {
+  readonly name: string
+  readonly icon: string | undefined
+  readonly brand: string | undefined
+  /** Without a slash at its end. */
+  readonly serverUrl: string
+  readonly protocolVersion: 1 | 2 | 3
+  readonly displayNameAttribute: string | undefined
+  /** What people must have who may log in; undefined: any value. */
+  readonly requiredAttributes: Readonly<Record<string, string | undefined>>
+  readonly registers: boolean
+  /** What stands before names of digits alone, which nobody can have here; undefined: they are refused. */
+  readonly numericPrefix: string | undefined
+}
+
+export interface CasDependencies {
+  /** To addresses that the operator names. */
+  readonly http: Pick<HttpClient, 'request'>
+  readonly logger: Pick<Logger, 'warn'>
+  readonly publicBaseUrl: string
+  readonly options: CasOptions
+}
+
+const TIMEOUT_MS = 20_000
+const MAX_BYTES = 256 * 1024
+
+/**
+ * A server of the Central Authentication Service. It sends people back with a ticket, of which it says whose it is to
+ * whoever names the same service URL again; so that URL holds what they sign on for.
+ * https://apereo.github.io/cas/development/protocol/CAS-Protocol-Specification.html
+ */
+export class CasProvider implements IdentityProvider {
+  /** As Synapse writes it beside external IDs. */
+  readonly id = 'cas'
+  readonly isStateless = true
+  /** Names of people are theirs from before external IDs were written down, as in Synapse. */
+  readonly adoptsExistingUsers = true
+  /** Most CAS servers say the name as it was typed. */
+  readonly ignoresCase = true
+  readonly #deps: CasDependencies
+
+  constructor(deps: CasDependencies) {
+    this.#deps = deps
+  }
+
+  get name(): string {
+    return this.#deps.options.name
+  }
+
+  get icon(): string | undefined {
+    return this.#deps.options.icon
+  }
+
+  get brand(): string | undefined {
+    return this.#deps.options.brand
+  }
+
+  get registers(): boolean {
+    return this.#deps.options.registers
+  }
+
+  begin(_state: string, { purpose }: BeginContext): Promise<{ url: string }> {
+    const service = new URLSearchParams({ service: this.#serviceUrl(purpose) })
+    return Promise.resolve({ url: `${this.#deps.options.serverUrl}/login?${service.toString()}` })
+  }
+
+  /** Whose a ticket is. Throws `SignOnFailure` where it is not good, or they may not log in. */
+  async validate(ticket: string, purpose: SignOnPurpose): Promise<ExternalIdentity> {
+    const { options } = this.#deps
+    const { name, attributes } = await this.#ask(ticket, purpose)
+    for (const [attribute, wanted] of Object.entries(options.requiredAttributes)) {
+      const values = attributes.get(attribute)
+      if (values !== undefined && (wanted === undefined || values.includes(wanted))) continue
+      throw new SignOnFailure('unauthorised', 'You are not authorised to log in here.', 403)
+    }
+    // Synapse writes them down with the prefix.
+    const prefix = /^[0-9]+$/.test(name) ? (options.numericPrefix ?? '') : ''
+    const externalId = `${prefix}${name}`
+    const { displayNameAttribute } = options
+    const displayName = displayNameAttribute && attributes.get(displayNameAttribute)?.[0]
+    return { externalId, localpart: localpartFor(externalId), ...(displayName && { displayName }) }
+  }
+
+  async #ask(ticket: string, purpose: SignOnPurpose): Promise<CasUser> {
+    const { options, logger } = this.#deps
+    const path = options.protocolVersion === 3 ? '/p3/proxyValidate' : '/proxyValidate'
+    const query = new URLSearchParams({ ticket, service: this.#serviceUrl(purpose) })
+    const reply = await this.#request(`${options.serverUrl}${path}?${query.toString()}`)
+    if (reply.status !== 200) {
+      logger.warn({ status: reply.status }, 'The CAS server does not say whose a ticket is')
+      throw new SignOnFailure('server_error', `The CAS server answers with status ${reply.status}`, 401)
+    }
+    const answer = await parseCasAnswer(reply.body.toString('utf8'))
+    if ('user' in answer) return answer.user
+    if ('refused' in answer) {
+      logger.warn({ code: answer.refused.slice(0, 100) }, 'The CAS server refuses a ticket')
+      throw new SignOnFailure('unsuccessful_response', 'The CAS server does not know this sign-on', 401)
+    }
+    logger.warn({ reason: answer.malformed }, 'The CAS server gives no answer of its protocol')
+    throw new SignOnFailure('server_error', 'The CAS server gives no answer of its protocol', 401)
+  }
+
+  async #request(url: string): Promise<HttpReply> {
+    try {
+      return await this.#deps.http.request({ method: 'GET', url, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES })
+    } catch (err) {
+      if (!(err instanceof HttpFailure)) throw err
+      this.#deps.logger.warn({ err }, 'The CAS server cannot be asked')
+      throw new SignOnFailure('provider_unavailable', 'The CAS server cannot be reached', 503)
+    }
+  }
+
+  #serviceUrl(purpose: SignOnPurpose): string {
+    const query = new URLSearchParams(
+      purpose.kind === 'login' ? { redirectUrl: purpose.redirectUrl } : { session: purpose.sessionId },
+    )
+    return `${this.#deps.publicBaseUrl}_matrix/client/r0/login/cas/ticket?${query.toString()}`
+  }
+}
