@@ -1,6 +1,7 @@
 import type { ResourceName } from '../config/sections/listeners.js'
 import type { Route } from '../http/route.js'
 import { adminRoutes } from './admin/index.js'
+import { authenticationServiceRoutes } from './authentication-service/index.js'
 import { clientRoutes } from './client/index.js'
 import { mediaRoutes } from './client/media-routes.js'
 import { getServerWellKnown } from './client/wellknown.js'
@@ -15,7 +16,7 @@ const staticRoutes: readonly Route[] = [startPage, welcomePage, loginFallbackPag
 
 /** What a listener serves for the name of a resource; names without endpoints serve nothing. */
 const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
-  client: [...clientRoutes, ...adminRoutes, ...staticRoutes],
+  client: [...clientRoutes, ...adminRoutes, ...authenticationServiceRoutes, ...staticRoutes],
   consent: [policyPage, agreeToPolicy],
   // Servers of before fetch files as clients do.
   federation: [...federationRoutes, ...mediaRoutes, getServerWellKnown],
@@ -26,14 +27,20 @@ const ROUTES: Readonly<Partial<Record<ResourceName, readonly Route[]>>> = {
   static: staticRoutes,
 }
 
-/** The routes of a listener with these resources. `/health` is answered by all. `servesMedia`: files are kept here. */
+/**
+ * The routes of a listener with these resources. `/health` is answered by all. `servesMedia`: files are kept here.
+ * `accounts`: in whose hands they are; without it, there is what either can have.
+ */
 export function routesOfResources(
   names: readonly ResourceName[],
-  options: { servesMedia?: boolean } = {},
+  options: { servesMedia?: boolean; accounts?: Route['accounts'] } = {},
 ): readonly Route[] {
+  const { accounts, servesMedia } = options
   const routes = new Set([getHealth, ...names.flatMap((name) => ROUTES[name] ?? [])])
-  if (options.servesMedia === false) for (const route of ROUTES.media ?? []) routes.delete(route)
-  return [...routes]
+  if (servesMedia === false) for (const route of ROUTES.media ?? []) routes.delete(route)
+  return [...routes].filter(
+    (route) => accounts === undefined || route.accounts === undefined || route.accounts === accounts,
+  )
 }
 
 /** Everything that is served anywhere. */

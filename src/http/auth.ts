@@ -1,4 +1,5 @@
 import { forbidden, MatrixError, missingToken, userLocked } from '../protocol/errors.js'
+import type { AuthenticationService } from '../services/accounts/authentication-service.js'
 import type { Authenticator, ClientInfo, Requester } from '../services/accounts/requester.js'
 import { firstParam, parseQuery, type RawQuery } from './query.js'
 import type { RequestInfo, Route } from './route.js'
@@ -48,7 +49,7 @@ export async function authenticate(
   { auth, allowLocked }: Pick<Route, 'auth' | 'allowLocked'>,
   credentials: Credentials,
 ): Promise<Requester | undefined> {
-  if (auth === 'none') return undefined
+  if (auth === 'none' || auth === 'authenticationService') return undefined
   const token = accessTokenOf(credentials)
   if (token === undefined) {
     if (auth === 'optionalUser') return undefined
@@ -64,6 +65,20 @@ export async function authenticate(
     throw forbidden('Only application services may do this')
   }
   return requester
+}
+
+/**
+ * Lets the authentication service through and nobody else. Throws `M_MISSING_TOKEN`, or 403 `M_UNKNOWN` (as Synapse) for
+ * whatever is not the secret that both share.
+ */
+export function checkIsAuthenticationService(
+  service: Pick<AuthenticationService, 'isSecret'> | undefined,
+  credentials: Pick<Credentials, 'authorization' | 'query'>,
+): void {
+  const token = accessTokenOf(credentials)
+  if (token === undefined) throw missingToken()
+  if (service?.isSecret(token) === true) return
+  throw new MatrixError('M_UNKNOWN', 'This endpoint must only be called by MAS', { status: 403 })
 }
 
 function clientOf({ query, ip, userAgent }: Credentials): ClientInfo {

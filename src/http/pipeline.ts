@@ -9,7 +9,7 @@ import type { Logger } from '../telemetry/logger.js'
 import { withRequestContext } from '../telemetry/request-context.js'
 import type { JsonValue } from '../util/json.js'
 import type { AccessLog } from './access-log.js'
-import { authenticate } from './auth.js'
+import { authenticate, checkIsAuthenticationService } from './auth.js'
 import { BodyBudget, type BodyLease } from './body-budget.js'
 import { DEFAULT_MAX_BODY_BYTES, parseJsonBody, readBody } from './body.js'
 import { PREFLIGHT_HEADERS } from './cors.js'
@@ -179,6 +179,8 @@ export class Pipeline {
     }
     const { ip, userAgent } = request
     const credentials = { authorization: exchange.req.headers.authorization, query: rawQuery, ip, userAgent }
+    if (route.auth === 'authenticationService')
+      checkIsAuthenticationService(services.authenticationService, credentials)
     const requester = await authenticate(authenticator, route, credentials)
     if (requester !== undefined) progress.requester = requester
     await passUsageGate(this.#deps.usageLimits, route.operationId, requester)

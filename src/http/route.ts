@@ -9,13 +9,20 @@ import type { HttpResponse } from './responses.js'
 /**
  * Who may call. `user`: an access token of a user (guests are refused with `M_GUEST_ACCESS_FORBIDDEN`);
  * `userOrGuest`: guests too; `optionalUser`: a token is checked when there is one; `admin`: a server administrator;
- * `federation`: a request signed by another server.
+ * `federation`: a request signed by another server; `authenticationService`: the service that has the accounts.
  */
 export type AuthKind =
-  'none' | 'user' | 'userOrGuest' | 'optionalUser' | 'appservice' | 'admin' | 'federation'
+  | 'none'
+  | 'user'
+  | 'userOrGuest'
+  | 'optionalUser'
+  | 'appservice'
+  | 'admin'
+  | 'federation'
+  | 'authenticationService'
 
 /** What the handler knows of the caller, by the kind of authentication. */
-export type RequesterOf<A extends AuthKind> = A extends 'none'
+export type RequesterOf<A extends AuthKind> = A extends 'none' | 'authenticationService'
   ? undefined
   : A extends 'optionalUser'
     ? Requester | undefined
@@ -30,6 +37,7 @@ export type RateLimitName =
   | 'registration'
   | 'registrationTokenValidity'
   | 'login'
+  | 'signOn'
   | 'presence'
   | 'reports'
   | 'roomCreation'
@@ -101,6 +109,8 @@ export interface RouteDefinition<
   /** Locked users may call this: logging out. */
   readonly allowLocked?: true
   readonly legacy?: false
+  /** Served only where accounts are in the server's own hands, or only where an authentication service has them. */
+  readonly accounts?: 'own' | 'delegated'
   /** Further paths with the same parameters, unstable prefixes for example. A parameter that one leaves out is empty. */
   readonly aliases?: readonly string[]
   handler(

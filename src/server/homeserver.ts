@@ -174,7 +174,10 @@ export class Homeserver implements AsyncDisposable {
     await startBackground(wired)
     for (const listener of config.listeners.list) {
       if (listener.type === 'metrics' && !config.metrics.enabled) continue
-      const handler = createRequestListener(pipeline, listener, { servesMedia: config.media.enabled })
+      const handler = createRequestListener(pipeline, listener, {
+        servesMedia: config.media.enabled,
+        accounts: config.authenticationService.service === undefined ? 'own' : 'delegated',
+      })
       await this.#listeners.open(listener, handler)
     }
     this.#serveCommands()

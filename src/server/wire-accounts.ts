@@ -1,6 +1,7 @@
 import { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountDataRemoval } from '../services/accounts/account-data-removal.js'
 import { AccountData } from '../services/accounts/account-data.js'
+import { DelegatedTokens } from '../services/accounts/delegated-tokens.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { JwtLogin, type JwtLoginOptions } from '../services/accounts/jwt-login.js'
@@ -15,6 +16,7 @@ import { Passwords, type PasswordHasher, type PasswordsOptions } from '../servic
 import { Profiles, type ProfileOptions, type ProfilesDependencies } from '../services/accounts/profiles.js'
 import { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { Authenticator } from '../services/accounts/requester.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
 import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
@@ -71,6 +73,7 @@ import type { StreamIdGenerator } from '../storage/streams/stream-id-generator.j
 import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { UserId } from '../protocol/ids.js'
 import type { Clock } from '../util/clock.js'
+import type { Delegation } from './wire-delegation.js'
 
 /** What the configuration says of accounts, section by section as the services want it. */
 export interface AccountOptions {
@@ -125,6 +128,8 @@ export interface AccountParts {
   readonly captcha?: { readonly publicKey: string; readonly check: CaptchaCheck } | undefined
   readonly rooms: RoomLeaver
   readonly onErased?: () => void
+  /** Where the tokens of people come from; without it, from this server. */
+  readonly delegation?: Delegation | undefined
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
   /** What single sign-on has to do with logins; without it there is none. */
@@ -159,6 +164,8 @@ export type AccountServices = Pick<
   /** To be flushed when the server stops. */
   readonly sightings: ClientSightings
   readonly passwords: Passwords
+  /** Knows the access tokens of people. */
+  readonly people: Authenticator
 }
 
 /** The stores of accounts. `cacheSize`: before factors. */
@@ -262,7 +269,16 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
   const { db, clock, positions, onError } = parts
   const sightings = new ClientSightings({ db, clock, clientIps: stores.clientIps, onError })
   const { cacheSize, tracksPuppets = false } = options
-  const accessTokens = new AccessTokens({ ...stores, db, clock, sightings, cacheSize, tracksPuppets })
+  const delegated = createDelegatedTokens(parts, stores, { ...options, sightings })
+  const accessTokens = new AccessTokens({
+    ...stores,
+    db,
+    clock,
+    sightings,
+    cacheSize,
+    tracksPuppets,
+    ...(delegated && { onForgotten: (userId: UserId) => delegated.forgetUser(userId) }),
+  })
   const devices = new Devices({
     db,
     clock,
@@ -311,7 +327,22 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     reuseMs: options.uiAuthReuseMs,
   })
   const logout = new Logout({ db, devices, tokens: accessTokens })
-  return { sightings, accessTokens, devices, passwords, tokenIssuer, login, uiAuth, logout }
+  const people: Authenticator = delegated ?? accessTokens
+  return { sightings, accessTokens, people, devices, passwords, tokenIssuer, login, uiAuth, logout }
+}
+
+function createDelegatedTokens(
+  { db, clock, delegation }: AccountParts,
+  { users, devices }: AccountStores,
+  {
+    registration,
+    sightings,
+    cacheSize,
+  }: Pick<AccountOptions, 'registration' | 'cacheSize'> & { sightings: ClientSightings },
+): DelegatedTokens | undefined {
+  if (delegation === undefined) return undefined
+  const { serverName } = registration
+  return new DelegatedTokens({ ...delegation, db, clock, users, devices, sightings, serverName, cacheSize })
 }
 
 function createRemoval(parts: AccountParts, { accountData }: AccountStores): AccountDataRemoval {

@@ -24,6 +24,14 @@ import {
   AccountUpserts,
   type AccountUpsertsDependencies,
 } from '../services/administration/account-upserts.js'
+import {
+  DelegatedAccounts,
+  type DelegatedAccountsDependencies,
+} from '../services/administration/delegated-accounts.js'
+import {
+  DelegatedDevices,
+  type DelegatedDevicesDependencies,
+} from '../services/administration/delegated-devices.js'
 import type { Destinations } from '../services/remote/destinations.js'
 import type { Services } from '../services/services.js'
 import { CacheRegistry } from '../storage/cache-registry.js'
@@ -54,6 +62,8 @@ export type AdministrationServices = Pick<
   | 'accountAdministration'
   | 'accountRecords'
   | 'accountUpserts'
+  | 'delegatedAccounts'
+  | 'delegatedDevices'
   | 'destinationOverviews'
   | 'registrationTokenAdministration'
   | 'reportAdministration'
@@ -76,14 +86,19 @@ export function createAdministration(
     > & {
       readonly profileFields: AccountUpsertsDependencies['profiles']
       readonly destinations: Destinations
-    },
+      readonly onErasureChanged: () => void
+    } & Pick<DelegatedAccountsDependencies, 'crossSigning' | 'identityBindings' | 'registration'> &
+    Pick<DelegatedDevicesDependencies, 'devices'>,
   stores: Stores,
 ): AdministrationServices {
   const administration = new AccountAdministration({ ...stores, ...parts })
   const readers = createReaders(parts, stores)
   const statistics = new ServerStatisticsStore()
+  const delegatedAccounts = new DelegatedAccounts({ ...stores, ...parts })
   return {
     ...readers,
+    delegatedAccounts,
+    delegatedDevices: new DelegatedDevices({ ...stores, ...parts, accounts: delegatedAccounts }),
     destinationOverviews: new DestinationOverviews({ ...parts, statistics, store: new DestinationsStore() }),
     serverStatistics: new ServerStatistics(parts.db, statistics),
     reportAdministration: new ReportAdministration({

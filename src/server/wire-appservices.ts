@@ -4,6 +4,7 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { AppserviceClient } from '../net/clients/appservice-client.js'
 import { parseRegistration, type AppserviceRegistration } from '../protocol/appservice-registration.js'
 import { AppserviceAuthenticator } from '../services/accounts/appservice-authenticator.js'
+import type { Authenticator } from '../services/accounts/requester.js'
 import type { ServerName } from '../protocol/ids.js'
 import { AppservicePings } from '../services/appservices/appservice-pings.js'
 import { AppserviceQueries } from '../services/appservices/appservice-queries.js'
@@ -39,7 +40,8 @@ export interface AppserviceLookups {
 /** What application services need of the rest of the server. */
 export interface AppserviceParts extends ServiceParts, AppserviceLookups {
   readonly bus: LocalBus
-  readonly accessTokens: Services['accessTokens']
+  /** Knows the access tokens of people. */
+  readonly people: Authenticator
   readonly login: Services['login']
   readonly accountRegistration: AccountRegistration
   readonly sightings: ClientSightings
@@ -143,7 +145,7 @@ export function createAppserviceServices(
       ...stores,
       db,
       registry,
-      people: parts.accessTokens,
+      people: parts.people,
       sightings: config.appservices.tracksAddresses ? parts.sightings : undefined,
     }),
   }

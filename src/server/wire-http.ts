@@ -51,11 +51,11 @@ export function createPipeline(parts: HttpParts): Pipeline {
   return pipeline
 }
 
-/** What a listener's connections talk to. `servesMedia`: files are kept here. */
+/** What a listener's connections talk to. `servesMedia`: files are kept here. `accounts`: in whose hands they are. */
 export function createRequestListener(
   pipeline: Pipeline,
   listener: ListenerConfig,
-  options: { servesMedia: boolean },
+  options: { servesMedia: boolean; accounts: 'own' | 'delegated' },
 ): RequestListener {
   const names = listener.resources.map(({ name }) => name)
   const app = createKoaApp(pipeline, {

@@ -14,6 +14,7 @@ import { createPolicyPages } from './outbound-mail.js'
 import { createAddressServices } from './wire-addresses.js'
 import { createAccountServices } from './wire-accounts.js'
 import type { Base } from './wire-base.js'
+import { createDelegation, type Delegation } from './wire-delegation.js'
 import { createPushers } from './wire-delivery.js'
 import { createEphemeralServices } from './wire-ephemeral.js'
 import { createKeyServices } from './wire-keys.js'
@@ -31,7 +32,13 @@ export function createPeople(base: Base) {
   const connections = createConnections(storage, clock)
   const { db } = storage
   const addresses = createAddressServices({ ...parts, db, mail: base.mail }, stores)
-  const { sightings, ...accounts } = createAccounts(base, { pushers, connections, ...addresses })
+  const delegation = createDelegation({ ...parts, toOwn: base.http.toOwn })
+  const { sightings, ...accounts } = createAccounts(base, {
+    pushers,
+    connections,
+    delegation,
+    ...addresses,
+  })
   const { localKeys, ...keys } = createKeyServices(
     {
       ...shared,
@@ -61,6 +68,7 @@ export function createPeople(base: Base) {
     sightings,
     pushers,
     connections,
+    authenticationService: delegation?.service,
   }
 }
 
@@ -70,7 +78,9 @@ function createAccounts(
     pushers,
     connections,
     emailValidations,
+    delegation,
   }: {
+    delegation: Delegation | undefined
     pushers: ReturnType<typeof createPushers>
     connections: ReturnType<typeof createConnections>
     emailValidations: EmailValidations
@@ -90,6 +100,7 @@ function createAccounts(
       queries: lookups.queries,
       hasher: createHasher(config),
       checkFilter,
+      delegation,
       emailValidations,
       captcha: createCaptcha(config, http),
       mailSubscriber: pushers,

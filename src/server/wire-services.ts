@@ -72,6 +72,7 @@ export function createServices(parts: ServiceParts): WiredServices {
     ),
     ...createAdministrationOf(base, people, views),
     ...lasting.services,
+    authenticationService: people.authenticationService,
     delayedEvents,
     ratelimitOverrides: parts.ratelimitOverrides,
     roomRepair: base.events.roomRepair,
@@ -101,7 +102,7 @@ export function createServices(parts: ServiceParts): WiredServices {
   }
 }
 
-function createAdministrationOf(base: Base, { accounts }: People, { discovery }: Views) {
+function createAdministrationOf(base: Base, { accounts, keys }: People, { discovery }: Views) {
   const { serverName, userTypes } = base.parts.config.server
   return createAdministration(
     {
@@ -113,6 +114,8 @@ function createAdministrationOf(base: Base, { accounts }: People, { discovery }:
       deactivation: accounts.accountDeactivation,
       registration: accounts.accountRegistration,
       profileFields: accounts.profiles,
+      crossSigning: keys.crossSigning,
+      onErasureChanged: () => base.erased.onErased(),
       identityBindings: discovery.services.identityBindings,
       destinations: base.remote.destinations,
     },

@@ -1,6 +1,7 @@
 import type { AccessTokens } from './accounts/access-tokens.js'
 import type { AccountData } from './accounts/account-data.js'
 import type { AccountModeration } from './accounts/account-moderation.js'
+import type { AuthenticationService } from './accounts/authentication-service.js'
 import type { EmailValidations } from './accounts/email-validations.js'
 import type { Filters } from './accounts/filters.js'
 import type { IdentityBindings } from './accounts/identity-bindings.js'
@@ -62,6 +63,8 @@ import type { RegistrationTokenAdministration } from './administration/registrat
 import type { DestinationOverviews } from './administration/destination-overviews.js'
 import type { ReportAdministration } from './administration/report-administration.js'
 import type { AccountUpserts } from './administration/account-upserts.js'
+import type { DelegatedAccounts } from './administration/delegated-accounts.js'
+import type { DelegatedDevices } from './administration/delegated-devices.js'
 import type { AccountRecords } from './administration/account-records.js'
 import type { AccountOverviews } from './administration/account-overviews.js'
 import type { EventExplanations } from './administration/event-explanations.js'
@@ -152,8 +155,12 @@ export interface Services {
   readonly cas: CasProvider | undefined
   readonly appserviceAccounts: AppserviceAccounts
   readonly appservicePings: AppservicePings
+  /** Undefined where accounts are in the server's own hands. */
+  readonly authenticationService: AuthenticationService | undefined
   readonly crossSigning: CrossSigning
   readonly dehydratedDevices: DehydratedDevices
+  readonly delegatedAccounts: DelegatedAccounts
+  readonly delegatedDevices: DelegatedDevices
   readonly delayedEvents: DelayedEvents
   readonly destinationOverviews: DestinationOverviews
   readonly deviceListChanges: DeviceListChanges

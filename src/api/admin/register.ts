@@ -9,6 +9,7 @@ export const getRegistrationNonce = route({
   method: 'GET',
   path: '/_synapse/admin/v1/register',
   auth: 'none',
+  accounts: 'own',
   async handler(_input, { sharedSecretRegistration }) {
     return Promise.resolve({ nonce: sharedSecretRegistration.createNonce() })
   },
@@ -20,6 +21,7 @@ export const registerWithSharedSecret = route({
   method: 'POST',
   path: '/_synapse/admin/v1/register',
   auth: 'none',
+  accounts: 'own',
   body: z.looseObject({
     nonce: z.string(),
     username: z.string(),

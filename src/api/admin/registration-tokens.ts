@@ -17,6 +17,7 @@ export const listRegistrationTokens = route({
   method: 'GET',
   path: '/_synapse/admin/v1/registration_tokens',
   auth: 'admin',
+  accounts: 'own',
   query: z.looseObject({ valid: flagParam }),
   async handler({ query }, { registrationTokenAdministration }) {
     return { registration_tokens: (await registrationTokenAdministration.list(query.valid)).map(tokenJson) }
@@ -28,6 +29,7 @@ export const createRegistrationToken = route({
   method: 'POST',
   path: '/_synapse/admin/v1/registration_tokens/new',
   auth: 'admin',
+  accounts: 'own',
   emptyBody: true,
   body: z.looseObject({
     token: optionalString,
@@ -50,6 +52,7 @@ export const getRegistrationToken = route({
   method: 'GET',
   path: '/_synapse/admin/v1/registration_tokens/:token',
   auth: 'admin',
+  accounts: 'own',
   handler: async ({ params }, { registrationTokenAdministration }) =>
     tokenJson(await registrationTokenAdministration.get(params.token)),
 })
@@ -59,6 +62,7 @@ export const updateRegistrationToken = route({
   method: 'PUT',
   path: '/_synapse/admin/v1/registration_tokens/:token',
   auth: 'admin',
+  accounts: 'own',
   body: z.looseObject(limits),
   async handler({ params, body }, { registrationTokenAdministration }) {
     return tokenJson(
@@ -75,6 +79,7 @@ export const deleteRegistrationToken = route({
   method: 'DELETE',
   path: '/_synapse/admin/v1/registration_tokens/:token',
   auth: 'admin',
+  accounts: 'own',
   async handler({ params }, { registrationTokenAdministration }) {
     await registrationTokenAdministration.delete(params.token)
     return {}

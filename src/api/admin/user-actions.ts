@@ -22,6 +22,7 @@ export const resetPassword = route({
   method: 'POST',
   path: '/_synapse/admin/v1/reset_password/:userId',
   auth: 'admin',
+  accounts: 'own',
   body: z.looseObject({ new_password: z.string(), logout_devices: optionalBoolean }),
   async handler({ params, body }, { accountAdministration }) {
     const logoutDevices = body.logout_devices ?? true
@@ -35,6 +36,7 @@ export const isUserAdmin = route({
   method: 'GET',
   path: '/_synapse/admin/v1/users/:userId/admin',
   auth: 'admin',
+  accounts: 'own',
   async handler({ params }, { accountOverviews }) {
     return { admin: (await accountOverviews.show(params.userId)).isAdmin }
   },
@@ -45,6 +47,7 @@ export const setUserAdmin = route({
   method: 'PUT',
   path: '/_synapse/admin/v1/users/:userId/admin',
   auth: 'admin',
+  accounts: 'own',
   body: z.looseObject({ admin: z.boolean() }),
   async handler({ params, requester, body }, { accountAdministration }) {
     if (!body.admin && params.userId === requester.userId) {

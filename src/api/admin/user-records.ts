@@ -130,6 +130,7 @@ export const loginAsUser = route({
   method: 'POST',
   path: '/_synapse/admin/v1/users/:userId/login',
   auth: 'admin',
+  accounts: 'own',
   emptyBody: true,
   body: z.looseObject({ valid_until_ms: z.number().int().min(0).nullish() }),
   handler: async ({ params, requester, body }, { accountAdministration }) => ({

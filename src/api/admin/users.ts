@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { repeatedParam } from '../../http/query.js'
 import { json } from '../../http/responses.js'
 import { route } from '../../http/route.js'
+import { invalidParam } from '../../protocol/errors.js'
 import type { Services } from '../../services/services.js'
 import { optionalBoolean, optionalString } from '../client/json-object.js'
 import { directionParam, flagParam, nextOf, pageParams } from './paging.js'
@@ -58,10 +59,14 @@ export const listUsersOfAllKinds = route({
 })
 
 async function list(
-  { accountOverviews }: Pick<Services, 'accountOverviews'>,
+  { accountOverviews, authenticationService }: Pick<Services, 'accountOverviews' | 'authenticationService'>,
   query: ListQuery,
   { isDeactivated }: { readonly isDeactivated: boolean | undefined },
 ): Promise<unknown> {
+  // As Synapse, which has guests be wanted unless it is said otherwise.
+  if (authenticationService !== undefined && query.guests !== false) {
+    throw invalidParam('The guests parameter is not supported when delegating to MAS.')
+  }
   const { accounts, total } = await accountOverviews.list(
     {
       isDeactivated,

@@ -10,6 +10,7 @@ export const deactivateAccount = route({
   method: 'POST',
   path: '/_matrix/client/v3/account/deactivate',
   auth: 'user',
+  accounts: 'own',
   body: z.looseObject({ erase: optionalBoolean, id_server: optionalString }),
   emptyBody: true,
   async handler({ requester, request, body }, { accountDeactivation, identityBindings, uiAuth }) {

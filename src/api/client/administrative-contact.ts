@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { MatrixError } from '../../protocol/errors.js'
+import { MatrixError, unrecognized } from '../../protocol/errors.js'
 import { route } from '../../http/route.js'
 import { passUiAuthGate } from '../../http/ui-auth-gate.js'
 import type { JsonObject } from '../../util/json.js'
@@ -41,7 +41,8 @@ export const post3PIDs = route({
   path: PATH,
   auth: 'user',
   body: z.looseObject({ three_pid_creds: z.looseObject({ client_secret: z.string(), sid: z.string() }) }),
-  async handler({ requester, body }, { threepids }) {
+  async handler({ requester, body }, { threepids, authenticationService }) {
+    if (authenticationService !== undefined) throw unrecognized()
     const { sid, client_secret: clientSecret } = body.three_pid_creds
     await threepids.add(requester.userId, { sid, clientSecret }, { unprovenStatus: 403 })
     return {}
@@ -55,6 +56,7 @@ export const add3PID = route({
   path: `${PATH}/add`,
   aliases: [`${UNSTABLE}/add`],
   auth: 'user',
+  accounts: 'own',
   body: z.looseObject({ client_secret: z.string(), sid: z.string() }),
   async handler({ requester, request, body }, { threepids, uiAuth }) {
     const challenge = await passUiAuthGate(uiAuth, { requester, request, body: body as JsonObject })
@@ -93,6 +95,7 @@ export const delete3pidFromAccount = route({
   path: `${PATH}/delete`,
   aliases: [`${UNSTABLE}/delete`],
   auth: 'user',
+  accounts: 'own',
   body: identifier,
   async handler({ requester, body }, { identityBindings, threepids }) {
     const { userId } = requester
@@ -123,6 +126,7 @@ export const requestTokenTo3PIDEmail = route({
   method: 'POST',
   path: `${PATH}/email/requestToken`,
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'threepidValidation',
   body: emailTokenBody,
   async handler({ body }, { emailValidations }) {
@@ -140,6 +144,7 @@ export const requestTokenTo3PIDMSISDN = route({
   method: 'POST',
   path: `${PATH}/msisdn/requestToken`,
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'threepidValidation',
   body: msisdnTokenBody,
   async handler() {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { HttpResponse } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { passUiAuthGate } from '../../http/ui-auth-gate.js'
+import { unrecognized } from '../../protocol/errors.js'
 import type { DeviceRecord } from '../../services/devices/devices.js'
 import type { JsonObject } from '../../util/json.js'
 import { jsonObject, optionalString } from './json-object.js'
@@ -55,7 +56,9 @@ export const deleteDevice = route({
   auth: 'user',
   body: jsonObject,
   emptyBody: true,
-  async handler({ params, requester, request, body }, { devices, uiAuth }) {
+  async handler({ params, requester, request, body }, { authenticationService, devices, uiAuth }) {
+    // People end sessions at the service, which then deletes the devices.
+    if (authenticationService !== undefined && requester.appserviceId === undefined) throw unrecognized()
     const challenge = await passUiAuthGate(uiAuth, { requester, request, body }, { mayReuse: true })
     if (challenge !== undefined) return challenge
     await devices.delete(requester.userId, [params.deviceId])
@@ -69,6 +72,7 @@ export const deleteDevices = route({
   method: 'POST',
   path: '/_matrix/client/v3/delete_devices',
   auth: 'user',
+  accounts: 'own',
   body: z.looseObject({ devices: z.array(z.string()) }),
   async handler({ requester, request, body }, { devices, uiAuth }) {
     const gated = { requester, request, body: body as JsonObject }

@@ -9,6 +9,7 @@ export const generateLoginToken = route({
   method: 'POST',
   path: '/_matrix/client/v1/login/get_token',
   auth: 'user',
+  accounts: 'own',
   rateLimit: 'login',
   body: jsonObject,
   emptyBody: true,

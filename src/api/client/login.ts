@@ -15,6 +15,7 @@ export const getLoginFlows = route({
   method: 'GET',
   path: '/_matrix/client/v3/login',
   auth: 'none',
+  accounts: 'own',
   async handler(_input, { login, jwtLogin }) {
     const jwt = jwtLogin === undefined ? [] : [{ type: JWT_LOGIN }]
     return Promise.resolve({ flows: [...jwt, ...login.listFlows()] })
@@ -40,6 +41,7 @@ export const login = route({
   method: 'POST',
   path: '/_matrix/client/v3/login',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'login',
   body: loginBody,
   async handler({ body, request }, services) {

@@ -6,6 +6,7 @@ export const logout = route({
   method: 'POST',
   path: '/_matrix/client/v3/logout',
   auth: 'userOrGuest',
+  accounts: 'own',
   allowLocked: true,
   async handler({ requester }, { logout: service }) {
     await service.logout(requester)
@@ -19,6 +20,7 @@ export const logoutAll = route({
   method: 'POST',
   path: '/_matrix/client/v3/logout/all',
   auth: 'userOrGuest',
+  accounts: 'own',
   allowLocked: true,
   async handler({ requester }, { logout: service }) {
     await service.logoutAll(requester)

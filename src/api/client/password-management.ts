@@ -13,6 +13,7 @@ export const changePassword = route({
   method: 'POST',
   path: '/_matrix/client/v3/account/password',
   auth: 'optionalUser',
+  accounts: 'own',
   body: z.looseObject({ new_password: z.string(), logout_devices: optionalBoolean }),
   async handler({ requester, request, body }, { passwordChanges, uiAuth, emailValidations }) {
     // A password that will not do is refused before anybody types the old one.
@@ -40,6 +41,7 @@ export const requestTokenToResetPasswordEmail = route({
   method: 'POST',
   path: '/_matrix/client/v3/account/password/email/requestToken',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'threepidValidation',
   body: emailTokenBody,
   async handler({ body }, { emailValidations }) {
@@ -53,6 +55,7 @@ export const requestTokenToResetPasswordMSISDN = route({
   method: 'POST',
   path: '/_matrix/client/v3/account/password/msisdn/requestToken',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'threepidValidation',
   body: msisdnTokenBody,
   async handler() {

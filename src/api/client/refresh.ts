@@ -8,6 +8,7 @@ export const refresh = route({
   method: 'POST',
   path: '/_matrix/client/v3/refresh',
   auth: 'none',
+  accounts: 'own',
   body: z.looseObject({ refresh_token: z.string() }),
   async handler({ body }, { tokenIssuer }) {
     return tokensJson(await tokenIssuer.refresh(body.refresh_token))

@@ -7,6 +7,7 @@ export const registrationTokenValidity = route({
   method: 'GET',
   path: '/_matrix/client/v1/register/m.login.registration_token/validity',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'registrationTokenValidity',
   query: z.looseObject({ token: z.string() }),
   async handler({ query }, { registrationTokens }) {

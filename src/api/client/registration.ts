@@ -3,6 +3,7 @@ import { tokenOfRequest } from '../../http/auth.js'
 import { HttpResponse } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { pathOf } from '../../http/ui-auth-gate.js'
+import { forbidden, MatrixError } from '../../protocol/errors.js'
 import type { JsonObject } from '../../util/json.js'
 import { optionalBoolean, optionalString } from './json-object.js'
 import { emailTokenBody, msisdnTokenBody, threepidsDenied, tokenRequestOf } from './request-token-body.js'
@@ -27,7 +28,9 @@ export const register = route({
     guest_access_token: optionalString,
   }),
   emptyBody: true,
-  async handler({ query, body, request }, { accountRegistration, appserviceAccounts }) {
+  async handler({ query, body, request }, services) {
+    const { accountRegistration, appserviceAccounts, authenticationService } = services
+    if (authenticationService !== undefined) checkMayRegisterBeside(body, query)
     if (query.kind === 'guest') {
       const guest = await accountRegistration.registerGuest(body.initial_device_display_name)
       return sessionJson(guest.userId, guest.session)
@@ -64,12 +67,32 @@ export const register = route({
   },
 })
 
+/**
+ * Where an authentication service has the accounts, application services alone make some, without sessions.
+ * https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions
+ */
+function checkMayRegisterBeside(
+  body: { readonly type?: string | undefined; readonly inhibit_login?: boolean | undefined },
+  { kind }: { readonly kind: 'user' | 'guest' },
+): void {
+  if (kind === 'guest') throw forbidden('Guest access is disabled')
+  if (body.type !== 'm.login.application_service') {
+    throw forbidden(
+      'Registration has been disabled. Only m.login.application_service registrations are allowed.',
+    )
+  }
+  if (body.inhibit_login === true) return
+  const message = 'The authentication service begins sessions: inhibit_login must be true'
+  throw new MatrixError('M_APPSERVICE_LOGIN_UNSUPPORTED', message)
+}
+
 /** https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3registeravailable */
 export const checkUsernameAvailability = route({
   operationId: 'checkUsernameAvailability',
   method: 'GET',
   path: '/_matrix/client/v3/register/available',
   auth: 'none',
+  accounts: 'own',
   query: z.looseObject({ username: z.string() }),
   async handler({ query }, { accountRegistration }) {
     await accountRegistration.checkAvailable(query.username)
@@ -83,6 +106,7 @@ export const requestTokenToRegisterEmail = route({
   method: 'POST',
   path: '/_matrix/client/v3/register/email/requestToken',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'threepidValidation',
   body: emailTokenBody,
   async handler({ body }, { emailValidations }) {
@@ -96,6 +120,7 @@ export const requestTokenToRegisterMSISDN = route({
   method: 'POST',
   path: '/_matrix/client/v3/register/msisdn/requestToken',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'threepidValidation',
   body: msisdnTokenBody,
   async handler() {

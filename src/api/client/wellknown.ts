@@ -7,10 +7,11 @@ export const getWellknown = route({
   method: 'GET',
   path: '/.well-known/matrix/client',
   auth: 'none',
-  async handler(_input, { serverDescription }) {
+  async handler(_input, { serverDescription, authenticationService }) {
     const wellKnown = serverDescription.clientWellKnown
     if (wellKnown === undefined) throw notFound('No discovery information available')
-    return Promise.resolve(wellKnown)
+    // What the operator adds does not replace it.
+    return { ...wellKnown, ...(await authenticationService?.describeForWellKnown()) }
   },
 })
 

@@ -20,6 +20,7 @@ export const submitAddThreepidToken = route({
   method: 'GET',
   path: '/_matrix/client/unstable/add_threepid/email/submit_token',
   auth: 'none',
+  accounts: 'own',
   query,
   async handler({ query: link }, { validationPages }) {
     return toResponse(await validationPages.confirm('add', linkOf(link)))
@@ -32,6 +33,7 @@ export const submitRegistrationToken = route({
   method: 'GET',
   path: '/_matrix/client/unstable/registration/email/submit_token',
   auth: 'none',
+  accounts: 'own',
   query,
   async handler({ query: link }, { validationPages }) {
     return toResponse(await validationPages.confirm('register', linkOf(link)))
@@ -46,6 +48,7 @@ export const passwordResetPage = route({
   method: 'GET',
   path: PASSWORD_PATH,
   auth: 'none',
+  accounts: 'own',
   query,
   async handler({ query: link }, { validationPages }) {
     return html(await validationPages.renderQuestion(linkOf(link)))
@@ -58,6 +61,7 @@ export const submitPasswordResetToken = route({
   method: 'POST',
   path: PASSWORD_PATH,
   auth: 'none',
+  accounts: 'own',
   query,
   async handler({ query: link }, { validationPages }) {
     return toResponse(await validationPages.confirm('reset', linkOf(link)))

@@ -1,13 +1,12 @@
 import { z } from 'zod'
 import { readForm } from '../../http/form.js'
-import { html } from '../../http/responses.js'
+import { html, redirect } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { pathOf } from '../../http/ui-auth-gate.js'
 import { missingParam } from '../../protocol/errors.js'
-import { answerPage, requestOf } from './sign-on-response.js'
 
-/** Done at a service where people sign on. */
-const SIGN_ON_STAGE = 'm.login.sso'
+/** Done at the authentication service alone. */
+const APPROVAL_STAGES: ReadonlySet<string> = new Set(['m.oauth', 'org.matrix.cross_signing_reset'])
 const PATH = '/_matrix/client/v3/auth/:authType/fallback/web'
 
 /** A page to do a stage on. https://spec.matrix.org/latest/client-server-api/#fallback */
@@ -16,11 +15,10 @@ export const uiAuthPage = route({
   method: 'GET',
   path: PATH,
   auth: 'none',
-  query: z.looseObject({ session: z.string(), idp: z.string().optional() }),
-  async handler({ params, query, request }, { uiAuthPages, signOn, signOnPages }) {
-    if (params.authType === SIGN_ON_STAGE) {
-      const wish = { sessionId: query.session, providerId: query.idp }
-      return answerPage(signOnPages, () => signOn.confirm(wish, requestOf(request, signOn)))
+  query: z.looseObject({ session: z.string() }),
+  async handler({ params, query, request }, { authenticationService, uiAuthPages }) {
+    if (authenticationService !== undefined && APPROVAL_STAGES.has(params.authType)) {
+      return redirect(await authenticationService.getKeyResetUrl())
     }
     const address = { type: params.authType, session: query.session, path: pathOf(request.url) }
     const { page, status } = await uiAuthPages.render(address)

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import { unknownToken } from '../../protocol/errors.js'
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
@@ -6,9 +5,9 @@ import type { AccessTokenRecord, AccessTokensStore } from '../../storage/stores/
 import type { RefreshTokensStore } from '../../storage/stores/refresh-tokens.js'
 import type { Clock } from '../../util/clock.js'
 import type { TokenRevoker } from '../devices/devices.js'
+import { RequesterCache, type KnownToken } from './requester-cache.js'
 import type { Authenticator, ClientInfo, Requester } from './requester.js'
 import { hashToken } from './token-format.js'
-import { upTo } from '../../util/lru-bounds.js'
 
 /** Told of every authenticated request; it must be quick. */
 export interface SightingSink {
@@ -23,12 +22,13 @@ export interface AccessTokensDependencies {
   readonly sightings: SightingSink
   /** `track_puppeted_user_ips`: where an administrator acts as a user, both are seen. */
   readonly tracksPuppets?: boolean
+  /** Told of users of whom nothing that is known of their tokens need hold any more. */
+  readonly onForgotten?: (userId: UserId) => void
   /** Entries in the cache of requesters. */
   readonly cacheSize: number
 }
 
-interface CachedToken {
-  readonly requester: Requester
+interface CachedToken extends KnownToken {
   /** The administrator who acts as the user. */
   readonly puppetedBy: UserId | undefined
   readonly validUntilTs: number | undefined
@@ -37,17 +37,11 @@ interface CachedToken {
 /** Who holds an access token, and the end of tokens. */
 export class AccessTokens implements Authenticator, TokenRevoker {
   readonly #deps: AccessTokensDependencies
-  readonly #cache: LRUCache<string, CachedToken>
-  readonly #hashesByUser = new Map<UserId, Set<string>>()
-  /** Counts invalidations: what was read before one is not cached after it. */
-  #invalidations = 0
+  readonly #cache: RequesterCache<CachedToken>
 
   constructor(deps: AccessTokensDependencies) {
     this.#deps = deps
-    this.#cache = new LRUCache({
-      ...upTo(deps.cacheSize),
-      dispose: (entry, hash) => this.#forgetHash(entry.requester.userId, hash),
-    })
+    this.#cache = new RequesterCache(deps.cacheSize)
   }
 
   /**
@@ -101,11 +95,14 @@ export class AccessTokens implements Authenticator, TokenRevoker {
 
   /** After the commit, what is known of the user's tokens is read again: for whoever changes the flags of a user. */
   forgetUser(tx: Tx, userId: UserId): void {
-    tx.afterCommit(() => this.#dropUser(userId))
+    tx.afterCommit(() => {
+      this.#cache.forgetUser(userId)
+      this.#deps.onForgotten?.(userId)
+    })
   }
 
   async #load(hash: string): Promise<CachedToken | undefined> {
-    const invalidations = this.#invalidations
+    const readAt = this.#cache.generation
     let record = await this.#deps.accessTokens.find(this.#deps.db.reader, hash)
     if (record === undefined || record.user.isDeactivated) return undefined
     const isFirstUse = record.refreshTokenId !== undefined && !record.isUsed
@@ -113,7 +110,7 @@ export class AccessTokens implements Authenticator, TokenRevoker {
     if (record === undefined) return undefined
     const { validUntilTs, puppetedBy } = record
     const entry = { requester: toRequester(record), validUntilTs, puppetedBy }
-    if (invalidations === this.#invalidations) this.#remember(hash, entry)
+    this.#cache.remember(hash, entry, readAt)
     return entry
   }
 
@@ -138,25 +135,6 @@ export class AccessTokens implements Authenticator, TokenRevoker {
 
   #isExpired(validUntilTs: number | undefined): boolean {
     return validUntilTs !== undefined && validUntilTs <= this.#deps.clock.now()
-  }
-
-  #remember(hash: string, entry: CachedToken): void {
-    const userId = entry.requester.userId
-    this.#cache.set(hash, entry)
-    const hashes = this.#hashesByUser.get(userId)
-    if (hashes === undefined) this.#hashesByUser.set(userId, new Set([hash]))
-    else hashes.add(hash)
-  }
-
-  #forgetHash(userId: UserId, hash: string): void {
-    const hashes = this.#hashesByUser.get(userId)
-    hashes?.delete(hash)
-    if (hashes?.size === 0) this.#hashesByUser.delete(userId)
-  }
-
-  #dropUser(userId: UserId): void {
-    this.#invalidations += 1
-    for (const hash of [...(this.#hashesByUser.get(userId) ?? [])]) this.#cache.delete(hash)
   }
 }
 

@@ -114,20 +114,22 @@ export class Profiles {
   }
 
   /**
-   * Sets `input.body[input.field]`. Throws `M_FORBIDDEN` for profiles of others, `M_MISSING_PARAM`, `M_BAD_JSON`,
-   * `M_INVALID_PARAM`, `M_KEY_TOO_LARGE`, `M_PROFILE_TOO_LARGE`, `M_USER_SUSPENDED`, `M_GUEST_ACCESS_FORBIDDEN`.
+   * Sets `input.body[input.field]`. `byAuthority`: also where users may not. Throws `M_FORBIDDEN` for profiles of others,
+   * `M_MISSING_PARAM`, `M_BAD_JSON`, `M_INVALID_PARAM`, `M_KEY_TOO_LARGE`, `M_PROFILE_TOO_LARGE`, `M_USER_SUSPENDED`,
+   * `M_GUEST_ACCESS_FORBIDDEN`.
    */
   async setField(
     requester: Requester,
     userId: UserId,
-    input: { field: string; body: Readonly<JsonObject>; propagate?: boolean },
+    input: { field: string; body: Readonly<JsonObject>; propagate?: boolean; byAuthority?: boolean },
   ): Promise<void> {
-    const { field, body } = input
+    const { field, body, byAuthority = false } = input
     checkKey(field)
     const value = Object.hasOwn(body, field) ? body[field] : undefined
     if (value === undefined) throw missingParam(field)
     checkValue(field, value)
-    await this.#change(requester, userId, { field, value, propagate: this.#mustPropagate(input) })
+    const propagate = this.#mustPropagate(input)
+    await this.#change(requester, userId, { field, value, propagate, byAuthority })
   }
 
   /** Removes a field; one that is not set does no harm. Throws as `setField`. */
@@ -150,14 +152,14 @@ export class Profiles {
   async #change(
     requester: Requester,
     userId: UserId,
-    change: { field: string; value: JsonValue | undefined; propagate: boolean },
+    change: { field: string; value: JsonValue | undefined; propagate: boolean; byAuthority?: boolean },
   ): Promise<void> {
     this.#checkMayChange(requester, userId, change.field)
     const { value } = change
     if (change.field === AVATAR_URL && typeof value === 'string' && value !== '') {
       await this.#deps.checkAvatar?.(value)
     }
-    const byOther = requester.userId !== userId
+    const byOther = requester.userId !== userId || change.byAuthority === true
     const profile = await this.#deps.db.write('change_profile', async (tx) => {
       if (!(await this.#deps.users.exists(tx, userId))) throw notFound('No such user')
       const before = await this.#deps.profiles.get(tx, userId)

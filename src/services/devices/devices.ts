@@ -72,7 +72,7 @@ export class Devices {
     if (wanted.deviceId !== undefined) checkDeviceId(wanted.deviceId)
     const deviceId = (wanted.deviceId ?? randomString(GENERATED_ID_LENGTH, UPPER_LETTERS)) as DeviceId
     const isNew = await this.#insert(tx, userId, deviceId, wanted.displayName)
-    if (isNew && wanted.deviceId !== undefined) await this.#checkIsNoKey(tx, userId, deviceId)
+    if (isNew && wanted.deviceId !== undefined) await this.#checkAreNoKeys(tx, userId, [deviceId])
     if (!isNew) await this.#deps.tokens.revokeForDevices(tx, userId, [deviceId])
     return deviceId
   }
@@ -82,9 +82,35 @@ export class Devices {
     checkDeviceId(deviceId)
     return this.#deps.db.write('create_device', async (tx) => {
       const isNew = await this.#insert(tx, userId, deviceId, displayName)
-      if (isNew) await this.#checkIsNoKey(tx, userId, deviceId)
+      if (isNew) await this.#checkAreNoKeys(tx, userId, [deviceId])
       return isNew
     })
+  }
+
+  /**
+   * Makes these all the devices of a user, but leaves `except` alone: those that are missing are made, without a name,
+   * and all others are deleted. Throws `M_INVALID_PARAM` for IDs that no device may have.
+   */
+  async setAllIn(
+    tx: Tx,
+    userId: UserId,
+    wanted: readonly string[],
+    except: DeviceId | undefined,
+  ): Promise<void> {
+    for (const deviceId of wanted) checkDeviceId(deviceId)
+    const { devices, clock } = this.#deps
+    const known = new Set<string>((await devices.listForUser(tx, userId)).map(({ deviceId }) => deviceId))
+    const kept = new Set([...wanted, ...(except === undefined ? [] : [except])])
+    const added = [...new Set(wanted)].filter((deviceId) => !known.has(deviceId)) as DeviceId[]
+    await this.deleteIn(
+      tx,
+      userId,
+      [...known].filter((deviceId) => !kept.has(deviceId)),
+    )
+    if (added.length === 0) return
+    await this.#checkAreNoKeys(tx, userId, added)
+    await devices.insertMany(tx, userId, added, clock.now())
+    await this.recordChange(tx, userId, added)
   }
 
   /** Throws `M_NOT_FOUND`, or `M_TOO_LARGE` for names of more than 100 characters. */
@@ -168,9 +194,10 @@ export class Devices {
    * Devices and cross-signing keys sign under their names: nobody shall take one for the other.
    * https://spec.matrix.org/latest/client-server-api/#key-and-signature-security
    */
-  async #checkIsNoKey(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void> {
+  async #checkAreNoKeys(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
     const keys = Object.values(await this.#deps.crossSigning.get(tx, userId))
-    if (keys.some((key) => key.publicKey === deviceId))
+    const names = new Set<string>(keys.map((key) => key.publicKey))
+    if (deviceIds.some((deviceId) => names.has(deviceId)))
       throw invalidParam('The device ID is that of a cross-signing key')
   }
 

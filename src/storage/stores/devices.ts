@@ -85,6 +85,15 @@ export class DevicesStore {
     return changed === 1
   }
 
+  /** Makes devices without a name; known ones stay as they are. */
+  async insertMany(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[], createdTs: number): Promise<void> {
+    await tx.insertMany(
+      'devices',
+      deviceIds.map((deviceId) => ({ user_id: userId, device_id: deviceId, created_ts: createdTs })),
+      { columns: { user_id: 'text', device_id: 'text', created_ts: 'integer' }, conflict: 'ignore' },
+    )
+  }
+
   /** False when there is no such device. */
   async setDisplayName(tx: Tx, userId: UserId, deviceId: string, displayName: string): Promise<boolean> {
     const changed = await tx.execute(

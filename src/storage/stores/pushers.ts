@@ -234,6 +234,25 @@ export class PushersStore {
     ])
   }
 
+  /** The same for several addresses, each with who was notified there; addresses are in lower case. */
+  async deleteForAddresses(
+    tx: Tx,
+    pushers: readonly { readonly userId: UserId; readonly address: string }[],
+  ): Promise<void> {
+    if (pushers.length === 0) return
+    const { dialect } = tx
+    const userIds = [...new Set(pushers.map(({ userId }) => userId))]
+    const source = dialect.rowsFrom({ user_id: 'text', address: 'text' })
+    await tx.execute(
+      `DELETE FROM pushers WHERE ${dialect.anyOf('user_id', 'text')} AND kind = 'email' AND EXISTS
+       (SELECT 1 FROM ${source} AS r WHERE r.user_id = pushers.user_id AND r.address = LOWER(pushers.pushkey))`,
+      [
+        dialect.list(userIds),
+        dialect.rows(pushers.map(({ userId, address }) => ({ user_id: userId, address }))),
+      ],
+    )
+  }
+
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM pushers WHERE user_id = ?', [userId])
   }

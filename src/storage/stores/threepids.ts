@@ -82,17 +82,31 @@ export class ThreepidsStore {
 
   /** Those that are somebody's already are left out. */
   async insertMany(tx: Tx, userId: UserId, threepids: readonly ThreepidRecord[]): Promise<void> {
-    const rows = threepids.map(({ medium, address, validatedTs, addedTs }) => ({
-      medium,
-      address,
-      user_id: userId,
-      validated_ts: validatedTs,
-      added_ts: addedTs,
-    }))
+    const rows = threepids.map((threepid) => toRow(userId, threepid))
     await tx.insertMany('user_threepids', rows, { columns: COLUMNS, conflict: 'ignore' })
+  }
+
+  /** As `insertMany`, but those that are somebody's become this user's. */
+  async takeMany(tx: Tx, userId: UserId, threepids: readonly ThreepidRecord[]): Promise<void> {
+    const rows = threepids.map((threepid) => toRow(userId, threepid))
+    const conflict = { key: ['medium', 'address'], update: ['user_id', 'validated_ts', 'added_ts'] }
+    await tx.insertMany('user_threepids', rows, { columns: COLUMNS, conflict })
+  }
+
+  /** Of these addresses of a medium, those that are the user's. */
+  async deleteMany(tx: Tx, userId: UserId, medium: string, addresses: readonly string[]): Promise<void> {
+    if (addresses.length === 0) return
+    await tx.execute(
+      `DELETE FROM user_threepids WHERE medium = ? AND user_id = ? AND ${tx.dialect.anyOf('address', 'text')}`,
+      [medium, userId, tx.dialect.list(addresses)],
+    )
   }
 
   async deleteForUser(tx: Tx, userId: UserId): Promise<void> {
     await tx.execute('DELETE FROM user_threepids WHERE user_id = ?', [userId])
   }
+}
+
+function toRow(userId: UserId, { medium, address, validatedTs, addedTs }: ThreepidRecord) {
+  return { medium, address, user_id: userId, validated_ts: validatedTs, added_ts: addedTs }
 }
