@@ -27,6 +27,7 @@ export const redirectToSSO = route({
   path: '/_matrix/client/v3/login/sso/redirect',
   aliases: ['/_matrix/client/v3/login/cas/redirect', '/_matrix/client/r0/login/cas/redirect'],
   auth: 'none',
+  accounts: 'own',
   query,
   handler({ query: { redirectUrl }, request }, services) {
     return begin({ providerId: undefined, redirectUrl }, request, services)
@@ -39,6 +40,7 @@ export const redirectToIdP = route({
   method: 'GET',
   path: '/_matrix/client/v3/login/sso/redirect/:idpId',
   auth: 'none',
+  accounts: 'own',
   query,
   handler({ params, query: { redirectUrl }, request }, services) {
     return begin({ providerId: params.idpId, redirectUrl }, request, services)

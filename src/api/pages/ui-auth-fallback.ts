@@ -4,7 +4,10 @@ import { html, redirect } from '../../http/responses.js'
 import { route } from '../../http/route.js'
 import { pathOf } from '../../http/ui-auth-gate.js'
 import { missingParam } from '../../protocol/errors.js'
+import { answerPage, requestOf } from './sign-on-response.js'
 
+/** Done at a service where people sign on. */
+const SIGN_ON_STAGE = 'm.login.sso'
 /** Done at the authentication service alone. */
 const APPROVAL_STAGES: ReadonlySet<string> = new Set(['m.oauth', 'org.matrix.cross_signing_reset'])
 const PATH = '/_matrix/client/v3/auth/:authType/fallback/web'
@@ -15,8 +18,13 @@ export const uiAuthPage = route({
   method: 'GET',
   path: PATH,
   auth: 'none',
-  query: z.looseObject({ session: z.string() }),
-  async handler({ params, query, request }, { authenticationService, uiAuthPages }) {
+  query: z.looseObject({ session: z.string(), idp: z.string().optional() }),
+  async handler({ params, query, request }, services) {
+    const { authenticationService, uiAuthPages, signOn, signOnPages } = services
+    if (params.authType === SIGN_ON_STAGE) {
+      const wish = { sessionId: query.session, providerId: query.idp }
+      return answerPage(signOnPages, () => signOn.confirm(wish, requestOf(request, signOn)))
+    }
     if (authenticationService !== undefined && APPROVAL_STAGES.has(params.authType)) {
       return redirect(await authenticationService.getKeyResetUrl())
     }
