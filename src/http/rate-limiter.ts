@@ -6,6 +6,8 @@ interface Limit {
   readonly section: RateLimitSection
   /** `address`: keyed by the client's address, since nobody is known yet. */
   readonly by: 'user' | 'address'
+  /** Counted apart from what else the section limits. */
+  readonly isApart?: true
   /** Only what succeeds counts: the steps on the way to it are many. */
   readonly onlySuccess?: true
 }
@@ -15,6 +17,8 @@ const LIMITS: Readonly<Record<Exclude<RateLimitName, 'none'>, Limit>> = {
   registration: { section: 'registration', by: 'address', onlySuccess: true },
   registrationTokenValidity: { section: 'registrationTokenValidity', by: 'address' },
   login: { section: 'loginAddress', by: 'address' },
+  // Whoever signs on logs in afterwards: the one must not use up what is allowed of the other.
+  signOn: { section: 'loginAddress', by: 'address', isApart: true },
   presence: { section: 'presencePerUser', by: 'user' },
   reports: { section: 'reports', by: 'user' },
   roomCreation: { section: 'roomCreation', by: 'user' },
@@ -43,11 +47,12 @@ export async function countRequest(
   { requester, ip }: LimitedCaller,
 ): Promise<Refund | undefined> {
   if (name === undefined || name === 'none') return undefined
-  const { section, by, onlySuccess } = LIMITS[name]
+  const { section, by, isApart, onlySuccess } = LIMITS[name]
   if (by === 'user' && requester !== undefined) {
     await limits.consumeFor(requester, section)
     return undefined
   }
-  limits.consume(section, ip)
-  return onlySuccess === true ? () => limits.refund(section, ip) : undefined
+  const key = isApart === true ? `${name} ${ip}` : ip
+  limits.consume(section, key)
+  return onlySuccess === true ? () => limits.refund(section, key) : undefined
 }

@@ -11,7 +11,7 @@ export const casTicket = route({
   path: '/_matrix/client/v3/login/cas/ticket',
   aliases: ['/_matrix/client/api/v1/login/cas/ticket', '/_matrix/client/unstable/login/cas/ticket'],
   auth: 'none',
-  rateLimit: 'login',
+  rateLimit: 'signOn',
   query: z.looseObject({
     ticket: z.string().max(1024).optional(),
     redirectUrl: z.string().optional(),

@@ -93,7 +93,7 @@ export const registerNewcomer = route({
   method: 'GET',
   path: '/_synapse/client/sso_register',
   auth: 'none',
-  rateLimit: 'login',
+  rateLimit: 'signOn',
   handler({ request }, { newcomers, signOnPages }) {
     return answerPage(signOnPages, () => newcomers.register(cookieOf(request, COOKIE)))
   },
