@@ -94,11 +94,23 @@ export function createAdministration(
   const administration = new AccountAdministration({ ...stores, ...parts })
   const readers = createReaders(parts, stores)
   const statistics = new ServerStatisticsStore()
-  const delegatedAccounts = new DelegatedAccounts({ ...stores, ...parts })
+  const delegatedAccounts = new DelegatedAccounts({
+    ...parts,
+    // Some services are called as stores are.
+    users: stores.users,
+    profiles: stores.profiles,
+    threepids: stores.threepids,
+    pushers: stores.pushers,
+  })
   return {
     ...readers,
     delegatedAccounts,
-    delegatedDevices: new DelegatedDevices({ ...stores, ...parts, accounts: delegatedAccounts }),
+    delegatedDevices: new DelegatedDevices({
+      db: parts.db,
+      devices: parts.devices,
+      dehydratedDevices: stores.dehydratedDevices,
+      accounts: delegatedAccounts,
+    }),
     destinationOverviews: new DestinationOverviews({ ...parts, statistics, store: new DestinationsStore() }),
     serverStatistics: new ServerStatistics(parts.db, statistics),
     reportAdministration: new ReportAdministration({
