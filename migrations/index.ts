@@ -31,6 +31,7 @@ import * as administratorsQuestions from './0048-administrators-questions.js'
 import * as redactedContent from './0049-redacted-content.js'
 import * as forgottenRooms from './0052-forgotten-rooms.js'
 import * as signOn from './0053-sign-on.js'
+import * as providerSessions from './0054-provider-sessions.js'
 import * as policyNotices from './0056-policy-notices.js'
 
 /** One reversible step of the schema, the same for both databases. */
@@ -75,5 +76,6 @@ export const migrations: readonly Migration[] = [
   redactedContent,
   forgottenRooms,
   signOn,
+  providerSessions,
   policyNotices,
 ]

@@ -9,6 +9,7 @@ import {
   Login,
   type LoginFlow,
   type LoginOptions,
+  type ProviderSessionNotes,
 } from '../services/accounts/login.js'
 import { Logout } from '../services/accounts/logout.js'
 import { PasswordChanges } from '../services/accounts/password-changes.js'
@@ -119,6 +120,8 @@ export interface AccountParts {
   /** The application services; without it there are none. */
   readonly registry?: AppserviceRegistry
   readonly queries?: Pick<AppserviceQueries, 'hasUser'>
+  /** Keeps which devices end together with sessions elsewhere. */
+  readonly providerSessions?: ProviderSessionNotes
   readonly deviceCleanups: readonly DeviceCleanup[]
   readonly userCleanups: readonly UserCleanup[]
   readonly autoJoiner: AutoJoiner
@@ -308,6 +311,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
     hasAppservices: () => (parts.registry?.list().length ?? 0) > 0,
     ...(parts.signOn && { listSignOnFlows: parts.signOn.listFlows }),
+    ...(parts.providerSessions && { providerSessions: parts.providerSessions }),
     options: options.login,
   })
   const uiAuth = new UiAuth({

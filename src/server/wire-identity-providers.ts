@@ -1,9 +1,11 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import { CasProvider } from '../services/sign-on/cas-provider.js'
 import type { IdentityProvider } from '../services/sign-on/identity-provider.js'
+import type { OidcProvider } from '../services/sign-on/oidc-provider.js'
 import type { Logger } from '../telemetry/logger.js'
 import type { Clock } from '../util/clock.js'
 import type { OutboundHttp } from './outbound-http.js'
+import { createOidcProviders } from './wire-oidc.js'
 
 /** The services at which people sign on. */
 export interface IdentityProviders {
@@ -11,6 +13,7 @@ export interface IdentityProviders {
   readonly list: readonly IdentityProvider[]
   /** Undefined: there is no CAS server. */
   readonly cas: CasProvider | undefined
+  readonly oidc: readonly OidcProvider[]
 }
 
 export interface IdentityProviderParts {
@@ -27,5 +30,6 @@ export function createIdentityProviders(parts: IdentityProviderParts): IdentityP
   const cas =
     config.signOn.cas &&
     new CasProvider({ http: http.toOwn, logger, publicBaseUrl, options: config.signOn.cas })
-  return { list: cas === undefined ? [] : [cas], cas }
+  const oidc = createOidcProviders(parts)
+  return { list: [...(cas === undefined ? [] : [cas]), ...oidc], cas, oidc }
 }

@@ -6,6 +6,7 @@ import type { EmailValidations } from '../services/accounts/email-validations.js
 import { PolicyConsents } from '../services/accounts/policy-consents.js'
 import { KeyCleanup } from '../services/devices/key-cleanup.js'
 import { DelayedEventsStore } from '../storage/stores/delayed-events.js'
+import { DeviceProviderSessionsStore } from '../storage/stores/device-provider-sessions.js'
 import { ThreadSubscriptionsStore } from '../storage/stores/thread-subscriptions.js'
 import { BcryptHasher } from '../util/password-hash.js'
 import { toAccountOptions, toEphemeralOptions } from './homeserver-options.js'
@@ -89,6 +90,7 @@ function createAccounts(
   const { config, storage, rateLimits, registry, version } = parts
   const { db, streams } = storage
   const keyCleanup = new KeyCleanup(stores)
+  const providerSessions = new DeviceProviderSessionsStore()
   return createAccountServices(
     {
       ...shared,
@@ -109,7 +111,8 @@ function createAccounts(
       onProfileChanged: (change) => later.get('profileUpdates').onProfileChanged(change),
       checkAvatar: (uri) => media.avatarRules.check(uri),
       remoteProfiles: remoteLookups.remoteProfiles,
-      deviceCleanups: [toDevice, keyCleanup, pushers, connections],
+      providerSessions,
+      deviceCleanups: [toDevice, keyCleanup, pushers, connections, providerSessions],
       userCleanups: [keyCleanup, pushers, new ThreadSubscriptionsStore(), new DelayedEventsStore()],
       autoJoiner: { joinAutoJoinRooms: (userId) => later.get('autoJoin').joinAutoJoinRooms(userId) },
       signOn: {

@@ -15,6 +15,7 @@ import { SignOnNewcomersStore } from '../storage/stores/sign-on-newcomers.js'
 import type { BackgroundWork } from './lifecycle.js'
 import type { Base } from './wire-base.js'
 import { createIdentityProviders, type IdentityProviders } from './wire-identity-providers.js'
+import { createOidc } from './wire-oidc.js'
 import type { People } from './wire-people.js'
 import type { Views } from './wire-views.js'
 
@@ -26,7 +27,10 @@ export function createSignOn(
   people: People,
   views: Views,
 ): {
-  readonly services: Pick<Services, 'cas' | 'newcomers' | 'signOn' | 'signOnPages'>
+  readonly services: Pick<
+    Services,
+    'cas' | 'newcomers' | 'oidcLogouts' | 'oidcSignOns' | 'signOn' | 'signOnPages'
+  >
   readonly background: BackgroundWork
 } {
   const { parts, later, stores, shared, http } = base
@@ -58,9 +62,11 @@ export function createSignOn(
     },
   })
   later.provide({ signOn })
+  const oidc = createOidc(base, people, { providers: providers.oidc, signOn })
   return {
-    services: { cas: providers.cas, newcomers, signOn, signOnPages: pages },
+    services: { ...oidc.services, cas: providers.cas, newcomers, signOn, signOnPages: pages },
     background: {
+      ...oidc.background,
       tasks: [{ name: 'expire_sign_ons', intervalMs: EXPIRY_MS, run: () => signOn.deleteExpired() }],
     },
   }

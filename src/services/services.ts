@@ -80,6 +80,8 @@ import type { ServerNotices } from './journeys/server-notices.js'
 import type { SharedSecretRegistration } from './journeys/shared-secret-registration.js'
 import type { CasProvider } from './sign-on/cas-provider.js'
 import type { Newcomers } from './sign-on/newcomers.js'
+import type { OidcLogouts } from './sign-on/oidc-logouts.js'
+import type { OidcSignOns } from './sign-on/oidc-sign-ons.js'
 import type { SignOnPages } from './sign-on/sign-on-pages.js'
 import type { SignOn } from './sign-on/sign-on.js'
 import type { FederationClient } from './remote/federation-client.js'
@@ -197,6 +199,10 @@ export interface Services {
   readonly mediaUploads: MediaUploads
   readonly metrics: Pick<Metrics, 'render'>
   readonly mutualRooms: MutualRooms
+  /** Undefined: nobody signs on by OpenID Connect. */
+  readonly oidcLogouts: OidcLogouts | undefined
+  /** Undefined: nobody signs on by OpenID Connect. */
+  readonly oidcSignOns: OidcSignOns | undefined
   readonly oldSync: OldSync
   readonly openIdTokens: OpenIdTokens
   readonly mailSubscriptions: MailSubscriptions

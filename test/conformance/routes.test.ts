@@ -25,7 +25,7 @@ const OPERATIONS: readonly Operation[] = readFileSync(
 
 /** Routes that are not in the client-server API: of the administration API, of proposals, operations, federation, old. */
 const OWN =
-  /^(?:admin[A-Z]|federation[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$|unsubscribe(?:Page)?$|passwordResetPage$|policyPage$|agreeToPolicy$|startPage$|welcomePage$|loginFallbackPage$|(?:submitU|u)iAuthPage$|casTicket$|pickIdp$|accountDetailsPage$|submitAccountDetails$|checkNewName$|newUserConsentPage$|submitNewUserConsent$|registerNewcomer$|submit\w+Token$|deleteAppserviceRoomDirectoryEntry$|\w+WithoutTransaction$)/
+  /^(?:admin[A-Z]|federation[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$|unsubscribe(?:Page)?$|passwordResetPage$|policyPage$|agreeToPolicy$|startPage$|welcomePage$|loginFallbackPage$|(?:submitU|u)iAuthPage$|casTicket$|pickIdp$|accountDetailsPage$|submitAccountDetails$|checkNewName$|newUserConsentPage$|submitNewUserConsent$|registerNewcomer$|oidc(?:Form)?Callback$|oidcBackchannelLogout$|submit\w+Token$|deleteAppserviceRoomDirectoryEntry$|\w+WithoutTransaction$)/
 
 /** The shape of a path, whatever its parameters are called. */
 function shapeOf(path: string): string {
@@ -73,7 +73,7 @@ describe('routes', () => {
       .filter(({ auth }) => auth === 'none')
       .map(({ operationId }) => operationId)
     const mayBeOpen =
-      /^(?:federation(?:GetVersion|GetServerKey|GetServerKeyById|PerspectivesKeyQuery|PerspectivesKeyQueryById|BulkPerspectivesKeyQuery|ExchangeOpenIdToken|OnBindThirdPartyIdentifier(?:ByPost)?)|getVersions|getWellknown|getServerWellKnown|getLoginFlows|login|register|checkUsernameAvailability|registrationTokenValidity|refresh|getHealth|getMetrics|adminGetRegistrationNonce|adminRegisterWithSharedSecret|adminGetServerVersion|changePassword|deactivateAccount|getRoomIdByAlias|getRoomVisibilityOnDirectory|getPublicRooms|getWellknownSupport|getAuthMetadata|redirectTo(?:SSO|IdP)|requestTokenTo\w+|unsubscribe(?:Page)?|passwordResetPage|policyPage|agreeToPolicy|startPage|welcomePage|loginFallbackPage|(?:submitU|u)iAuthPage|casTicket|pickIdp|accountDetailsPage|submitAccountDetails|checkNewName|newUserConsentPage|submitNewUserConsent|registerNewcomer|submit\w+Token|unstable\w+Rendezvous(?:ByUrl)?)$/
+      /^(?:federation(?:GetVersion|GetServerKey|GetServerKeyById|PerspectivesKeyQuery|PerspectivesKeyQueryById|BulkPerspectivesKeyQuery|ExchangeOpenIdToken|OnBindThirdPartyIdentifier(?:ByPost)?)|getVersions|getWellknown|getServerWellKnown|getLoginFlows|login|register|checkUsernameAvailability|registrationTokenValidity|refresh|getHealth|getMetrics|adminGetRegistrationNonce|adminRegisterWithSharedSecret|adminGetServerVersion|changePassword|deactivateAccount|getRoomIdByAlias|getRoomVisibilityOnDirectory|getPublicRooms|getWellknownSupport|getAuthMetadata|redirectTo(?:SSO|IdP)|requestTokenTo\w+|unsubscribe(?:Page)?|passwordResetPage|policyPage|agreeToPolicy|startPage|welcomePage|loginFallbackPage|(?:submitU|u)iAuthPage|casTicket|pickIdp|accountDetailsPage|submitAccountDetails|checkNewName|newUserConsentPage|submitNewUserConsent|registerNewcomer|oidc(?:Form)?Callback|oidcBackchannelLogout|submit\w+Token|unstable\w+Rendezvous(?:ByUrl)?)$/
     expect(open.filter((id) => !mayBeOpen.test(id) && id !== 'unstableGetAuthIssuer')).to.deep.equal([])
   })
 })

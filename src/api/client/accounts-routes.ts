@@ -7,6 +7,8 @@ import * as deviceManagement from './device-management.js'
 import * as emailValidation from '../pages/email-validation.js'
 import * as casTicket from '../pages/cas-ticket.js'
 import * as newcomerPages from '../pages/newcomer-pages.js'
+import * as oidcCallback from '../pages/oidc-callback.js'
+import * as oidcLogout from '../pages/oidc-logout.js'
 import * as pickIdp from '../pages/pick-idp.js'
 import * as uiAuthFallback from '../pages/ui-auth-fallback.js'
 import * as federationWhitelist from './federation-whitelist.js'
@@ -41,6 +43,8 @@ const modules: readonly Readonly<Record<string, Route>>[] = [
   uiAuthFallback,
   casTicket,
   newcomerPages,
+  oidcCallback,
+  oidcLogout,
   pickIdp,
   accountDeactivation,
   capabilities,
