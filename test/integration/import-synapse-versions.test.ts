@@ -103,6 +103,7 @@ describe('import of a Synapse of any age', () => {
           id_server: 'identity.example.org',
         },
         external: { auth_provider: 'oidc-club', external_id: '17', user_id: ALICE },
+        providerSession: { device_id: 'PHONE', provider: 'oidc-club', provider_session: 's1' },
         filter: { user_id: ALICE, filter_id: 0, json: '{"room":{}}' },
         blocked: { room_id: '!blocked:elsewhere', blocked_by: ALICE },
         ratelimit: { user_id: ALICE, messages_per_second: 0, burst_count: 0 },

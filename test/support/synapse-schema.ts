@@ -46,6 +46,12 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     'address TEXT NOT NULL',
     'id_server TEXT NOT NULL',
   ],
+  device_auth_providers: [
+    'user_id TEXT NOT NULL',
+    'device_id TEXT NOT NULL',
+    'auth_provider_id TEXT NOT NULL',
+    'auth_provider_session_id TEXT NOT NULL',
+  ],
   user_external_ids: ['auth_provider TEXT NOT NULL', 'external_id TEXT NOT NULL', 'user_id TEXT NOT NULL'],
   user_filters: [
     'user_id TEXT NOT NULL',

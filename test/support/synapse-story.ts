@@ -49,6 +49,11 @@ async function addAccountData(source: SynapseDatabase, { roomId, events }: Linea
     external_id: '17',
     user_id: ALICE,
   })
+  await source.insert('device_auth_providers', {
+    ...PHONE,
+    auth_provider_id: 'oidc-club',
+    auth_provider_session_id: 's1',
+  })
   await source.insert('user_filters', {
     user_id: 'alice',
     filter_id: 0,
@@ -211,6 +216,7 @@ export async function readStory(q: Query): Promise<Record<string, unknown>> {
     threepid: await one('SELECT address, validated_ts, added_ts FROM user_threepids'),
     bound: await one('SELECT user_id, medium, address, id_server FROM identity_bindings'),
     external: await one('SELECT auth_provider, external_id, user_id FROM user_external_ids'),
+    providerSession: await one('SELECT device_id, provider, provider_session FROM device_provider_sessions'),
     filter: await one('SELECT user_id, filter_id, json FROM filters'),
     blocked: await one('SELECT room_id, blocked_by FROM blocked_rooms'),
     ratelimit: await one('SELECT user_id, messages_per_second, burst_count FROM ratelimit_overrides'),

@@ -59,11 +59,6 @@ const LEFT_BEHIND: readonly { table: string; where?: string; what: string; why: 
     why: 'accounts do not end by themselves here: deactivate them',
   },
   {
-    table: 'device_auth_providers',
-    what: 'devices that were logged in by another service',
-    why: 'they stay logged in, but that service cannot log them out any more',
-  },
-  {
     table: 'monthly_active_users',
     what: 'monthly active users',
     why: 'they are counted anew',
@@ -135,6 +130,7 @@ const TAKEN = [
   'current_state_delta_stream',
   'current_state_events',
   'dehydrated_devices',
+  'device_auth_providers',
   'destination_rooms',
   'destinations',
   'device_federation_inbox',

@@ -184,6 +184,25 @@ export const ACCOUNT_COPIES: readonly TableCopy[] = [
     }),
   },
   {
+    what: 'devices that were logged in by another service',
+    from: {
+      table: 'device_auth_providers',
+      columns: ['user_id', 'device_id', 'auth_provider_id', 'auth_provider_session_id'],
+      key: ['user_id', 'device_id', 'auth_provider_id', 'auth_provider_session_id'],
+    },
+    into: 'device_provider_sessions',
+    options: {
+      columns: { user_id: 'text', device_id: 'text', provider: 'text', provider_session: 'text' },
+      conflict: 'ignore',
+    },
+    toRow: (row) => ({
+      user_id: textOf(row['user_id']) ?? '',
+      device_id: textOf(row['device_id']) ?? '',
+      provider: textOf(row['auth_provider_id']) ?? '',
+      provider_session: textOf(row['auth_provider_session_id']) ?? '',
+    }),
+  },
+  {
     what: 'filters',
     from: {
       table: 'user_filters',
