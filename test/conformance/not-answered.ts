@@ -72,13 +72,8 @@ export const NOT_ANSWERED: Readonly<Record<string, readonly string[]>> = {
     'requestTokenToResetPasswordEmail 400 M_SERVER_NOT_TRUSTED',
     'requestTokenToResetPasswordMSISDN 400 M_SERVER_NOT_TRUSTED',
   ],
-  'Single sign-on and OAuth are not offered': [
-    'getAuthMetadata 200',
-    'getLoginFlows 404 M_UNRECOGNIZED',
+  'Where an authentication service has the accounts, nobody logs in here: that is 404': [
     'login 400 M_APPSERVICE_LOGIN_UNSUPPORTED',
-    'redirectToIdP 302',
-    'redirectToSSO 302',
-    'register 400 M_APPSERVICE_LOGIN_UNSUPPORTED',
   ],
   'This is no policy server': ['getWellknownPolicy 200', 'getWellknownPolicy 404'],
   'Where a file is may change: redirections are never permanent': [

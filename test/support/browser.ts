@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { checkResponse } from './response-schemas.js'
 
 export interface BrowserPage {
   readonly status: number
@@ -40,12 +41,13 @@ export class Browser {
   async go(url: string, form?: URLSearchParams): Promise<BrowserPage> {
     const { host, origin, pathname, search } = new URL(url)
     const place = this.#places()[origin] ?? origin
+    const method = form === undefined ? 'GET' : 'POST'
     const cookie = [...this.cookies]
       .filter(([, kept]) => kept.host === host)
       .map(([name, { value }]) => `${name}=${value}`)
       .join('; ')
     const outgoing = request(`${place}${pathname}${search}`, {
-      method: form === undefined ? 'GET' : 'POST',
+      method,
       headers: {
         ...this.#headers,
         Host: host,
@@ -57,10 +59,15 @@ export class Browser {
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
     for (const line of response.headers['set-cookie'] ?? []) this.#keep(host, line)
     const { location } = response.headers
+    const body = await text(response)
+    const status = response.statusCode ?? 0
+    const contentType = response.headers['content-type'] ?? null
+    // Of those alone that somebody answers for.
+    if (place !== origin) checkResponse({ method, path: pathname, status, contentType, text: body })
     return {
-      status: response.statusCode ?? 0,
+      status,
       headers: response.headers,
-      text: await text(response),
+      text: body,
       url,
       location: location === undefined ? undefined : new URL(location, url).href,
     }

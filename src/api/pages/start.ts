@@ -32,6 +32,7 @@ export const loginFallbackPage = route({
   aliases: ['/_matrix/static/client/login'],
   auth: 'none',
   async handler(_input, { startPages }) {
-    return html(await startPages.renderLogin())
+    // Who signs on elsewhere comes back with a token in the address.
+    return html(await startPages.renderLogin(), { headers: { 'Referrer-Policy': 'no-referrer' } })
   },
 })

@@ -62,10 +62,11 @@ export function isTrustedClient(redirectUrl: string, trusted: readonly string[])
 }
 
 function isBelow(url: URL, entry: URL): boolean {
-  if (url.protocol !== entry.protocol || url.host !== entry.host) return false
+  // Of schemes of applications, an entry may leave the host open.
+  if (url.protocol !== entry.protocol || (entry.host !== '' && url.host !== entry.host)) return false
   // Compared as browsers go there: without `..`, and with the port only where it is none of the scheme's.
   const rest = afterPrefix(url.href, entry.href)
-  return rest !== undefined && (rest === '' || /[/?#=&]$/.test(entry.href) || /^[/?#]/.test(rest))
+  return rest !== undefined && (rest === '' || /[:/?#=&]$/.test(entry.href) || /^[/?#]/.test(rest))
 }
 
 function afterPrefix(text: string, prefix: string): string | undefined {

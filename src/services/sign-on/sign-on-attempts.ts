@@ -20,14 +20,20 @@ export interface SignOnAttemptsDependencies {
   readonly db: Database
   readonly clock: Pick<Clock, 'now'>
   readonly attempts: SignOnAttemptsStore
+  readonly limits?: AttemptLimits
+}
+
+/** How many may be open at a time. */
+export interface AttemptLimits {
+  /** Of one address, behind which a university may be; the oldest are forgotten. */
+  readonly perAddress: number
+  /** Of all: then nobody begins another until some have ended. */
+  readonly total: number
 }
 
 /** How long somebody may take at the service. */
 export const ATTEMPT_LIFETIME_MS = 15 * 60_000
-/** Of one address, behind which a university may be; the oldest are forgotten. */
-const MAX_PER_ADDRESS = 500
-/** Of all: then nobody begins another until some have ended. */
-const MAX_ATTEMPTS = 50_000
+const DEFAULT_LIMITS: AttemptLimits = { perAddress: 500, total: 50_000 }
 const RETRY_MS = 60_000
 
 /** Attempts to sign on: each is good once, for fifteen minutes, and for the browser that has begun it. */
@@ -48,13 +54,13 @@ export class SignOnAttempts {
     { state, browser, address }: { state: string; browser: string; address: string },
     attempt: KeptAttempt,
   ): Promise<void> {
-    const { db, clock, attempts } = this.#deps
+    const { db, clock, attempts, limits = DEFAULT_LIMITS } = this.#deps
     const now = clock.now()
     const network = networkOf(address)
     await db.write('begin_sign_on', async (tx) => {
       await attempts.deleteExpired(tx, now)
-      await attempts.deleteOldest(tx, network, MAX_PER_ADDRESS - 1)
-      if ((await attempts.count(tx, MAX_ATTEMPTS)) >= MAX_ATTEMPTS) throw limitExceeded(RETRY_MS)
+      await attempts.deleteOldest(tx, network, limits.perAddress - 1)
+      if ((await attempts.count(tx, limits.total)) >= limits.total) throw limitExceeded(RETRY_MS)
       await attempts.insert(tx, {
         stateHash: hashToken(state),
         browserHash: hashToken(browser),
