@@ -61,6 +61,7 @@ export class TxnDedupe {
  * with all its parameters.
  */
 export function txnKey(requester: Requester, operationId: string, params: readonly string[]): string {
-  const session = requester.deviceId ?? `#${requester.appserviceId ?? requester.tokenId ?? ''}`
+  const { deviceId, appserviceId, tokenId, tokenHash } = requester
+  const session = deviceId ?? `#${appserviceId ?? tokenId ?? tokenHash ?? ''}`
   return [requester.userId, session, operationId, ...params].join('\u0000')
 }

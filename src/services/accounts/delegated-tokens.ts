@@ -113,7 +113,7 @@ export class DelegatedTokens implements Authenticator {
     }
     const { expiresInMs, scope } = introspected
     const known: CachedToken = {
-      requester: await this.#requesterOf(introspected, scope.has(ADMIN_SCOPE)),
+      requester: await this.#requesterOf(introspected, { isAdmin: scope.has(ADMIN_SCOPE), hash }),
       validUntilTs: expiresInMs === undefined ? undefined : now + expiresInMs,
       askAgainTs: now + KNOWN_FOR_MS,
     }
@@ -137,7 +137,7 @@ export class DelegatedTokens implements Authenticator {
   }
 
   /** The user and the device are there before the service hands out tokens for them. */
-  async #requesterOf(introspected: IntrospectedToken, isAdmin: boolean): Promise<Requester> {
+  async #requesterOf(introspected: IntrospectedToken, token: TokenFacts): Promise<Requester> {
     const { db, users, devices } = this.#deps
     const userId = this.#userIdOf(introspected.username)
     const deviceId = deviceOf(introspected)
@@ -149,7 +149,7 @@ export class DelegatedTokens implements Authenticator {
     // Nobody else ends a session so quickly: the service deletes its device.
     const isOver = deviceId !== undefined && device === undefined
     if (isOver || user.isDeactivated || user.isGuest) throw unknownToken()
-    return toRequester(user, device?.deviceId, isAdmin)
+    return toRequester(user, device?.deviceId, token)
   }
 
   #userIdOf(username: string | undefined): UserId {
@@ -161,7 +161,16 @@ export class DelegatedTokens implements Authenticator {
   }
 }
 
-function toRequester(user: UserRecord, deviceId: DeviceId | undefined, isAdmin: boolean): Requester {
+interface TokenFacts {
+  readonly isAdmin: boolean
+  readonly hash: string
+}
+
+function toRequester(
+  user: UserRecord,
+  deviceId: DeviceId | undefined,
+  { isAdmin, hash }: TokenFacts,
+): Requester {
   return {
     userId: user.userId,
     deviceId,
@@ -172,6 +181,7 @@ function toRequester(user: UserRecord, deviceId: DeviceId | undefined, isAdmin: 
     isSuspended: user.isSuspended,
     isLocked: user.isLocked,
     tokenId: undefined,
+    ...(deviceId === undefined && { tokenHash: hash }),
     appserviceId: undefined,
   }
 }

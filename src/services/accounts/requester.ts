@@ -12,6 +12,8 @@ export interface Requester {
   readonly isLocked: boolean
   /** The row of the access token: rate limits and transaction IDs without a device use it. */
   readonly tokenId: number | undefined
+  /** Tells a token from others where it has neither a device nor a row. */
+  readonly tokenHash?: string
   /** The application service that acts as the user, if one does. */
   readonly appserviceId: string | undefined
 }

@@ -302,8 +302,9 @@ interface Transaction {
   readonly txnId: string
 }
 
-function txnKeyOf({ userId, deviceId, tokenId }: Requester, { roomId, type, txnId }: Transaction): string {
-  return [userId, deviceId ?? `#${tokenId ?? ''}`, roomId, type, txnId].join('\u0000')
+function txnKeyOf(requester: Requester, { roomId, type, txnId }: Transaction): string {
+  const { userId, deviceId, tokenId, tokenHash } = requester
+  return [userId, deviceId ?? `#${tokenId ?? tokenHash ?? ''}`, roomId, type, txnId].join('\u0000')
 }
 
 function missing(): MatrixError {

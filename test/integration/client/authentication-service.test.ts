@@ -127,6 +127,24 @@ forEachServerDatabase('a server whose accounts an authentication service has', (
     await (await begin('alice', 'PHONE')).must('GET', WHOAMI)
   })
 
+  it('keeps tokens without a device apart', async () => {
+    const one = as(service.issue('alice'))
+    const other = as(service.issue('alice'))
+    expect(await one.must('GET', WHOAMI)).to.deep.equal({ user_id: '@alice:hs.test', is_guest: false })
+    const bob = await begin('bob', 'PHONE')
+    for (const [client, by] of [
+      [one, 'one'],
+      [one, 'one again'],
+      [other, 'other'],
+    ] as const) {
+      const body = { messages: { '@bob:hs.test': { PHONE: { by } } } }
+      await client.must('PUT', `${V3}/sendToDevice/m.test/txn`, { body })
+    }
+    const { to_device: toDevice } = await bob.must('GET', `${V3}/sync`)
+    const events = (toDevice as JsonObject)['events'] as JsonObject[]
+    expect(events.map(({ content }) => content)).to.deep.equal([{ by: 'one' }, { by: 'other' }])
+  })
+
   it('makes administrators of those whose token says so', async () => {
     const admin = await begin('alice', 'PHONE', ADMIN_SCOPE)
     const user = await begin('bob', 'PHONE')

@@ -66,6 +66,8 @@ describe('http/txn-dedupe', () => {
       txnKey({ ...requester, deviceId: 'E' as Requester['deviceId'] }, 'op', ['x', 't']),
       txnKey({ ...requester, deviceId: undefined }, 'op', ['x', 't']),
       txnKey({ ...requester, deviceId: undefined, tokenId: 2 }, 'op', ['x', 't']),
+      txnKey({ ...requester, deviceId: undefined, tokenId: undefined, tokenHash: 'a' }, 'op', ['x', 't']),
+      txnKey({ ...requester, deviceId: undefined, tokenId: undefined, tokenHash: 'b' }, 'op', ['x', 't']),
       txnKey({ ...requester, deviceId: undefined, appserviceId: 'irc' }, 'op', ['x', 't']),
       txnKey(requester, 'other', ['x', 't']),
       txnKey(requester, 'op', ['y', 't']),
