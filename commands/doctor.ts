@@ -15,7 +15,7 @@ export default class Doctor extends BaseCommand {
     'what comes of it and the command or line that mends it. The server may run, and should: some things only it can ' +
     'tell. Nothing is changed without --fix, and with it only what is safe: permissions and files left behind.\n\n' +
     'Checks: configuration, files, keys, disk, database, rooms, queues, server, dns, tls, proxy, well-known, ' +
-    'federation, clock, smtp, turn, push.\n\n' +
+    'authentication-service, federation, clock, smtp, turn, push.\n\n' +
     'The exit code is 0 when nothing is wrong, 3 for warnings, 1 for errors.'
 
   static override examples = [

@@ -13,6 +13,10 @@ interface PasswordFlags {
   readonly 'password-stdin': boolean
 }
 
+const HANDS_OF_OTHERS =
+  'The accounts of this server are in the hands of an authentication service (matrix_authentication_service): ' +
+  'make them there, with mas-cli manage register-user'
+
 export default class RegisterUser extends BaseCommand {
   static override summary = 'Make an account on a running server.'
   static override description =
@@ -115,6 +119,7 @@ export default class RegisterUser extends BaseCommand {
     }
     const { loadConfig } = await import('../src/config/load.js')
     const { config } = await loadConfig(paths)
+    if (config.authenticationService.service !== undefined) throw new CommandFailure(HANDS_OF_OTHERS)
     const secret = config.registration.sharedSecret
     if (secret === undefined || secret === '') {
       throw new CommandFailure(`There is no registration_shared_secret in ${paths.join(', ')}`)

@@ -48,6 +48,11 @@ async function call(url: string, body: JsonObject | undefined): Promise<JsonObje
   const answer: unknown = await response.json().catch(() => undefined)
   const json = isJsonObject(answer) ? answer : {}
   if (response.ok || json['errcode'] === 'M_USER_IN_USE') return json
+  if (json['errcode'] === 'M_UNRECOGNIZED') {
+    throw new CommandFailure(
+      'The server makes no accounts by a shared secret: an authentication service may have them in its hands',
+    )
+  }
   const reason = typeof json['error'] === 'string' ? json['error'] : response.statusText
   throw new CommandFailure(`The server refused: ${reason} (${response.status})`)
 }

@@ -17,7 +17,8 @@ export function describeStart(
     `  log         ${log.file ?? 'standard output'}`,
     '',
   ]
-  if (config.registration.sharedSecret !== undefined) {
+  const makesAccounts = config.authenticationService.service === undefined
+  if (makesAccounts && config.registration.sharedSecret !== undefined) {
     lines.push('To make a user who is an administrator, in another terminal:', '')
     lines.push(`  ${registerCommand(where.paths)}`, '')
   }

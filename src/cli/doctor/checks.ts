@@ -1,3 +1,4 @@
+import { checkAuthenticationService } from './check-authentication-service.js'
 import { checkClock } from './check-clock.js'
 import { checkConfiguration } from './check-configuration.js'
 import { checkDatabase } from './check-database.js'
@@ -31,6 +32,8 @@ export const DOCTOR_CHECKS: readonly DoctorCheck[] = [
   checkTls,
   checkProxy,
   checkWellKnown,
+  checkAuthenticationService,
+  checkIdentityProviders,
   checkFederation,
   checkClock,
   checkSmtp,

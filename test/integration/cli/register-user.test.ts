@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import RegisterUser from '../../../commands/register-user.js'
 import { expectCommandJson } from '../../support/command-schemas.js'
 import { runCommand, runProgram } from '../../support/commands.js'
+import { FakeAuthenticationService } from '../../support/fake-authentication-service.js'
 import { startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { useScratch } from '../../support/scratch.js'
 
@@ -127,4 +128,23 @@ tls_private_key_path: b
       expect(await runCommand(RegisterUser, ...argv)).to.include({ stdout: '', exitCode: 2 })
     })
   }
+
+  it('says why there is nothing to do where an authentication service has the accounts', async () => {
+    await using service = await FakeAuthenticationService.start()
+    await using delegating = await startHomeserver({ config: service.config })
+    const file = scratch.write(
+      'delegated.yaml',
+      `server_name: hs.test
+registration_shared_secret: ${SECRET}
+matrix_authentication_service: {enabled: true, endpoint: '${service.url}', secret: s}
+`,
+    )
+    const user = ['-u', 'alice', '-p', 'pass', '--no-admin']
+    const configured = await runCommand(RegisterUser, ...user, '-c', file)
+    expect(configured.exitCode).to.equal(1)
+    expect(configured.stderr).to.contain('in the hands of an authentication service').and.contain('mas-cli')
+    const asked = await runCommand(RegisterUser, ...user, '-k', SECRET, delegating.url)
+    expect(asked.exitCode).to.equal(1)
+    expect(asked.stderr).to.contain('makes no accounts by a shared secret')
+  })
 })

@@ -27,5 +27,10 @@ describe('describeStart', () => {
 
   it('does not promise what needs a secret where there is none', async () => {
     expect(describeStart(await checked({}), WHERE)).to.not.contain('register-user')
+    const delegated = {
+      registration_shared_secret: 'hidden',
+      matrix_authentication_service: { enabled: true, secret: 's' },
+    }
+    expect(describeStart(await checked(delegated), WHERE)).to.not.contain('register-user')
   })
 })
