@@ -33,7 +33,6 @@ export const DOCTOR_CHECKS: readonly DoctorCheck[] = [
   checkProxy,
   checkWellKnown,
   checkAuthenticationService,
-  checkIdentityProviders,
   checkFederation,
   checkClock,
   checkSmtp,
