@@ -19,8 +19,8 @@ export interface IdentityProviders {
 export interface IdentityProviderParts {
   readonly config: HomeserverConfig
   readonly clock: Clock
-  readonly logger: Logger
-  readonly http: OutboundHttp
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly http: Pick<OutboundHttp, 'toOwn'>
 }
 
 /** Constructs what the configuration names. Nobody is asked for anything yet. */

@@ -26,6 +26,22 @@ export function createOidcProviders({
   )
 }
 
+/** Asks all providers of a configuration for what has to be known of them; says what is wrong with each. */
+export function examineOidcProviders(
+  parts: IdentityProviderParts,
+): Promise<{ readonly name: string; readonly issuer: string; readonly problem: string | undefined }[]> {
+  return Promise.all(
+    createOidcProviders(parts).map(async (provider) => {
+      const { name, config } = provider
+      const problem = await provider.examine().then(
+        () => undefined,
+        (error: unknown) => (error as Error).message,
+      )
+      return { name, issuer: config.issuer, problem }
+    }),
+  )
+}
+
 /** Constructs what becomes of their answers, and of what they say later. */
 export function createOidc(
   { parts, shared }: Base,

@@ -6,6 +6,7 @@ import { checkDisk } from './check-disk.js'
 import { checkDns } from './check-dns.js'
 import { checkFederation } from './check-federation.js'
 import { checkFiles } from './check-files.js'
+import { checkIdentityProviders } from './check-identity-providers.js'
 import { checkKeys } from './check-keys.js'
 import { checkProxy } from './check-proxy.js'
 import { checkPush } from './check-push.js'
@@ -34,6 +35,7 @@ export const DOCTOR_CHECKS: readonly DoctorCheck[] = [
   checkWellKnown,
   checkAuthenticationService,
   checkFederation,
+  checkIdentityProviders,
   checkClock,
   checkSmtp,
   checkTurn,

@@ -220,6 +220,9 @@ const OWN_PARAMETERS: ReadonlySet<string> = new Set([
   'nonce',
   'code_challenge',
   'code_challenge_method',
+  // In which all of them may stand.
+  'request',
+  'request_uri',
 ])
 
 function checkParameters(raw: Settings, fail: Fail): void {

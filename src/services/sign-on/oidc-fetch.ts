@@ -22,10 +22,13 @@ export type OidcFetch = (url: string, options: FetchOptions) => Promise<Response
  */
 export function createOidcFetch(http: Pick<HttpClient, 'request'>): OidcFetch {
   return async (url, { method = 'GET', headers, body, signal }) => {
+    const sent = new Headers(headers)
+    // This server says what it is, not the library.
+    sent.delete('user-agent')
     const reply = await http.request({
       method: method as HttpMethod,
       url,
-      headers: Object.fromEntries(new Headers(headers)),
+      headers: Object.fromEntries(sent),
       ...(isText(body) && { body: body.toString() }),
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_ANSWER_BYTES,

@@ -62,7 +62,7 @@ export class OidcLogouts {
     }
     const claims = await this.#verify(token, provider, metadata)
     const logout = checkLogout(claims)
-    const key = `${provider.id} ${claims.jti ?? token}`
+    const key = `${provider.id} ${typeof claims.jti === 'string' ? claims.jti : token}`
     if (this.#used.has(key)) throw new OidcLogoutError('The logout token has been used already')
     await this.#logOut(provider, logout)
     this.#used.set(key, true)

@@ -144,7 +144,7 @@ function checkNeeded(metadata: OidcMetadata, { usesUserinfo }: OidcProviderConfi
     if (url === undefined || url === '') throw new OidcMetadataError(`the provider names no ${name}`)
   }
   for (const url of urlsOf(metadata)) {
-    if (!URL.canParse(url))
+    if (!URL.canParse(url) || !/^https?:/.test(url))
       throw new OidcMetadataError(`the provider names ${url.slice(0, 200)}, which is no URL`)
   }
 }

@@ -132,11 +132,17 @@ export class OidcProvider implements IdentityProvider {
     return { ...identity, ...(typeof session === 'string' && session !== '' && { providerSession: session }) }
   }
 
+  /** Asks the provider for all that has to be known of it. Rejects with an error that says what is wrong. */
+  async examine(): Promise<void> {
+    const metadata = await this.metadata.get()
+    if (!this.config.usesUserinfo) await this.tokens.loadKeys(metadata)
+  }
+
   /** Finds out early whether people will be able to sign on; says so in the log. Never fails. */
   async prepare(): Promise<void> {
     const { logger } = this.#deps
     try {
-      await this.metadata.get()
+      await this.examine()
       await this.#checkMapping()
     } catch (err) {
       logger.error(

@@ -87,6 +87,18 @@ export class OidcTokens {
     }
   }
 
+  /** Fetches the provider's keys. Rejects with an `OidcTokenError`. */
+  async loadKeys(metadata: Pick<OidcMetadata, 'jwksUri'>): Promise<void> {
+    const keys = await this.#keysOf(metadata)
+    try {
+      await keys.reload()
+    } catch (error) {
+      throw new OidcTokenError(`${metadata.jwksUri} cannot be read: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+
   async #keysOf({ jwksUri }: Pick<OidcMetadata, 'jwksUri'>): Promise<RemoteJWKSet> {
     if (jwksUri === undefined) throw new OidcTokenError('the provider publishes no keys')
     if (this.#keys?.url !== jwksUri) {

@@ -110,6 +110,7 @@ describe('providers of OpenID Connect', () => {
       [{ discover: false, scopes: ['user'] }, /\.userinfo_endpoint: is missing/],
       [{ additional_authorization_parameters: { state: 'x' } }, /_parameters\.state: /],
       [{ passthrough_authorization_parameters: ['redirect_uri'] }, /_parameters\[0\]: /],
+      [{ passthrough_authorization_parameters: ['login_hint', 'request_uri'] }, /_parameters\[1\]: /],
       [{ user_mapping_provider: { module: 'my.Mapper' } }, /\.module: /],
       [{ user_mapping_provider: { config: { subject_claim: 'a.b' } } }, /\.subject_claim: /],
       [{ user_mapping_provider: { config: { localpart_template: '{{ user.sub' } } }, /template: .*expected/],

@@ -352,6 +352,9 @@ describe('what a provider of OpenID Connect says of itself', () => {
     const lax = new OidcClientFixture({ skip_verification: true })
     lax.describe({ authorization_endpoint: 'http://club.test/authorize' })
     expect((await lax.begin()).url.protocol).to.equal('http:')
+    const script = new OidcClientFixture({ skip_verification: true })
+    script.describe({ authorization_endpoint: 'javascript:alert(1)' })
+    expect(await codeOf(script.begin())).to.equal('provider_unavailable')
   })
 
   it('gives way to what the configuration says', async () => {
