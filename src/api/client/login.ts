@@ -3,6 +3,7 @@ import { tokenOfRequest } from '../../http/auth.js'
 import { route } from '../../http/route.js'
 import { invalidParam, MatrixError, missingParam } from '../../protocol/errors.js'
 import type { DeviceWish, Login, LoginResult } from '../../services/accounts/login.js'
+import type { JsonObject } from '../../util/json.js'
 import { jsonObject, optionalBoolean, optionalString } from './json-object.js'
 import { sessionJson } from './session-response.js'
 
@@ -54,13 +55,27 @@ export const login = route({
           : await logIn(service, body)
     const wellKnown = serverDescription.clientWellKnown
     return {
-      // What another service says must not stand in the place of what this server does.
-      ...result.extra,
+      ...withoutReserved(result.extra),
       ...sessionJson(result.userId, result),
       ...(wellKnown === undefined ? {} : { well_known: wellKnown }),
     }
   },
 })
+
+/** What another service says must not stand in the place of what this server does, nor where it says nothing. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'access_token',
+  'device_id',
+  'expires_in_ms',
+  'home_server',
+  'refresh_token',
+  'user_id',
+  'well_known',
+])
+
+function withoutReserved(extra: Readonly<JsonObject> = {}): JsonObject {
+  return Object.fromEntries(Object.entries(extra).filter(([name]) => !RESERVED.has(name)))
+}
 
 function deviceOf(body: z.output<typeof loginBody>): DeviceWish {
   return {

@@ -11,6 +11,7 @@ export const casTicket = route({
   path: '/_matrix/client/v3/login/cas/ticket',
   aliases: ['/_matrix/client/api/v1/login/cas/ticket', '/_matrix/client/unstable/login/cas/ticket'],
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'signOn',
   query: z.looseObject({
     ticket: z.string().max(1024).optional(),

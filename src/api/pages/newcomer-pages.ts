@@ -16,6 +16,7 @@ export const accountDetailsPage = route({
   method: 'GET',
   path: DETAILS_PATH,
   auth: 'none',
+  accounts: 'own',
   handler({ request }, { newcomers, signOnPages }) {
     return answerPage(signOnPages, () => newcomers.renderDetails(cookieOf(request, COOKIE)))
   },
@@ -27,6 +28,7 @@ export const submitAccountDetails = route({
   method: 'POST',
   path: DETAILS_PATH,
   auth: 'none',
+  accounts: 'own',
   handler({ request }, { newcomers, signOnPages }) {
     return answerPage(signOnPages, async () => {
       const fields = await readFormFields(request)
@@ -48,6 +50,7 @@ export const checkNewName = route({
   method: 'GET',
   path: '/_synapse/client/pick_username/check',
   auth: 'none',
+  accounts: 'own',
   query: z.looseObject({ username: z.string() }),
   async handler({ query, request }, { newcomers }) {
     try {
@@ -67,6 +70,7 @@ export const newUserConsentPage = route({
   method: 'GET',
   path: CONSENT_PATH,
   auth: 'none',
+  accounts: 'own',
   handler({ request }, { newcomers, signOnPages }) {
     return answerPage(signOnPages, () => newcomers.renderConsent(cookieOf(request, COOKIE)))
   },
@@ -78,6 +82,7 @@ export const submitNewUserConsent = route({
   method: 'POST',
   path: CONSENT_PATH,
   auth: 'none',
+  accounts: 'own',
   handler({ request }, { newcomers, signOnPages }) {
     return answerPage(signOnPages, async () => {
       const version = (await readFormFields(request)).get('accepted_version')
@@ -93,6 +98,7 @@ export const registerNewcomer = route({
   method: 'GET',
   path: '/_synapse/client/sso_register',
   auth: 'none',
+  accounts: 'own',
   rateLimit: 'signOn',
   handler({ request }, { newcomers, signOnPages }) {
     return answerPage(signOnPages, () => newcomers.register(cookieOf(request, COOKIE)))

@@ -8,6 +8,7 @@ export const pickIdp = route({
   method: 'GET',
   path: '/_synapse/client/pick_idp',
   auth: 'none',
+  accounts: 'own',
   query: z.looseObject({ redirectUrl: z.string().optional(), idp: z.string().optional() }),
   handler({ query, request }, { signOn, signOnPages }) {
     const { redirectUrl, idp } = query

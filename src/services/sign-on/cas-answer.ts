@@ -24,17 +24,19 @@ const MAX_ATTRIBUTES = 200
 export async function parseCasAnswer(xml: string): Promise<CasAnswer> {
   if (/<!DOCTYPE|<!ENTITY/i.test(xml)) return { malformed: 'it has a document type' }
   const { DOMParser } = await import('@xmldom/xmldom')
-  let root: Element | null
   try {
     const parser = new DOMParser({
       onError: (level, message) => {
         if (level !== 'warning') throw new Error(message)
       },
     })
-    root = parser.parseFromString(xml, 'text/xml').documentElement
+    return readAnswer(parser.parseFromString(xml, 'text/xml').documentElement)
   } catch {
-    return { malformed: 'it is not XML' }
+    return { malformed: 'it is not XML, or nested too deeply' }
   }
+}
+
+function readAnswer(root: Element | null): CasAnswer {
   if (root?.localName !== 'serviceResponse') return { malformed: 'it is no serviceResponse' }
   const [result] = childrenOf(root)
   if (result?.localName === 'authenticationFailure') {

@@ -1,6 +1,6 @@
 import type { Templates } from '../../net/templates.js'
 import type { UserId } from '../../protocol/ids.js'
-import type { ExternalIdentity, IdentityProvider } from './identity-provider.js'
+import type { BeginContext, ExternalIdentity, IdentityProvider } from './identity-provider.js'
 import { show, type SignOnAnswer } from './sign-on-answer.js'
 import type { SignOnFailure } from './sign-on-failure.js'
 
@@ -24,11 +24,16 @@ export class SignOnPages {
     this.#serverName = serverName
   }
 
-  /** Asks at which service somebody wants to sign on. */
-  async pick(providers: readonly IdentityProvider[], redirectUrl: string): Promise<SignOnAnswer> {
+  /** Asks at which service somebody wants to sign on. `action`: what for, as the client says. */
+  async pick(
+    providers: readonly IdentityProvider[],
+    redirectUrl: string,
+    action: BeginContext['action'],
+  ): Promise<SignOnAnswer> {
     return this.#show('sso_login_idp_picker.html', {
       redirect_url: redirectUrl,
       providers: providers.map(shownProvider),
+      action,
     })
   }
 

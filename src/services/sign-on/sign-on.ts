@@ -142,7 +142,7 @@ export class SignOn {
   ): Promise<SignOnAnswer> {
     const { providers, pages } = this.#deps
     const url = parseRedirectUrl(redirectUrl)
-    if (providerId === undefined) return pages.pick(providers, url)
+    if (providerId === undefined) return pages.pick(providers, url, request.action)
     if (!providers.some(({ id }) => id === providerId)) {
       throw new SignOnFailure('unknown_idp', 'Unknown identity provider ID')
     }
@@ -179,12 +179,13 @@ export class SignOn {
 
   /**
    * As `take`, for services whose answers name the purpose themselves. A browser must have begun it; programs that are
-   * none, and keep no cookies, need not.
+   * none, and keep no cookies, need not. Throws `M_INVALID_PARAM`, too, for URLs to which nobody is sent.
    */
   async takeStateless(
     { provider, purpose }: Pick<SignOnAttempt, 'provider' | 'purpose'>,
     { browser, isBrowser }: { browser: string | undefined; isBrowser: boolean },
   ): Promise<SignOnAttempt> {
+    if (purpose.kind === 'login') parseRedirectUrl(purpose.redirectUrl)
     if (!isBrowser && browser === undefined) return { provider, purpose, memory: {} }
     if (browser === undefined) throw badSession()
     return this.take(statelessState(provider, purpose, browser), browser)

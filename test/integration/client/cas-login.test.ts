@@ -101,6 +101,14 @@ forEachServerDatabase('signing on at a CAS server', (database) => {
     })
   }
 
+  it('makes one account of somebody who comes twice at once', async () => {
+    await using cas = await FakeCasServer.start()
+    await using hs = await start({ cas })
+    const pages = await Promise.all([signOn(hs), signOn(hs), signOn(hs)])
+    const clients = await Promise.all(pages.map((page) => logIn(hs, page)))
+    expect(new Set(clients.map(({ userId }) => userId))).to.deep.equal(new Set(['@alice:hs.test']))
+  })
+
   it('tells nobody of the token but the client', async () => {
     await using cas = await FakeCasServer.start()
     await using hs = await start({ cas })

@@ -75,6 +75,7 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
     const provider = hs.server.services.signOn.providers[1] as FakeIdentityProvider
     const [context] = provider.begun.values()
     expect(context?.purpose).to.deep.equal({ kind: 'login', redirectUrl: url })
+    expect(context?.action).to.equal('register')
     const unknown = await browser.go(`${HS}/_synapse/client/pick_idp?idp=other&redirectUrl=${CLIENT}`)
     expect([unknown.status, unknown.text.includes('unknown_idp')]).to.deep.equal([400, true])
     const [cookie] = browser.cookies.values()
@@ -90,7 +91,7 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
       externalId: 'a person',
       displayName: '"><script>alert(1)</script>',
       emails: ['A@Example.org', 'b@example.org', 'no address'],
-      extraAttributes: { theme: 'dark', user_id: '@evil:hs.test', access_token: 'x' },
+      extraAttributes: { theme: 'dark', user_id: '@evil:hs.test', access_token: 'x', well_known: {} },
     })
     expect(answer).to.include({
       kind: 'redirect',
@@ -127,6 +128,7 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
     const session = await logIn(hs, tokenOf(done))
     expect(session).to.include({ user_id: '@chosen:hs.test', theme: 'dark' })
     expect(session['access_token']).not.to.equal('x')
+    expect(session).not.to.have.property('well_known')
     const client = hs.client().withSession({
       userId: '@chosen:hs.test',
       deviceId: session['device_id'] as string,

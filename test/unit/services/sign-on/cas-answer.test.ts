@@ -67,6 +67,14 @@ describe('answers of CAS servers', () => {
     }
   })
 
+  it('are not nested without end', async () => {
+    const deep = `${'<a>'.repeat(30_000)}${'</a>'.repeat(30_000)}`
+    const answer = await read(
+      success(`<cas:user>a</cas:user><cas:attributes><cas:x>${deep}</cas:x></cas:attributes>`),
+    )
+    expect(answer).to.satisfy((value: object) => 'malformed' in value || 'name' in value)
+  })
+
   it('bring no entities along', async () => {
     const bomb =
       '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>' +
