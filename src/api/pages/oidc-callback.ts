@@ -14,6 +14,7 @@ export const oidcCallback = route({
   method: 'GET',
   path: PATH,
   auth: 'none',
+  rateLimit: 'signOn',
   handler: ({ request }, services) =>
     comeBack(request, services, () => Promise.resolve(requestOf(request, services.signOn).query)),
 })
@@ -24,6 +25,7 @@ export const oidcFormCallback = route({
   method: 'POST',
   path: PATH,
   auth: 'none',
+  rateLimit: 'signOn',
   handler: ({ request }, services) => comeBack(request, services, () => readForm(request)),
 })
 

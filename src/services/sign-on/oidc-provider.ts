@@ -61,9 +61,7 @@ export class OidcProvider implements IdentityProvider {
     if (config.brand !== undefined) this.brand = config.brand
     this.registers = config.registers
     this.adoptsExistingUsers = config.allowsExistingUsers
-    this.answersByPost =
-      config.additionalParameters['response_mode'] === 'form_post' ||
-      config.passthroughParameters.includes('response_mode')
+    this.answersByPost = mayAnswerByPost(config)
     this.metadata = new OidcMetadataSource(deps)
     this.tokens = new OidcTokens(deps)
     this.#clientAuth = new OidcClientAuth(config, deps.clock)
@@ -312,6 +310,21 @@ export class OidcProvider implements IdentityProvider {
       'backchannel_logout_enabled without a subject_template that gives sub: set backchannel_logout_ignore_sub',
     )
   }
+}
+
+/** Whether a page of the provider's may send the answer: of a client that may ask for it nobody knows before. */
+function mayAnswerByPost({
+  endpoints,
+  additionalParameters,
+  passthroughParameters,
+}: OidcProviderConfig): boolean {
+  const { authorization } = endpoints
+  // Apple's has it in the address.
+  const inUrl = authorization && new URL(authorization).searchParams.get('response_mode')
+  return (
+    [inUrl, additionalParameters['response_mode']].includes('form_post') ||
+    passthroughParameters.includes('response_mode')
+  )
 }
 
 /** What has gone wrong, and because of what. */

@@ -78,6 +78,21 @@ describe('OidcProvider', () => {
     expect((await fixture.begin(long)).url.searchParams.has('login_hint')).to.equal(false)
   })
 
+  it('knows whether the answer is sent by a page of the provider', () => {
+    const mode = { response_mode: 'form_post' }
+    const cases: [JsonObject, boolean][] = [
+      [{}, false],
+      [{ additional_authorization_parameters: mode }, true],
+      [{ additional_authorization_parameters: { response_mode: 'query' } }, false],
+      [{ authorization_endpoint: `${ISSUER}/authorize?response_mode=form_post` }, true],
+      [{ passthrough_authorization_parameters: ['response_mode'] }, true],
+    ]
+    for (const [settings, isSent] of cases)
+      expect(new OidcClientFixture(settings).provider.answersByPost, JSON.stringify(settings)).to.equal(
+        isSent,
+      )
+  })
+
   it('takes an ID token that is right', async () => {
     const fixture = new OidcClientFixture()
     expect(await fixture.signOnWith({ sid: 'session', picture: 'https://club.test/a.png' })).to.deep.include({
