@@ -31,7 +31,10 @@ export class Browser {
    */
   constructor(
     places: () => Readonly<Record<string, string>>,
-    headers: Readonly<Record<string, string>> = { 'Sec-Fetch-Mode': 'navigate' },
+    headers: Readonly<Record<string, string>> = {
+      'Sec-Fetch-Site': 'cross-site',
+      'Sec-Fetch-Mode': 'navigate',
+    },
   ) {
     this.#places = places
     this.#headers = headers

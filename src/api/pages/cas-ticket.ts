@@ -17,16 +17,17 @@ export const casTicket = route({
     ticket: z.string().max(1024).optional(),
     redirectUrl: z.string().optional(),
     session: z.string().optional(),
+    state: z.string().optional(),
   }),
   async handler({ query, request }, { cas, signOn, signOnPages }) {
     if (cas === undefined) throw unrecognized()
-    const { ticket } = query
+    const { ticket, state } = query
     if (ticket === undefined || ticket === '') throw missingParam('ticket')
     const purpose = purposeOf(query)
     return answerPage(signOnPages, async () => {
-      const browser = { browser: browserOf(request, signOn), isBrowser: isBrowser(request) }
-      const attempt = await signOn.takeStateless({ provider: cas, purpose }, browser)
-      return signOn.complete(attempt, await cas.validate(ticket, purpose))
+      const sender = { state, browser: browserOf(request, signOn), isBrowser: isBrowser(request) }
+      const attempt = await signOn.takeFor({ provider: cas, purpose }, sender)
+      return signOn.complete(attempt, await cas.validate(ticket, { purpose, state }))
     })
   },
 })

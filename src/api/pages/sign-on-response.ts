@@ -31,7 +31,7 @@ export function answerUnlessRefused(
  * is given here to keep. Undefined where it has come to the right place, or was sent here already.
  */
 export function canonicalUrl(
-  request: Pick<RequestInfo, 'headers' | 'url'>,
+  request: Pick<RequestInfo, 'headers' | 'url' | 'userAgent'>,
   publicBaseUrl: string,
 ): string | undefined {
   const { host } = request.headers
@@ -76,9 +76,12 @@ export function browserOf(
   return cookieOf(request, signOn.cookieName)
 }
 
-/** Whether a browser asks, rather than a program that follows links: those say that they go somewhere (Fetch Metadata). */
-export function isBrowser({ headers }: Pick<RequestInfo, 'headers'>): boolean {
-  return headers['sec-fetch-mode'] === 'navigate'
+/**
+ * Whether a browser asks, rather than a program that follows links. They say where they come from (Fetch Metadata), also
+ * of what a page of somebody else has them fetch; and all of them, also older ones, have the same name.
+ */
+export function isBrowser({ headers, userAgent }: Pick<RequestInfo, 'headers' | 'userAgent'>): boolean {
+  return headers['sec-fetch-site'] !== undefined || userAgent?.startsWith('Mozilla/') === true
 }
 
 export function cookieOf({ headers }: Pick<RequestInfo, 'headers'>, name: string): string | undefined {

@@ -29,6 +29,13 @@ export interface CasDependencies {
   readonly options: CasOptions
 }
 
+/** For what somebody was sent to the server: a ticket is good for nothing else. */
+export interface TicketPurpose {
+  readonly purpose: SignOnPurpose
+  /** Undefined for programs that have not been sent by this server. */
+  readonly state: string | undefined
+}
+
 const TIMEOUT_MS = 20_000
 const MAX_BYTES = 256 * 1024
 
@@ -40,7 +47,6 @@ const MAX_BYTES = 256 * 1024
 export class CasProvider implements IdentityProvider {
   /** As Synapse writes it beside external IDs. */
   readonly id = 'cas'
-  readonly isStateless = true
   /** Names of people are theirs from before external IDs were written down, as in Synapse. */
   readonly adoptsExistingUsers = true
   /** Most CAS servers say the name as it was typed. */
@@ -67,15 +73,15 @@ export class CasProvider implements IdentityProvider {
     return this.#deps.options.registers
   }
 
-  begin(_state: string, { purpose }: BeginContext): Promise<{ url: string }> {
-    const service = new URLSearchParams({ service: this.#serviceUrl(purpose) })
+  begin(state: string, { purpose }: BeginContext): Promise<{ url: string }> {
+    const service = new URLSearchParams({ service: this.#serviceUrl({ purpose, state }) })
     return Promise.resolve({ url: `${this.#deps.options.serverUrl}/login?${service.toString()}` })
   }
 
-  /** Whose a ticket is. Throws `SignOnFailure` where it is not good, or they may not log in. */
-  async validate(ticket: string, purpose: SignOnPurpose): Promise<ExternalIdentity> {
+  /** Whose a ticket is. Throws `SignOnFailure` where it is not good for this, or they may not log in. */
+  async validate(ticket: string, of: TicketPurpose): Promise<ExternalIdentity> {
     const { options } = this.#deps
-    const { name, attributes } = await this.#ask(ticket, purpose)
+    const { name, attributes } = await this.#ask(ticket, of)
     for (const [attribute, wanted] of Object.entries(options.requiredAttributes)) {
       const values = attributes.get(attribute)
       if (values !== undefined && (wanted === undefined || values.includes(wanted))) continue
@@ -89,10 +95,10 @@ export class CasProvider implements IdentityProvider {
     return { externalId, localpart: localpartFor(externalId), ...(displayName && { displayName }) }
   }
 
-  async #ask(ticket: string, purpose: SignOnPurpose): Promise<CasUser> {
+  async #ask(ticket: string, of: TicketPurpose): Promise<CasUser> {
     const { options, logger } = this.#deps
     const path = options.protocolVersion === 3 ? '/p3/proxyValidate' : '/proxyValidate'
-    const query = new URLSearchParams({ ticket, service: this.#serviceUrl(purpose) })
+    const query = new URLSearchParams({ ticket, service: this.#serviceUrl(of) })
     const reply = await this.#request(`${options.serverUrl}${path}?${query.toString()}`)
     if (reply.status !== 200) {
       logger.warn({ status: reply.status }, 'The CAS server does not say whose a ticket is')
@@ -118,10 +124,11 @@ export class CasProvider implements IdentityProvider {
     }
   }
 
-  #serviceUrl(purpose: SignOnPurpose): string {
+  #serviceUrl({ purpose, state }: TicketPurpose): string {
     const query = new URLSearchParams(
       purpose.kind === 'login' ? { redirectUrl: purpose.redirectUrl } : { session: purpose.sessionId },
     )
+    if (state !== undefined) query.set('state', state)
     return `${this.#deps.publicBaseUrl}_matrix/client/r0/login/cas/ticket?${query.toString()}`
   }
 }

@@ -41,8 +41,6 @@ export interface IdentityProvider {
   readonly ignoresCase?: boolean
   /** The answer comes as a form that another site has sent (`response_mode: form_post`). */
   readonly answersByPost?: boolean
-  /** The answer names the purpose itself: no attempt is kept. */
-  readonly isStateless?: boolean
 }
 
 /** What a provider says of somebody who has signed on there and may log in here. */

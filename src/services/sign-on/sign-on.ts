@@ -178,17 +178,23 @@ export class SignOn {
   }
 
   /**
-   * As `take`, for services whose answers name the purpose themselves. A browser must have begun it; programs that are
-   * none, and keep no cookies, need not. Throws `M_INVALID_PARAM`, too, for URLs to which nobody is sent.
+   * As `take`, for services whose answers name the purpose themselves. Browsers need a state of theirs; programs, which
+   * keep no cookies, need none. Throws `M_INVALID_PARAM`, too, for URLs to which nobody is sent.
    */
-  async takeStateless(
+  async takeFor(
     { provider, purpose }: Pick<SignOnAttempt, 'provider' | 'purpose'>,
-    { browser, isBrowser }: { browser: string | undefined; isBrowser: boolean },
+    {
+      state,
+      browser,
+      isBrowser,
+    }: { state: string | undefined; browser: string | undefined; isBrowser: boolean },
   ): Promise<SignOnAttempt> {
     if (purpose.kind === 'login') parseRedirectUrl(purpose.redirectUrl)
     if (!isBrowser && browser === undefined) return { provider, purpose, memory: {} }
-    if (browser === undefined) throw badSession()
-    return this.take(statelessState(provider, purpose, browser), browser)
+    if (state === undefined) throw badSession()
+    const attempt = await this.take(state, browser)
+    if (attempt.provider !== provider || !isSamePurpose(attempt.purpose, purpose)) throw badSession()
+    return attempt
   }
 
   /**
@@ -232,7 +238,7 @@ export class SignOn {
   ): Promise<{ url: string; cookie: SignOnCookie }> {
     const { attempts } = this.#deps
     const browser = known !== undefined && BROWSER.test(known) ? known : randomToken(36)
-    const state = provider.isStateless ? statelessState(provider, purpose, browser) : attempts.newState()
+    const state = attempts.newState()
     const { url, memory = {} } = await provider.begin(state, { purpose, action, query })
     await attempts.keep({ state, browser, address }, { provider: provider.id, purpose, memory })
     return { url, cookie: this.#cookie(browser, provider) }
@@ -291,8 +297,8 @@ export class SignOn {
   }
 }
 
-/** Of an attempt whose answer names no state: the same for the same browser and purpose. */
-function statelessState(provider: IdentityProvider, purpose: SignOnPurpose, browser: string): string {
-  const subject = purpose.kind === 'login' ? purpose.redirectUrl : purpose.sessionId
-  return JSON.stringify([provider.id, purpose.kind, subject, browser])
+function isSamePurpose(a: SignOnPurpose, b: SignOnPurpose): boolean {
+  return a.kind === 'login'
+    ? b.kind === 'login' && a.redirectUrl === b.redirectUrl
+    : b.kind === 'confirm' && a.sessionId === b.sessionId
 }

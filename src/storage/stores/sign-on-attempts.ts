@@ -28,12 +28,10 @@ interface Row {
 
 /** Attempts to sign on that wait for an answer. */
 export class SignOnAttemptsStore {
-  /** Another with the same state replaces the one before: only the time differs. */
   async insert(tx: Tx, attempt: SignOnAttemptRecord): Promise<void> {
     await tx.execute(
       `INSERT INTO sign_on_attempts (state_hash, provider, browser_hash, purpose, memory, address, expiry_ts)
-       VALUES (?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (state_hash) DO UPDATE SET expiry_ts = excluded.expiry_ts`,
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
       [
         attempt.stateHash,
         attempt.provider,

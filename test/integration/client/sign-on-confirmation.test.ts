@@ -112,6 +112,20 @@ forEachServerDatabase('proving at a CAS server who one is', (database) => {
     await owner.go(SIGN_ON)
     const page = await owner.follow(link)
     expect([page.status, page.text.includes('bad_session')]).to.deep.equal([400, true])
+    // Nor by one who has opened the page of the session before, whose link only the owner sees.
+    await owner.go(fallback(session))
+    const guessed = new URL(link)
+    const service = new URL(guessed.searchParams.get('service') ?? '')
+    service.searchParams.delete('state')
+    guessed.searchParams.set('service', service.href)
+    expect((await owner.follow(guessed.href)).status).to.equal(400)
+    // Neither is it by a page that has the owner's browser fetch it: cookies do not come along then.
+    for (const headers of [
+      { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' },
+      { 'User-Agent': 'Mozilla/5.0 (of old)' },
+    ]) {
+      expect((await browserOf(hs, headers).follow(link)).status).to.equal(400)
+    }
     expect((await remove(alice, { session: session as string })).status).to.equal(401)
     // A ticket that was made for logging in is none for this.
     const program = browserOf(hs, {})
