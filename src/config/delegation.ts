@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../util/json.js'
 import type { KeyPath } from './config-error.js'
+import { CREDENTIAL_CLASSES } from './sections/modules.js'
 
 /** What cannot be together with an authentication service. */
 export interface DelegationConflict {
@@ -57,6 +58,7 @@ const CONFLICTS: readonly Conflict[] = [
   { path: ['cas_config', 'enabled'], what: 'single sign-on' },
   { path: ['saml2_config'], what: 'single sign-on', isWanted: (value) => isTrue(value) && !isOff(value) },
   { path: ['jwt_config', 'enabled'], what: 'login by tokens of other services' },
+  { path: ['modules'], what: 'a provider of passwords', isWanted: hasCredentialProvider },
   { path: ['password_providers'], what: 'a provider of passwords' },
   { path: ['ldap_config', 'enabled'], what: 'a provider of passwords' },
   { path: ['login_via_existing_session', 'enabled'], what: 'login by an existing session' },
@@ -65,6 +67,11 @@ const CONFLICTS: readonly Conflict[] = [
   { path: ['nonrefreshable_access_token_lifetime'], what: 'a lifetime of access tokens' },
   { path: ['enable_3pid_changes'], what: 'changes of addresses' },
 ]
+
+function hasCredentialProvider(modules: JsonValue | undefined): boolean {
+  const names = Array.isArray(modules) ? modules.map((entry) => isJsonObject(entry) && entry['module']) : []
+  return names.some((name) => typeof name === 'string' && CREDENTIAL_CLASSES.has(name))
+}
 
 function isDelegated(values: Readonly<JsonObject>): boolean {
   return valueAt(values, ['matrix_authentication_service', 'enabled']) === true

@@ -15,6 +15,7 @@ import { listeners } from './sections/listeners.js'
 import { logging } from './sections/logging.js'
 import { media } from './sections/media.js'
 import { metrics } from './sections/metrics.js'
+import { modules } from './sections/modules.js'
 import { network } from './sections/network.js'
 import { oidc } from './sections/oidc.js'
 import { presence } from './sections/presence.js'
@@ -48,6 +49,7 @@ const SECTIONS = {
   logging,
   media,
   metrics,
+  modules,
   network,
   oidc,
   presence,
@@ -93,6 +95,7 @@ export const homeserverConfigSchema = z.object({
   ...logging.keys,
   ...media.keys,
   ...metrics.keys,
+  ...modules.keys,
   ...network.keys,
   ...oidc.keys,
   ...presence.keys,

@@ -147,7 +147,7 @@ const SERVER: KeyTable = {
   ),
   ...all(python, 'use_frozen_dicts', 'gc_thresholds', 'gc_min_interval', 'track_memory_usage'),
   ...all(noEffect('mxhs has no manhole'), 'manhole', 'manhole_settings'),
-  modules: later,
+  modules: list(map(all(served, 'module', 'config'))),
   matrix_authentication_service: map(
     all(served, 'enabled', 'endpoint', 'force_http2', 'secret', 'secret_path'),
   ),

@@ -182,6 +182,8 @@ const ACCOUNTS: KeyTable = {
     ),
   ),
   disable_registration: replacedBy('enable_registration'),
+  password_providers: list(map(all(served, 'module', 'config'))),
+  ldap_config: served,
   user_consent: map(
     all(
       served,

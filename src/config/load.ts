@@ -8,8 +8,10 @@ import { readConfigFiles, type ConfigFiles } from './config-files.js'
 import { applyDelegationDefaults, conflictsWithDelegation } from './delegation.js'
 import { Findings } from './findings.js'
 import { buildHomeserverConfig, homeserverConfigSchema, type HomeserverConfig } from './homeserver-config.js'
+import { completeModules } from './modules/module-files.js'
 import { isSecretPath } from './secret-keys.js'
 import { withSecrets } from './secret-sources.js'
+import { MODULE_KINDS } from './sections/modules.js'
 import { completeOidcProviders } from './sections/oidc-sources.js'
 import { namesOfDatabases } from './several-databases.js'
 import { takeOldKeys } from './take-old-keys.js'
@@ -62,9 +64,10 @@ export async function loadSettings(
     findings.add('error', files.locateKey([key]), { path: [key], message })
   }
   const values = await withSecrets(files, { findings, env, makes: options.makeSecrets ?? false })
-  await completeOidcProviders(values, (path, message) =>
-    findings.add('error', files.locate(path), { path, message }),
-  )
+  const fail = (path: KeyPath, message: string): void =>
+    findings.add('error', files.locate(path), { path, message })
+  await completeOidcProviders(values, fail)
+  await completeModules(values, { kinds: MODULE_KINDS, fail })
   for (const { path, message } of conflictsWithDelegation(values)) {
     findings.add('error', files.locateKey(path), { path, message })
   }
@@ -84,7 +87,7 @@ export async function loadSettings(
     configDir: await configDir(paths),
     env,
     serverName: parsed.data.server_name,
-    fail: (path, message) => findings.add('error', files.locate(path), { path, message }),
+    fail,
     warn: (path, message) => findings.add('warning', files.locateKey(path), { path, message }),
   })
   if (findings.hasErrors) throw findings.error()

@@ -30,7 +30,7 @@ export const MASK = '********'
 
 /** By their last part, so that secrets of settings that are handed on (to stores of files) are known too. */
 const SECRET =
-  /secret|(?:^|_)pass(?:word)?$|pepper|(?:^|_)(?:signing|private)_key$|^dsn$|(?:session|admin)_token$/
+  /secret|(?:^|_)pass(?:word)?$|pepper|(?:^|_)(?:signing|private)_key$|^(?:dsn|authorization)$|(?:session|admin)_token$/
 /** `user:password@` of a URL. */
 const URL_PASSWORD = /(\w+:\/\/[^/\s:@]*:)[^@/\s]*(?=@)/g
 

@@ -33,6 +33,8 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       serverName,
       passwordLogin: sessions.passwords.mayLogIn,
       passwordReauth: sessions.passwords.mayReauthenticate,
+      providedLogin: sessions.passwords.enabled === true,
+      providedReauth: sessions.passwords.enabled !== false,
       loginTokens: sessions.loginTokens.enabled,
       loginTokenLifetimeMs: sessions.loginTokens.lifetimeMs,
     },

@@ -1,6 +1,7 @@
 import { AccessTokens } from '../services/accounts/access-tokens.js'
 import { AccountDataRemoval } from '../services/accounts/account-data-removal.js'
 import { AccountData } from '../services/accounts/account-data.js'
+import type { CredentialProviders } from '../services/accounts/credential-providers.js'
 import { DelegatedTokens } from '../services/accounts/delegated-tokens.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
@@ -26,6 +27,7 @@ import type { AppserviceRegistry } from '../services/appservices/appservice-regi
 import { UiAuth } from '../services/accounts/ui-auth.js'
 import {
   captchaStage,
+  credentialStage,
   dummyStage,
   emailIdentityStage,
   passwordStage,
@@ -135,6 +137,8 @@ export interface AccountParts {
   readonly delegation?: Delegation | undefined
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
+  /** Who knows people besides this server. */
+  readonly credentialProviders?: CredentialProviders | undefined
   /** What single sign-on has to do with logins; without it there is none. */
   readonly signOn?: {
     readonly listFlows: () => readonly LoginFlow[]
@@ -310,6 +314,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     accountLimiter: parts.rateLimits.limiter('loginAccount'),
     failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
     hasAppservices: () => (parts.registry?.list().length ?? 0) > 0,
+    credentialProviders: parts.credentialProviders,
     ...(parts.signOn && { listSignOnFlows: parts.signOn.listFlows }),
     ...(parts.providerSessions && { providerSessions: parts.providerSessions }),
     options: options.login,
@@ -324,10 +329,14 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
       registrationTokenStage(stores.registrationTokens, clock),
       emailIdentityStage(parts.emailValidations),
       signOnStage,
+      ...login.credentialTypes.map((type) => credentialStage(type, login)),
       ...(parts.captcha ? [captchaStage(parts.captcha.publicKey, parts.captcha.check)] : []),
       ...(options.registration.terms ? [termsStage(options.registration.terms)] : []),
     ],
-    ...(parts.signOn && { listStages: parts.signOn.listStages }),
+    listStages: async (userId) => {
+      const stages = (await parts.signOn?.listStages(userId)) ?? ['m.login.password']
+      return [...new Set([...login.provenStages, ...stages])]
+    },
     reuseMs: options.uiAuthReuseMs,
   })
   const logout = new Logout({ db, devices, tokens: accessTokens })

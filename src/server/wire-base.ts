@@ -2,10 +2,12 @@ import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { ServerKeys } from '../config/signing-key-file.js'
 import type { RoomId, UserId } from '../protocol/ids.js'
 import type { JsonSigner } from '../protocol/signed-json.js'
+import type { Profiles } from '../services/accounts/profiles.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RatelimitOverrides } from '../services/accounts/ratelimit-overrides.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
+import type { AccountRegistration } from '../services/journeys/account-registration.js'
 import type { AppserviceAudience } from '../services/delivery/appservice-audience.js'
 import type { FederationSender } from '../services/federation/federation-sender.js'
 import type { AutoJoin } from '../services/rooms/auto-join.js'
@@ -70,6 +72,10 @@ interface LaterServices {
   readonly onTyping: (roomId: RoomId, userId: UserId, typing: boolean) => void
   readonly audience: Pick<AppserviceAudience, 'isInside'>
   readonly usageNotices: Pick<UsageNotices, 'onCounted'>
+  readonly profiles: Pick<Profiles, 'setField'>
+  readonly registration: Pick<AccountRegistration, 'registerSignedOn'>
+  /** Throws where there is no place for a new account. */
+  readonly checkNewcomer: () => Promise<void>
   readonly signOn: Pick<SignOn, 'listFlows' | 'listStages'>
 }
 

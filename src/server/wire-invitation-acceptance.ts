@@ -13,7 +13,7 @@ export function createInvitationAcceptance(
   { reads }: Views,
 ): BackgroundWork {
   const { config, storage, clock, logger } = parts
-  const { accepted } = config.invitations
+  const accepted = config.invitations.accepted ?? config.modules.acceptedInvitations
   if (accepted === undefined) return {}
   const acceptance = new InvitationAcceptance({
     ...stores,

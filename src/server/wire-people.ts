@@ -19,6 +19,7 @@ import { createDelegation, type Delegation } from './wire-delegation.js'
 import { createPushers } from './wire-delivery.js'
 import { createEphemeralServices } from './wire-ephemeral.js'
 import { createKeyServices } from './wire-keys.js'
+import { createCredentialProviders } from './wire-modules.js'
 import { createPages } from './wire-pages.js'
 import { createConnections } from './wire-sliding-sync.js'
 
@@ -52,7 +53,11 @@ export function createPeople(base: Base) {
     },
     stores,
   )
-  later.provide({ pushRules: accounts.pushRules })
+  later.provide({
+    pushRules: accounts.pushRules,
+    profiles: accounts.profiles,
+    registration: accounts.accountRegistration,
+  })
   const policyConsents = createPolicyConsents(base)
   const pages = createPages({ config, templates: base.mail.templates, uiAuth: accounts.uiAuth })
   return {
@@ -74,7 +79,7 @@ export function createPeople(base: Base) {
 }
 
 function createAccounts(
-  { parts, later, stores, shared, http, lookups, media, remoteLookups, toDevice, erased }: Base,
+  base: Base,
   {
     pushers,
     connections,
@@ -87,6 +92,7 @@ function createAccounts(
     emailValidations: EmailValidations
   },
 ) {
+  const { parts, later, stores, shared, http, lookups, media, remoteLookups, toDevice, erased } = base
   const { config, storage, rateLimits, registry, version } = parts
   const { db, streams } = storage
   const keyCleanup = new KeyCleanup(stores)
@@ -105,6 +111,7 @@ function createAccounts(
       delegation,
       emailValidations,
       captcha: createCaptcha(config, http),
+      credentialProviders: createCredentialProviders(base),
       mailSubscriber: pushers,
       onErased: () => erased.onErased(),
       shareRoom: (a, b) => stores.members.shareRoom(db.reader, a, b),

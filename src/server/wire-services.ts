@@ -32,6 +32,8 @@ export function createServices(parts: ServiceParts): WiredServices {
   const people = createPeople(base)
   const community = createCommunity(base, people)
   const views = createViews(base, people, community)
+  const { usageLimits } = views.discovery.services
+  base.later.provide({ checkNewcomer: async () => usageLimits?.checkNewcomer() })
   const { appservices, delivery } = createDelivery(base, people, views)
   const { services: rooms, succession } = community.rooms
   const { delayedEvents, ...delayed } = createDelayedEvents(

@@ -102,5 +102,10 @@ async function logIn(service: Login, body: z.output<typeof loginBody>): Promise<
     if (body.token === undefined) throw missingParam('token')
     return service.withLoginToken(body.token, device)
   }
+  if (service.credentialTypes.includes(body.type)) {
+    if (body.token === undefined) throw missingParam('token')
+    const proof = { identifier: service.parseIdentifier(body), secret: body.token }
+    return service.withCredential(body.type, proof, device)
+  }
   throw new MatrixError('M_UNKNOWN', 'Unknown login type', { status: 400 })
 }

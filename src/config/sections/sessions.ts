@@ -43,6 +43,8 @@ export const sessions = section(
     const { enabled, localdb_enabled: local, pepper, policy } = raw.password_config
     return {
       passwords: {
+        /** Of whomever: this server's own are none where it has no database of them. */
+        enabled,
         mayLogIn: enabled === true && local,
         mayReauthenticate: enabled !== false && local,
         bcryptRounds: raw.bcrypt_rounds,

@@ -8,6 +8,7 @@ import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Devices } from '../devices/devices.js'
 import type { AttemptLimiter } from './attempt-limiter.js'
+import type { Credential, CredentialProviders } from './credential-providers.js'
 import type { Passwords } from './passwords.js'
 import { hashToken, makeToken } from './token-format.js'
 import type { IssuedTokens, TokenIssuer } from './token-issuer.js'
@@ -50,6 +51,9 @@ export interface LoginOptions {
   readonly passwordLogin: boolean
   /** As `passwordLogin`, or `password_config.enabled: only_for_reauth`: passwords may be used to confirm who one is. */
   readonly passwordReauth: boolean
+  /** `password_config.enabled`: as both above, for passwords that others know. */
+  readonly providedLogin?: boolean
+  readonly providedReauth?: boolean
   /** `login_via_existing_session.enabled`. */
   readonly loginTokens: boolean
   /** `login_via_existing_session.token_timeout`. */
@@ -75,6 +79,8 @@ export interface LoginDependencies {
   readonly listSignOnFlows?: () => readonly LoginFlow[]
   /** Keeps with a device in which session of another service its user has signed on. */
   readonly providerSessions?: ProviderSessionNotes
+  /** Who knows people besides this server. */
+  readonly credentialProviders?: CredentialProviders | undefined
   readonly options: LoginOptions
 }
 
@@ -102,16 +108,33 @@ export class Login {
 
   /** What `GET /login` offers. */
   listFlows(): LoginFlow[] {
-    const { passwordLogin, loginTokens } = this.#deps.options
+    const { loginTokens } = this.#deps.options
     const signOn = this.#deps.listSignOnFlows?.() ?? []
     // Whoever signs on comes back with a token.
     const takesTokens = loginTokens || signOn.length > 0
     return [
-      ...(passwordLogin ? [{ type: 'm.login.password' }] : []),
+      ...(this.takesPasswords('login') ? [{ type: 'm.login.password' }] : []),
+      ...this.credentialTypes.map((type) => ({ type })),
       ...signOn,
       ...(takesTokens ? [{ type: 'm.login.token', ...(loginTokens && { get_login_token: true }) }] : []),
       ...(this.#deps.hasAppservices?.() ? [{ type: 'm.login.application_service' }] : []),
     ]
+  }
+
+  /** Whether people log in, or confirm who they are, with passwords: those of this server, or that others know. */
+  takesPasswords(use: PasswordUse): boolean {
+    return this.#ownPasswords(use) || this.#providedPasswords(use)
+  }
+
+  /** The types of login that others judge, besides that by password. */
+  get credentialTypes(): readonly string[] {
+    return this.#deps.credentialProviders?.ownTypes ?? []
+  }
+
+  /** The stages by which people can confirm who they are to those who know them besides this server. */
+  get provenStages(): readonly string[] {
+    const passwords = this.#providedPasswords('confirm') ? ['m.login.password'] : []
+    return [...passwords, ...this.credentialTypes]
   }
 
   /** As `parseUserIdentifier`. */
@@ -124,11 +147,22 @@ export class Login {
    * that have ended, whose passwords are gone; then what `beginSession` throws.
    */
   async withPassword(identifier: UserIdentifier, password: string, device: DeviceWish): Promise<LoginResult> {
-    if (!this.#deps.options.passwordLogin) throw forbidden('Logging in with a password is disabled')
-    const { user, isRight } = await this.#checkPassword(identifier, password)
-    if (user?.isDeactivated) throw deactivated()
-    if (user === undefined || !isRight) throw forbidden('Invalid username or password')
-    return this.beginSession(user.userId, device, { passwordHash: user.passwordHash })
+    if (!this.takesPasswords('login')) throw forbidden('Logging in with a password is disabled')
+    const { user, proven } = await this.#checkPassword(identifier, password, 'login')
+    if (proven === undefined)
+      throw user?.isDeactivated ? deactivated() : forbidden('Invalid username or password')
+    return this.beginSession(proven.userId, device, proven)
+  }
+
+  /** With what a provider takes that has a type of login of its own. Throws `M_FORBIDDEN`, and what `beginSession` throws. */
+  async withCredential(
+    type: string,
+    { identifier, secret }: { readonly identifier: UserIdentifier; readonly secret: string },
+    device: DeviceWish,
+  ): Promise<LoginResult> {
+    const userId = await this.#checkCredential(type, { identifier, secret }, 'login')
+    if (userId === undefined) throw forbidden('Invalid credential')
+    return this.beginSession(userId, device)
   }
 
   /** With a token made by `createLoginToken`; throws `M_FORBIDDEN` when it is not good. */
@@ -183,9 +217,16 @@ export class Login {
    * authentication.
    */
   async identify(identifier: UserIdentifier, password: string): Promise<UserId | undefined> {
-    if (!this.#deps.options.passwordReauth) return undefined
-    const { user, isRight } = await this.#checkPassword(identifier, password)
-    return isRight ? user?.userId : undefined
+    if (!this.takesPasswords('confirm')) return undefined
+    return (await this.#checkPassword(identifier, password, 'confirm')).proven?.userId
+  }
+
+  /** As `identify`, with what a provider takes that has a type of login of its own. */
+  async identifyBy(
+    type: string,
+    proof: { readonly identifier: UserIdentifier; readonly secret: string },
+  ): Promise<UserId | undefined> {
+    return this.#checkCredential(type, proof, 'confirm')
   }
 
   /** A token that logs in as the user, once. `origin`: where they have signed on. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */
@@ -208,17 +249,74 @@ export class Login {
     return { token, expiresInMs }
   }
 
+  #ownPasswords(use: PasswordUse): boolean {
+    const { passwordLogin, passwordReauth } = this.#deps.options
+    return use === 'login' ? passwordLogin : passwordReauth
+  }
+
+  #providedPasswords(use: PasswordUse): boolean {
+    const { providedLogin, providedReauth } = this.#deps.options
+    const isAllowed = use === 'login' ? providedLogin : providedReauth
+    return isAllowed === true && this.#deps.credentialProviders?.takesPasswords === true
+  }
+
   async #checkPassword(
     identifier: UserIdentifier,
     password: string,
-  ): Promise<{ user: UserRecord | undefined; isRight: boolean }> {
+    use: PasswordUse,
+  ): Promise<{ user: UserRecord | undefined; proven: Proven | undefined }> {
+    return this.#counting(identifier, async (user) => {
+      const credential = credentialOf('m.login.password', { identifier, secret: password, user })
+      const ask = async (isImmediate: boolean): Promise<Proven | undefined> => {
+        if (!this.#providedPasswords(use) || user?.isDeactivated) return undefined
+        const options = { isImmediate, registers: use === 'login' }
+        const userId = await this.#deps.credentialProviders?.identify(credential, options)
+        return userId && { userId, passwordHash: undefined }
+      }
+      // Synapse asks all others first. Whoever has a good password gets in either way; but so nobody else gets to see the
+      // passwords of this server, and its people need not wait for a service that does not answer.
+      return (
+        (await ask(true)) ??
+        (this.#ownPasswords(use) ? await this.#checkOwn(user, password) : undefined) ??
+        (await ask(false))
+      )
+    })
+  }
+
+  async #checkOwn(user: UserRecord | undefined, password: string): Promise<Proven | undefined> {
+    const isRight = await this.#deps.passwords.verify(password, user?.passwordHash)
+    return isRight && user !== undefined
+      ? { userId: user.userId, passwordHash: user.passwordHash }
+      : undefined
+  }
+
+  async #checkCredential(
+    type: string,
+    { identifier, secret }: { readonly identifier: UserIdentifier; readonly secret: string },
+    use: PasswordUse,
+  ): Promise<UserId | undefined> {
+    const { proven } = await this.#counting(identifier, async (user) => {
+      const credential = credentialOf(type, { identifier, secret, user })
+      const registers = use === 'login'
+      const userId =
+        (await this.#deps.credentialProviders?.identify(credential, { isImmediate: true, registers })) ??
+        (await this.#deps.credentialProviders?.identify(credential, { isImmediate: false, registers }))
+      return userId && { userId, passwordHash: undefined }
+    })
+    return proven?.userId
+  }
+
+  async #counting(
+    identifier: UserIdentifier,
+    prove: (user: UserRecord | undefined) => Promise<Proven | undefined>,
+  ): Promise<{ user: UserRecord | undefined; proven: Proven | undefined }> {
     const user = await this.#findUser(identifier)
     const key = user?.userId ?? identifierKey(identifier)
     // Counted before it is known to be wrong: else any number of guesses could be on their way at once.
     this.#deps.failureLimiter.consume(key)
-    if (!(await this.#deps.passwords.verify(password, user?.passwordHash))) return { user, isRight: false }
-    this.#deps.failureLimiter.refund(key)
-    return { user, isRight: true }
+    const proven = await prove(user)
+    if (proven !== undefined) this.#deps.failureLimiter.refund(key)
+    return { user, proven }
   }
 
   async #findUser(identifier: UserIdentifier): Promise<UserRecord | undefined> {
@@ -262,6 +360,25 @@ export function parseUserIdentifier(body: IdentifierFields): UserIdentifier {
     default:
       throw new MatrixError('M_UNKNOWN', 'Unknown login identifier type', { status: 400 })
   }
+}
+
+/** `login`, or to confirm who one is. */
+type PasswordUse = 'login' | 'confirm'
+
+interface Proven {
+  readonly userId: UserId
+  /** What the password was checked against, if it is one of this server. */
+  readonly passwordHash: string | undefined
+}
+
+function credentialOf(
+  type: string,
+  { identifier, secret, user }: { identifier: UserIdentifier; secret: string; user: UserRecord | undefined },
+): Credential {
+  const account = user?.userId
+  if (identifier.type === 'user') return { type, secret, user: identifier.user, account }
+  const { medium, address } = identifier
+  return { type, secret, user: account, account, threepid: { medium, address } }
 }
 
 function requireString(object: Readonly<Record<string, unknown>>, name: string): string {

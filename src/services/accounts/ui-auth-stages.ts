@@ -4,7 +4,7 @@ import type { RegistrationTokensStore } from '../../storage/stores/registration-
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { EmailValidations } from './email-validations.js'
-import { parseUserIdentifier, type Login } from './login.js'
+import { parseUserIdentifier, type Login, type UserIdentifier } from './login.js'
 import type { Requester } from './requester.js'
 
 /** What a client submits for a stage. */
@@ -43,16 +43,24 @@ export function passwordStage(login: Pick<Login, 'identify'>): UiAuthStage {
     async verify({ auth, requester }) {
       const password = auth['password']
       if (requester === undefined || typeof password !== 'string') return refuse('Missing password')
-      const identifier = parseUserIdentifier({
-        identifier: isJsonObject(auth['identifier']) ? auth['identifier'] : undefined,
-        user: stringOrUndefined(auth['user']),
-        medium: stringOrUndefined(auth['medium']),
-        address: stringOrUndefined(auth['address']),
-      })
-      const userId = await login.identify(identifier, password)
+      const userId = await login.identify(identifierOf(auth), password)
       if (userId === undefined) return refuse('Invalid password')
       // No further attempt is offered: whoever has somebody else's password is in the wrong account.
       if (userId !== requester.userId) throw forbidden('This is the password of another user')
+      return { passed: true, value: userId }
+    },
+  }
+}
+
+/** A stage by the name of a type of login: what logs in confirms, too, who somebody is. */
+export function credentialStage(type: string, login: Pick<Login, 'identifyBy'>): UiAuthStage {
+  return {
+    type,
+    async verify({ auth, requester }) {
+      const secret = auth['token']
+      if (requester === undefined || typeof secret !== 'string') return refuse('Missing token')
+      const userId = await login.identifyBy(type, { identifier: identifierOf(auth), secret })
+      if (userId === undefined || userId !== requester.userId) return refuse('Invalid token')
       return { passed: true, value: userId }
     },
   }
@@ -157,6 +165,15 @@ export const TERMS_STAGE = 'm.login.terms'
 
 /** Those of reCAPTCHA have about 2,000 characters. */
 const MAX_CAPTCHA_ANSWER = 16_384
+
+function identifierOf(auth: Readonly<JsonObject>): UserIdentifier {
+  return parseUserIdentifier({
+    identifier: isJsonObject(auth['identifier']) ? auth['identifier'] : undefined,
+    user: stringOrUndefined(auth['user']),
+    medium: stringOrUndefined(auth['medium']),
+    address: stringOrUndefined(auth['address']),
+  })
+}
 
 function refuse(message: string, errcode: Errcode = 'M_FORBIDDEN'): StageVerdict {
   return { passed: false, error: new MatrixError(errcode, message) }

@@ -1,16 +1,12 @@
 import type { JsonObject } from '../../util/json.js'
+import { cleanDisplayName, cleanEmails, hasUnwanted } from '../accounts/given-profiles.js'
 import type { ExternalIdentity } from './identity-provider.js'
 import { SignOnFailure } from './sign-on-failure.js'
 
 const MAX_ID_LENGTH = 1000
 const MAX_LOCALPART_LENGTH = 255
-const MAX_NAME_CHARACTERS = 256
 const MAX_URL_LENGTH = 2048
-const MAX_EMAILS = 10
 const MAX_EXTRA_LENGTH = 16 * 1024
-const EMAIL = /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]{1,190}$/u
-/** Control characters, and halves of characters, which databases refuse. */
-const UNWANTED = /[\p{Cc}\p{Cs}]/gu
 
 /**
  * What a service says of somebody, as it can be kept: what is too long is cut or left out. Throws `mapping_error` where
@@ -24,24 +20,19 @@ export function cleanIdentity(identity: ExternalIdentity): ExternalIdentity {
   if (localpart !== undefined && (localpart.length > MAX_LOCALPART_LENGTH || hasUnwanted(localpart))) {
     throw new SignOnFailure('mapping_error', 'The service gives you a name that nobody can have here')
   }
-  const emails = [...new Set((identity.emails ?? []).map((email) => email.toLowerCase()))]
-  const displayName = cleanName(identity.displayName)
+  const displayName = cleanDisplayName(identity.displayName)
   const pictureUrl = cleanUrl(identity.pictureUrl)
   const extraAttributes = cleanExtra(identity.extraAttributes)
   return {
     externalId,
     confirmsLocalpart,
-    emails: emails.filter((email) => EMAIL.test(email) && !hasUnwanted(email)).slice(0, MAX_EMAILS),
+    emails: cleanEmails(identity.emails ?? []),
     ...(isKeepable(providerSession) && { providerSession }),
     ...(localpart !== undefined && localpart !== '' && { localpart }),
     ...(displayName && { displayName }),
     ...(pictureUrl && { pictureUrl }),
     ...(extraAttributes && { extraAttributes }),
   }
-}
-
-function cleanName(name: string | undefined): string | undefined {
-  return name && Array.from(name.replace(UNWANTED, '')).slice(0, MAX_NAME_CHARACTERS).join('').trim()
 }
 
 function cleanUrl(url: string | undefined): string | undefined {
@@ -58,8 +49,4 @@ function cleanExtra(extra: Readonly<JsonObject> | undefined): Readonly<JsonObjec
 
 function isKeepable(text: string | undefined): text is string {
   return text !== undefined && text !== '' && text.length <= MAX_ID_LENGTH && !hasUnwanted(text)
-}
-
-function hasUnwanted(text: string): boolean {
-  return text.search(UNWANTED) !== -1
 }

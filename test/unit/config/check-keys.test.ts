@@ -47,9 +47,9 @@ describe('checkKeys', () => {
   it('says nothing of keys that are not served where nothing is asked for', () => {
     expect(
       findings({
-        modules: [],
+        spam_checker: [],
         saml2_config: {},
-        password_providers: null,
+        account_validity: null,
         opentracing: { enabled: false, homeserver_whitelist: ['x'] },
         enable_ephemeral_messages: false,
         presence: { presence_router: {} },
@@ -57,9 +57,9 @@ describe('checkKeys', () => {
     ).to.deep.equal([])
     expect(
       findings({
-        modules: [{}],
+        spam_checker: [{}],
         opentracing: { enabled: true },
-        ldap_config: { secret: '', enabled: 0 },
+        account_validity: { period: '', enabled: 0 },
       }),
     ).to.have.length(3)
   })

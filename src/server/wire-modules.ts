@@ -1,0 +1,62 @@
+import type { CredentialProviderConfig } from '../config/sections/modules.js'
+import { CredentialCheckClient } from '../net/clients/credential-check-client.js'
+import { LdapClient } from '../net/clients/ldap-client.js'
+import { Dialer } from '../net/dialer.js'
+import { CachingDns } from '../net/dns.js'
+import { IpPolicy } from '../net/ip-policy.js'
+import { CredentialProviders, type CredentialProvider } from '../services/accounts/credential-providers.js'
+import { LdapPasswords } from '../services/accounts/ldap-passwords.js'
+import { RestPasswords } from '../services/accounts/rest-passwords.js'
+import { SharedSecretLogins } from '../services/accounts/shared-secret-logins.js'
+import type { Base, ServiceParts } from './wire-base.js'
+
+/** Those who know people besides this server, as `modules` names them; undefined where there are none. */
+export function createCredentialProviders(base: Base): CredentialProviders | undefined {
+  const { parts, later, stores, shared } = base
+  const { config, logger } = parts
+  const { credentialProviders } = config.modules
+  if (credentialProviders.length === 0) return undefined
+  const { serverName } = config.server
+  return new CredentialProviders({
+    ...stores,
+    ...shared,
+    registration: { registerSignedOn: (account) => later.get('registration').registerSignedOn(account) },
+    checkNewcomer: () => later.get('checkNewcomer')(),
+    logger,
+    serverName,
+    list: credentialProviders.map((provider) => createProvider(provider, base)),
+  })
+}
+
+function createProvider(provider: CredentialProviderConfig, base: Base): CredentialProvider {
+  const { parts, stores, shared, http, later } = base
+  const { serverName } = parts.config.server
+  switch (provider.kind) {
+    case 'sharedSecret':
+      return new SharedSecretLogins({ ...provider, serverName })
+    case 'ldap':
+      return new LdapPasswords(createLdapClient(provider, parts), { ...provider, serverName })
+    case 'rest':
+      return new RestPasswords({
+        ...stores,
+        ...shared,
+        client: new CredentialCheckClient(http.toOwn, provider.endpoint),
+        profileRows: stores.profiles,
+        profiles: { setField: (...change) => later.get('profiles').setField(...change) },
+        options: { ...provider, serverName },
+      })
+  }
+}
+
+/** Directories are where the operator says, which may be anywhere. */
+function createLdapClient(
+  options: ConstructorParameters<typeof LdapClient>[1],
+  { clock, network }: Pick<ServiceParts, 'clock' | 'network'>,
+): LdapClient {
+  const dialer = new Dialer({
+    dns: new CachingDns(network.dns, clock),
+    policy: new IpPolicy({ deniedRanges: [], allowedRanges: [] }),
+    tls: { verify: true },
+  })
+  return new LdapClient({ dialer, clock }, options)
+}
