@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { Args, Flags } from '@oclif/core'
+import { requireOwnAccounts } from '../src/cli/administration.js'
 import { BaseCommand, configFlag } from '../src/cli/base-command.js'
 import { CommandFailure, UsageError } from '../src/cli/failures.js'
 import { givenOrDefault } from '../src/cli/config-paths.js'
@@ -12,10 +13,6 @@ interface PasswordFlags {
   readonly 'password-file'?: string | undefined
   readonly 'password-stdin': boolean
 }
-
-const HANDS_OF_OTHERS =
-  'The accounts of this server are in the hands of an authentication service (matrix_authentication_service): ' +
-  'make them there, with mas-cli manage register-user'
 
 export default class RegisterUser extends BaseCommand {
   static override summary = 'Make an account on a running server.'
@@ -119,7 +116,7 @@ export default class RegisterUser extends BaseCommand {
     }
     const { loadConfig } = await import('../src/config/load.js')
     const { config } = await loadConfig(paths)
-    if (config.authenticationService.service !== undefined) throw new CommandFailure(HANDS_OF_OTHERS)
+    requireOwnAccounts(config, 'make them there, with mas-cli manage register-user')
     const secret = config.registration.sharedSecret
     if (secret === undefined || secret === '') {
       throw new CommandFailure(`There is no registration_shared_secret in ${paths.join(', ')}`)

@@ -1,5 +1,10 @@
 import { Args, Flags } from '@oclif/core'
-import { administrate, loadForAdministration, toUserId } from '../../src/cli/administration.js'
+import {
+  administrate,
+  loadForAdministration,
+  requireOwnAccounts,
+  toUserId,
+} from '../../src/cli/administration.js'
 import { BaseCommand, configFlag } from '../../src/cli/base-command.js'
 import { UsageError } from '../../src/cli/failures.js'
 import { configPaths } from '../../src/cli/config-paths.js'
@@ -35,6 +40,7 @@ export default class UsersSetPassword extends BaseCommand {
   async run(): Promise<Changed> {
     const { flags, args } = await this.parse(UsersSetPassword)
     const config = await loadForAdministration(configPaths(flags.config))
+    requireOwnAccounts(config, 'set the password there, with mas-cli manage set-password')
     const userId = toUserId(args.user, config)
     const password = isInteractive()
       ? await askNewSecret('Password', 'standard input')

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core'
-import { administrate, loadForAdministration, toUserId } from './administration.js'
+import { administrate, loadForAdministration, requireOwnAccounts, toUserId } from './administration.js'
 import { BaseCommand, configFlag } from './base-command.js'
 import { configPaths } from './config-paths.js'
 
@@ -37,6 +37,12 @@ export abstract class AccountFlagCommand extends BaseCommand {
     const config = await loadForAdministration(configPaths(flags.config))
     const userId = toUserId(args.user, config)
     const { flag, state } = this.words
+    if (flag === 'isAdmin') {
+      requireOwnAccounts(
+        config,
+        'it says by its tokens who is an administrator (mas-cli manage promote-admin)',
+      )
+    }
     const value = !flags.remove
     const { changed } = await administrate(config, 'users.setFlag', { userId, flag, value })
     const sentence = `${userId} ${value ? 'is' : 'is no longer'} ${state}`

@@ -22,6 +22,20 @@ export async function loadForAdministration(paths: readonly string[]): Promise<H
 }
 
 /**
+ * Throws a `CommandFailure` where an authentication service has the accounts: what is changed here would count for nothing.
+ * `instead`: what to do.
+ */
+export function requireOwnAccounts(
+  { authenticationService }: Pick<HomeserverConfig, 'authenticationService'>,
+  instead: string,
+): void {
+  if (authenticationService.service === undefined) return
+  throw new CommandFailure(
+    `The accounts of this server are in the hands of an authentication service (matrix_authentication_service): ${instead}`,
+  )
+}
+
+/**
  * Has something changed: by the server of the configuration if it runs, so that it knows; otherwise here, with the same
  * services. Throws a `CommandFailure` with the reason where it is refused.
  */

@@ -5,6 +5,7 @@ import UsersLock from '../../../commands/users/lock.js'
 import UsersLogout from '../../../commands/users/logout.js'
 import UsersRecent from '../../../commands/users/recent.js'
 import UsersSetAdmin from '../../../commands/users/set-admin.js'
+import UsersSetPassword from '../../../commands/users/set-password.js'
 import UsersShow from '../../../commands/users/show.js'
 import UsersSuspend from '../../../commands/users/suspend.js'
 import { controlSocketIn, writeCommandConfig } from '../../support/command-config.js'
@@ -119,6 +120,20 @@ describe('mxhs users', function () {
     })
     expect(await errcodeOf(whoAmI(bob))).to.equal('M_UNKNOWN_TOKEN')
     await server.client().login('@bob:hs.test', 'another one')
+  })
+
+  it('what would count for nothing is refused where an authentication service has the accounts', async () => {
+    const section = 'matrix_authentication_service: {enabled: true, secret: s}'
+    const delegating = scratch.write('delegated.yaml', `server_name: hs.test\n${section}\n`)
+    for (const [command, ...argv] of [
+      [UsersSetAdmin, 'bob'],
+      [UsersSetAdmin, 'bob', '--remove'],
+      [UsersSetPassword, 'bob'],
+    ] as const) {
+      const { exitCode, stderr } = await runCommand(command, ...argv, '-c', delegating)
+      expect(exitCode).to.equal(1)
+      expect(stderr).to.contain('in the hands of an authentication service').and.contain('mas-cli manage')
+    }
   })
 
   it('logout ends sessions', async () => {
