@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { Environment } from 'nunjucks'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import type { KeyPath } from '../config-error.js'
 
@@ -70,9 +71,39 @@ async function checkTemplates(provider: JsonObject, path: KeyPath, fail: Fail): 
     if (typeof text !== 'string') continue
     try {
       new nunjucks.Template(text, environment, '', true)
+      const unknown = filtersOf(text, nunjucks).find((name) => !isFilter(environment, name))
+      if (unknown !== undefined) throw new Error(`\n there is no filter ${unknown}`)
     } catch (error) {
       const [, reason = 'it cannot be read'] = (error as Error).message.split('\n')
       fail([...path, 'user_mapping_provider', 'config', ...at], `this is no template: ${reason.trim()}`)
     }
+  }
+}
+
+/** What templates are parsed into, of which the library's types say nothing. */
+interface Syntax {
+  readonly parser: { parse(text: string): { findAll(type: unknown): readonly FilterNode[] } }
+  readonly nodes: { readonly Filter: unknown }
+}
+
+interface FilterNode {
+  readonly name: { readonly value: string }
+}
+
+/** The filters of a template, which are looked for only when it is rendered. */
+function filtersOf(text: string, nunjucks: unknown): string[] {
+  const { parser, nodes } = nunjucks as Syntax
+  return parser
+    .parse(text)
+    .findAll(nodes.Filter)
+    .map(({ name }) => name.value)
+}
+
+function isFilter(environment: Environment, name: string): boolean {
+  try {
+    environment.getFilter(name)
+    return true
+  } catch {
+    return false
   }
 }

@@ -3,6 +3,7 @@ import type { OidcProviderConfig } from '../../config/sections/oidc.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { ExternalIdentity } from './identity-provider.js'
 import { localpartFor } from './localparts.js'
+import { pythonMethodOf } from './python-methods.js'
 import { SignOnFailure } from './sign-on-failure.js'
 
 export interface OidcMappingDependencies {
@@ -13,6 +14,8 @@ export interface OidcMappingDependencies {
 
 /** What a template has given may be this long. */
 const MAX_LENGTH = 4096
+/** As they may be written in Jinja. */
+const PYTHON_CONSTANTS = { True: true, False: false, None: null }
 
 /**
  * What the claims of a provider say of somebody, by the operator's templates (`user_mapping_provider`): Jinja's, with the
@@ -102,11 +105,10 @@ export class OidcMapping {
     const environment = await (this.#environment ??= createEnvironment())
     let template = this.#compiled.get(text)
     if (template === undefined) {
-      const { default: nunjucks } = await import('nunjucks')
-      template = nunjucks.compile(text, environment)
+      template = await compile(text, environment)
       this.#compiled.set(text, template)
     }
-    const rendered = template.render({ user: withoutPrototypes(claims) }).trim()
+    const rendered = template.render({ ...PYTHON_CONSTANTS, user: withoutPrototypes(claims) }).trim()
     if (rendered.length > MAX_LENGTH) throw new Error(`it gives more than ${MAX_LENGTH} characters`)
     return rendered
   }
@@ -118,6 +120,40 @@ async function createEnvironment(): Promise<Environment> {
   const environment = new nunjucks.Environment(null, { autoescape: false, throwOnUndefined: false })
   environment.addFilter('localpart_from_email', (address: unknown) => String(address).split('@')[0] ?? '')
   return environment
+}
+
+/** What a compiled template is inside: a function, and what it looks things up by. */
+interface CompiledTemplate {
+  rootRenderFunc: (...args: RenderArguments) => void
+}
+
+type RenderArguments = [
+  environment: unknown,
+  context: unknown,
+  frame: unknown,
+  runtime: Runtime,
+  done: unknown,
+]
+
+interface Runtime {
+  readonly memberLookup: (self: unknown, name: unknown) => unknown
+}
+
+/** A template that finds the methods of Python's, too, which templates for Synapse use. */
+async function compile(text: string, environment: Environment): Promise<Template> {
+  const { default: nunjucks } = await import('nunjucks')
+  // Compiled at once.
+  const template = new nunjucks.Template(text, environment, '', true)
+  const compiled = template as unknown as CompiledTemplate
+  const render = compiled.rootRenderFunc
+  compiled.rootRenderFunc = (...[given, context, frame, runtime, done]) => {
+    const memberLookup: Runtime['memberLookup'] = (self, name) => {
+      const isClaim = typeof self === 'object' && self !== null && Object.hasOwn(self, String(name))
+      return (isClaim ? undefined : pythonMethodOf(self, name)) ?? runtime.memberLookup(self, name)
+    }
+    render(given, context, frame, { ...runtime, memberLookup }, done)
+  }
+  return template
 }
 
 /**

@@ -114,6 +114,7 @@ describe('providers of OpenID Connect', () => {
       [{ user_mapping_provider: { module: 'my.Mapper' } }, /\.module: /],
       [{ user_mapping_provider: { config: { subject_claim: 'a.b' } } }, /\.subject_claim: /],
       [{ user_mapping_provider: { config: { localpart_template: '{{ user.sub' } } }, /template: .*expected/],
+      [{ user_mapping_provider: { config: { subject_template: '{{ user.a | lowr }}' } } }, /no filter lowr/],
       [{ user_mapping_provider: { config: { extra_attributes: { a: '{% x %}' } } } }, /attributes\.a: /],
       [
         { user_mapping_provider: { config: { localpart_templat: 'x' } } },

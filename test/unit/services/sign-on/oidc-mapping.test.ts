@@ -71,6 +71,45 @@ describe('OidcMapping', () => {
     expect(await own.subjectOf(JSON.parse('{"__proto__":"claim"}') as JsonObject)).to.equal('claim')
   })
 
+  it('knows the methods of Python that templates for Synapse use', async () => {
+    const cases: [string, string][] = [
+      ["{{ user.name.replace('.', '_') }}", 'A_b_C'],
+      ["{{ user.name.replace('.', '_', 1) }}", 'A_b.C'],
+      ['{{ user.name.lower() }}', 'a.b.c'],
+      ["{{ user.email.split('@')[0].upper() }}", 'ALICE'],
+      ["{{ user.email.split('.', 1)[1] }}", 'test.example'],
+      ['{{ user.full.strip().split()[0].title() }}', 'Alice'],
+      ["{{ user.full.split(none, 1) | join('|') }}", 'alice|von B'],
+      ["{{ user.name.lstrip('A.') }}", 'b.C'],
+      ["{{ user.name.removesuffix('.C') }}{{ user.name.removeprefix('x') }}", 'A.bA.b.C'],
+      ["{% if user.email.endswith(['.example', '.org']) %}yes{% endif %}", 'yes'],
+      ["{{ user.get('name') }}{{ user.get('none', 'x') }}", 'A.b.Cx'],
+      ['{{ user.map.items }}{% for k, v in user.inner.items() %}{{ k }}{{ v }}{% endfor %}', 'claima1'],
+      ['{{ user.groups | first }}', 'a'],
+      ['{% if user.ok == True and user.none == None %}{{ user.name }}{% endif %}', 'A.b.C'],
+    ]
+    const claims = {
+      sub: 'x',
+      name: 'A.b.C',
+      email: 'alice@club.test.example',
+      full: ' alice von  B ',
+      map: { items: 'claim' },
+      inner: { a: 1 },
+      groups: ['a', 'b'],
+      ok: true,
+    }
+    for (const [subject_template, expected] of cases)
+      expect(await mappingOf({ subject_template }).subjectOf(claims), subject_template).to.equal(expected)
+    for (const wrong of [
+      "{{ user.name.replace('', 'x') }}",
+      '{{ user.name.split(7) }}',
+      '{{ user.name.format() }}',
+    ])
+      expect(await codeOf(mappingOf({ subject_template: wrong }).subjectOf(claims)), wrong).to.equal(
+        'mapping_error',
+      )
+  })
+
   it('takes claims for text, never for a template', async () => {
     const mapping = mappingOf({ localpart_template: '{{ user.name }}' })
     const { localpart } = await mapping.identityOf({ sub: 'x', name: '{{ 7 * 7 }}' })
