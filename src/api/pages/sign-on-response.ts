@@ -96,7 +96,7 @@ export function cookieOf({ headers }: Pick<RequestInfo, 'headers'>, name: string
 
 /** From where somebody begins to sign on, with the first value of each name of the query. */
 export function requestOf(
-  request: Pick<RequestInfo, 'headers' | 'ip' | 'url'>,
+  request: Pick<RequestInfo, 'headers' | 'ip' | 'url' | 'userAgent'>,
   signOn: Pick<SignOn, 'cookieName'>,
 ): SignOnRequest {
   const query = new Map<string, string>()
@@ -104,7 +104,13 @@ export function requestOf(
   for (const [name, value] of new URLSearchParams(start === -1 ? '' : request.url.slice(start + 1))) {
     if (!query.has(name)) query.set(name, value)
   }
-  return { browser: browserOf(request, signOn), address: request.ip, query, action: actionOf(query) }
+  return {
+    browser: browserOf(request, signOn),
+    address: request.ip,
+    isBrowser: isBrowser(request),
+    query,
+    action: actionOf(query),
+  }
 }
 
 function actionOf(query: ReadonlyMap<string, string>): SignOnRequest['action'] {

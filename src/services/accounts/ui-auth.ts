@@ -63,6 +63,9 @@ export interface UiAuthSession {
 /** An operation whose flows are known. */
 type KnownOperation = UiAuthOperation & Required<Pick<UiAuthOperation, 'flows'>>
 
+/** In the place of what a stage has established: it was done, but by somebody else. */
+const DONE_BY_ANOTHER = false
+
 /** How long somebody may take from the first request to the last stage. */
 const SESSION_LIFETIME_MS = 24 * 60 * 60 * 1000
 /** How many operations a user may have begun and not finished; the oldest are forgotten. */
@@ -131,17 +134,20 @@ export class UiAuth {
   async find(sessionId: string): Promise<UiAuthSession> {
     const session = await this.#deps.sessions.get(this.#deps.db.reader, sessionId)
     if (session === undefined || this.#hasEnded(session)) throw notFound('The session has ended')
-    return { userId: session.userId, path: session.path, completed: Object.keys(session.completed) }
+    const done = Object.entries(session.completed).filter(([, value]) => value !== DONE_BY_ANOTHER)
+    return { userId: session.userId, path: session.path, completed: done.map(([type]) => type) }
   }
 
-  /** Notes a stage of a user's session as done, which they have done elsewhere. Throws `M_NOT_FOUND` as `find`. */
-  async completeElsewhere(sessionId: string, type: string, userId: UserId): Promise<void> {
+  /**
+   * Notes a stage of a session as done elsewhere. Not right: by somebody else than the user of the session, in which
+   * nothing goes on then until it is. Throws `M_NOT_FOUND` as `find`.
+   */
+  async completeElsewhere(sessionId: string, type: string, { isRight }: { isRight: boolean }): Promise<void> {
     await this.#deps.db.write('complete_ui_auth_stage_elsewhere', async (tx) => {
       const session = await this.#deps.sessions.get(tx, sessionId)
-      if (session === undefined || this.#hasEnded(session) || session.userId !== userId) {
-        throw notFound('The session has ended')
-      }
-      await this.#deps.sessions.setCompleted(tx, sessionId, { ...session.completed, [type]: userId })
+      if (session === undefined || this.#hasEnded(session)) throw notFound('The session has ended')
+      const value = isRight ? (session.userId ?? true) : DONE_BY_ANOTHER
+      await this.#deps.sessions.setCompleted(tx, sessionId, { ...session.completed, [type]: value })
     })
   }
 
@@ -237,6 +243,9 @@ export class UiAuth {
       session.path === operation.path &&
       session.bodyHash === hashBody(operation)
     if (!isSame) throw forbidden('The session was begun for another operation')
+    if (Object.values(session.completed).includes(DONE_BY_ANOTHER)) {
+      throw forbidden('Somebody else has signed on in this session')
+    }
     return session
   }
 

@@ -32,7 +32,7 @@ export interface CasDependencies {
 /** For what somebody was sent to the server: a ticket is good for nothing else. */
 export interface TicketPurpose {
   readonly purpose: SignOnPurpose
-  /** Undefined for programs that have not been sent by this server. */
+  /** Undefined for programs. */
   readonly state: string | undefined
 }
 
@@ -73,8 +73,10 @@ export class CasProvider implements IdentityProvider {
     return this.#deps.options.registers
   }
 
-  begin(state: string, { purpose }: BeginContext): Promise<{ url: string }> {
-    const service = new URLSearchParams({ service: this.#serviceUrl({ purpose, state }) })
+  begin(state: string, { purpose, isProgram }: BeginContext): Promise<{ url: string }> {
+    // Programs know the service URL as Synapse makes it, and make up one themselves.
+    const of = { purpose, state: isProgram === true ? undefined : state }
+    const service = new URLSearchParams({ service: this.#serviceUrl(of) })
     return Promise.resolve({ url: `${this.#deps.options.serverUrl}/login?${service.toString()}` })
   }
 

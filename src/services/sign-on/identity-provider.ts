@@ -16,6 +16,8 @@ export interface BeginContext {
   readonly action?: 'login' | 'register' | undefined
   /** The query of the request, the first value of each name. */
   readonly query: ReadonlyMap<string, string>
+  /** Whoever asks is no browser, and keeps no cookies. */
+  readonly isProgram?: boolean
 }
 
 /** A service at which people prove who they are: single sign-on sends browsers there. */

@@ -53,6 +53,7 @@ export interface SignOnRequest {
   /** What the browser keeps of earlier attempts. */
   readonly browser: string | undefined
   readonly address: string
+  readonly isBrowser: boolean
   readonly query: ReadonlyMap<string, string>
   readonly action?: BeginContext['action']
 }
@@ -190,7 +191,7 @@ export class SignOn {
     }: { state: string | undefined; browser: string | undefined; isBrowser: boolean },
   ): Promise<SignOnAttempt> {
     if (purpose.kind === 'login') parseRedirectUrl(purpose.redirectUrl)
-    if (!isBrowser && browser === undefined) return { provider, purpose, memory: {} }
+    if (!isBrowser) return { provider, purpose, memory: {} }
     if (state === undefined) throw badSession()
     const attempt = await this.take(state, browser)
     if (attempt.provider !== provider || !isSamePurpose(attempt.purpose, purpose)) throw badSession()
@@ -234,12 +235,17 @@ export class SignOn {
   async #send(
     provider: IdentityProvider,
     purpose: SignOnPurpose,
-    { browser: known, address, query, action }: SignOnRequest,
+    { browser: known, address, isBrowser, query, action }: SignOnRequest,
   ): Promise<{ url: string; cookie: SignOnCookie }> {
     const { attempts } = this.#deps
     const browser = known !== undefined && BROWSER.test(known) ? known : randomToken(36)
     const state = attempts.newState()
-    const { url, memory = {} } = await provider.begin(state, { purpose, action, query })
+    const { url, memory = {} } = await provider.begin(state, {
+      purpose,
+      action,
+      query,
+      isProgram: !isBrowser,
+    })
     await attempts.keep({ state, browser, address }, { provider: provider.id, purpose, memory })
     return { url, cookie: this.#cookie(browser, provider) }
   }
@@ -270,9 +276,9 @@ export class SignOn {
     const { accounts, uiAuth, pages } = this.#deps
     const session = await uiAuth.find(sessionId)
     const userId = await accounts.findKnown(provider, externalId)
-    if (userId === undefined || userId !== session.userId) return pages.wrongUser(session.userId)
-    await uiAuth.completeElsewhere(sessionId, SIGN_ON_STAGE, userId)
-    return pages.operationConfirmed()
+    const isRight = userId !== undefined && userId === session.userId
+    await uiAuth.completeElsewhere(sessionId, SIGN_ON_STAGE, { isRight })
+    return isRight ? pages.operationConfirmed() : pages.wrongUser(session.userId)
   }
 
   async #providersOf(userId: UserId): Promise<IdentityProvider[]> {

@@ -127,6 +127,8 @@ forEachServerDatabase('signing on at a CAS server', (database) => {
       program,
       `${HS}/_matrix/client/r0/login/cas/redirect?redirectUrl=${CLIENT}`,
     )
+    const ticketQuery = new URL(ticket).searchParams
+    expect([...ticketQuery.keys()]).to.deep.equal(['redirectUrl', 'ticket'])
     program.cookies.clear()
     const page = await program.follow(ticket)
     expect((await logIn(hs, page)).userId).to.equal('@alice:hs.test')

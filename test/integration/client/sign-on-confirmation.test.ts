@@ -98,7 +98,12 @@ forEachServerDatabase('proving at a CAS server who one is', (database) => {
     expect([page.status, page.text.includes('another account')]).to.deep.equal([403, true])
     cas.person = { name: 'nobody' }
     expect((await confirm(hs, session)).status).to.equal(403)
-    expect((await remove(alice, { session: session as string })).status).to.equal(401)
+    const refused = await remove(alice, { session: session as string })
+    expect([refused.status, refused.body['errcode']]).to.deep.equal([403, 'M_FORBIDDEN'])
+    // The page lets them try again.
+    cas.person = { name: 'alice' }
+    expect((await confirm(hs, session)).status).to.equal(200)
+    expect((await remove(alice, { session: session as string })).status).to.equal(200)
   })
 
   it('is not done by a link that somebody else has sent', async () => {
