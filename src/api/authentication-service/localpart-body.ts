@@ -1,5 +1,5 @@
 import { z } from 'zod'
 
-/** Whom the service speaks of. */
-export const localpart = z.string().min(1).max(255)
+/** Whom the service speaks of. Any text: what can be no name is nobody's. */
+export const localpart = z.string()
 export const localpartBody = z.looseObject({ localpart })

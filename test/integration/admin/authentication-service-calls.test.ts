@@ -112,7 +112,6 @@ forEachServerDatabase('the calls of an authentication service', (database) => {
       for (const localpart of [5, null, ['a'], {}]) {
         expect((await post(name, { ...more, localpart })).status, JSON.stringify(localpart)).to.equal(400)
       }
-      expect((await post(name, { ...more, localpart: 'x'.repeat(256) })).status).to.equal(400)
       expect((await as(SERVICE_SECRET).request('POST', `${MAS}/${name}`, { rawBody: '{' })).status).to.equal(
         400,
       )
@@ -122,7 +121,17 @@ forEachServerDatabase('the calls of an authentication service', (database) => {
 
     if (name !== 'provision_user' && name !== 'is_localpart_available') {
       it(`find nobody who is not there: ${name}`, async () => {
-        for (const localpart of ['nobody', 'a:b', '@nobody', 'nobody:hs.test', 'NOBODY', '..', '%']) {
+        for (const localpart of [
+          'nobody',
+          'a:b',
+          '@nobody',
+          'nobody:hs.test',
+          'NOBODY',
+          '..',
+          '%',
+          '',
+          'x'.repeat(5000),
+        ]) {
           const answer = await call(method, name, { ...more, localpart })
           expect(answer, localpart).to.include({ status: 404, errcode: 'M_NOT_FOUND' })
         }
@@ -154,7 +163,10 @@ forEachServerDatabase('the calls of an authentication service', (database) => {
       ['a:hs.test', 400, 'M_INVALID_USERNAME'],
       ['12345', 400, 'M_INVALID_USERNAME'],
       ['_hidden', 400, 'M_INVALID_USERNAME'],
+      ['', 400, 'M_INVALID_USERNAME'],
       ['x'.repeat(250), 400, 'M_INVALID_USERNAME'],
+      // The service takes other errors for failures.
+      ['x'.repeat(5000), 400, 'M_INVALID_USERNAME'],
       ['_bridge_x', 400, 'M_INVALID_USERNAME'],
       ['bridge_bot', 400, 'M_EXCLUSIVE'],
     ]
@@ -204,6 +216,8 @@ forEachServerDatabase('the calls of an authentication service', (database) => {
       ['a b', 'M_INVALID_USERNAME'],
       ['a:b', 'M_INVALID_USERNAME'],
       ['4711', 'M_INVALID_USERNAME'],
+      ['', 'M_INVALID_USERNAME'],
+      ['x'.repeat(5000), 'M_INVALID_USERNAME'],
       ['bridge_bot2:hs.test', 'M_INVALID_USERNAME'],
     ] as const) {
       expect(await post('provision_user', { localpart }), localpart).to.include({ status: 400, errcode })
