@@ -86,7 +86,7 @@ describe('OidcMapping', () => {
       ["{{ user.get('name') }}{{ user.get('none', 'x') }}", 'A.b.Cx'],
       ['{{ user.map.items }}{% for k, v in user.inner.items() %}{{ k }}{{ v }}{% endfor %}', 'claima1'],
       ['{{ user.groups | first }}', 'a'],
-      ['{% if user.ok == True and user.none == None %}{{ user.name }}{% endif %}', 'A.b.C'],
+      ['{% if user.ok == True and user.missing == None %}{{ user.name }}{% endif %}', 'A.b.C'],
     ]
     const claims = {
       sub: 'x',
