@@ -33,6 +33,10 @@ export interface AuthenticationServiceOptions {
   /** Without a slash at the end. */
   readonly endpoint: string
   readonly secret: string
+  /** Told how long each answer about a token has taken: its status, or `ERR` where none came. */
+  readonly onIntrospected?: (code: string, ms: number) => void
+  /** Milliseconds from any moment on; only differences count. */
+  readonly monotonicMs?: () => number
 }
 
 const TIMEOUT_MS = 10_000
@@ -54,8 +58,21 @@ export class AuthenticationServiceClient {
 
   /** Asks whose an access token is. https://www.rfc-editor.org/rfc/rfc7662 */
   async introspect(token: string): Promise<IntrospectedToken> {
+    const { onIntrospected, monotonicMs = () => 0 } = this.#options
+    const startedMs = monotonicMs()
+    let code = 'ERR'
+    try {
+      const reply = await this.#postToken(token)
+      code = String(reply.status)
+      return toToken(objectOf(reply))
+    } finally {
+      onIntrospected?.(code, monotonicMs() - startedMs)
+    }
+  }
+
+  #postToken(token: string): Promise<HttpReply> {
     const { endpoint, secret } = this.#options
-    const reply = await this.#http.request({
+    return this.#http.request({
       method: 'POST',
       url: `${endpoint}/oauth2/introspect`,
       headers: {
@@ -69,7 +86,6 @@ export class AuthenticationServiceClient {
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_ANSWER_BYTES,
     })
-    return toToken(objectOf(reply))
   }
 
   async fetchMetadata(): Promise<AuthenticationServiceMetadata> {

@@ -79,6 +79,8 @@ forEachServerDatabase('a server whose accounts an authentication service has', (
       authorization: `Bearer ${SERVICE_SECRET}`,
       'x-mas-supports-device-id': '1',
     })
+    const { text: metrics } = await hs.client().request('GET', '/_synapse/metrics')
+    expect(metrics).to.match(/^synapse_api_auth_delegated_introspection_response_count\{code="200"\} 2$/m)
     expect(lines.join('')).not.to.include(SERVICE_SECRET).and.not.to.include('mat_')
   })
 
