@@ -12,6 +12,8 @@ export interface TemplatesOptions {
 export type TemplateVariables = Readonly<Record<string, unknown>>
 
 const CONTEXT_OF_INCLUDE = /(\{%-?\s*include\s+[^%]*?)\s+with(?:out)?\s+context/g
+/** A part of a text or list, as Python writes it: `user_id[1:]`. */
+const SLICE = /\[(-?\d*):(-?\d*)\](?=[^{}]*[%}]\})/g
 /** Of templates' names: in these nothing is escaped. */
 const PLAIN_TEXT = /\.(txt|css|js)$/
 
@@ -42,11 +44,12 @@ export class Templates {
   async #load(): Promise<{ html: Environment; text: Environment }> {
     const { default: nunjucks } = await import('nunjucks')
     const OPTIONS = { noCache: false, watch: false }
-    /** Jinja says of an include whether it knows the variables; here it always does. */
+    /** Jinja says of an include whether it knows the variables; here it always does. Slices become a filter. */
     class JinjaLoader extends nunjucks.FileSystemLoader {
       override getSource(name: string): ReturnType<typeof nunjucks.FileSystemLoader.prototype.getSource> {
         const source = super.getSource(name)
-        return { ...source, src: source.src.replace(CONTEXT_OF_INCLUDE, '$1') }
+        const src = source.src.replace(CONTEXT_OF_INCLUDE, '$1').replace(SLICE, '|python_slice("$1","$2")')
+        return { ...source, src }
       }
     }
     const directories = [...this.#options.customDirectories, join(packageRoot(), 'templates')]
@@ -57,11 +60,19 @@ export class Templates {
       })
       environment.addFilter('format_ts', formatTs)
       environment.addFilter('mxc_to_http', mxcToHttp(this.#options.publicBaseUrl))
+      environment.addFilter('python_slice', pythonSlice)
       environment.addFilter('localpart_from_email', (address: unknown) => String(address).split('@')[0] ?? '')
       return environment
     }
     return { html: make(true), text: make(false) }
   }
+}
+
+/** The part from one position to before another, counted from the end where they are negative; empty: to the end. */
+function pythonSlice(value: unknown, from: string, until: string): unknown {
+  const parts = Array.isArray(value) ? (value as unknown[]) : Array.from(String(value))
+  const slice = parts.slice(from === '' ? 0 : Number(from), until === '' ? undefined : Number(until))
+  return Array.isArray(value) ? slice : slice.join('')
 }
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']

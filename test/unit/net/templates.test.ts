@@ -36,6 +36,14 @@ describe('templates', () => {
     expect(await own.render('unsubscribe.html', { address: 'a@b' })).to.include('a@b')
   })
 
+  it('take parts of texts as Python does', async () => {
+    const text =
+      '{{ user_id.split(":")[0][1:] }} {{ name[-2:] }} {% if name[:1] == "é" %}{{ name[1:-1] }}{% endif %}'
+    writeFileSync(join(directory, 'slices.html'), text)
+    const rendered = await templates.render('slices.html', { user_id: '@a&b:hs.test', name: 'é<>x' })
+    expect(rendered).to.equal('a&amp;b &gt;x &lt;&gt;')
+  })
+
   it('fail when there is no such template', async () => {
     const failure = await templates.render('none.html', {}).catch((error: unknown) => error)
     expect(failure).to.be.an('error')
