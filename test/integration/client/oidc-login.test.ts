@@ -214,7 +214,7 @@ describe('signing on by OpenID Connect', () => {
     await logIn(hs, await signOn(hs))
     await confirm(browserOf(hs))
     const again = { body: { auth: { session } } }
-    expect((await alice.request('DELETE', target, again)).status).to.equal(401)
+    expect((await alice.request('DELETE', target, again)).status).to.equal(403)
     oidc.person = { sub: 'alice-17', preferred_username: 'alice' }
     await confirm(browser)
     expect((await alice.request('DELETE', target, again)).status).to.equal(200)
