@@ -66,7 +66,7 @@ export class AccessLog {
   }
 }
 
-const SECRETS = /([?&](?:access_token|login_?token|token|client_secret|session)=)[^&#]*/gi
+const SECRETS = /([?&](?:access_token|login_?token|token|client_secret|session|code|ticket)=)[^&#]*/gi
 
 /** A URL without what would let a reader of the log in. */
 function withoutSecrets(url: string): string {

@@ -369,6 +369,9 @@ describe('http/pipeline', () => {
     expect(await server.metrics.render()).to.contain(
       'synapse_http_server_response_count{method="POST",servlet="user",code="200"} 1',
     )
+    // What services of single sign-on send along with people.
+    await server.client().request('GET', '/nowhere?code=c&state=s&ticket=ST-1')
+    expect(server.lines.at(-1)?.['path']).to.equal('/nowhere?code=<redacted>&state=s&ticket=<redacted>')
   })
 
   it('names the request in the lines of handlers where details are logged', async () => {
