@@ -25,11 +25,29 @@ export interface IdentityProviderParts {
 
 /** Constructs what the configuration names. Nobody is asked for anything yet. */
 export function createIdentityProviders(parts: IdentityProviderParts): IdentityProviders {
-  const { config, logger, http } = parts
-  const { publicBaseUrl } = config.server
-  const cas =
-    config.signOn.cas &&
-    new CasProvider({ http: http.toOwn, logger, publicBaseUrl, options: config.signOn.cas })
+  const cas = createCas(parts)
   const oidc = createOidcProviders(parts)
   return { list: [...(cas === undefined ? [] : [cas]), ...oidc], cas, oidc }
+}
+
+/** Asks the CAS server of a configuration for an answer: what is wrong with it. Undefined where there is none. */
+export async function examineCas(
+  parts: CasParts,
+): Promise<
+  { readonly name: string; readonly url: string; readonly problem: string | undefined } | undefined
+> {
+  const cas = createCas(parts)
+  const { serverUrl: url = '' } = parts.config.signOn.cas ?? {}
+  return cas && { name: cas.name, url, problem: await cas.examine() }
+}
+
+type CasParts = Pick<IdentityProviderParts, 'config'> & {
+  readonly logger: Pick<Logger, 'warn'>
+  readonly http: Pick<OutboundHttp, 'toOwn'>
+}
+
+function createCas({ config, logger, http }: CasParts): CasProvider | undefined {
+  const { publicBaseUrl } = config.server
+  const { cas: options } = config.signOn
+  return options && new CasProvider({ http: http.toOwn, logger, publicBaseUrl, options })
 }

@@ -1,6 +1,7 @@
-import { HttpFailure, type HttpClient, type HttpReply } from '../../net/http-client.js'
+import { HttpFailure, type HttpClient } from '../../net/http-client.js'
 import type { Logger } from '../../telemetry/logger.js'
-import { parseCasAnswer, type CasUser } from './cas-answer.js'
+import { randomToken } from '../../util/random.js'
+import { parseCasAnswer, type CasAnswer, type CasUser } from './cas-answer.js'
 import type { BeginContext, ExternalIdentity, IdentityProvider, SignOnPurpose } from './identity-provider.js'
 import { localpartFor } from './localparts.js'
 import { SignOnFailure } from './sign-on-failure.js'
@@ -36,6 +37,8 @@ export interface TicketPurpose {
   readonly state: string | undefined
 }
 
+/** As Synapse calls it: CAS servers know it. */
+const TICKET_PATH = '_matrix/client/r0/login/cas/ticket'
 const TIMEOUT_MS = 20_000
 const MAX_BYTES = 256 * 1024
 
@@ -83,7 +86,7 @@ export class CasProvider implements IdentityProvider {
   /** Whose a ticket is. Throws `SignOnFailure` where it is not good for this, or they may not log in. */
   async validate(ticket: string, of: TicketPurpose): Promise<ExternalIdentity> {
     const { options } = this.#deps
-    const { name, attributes } = await this.#ask(ticket, of)
+    const { name, attributes } = await this.#userOf(ticket, of)
     for (const [attribute, wanted] of Object.entries(options.requiredAttributes)) {
       const values = attributes.get(attribute)
       if (values !== undefined && (wanted === undefined || values.includes(wanted))) continue
@@ -97,16 +100,37 @@ export class CasProvider implements IdentityProvider {
     return { externalId, localpart: localpartFor(externalId), ...(displayName && { displayName }) }
   }
 
-  async #ask(ticket: string, of: TicketPurpose): Promise<CasUser> {
-    const { options, logger } = this.#deps
-    const path = options.protocolVersion === 3 ? '/p3/proxyValidate' : '/proxyValidate'
-    const query = new URLSearchParams({ ticket, service: this.#serviceUrl(of) })
-    const reply = await this.#request(`${options.serverUrl}${path}?${query.toString()}`)
-    if (reply.status !== 200) {
-      logger.warn({ status: reply.status }, 'The CAS server does not say whose a ticket is')
-      throw new SignOnFailure('server_error', `The CAS server answers with status ${reply.status}`, 401)
+  /**
+   * What is wrong with the server, in words for the operator; undefined where nothing is. It is asked about a ticket that
+   * nobody has.
+   */
+  async examine(): Promise<string | undefined> {
+    const redirectUrl = this.#deps.publicBaseUrl
+    const of = { purpose: { kind: 'login', redirectUrl }, state: undefined } as const
+    let answer: CasAnswer
+    try {
+      answer = await this.#ask(`ST-0-${randomToken()}`, of)
+    } catch (error) {
+      if (!(error instanceof HttpFailure)) throw error
+      return `it cannot be asked: ${error.message}`
     }
-    const answer = await parseCasAnswer(reply.body.toString('utf8'))
+    if ('user' in answer) return 'it takes tickets that nobody has'
+    if ('malformed' in answer) return `it gives no answer of its protocol: ${answer.malformed}`
+    return answer.refused.includes('SERVICE')
+      ? `it does not know the service URL ${this.#deps.publicBaseUrl}${TICKET_PATH}`
+      : undefined
+  }
+
+  async #userOf(ticket: string, of: TicketPurpose): Promise<CasUser> {
+    const { logger } = this.#deps
+    let answer: CasAnswer
+    try {
+      answer = await this.#ask(ticket, of)
+    } catch (err) {
+      if (!(err instanceof HttpFailure)) throw err
+      logger.warn({ err }, 'The CAS server cannot be asked')
+      throw new SignOnFailure('provider_unavailable', 'The CAS server cannot be reached', 503)
+    }
     if ('user' in answer) return answer.user
     if ('refused' in answer) {
       logger.warn({ code: answer.refused.slice(0, 100) }, 'The CAS server refuses a ticket')
@@ -116,14 +140,15 @@ export class CasProvider implements IdentityProvider {
     throw new SignOnFailure('server_error', 'The CAS server gives no answer of its protocol', 401)
   }
 
-  async #request(url: string): Promise<HttpReply> {
-    try {
-      return await this.#deps.http.request({ method: 'GET', url, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES })
-    } catch (err) {
-      if (!(err instanceof HttpFailure)) throw err
-      this.#deps.logger.warn({ err }, 'The CAS server cannot be asked')
-      throw new SignOnFailure('provider_unavailable', 'The CAS server cannot be reached', 503)
-    }
+  /** Rejects with a `HttpFailure` where there is no answer. */
+  async #ask(ticket: string, of: TicketPurpose): Promise<CasAnswer> {
+    const { http, options } = this.#deps
+    const path = options.protocolVersion === 3 ? '/p3/proxyValidate' : '/proxyValidate'
+    const query = new URLSearchParams({ ticket, service: this.#serviceUrl(of) })
+    const url = `${options.serverUrl}${path}?${query.toString()}`
+    const reply = await http.request({ method: 'GET', url, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES })
+    if (reply.status !== 200) return { malformed: `it has status ${reply.status}` }
+    return parseCasAnswer(reply.body.toString('utf8'))
   }
 
   #serviceUrl({ purpose, state }: TicketPurpose): string {
@@ -131,6 +156,6 @@ export class CasProvider implements IdentityProvider {
       purpose.kind === 'login' ? { redirectUrl: purpose.redirectUrl } : { session: purpose.sessionId },
     )
     if (state !== undefined) query.set('state', state)
-    return `${this.#deps.publicBaseUrl}_matrix/client/r0/login/cas/ticket?${query.toString()}`
+    return `${this.#deps.publicBaseUrl}${TICKET_PATH}?${query.toString()}`
   }
 }

@@ -46,7 +46,7 @@ async function logIn(hs: TestHomeserver, token: string | null): Promise<JsonObje
 }
 
 function form(fields: readonly (readonly [string, string])[]): URLSearchParams {
-  return new URLSearchParams(fields.map(([name, value]) => [name, value]))
+  return new URLSearchParams(fields.map(([name, value]): [string, string] => [name, value]))
 }
 
 forEachServerDatabase('people who sign on for the first time', (database) => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { checkIdentityProviders } from '../../../../src/cli/doctor/check-identity-providers.js'
 import type { JsonObject } from '../../../../src/util/json.js'
+import { casAnswer } from '../../../support/fake-cas-server.js'
 import { doctorContext, findings } from '../../../support/doctor-context.js'
 
 const ISSUER = 'https://club.test'
@@ -27,8 +28,27 @@ async function look(document: JsonObject | undefined, keys: JsonObject | undefin
 describe('checkIdentityProviders', () => {
   it('has nothing to look at where there are none', async () => {
     expect(await findings(checkIdentityProviders, await doctorContext({}))).to.deep.equal([
-      'info: there are no oidc_providers',
+      'info: there are no oidc_providers and no cas_config',
     ])
+  })
+
+  it('asks a CAS server about a ticket that nobody has', async () => {
+    const lookAt = async (content: string | undefined): Promise<string> => {
+      const cas_config = { server_url: 'https://cas.test', idp_name: 'Campus' }
+      const answers = () => (content === undefined ? undefined : { body: casAnswer(content) })
+      const [finding = ''] = await findings(
+        checkIdentityProviders,
+        await doctorContext({ cas_config }, { answers }),
+      )
+      return finding
+    }
+    const refused = (code: string): string => `<cas:authenticationFailure code="${code}"/>`
+    const taken = '<cas:authenticationSuccess><cas:user>a</cas:user></cas:authenticationSuccess>'
+    expect(await lookAt(refused('INVALID_TICKET'))).to.equal('ok: Campus (https://cas.test) can be used')
+    expect(await lookAt(refused('INVALID_SERVICE'))).to.contain('does not know the service URL')
+    expect(await lookAt(taken)).to.contain('it takes tickets that nobody has')
+    expect(await lookAt('')).to.contain('no answer of its protocol')
+    expect(await lookAt(undefined)).to.contain('cannot be asked')
   })
 
   it('finds providers that can be used, and says what is wrong with the others', async () => {
