@@ -21,6 +21,7 @@ import type { RateLimits } from '../services/accounts/ratelimits.js'
 import type { Authenticator } from '../services/accounts/requester.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
 import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
@@ -137,6 +138,8 @@ export interface AccountParts {
   readonly delegation?: Delegation | undefined
   /** For what fails with nobody waiting for it. */
   readonly onError: (error: unknown) => void
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: SpamChecks | undefined
   /** Who knows people besides this server. */
   readonly credentialProviders?: CredentialProviders | undefined
   /** What single sign-on has to do with logins; without it there is none. */
@@ -314,6 +317,7 @@ function wireSessions(parts: AccountParts, stores: AccountStores, options: Accou
     accountLimiter: parts.rateLimits.limiter('loginAccount'),
     failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
     hasAppservices: () => (parts.registry?.list().length ?? 0) > 0,
+    spam: parts.spam,
     credentialProviders: parts.credentialProviders,
     ...(parts.signOn && { listSignOnFlows: parts.signOn.listFlows }),
     ...(parts.providerSessions && { providerSessions: parts.providerSessions }),

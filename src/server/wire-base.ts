@@ -6,6 +6,7 @@ import type { Profiles } from '../services/accounts/profiles.js'
 import type { PushRules } from '../services/accounts/push-rules.js'
 import type { RatelimitOverrides } from '../services/accounts/ratelimit-overrides.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
 import type { AccountRegistration } from '../services/journeys/account-registration.js'
 import type { AppserviceAudience } from '../services/delivery/appservice-audience.js'
@@ -39,6 +40,7 @@ import { createEventServices, createEventStores, type EventServices } from './wi
 import { createRemoteDevices, createRemoteLookups } from './wire-federation-outbound.js'
 import { createKeyStores } from './wire-keys.js'
 import { createMediaServices } from './wire-media.js'
+import { createSpamChecks } from './wire-modules.js'
 import { createReadingStores } from './wire-reading.js'
 import { createRemote, type NetworkParts } from './wire-remote.js'
 import { createRoomStores } from './wire-rooms.js'
@@ -131,7 +133,10 @@ export function createBase(parts: ServiceParts) {
   const shared = { db, clock, positions: bus, onError }
   const lastingTasks = new LastingTasks({ ...shared, store: new LastingTasksStore() })
   const remote = createRemote({ ...parts, onError })
+  const http = createOutboundHttp(parts)
+  const spam = createSpamChecks(parts, http)
   const { eventPersister, ...events } = createWritePath(parts, {
+    spam,
     stores,
     bus,
     client: remote.federationClient,
@@ -140,7 +145,6 @@ export function createBase(parts: ServiceParts) {
       defaultEvaluator: (userId) => later.get('pushRules').defaultEvaluator(userId),
     },
   })
-  const http = createOutboundHttp(parts)
   const federating = { storage, serverName, clock, bus, remote, onError }
   const remoteDevices = createRemoteDevices(federating, stores, () => later.get('sender'))
   return {
@@ -152,6 +156,7 @@ export function createBase(parts: ServiceParts) {
     remote,
     events,
     eventPersister,
+    spam,
     lastingTasks,
     roomBlocks: new RoomBlocks({ db, store: new BlockedRoomsStore(), tasks: lastingTasks }),
     http,
@@ -184,10 +189,11 @@ function createWritePath(
     stores: Stores
     bus: LocalBus
     client: FederationClient
+    spam: SpamChecks | undefined
     pushRules: Parameters<typeof createPushAudience>[2]
   },
 ): EventServices {
-  const { stores, bus, client } = shared
+  const { stores, bus, client, spam } = shared
   const { serverName } = config.server
   const pushAudience = createPushAudience(
     { db: storage.db },
@@ -200,6 +206,7 @@ function createWritePath(
       storage,
       clock,
       client,
+      spam,
       pushAudience,
       positions: bus,
       signer,

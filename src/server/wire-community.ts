@@ -65,7 +65,7 @@ function createInbound(
 }
 
 function createMembership(
-  { parts, stores, remote, events, prejoin, roomBlocks }: Base,
+  { parts, stores, remote, events, prejoin, roomBlocks, spam }: Base,
   inbound: Inbound,
   restrictedJoins: () => Rooms['restrictedJoins'],
 ) {
@@ -81,6 +81,7 @@ function createMembership(
       authoriser: { judge: (room, userId) => restrictedJoins().judge(room, userId) },
       onlyAdminsInvite: config.server.blockNonAdminInvites,
       blocks: roomBlocks,
+      spam,
       prejoin,
     },
     stores,
@@ -88,7 +89,7 @@ function createMembership(
 }
 
 function createRooms(
-  { parts, stores, shared, events, identity, lookups, remoteLookups, roomBlocks }: Base,
+  { parts, stores, shared, events, identity, lookups, remoteLookups, roomBlocks, spam }: Base,
   { accounts }: People,
   {
     inbound,
@@ -112,6 +113,7 @@ function createRooms(
       rateLimits,
       namespaces: registry,
       blocks: roomBlocks,
+      spam,
       ...lookups,
       handshakes: membership.handshakes,
       acls: inbound.acls,

@@ -1,3 +1,4 @@
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import type { HomeserverConfig } from '../config/homeserver-config.js'
 import type { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import type { UserId } from '../protocol/ids.js'
@@ -56,6 +57,7 @@ export interface DiscoveryParts {
   readonly roomState: RoomState
   readonly eventSender: EventSender
   readonly roomStateViews: RoomStateViews
+  readonly spam?: SpamChecks | undefined
   readonly presence: Presence
   readonly receipts: Receipts
   readonly typing: Typing

@@ -1,3 +1,4 @@
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { RoomId, ServerName } from '../protocol/ids.js'
@@ -96,6 +97,8 @@ export interface EventParts {
   readonly pushAudience?: PushAudience
   /** How policy servers are reached. Without it, nobody is asked what may be said in a room. */
   readonly client?: Pick<FederationClient, 'isStopping' | 'request'>
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: SpamChecks | undefined
 }
 
 export type EventStores = ReturnType<typeof createEventStores>
@@ -197,15 +200,31 @@ export function createEventServices(
       eventStream: streams.events,
       positions,
     }),
-    eventPolicy: policy && { approve: async (room, event) => policy.approve(await heads.get(room), event) },
+    eventPolicy: receivedPolicyOf(policy, heads, parts.spam),
     eventSender: new EventSender({
       ...tools,
       policy,
+      spam: parts.spam,
       roomState,
       composer,
       registrar,
       transactions: new SentTransactions(db, stores.eventTxns, clock),
     }),
+  }
+}
+
+function receivedPolicyOf(
+  policy: EventPolicy | undefined,
+  heads: RoomHeads,
+  spam: SpamChecks | undefined,
+): ReceivedEventPolicy | undefined {
+  if (policy === undefined && spam === undefined) return undefined
+  return {
+    async approve(room, event) {
+      const approved = policy === undefined ? event : await policy.approve(await heads.get(room), event)
+      await spam?.checkEvent(approved)
+      return approved
+    },
   }
 }
 

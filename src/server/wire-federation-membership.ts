@@ -1,3 +1,4 @@
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import type { EventSigner } from '../protocol/event-builder.js'
 import type { ServerName } from '../protocol/ids.js'
 import { InvitePermissions } from '../services/accounts/invite-permissions.js'
@@ -48,6 +49,7 @@ export interface FederationMembershipParts extends Omit<EventServices, 'eventPer
   readonly prejoin: PrejoinState
   /** Rooms that nobody may enter; without it, there are none. */
   readonly blocks?: Pick<RoomBlocks, 'check'>
+  readonly spam?: SpamChecks | undefined
 }
 
 /** How memberships come and go between servers. */
@@ -63,7 +65,7 @@ export function createFederationMembership(
   parts: FederationMembershipParts,
   eventStores: EventStores & { readonly accountData: AccountDataStore; readonly users: UsersStore },
 ): FederationMembership {
-  const { db, clock, logger, signer, federationClient: client, serverName } = parts
+  const { db, clock, logger, signer, federationClient: client, serverName, partialRooms } = parts
   const { acls, ends, intake, joins, processor, states } = parts.inbound
   const stores = {
     ...eventStores,
@@ -71,7 +73,6 @@ export function createFederationMembership(
     servers: new RoomServersStore(),
     texts: new EventTextsStore(),
   }
-  const { partialRooms } = parts
   const shared = {
     ...stores,
     db,
@@ -119,6 +120,7 @@ export function createFederationMembership(
           rateLimits: parts.rateLimits,
           onlyAdminsInvite: parts.onlyAdminsInvite,
           blocks: parts.blocks,
+          spam: parts.spam,
         }),
       }),
     },

@@ -1,4 +1,5 @@
 import type { CredentialProviderConfig } from '../config/sections/modules.js'
+import { AntispamClient } from '../net/clients/antispam-client.js'
 import { CredentialCheckClient } from '../net/clients/credential-check-client.js'
 import { LdapClient } from '../net/clients/ldap-client.js'
 import { Dialer } from '../net/dialer.js'
@@ -8,6 +9,11 @@ import { CredentialProviders, type CredentialProvider } from '../services/accoun
 import { LdapPasswords } from '../services/accounts/ldap-passwords.js'
 import { RestPasswords } from '../services/accounts/rest-passwords.js'
 import { SharedSecretLogins } from '../services/accounts/shared-secret-logins.js'
+import { AntispamPings } from '../services/accounts/antispam-pings.js'
+import { SpamChecks } from '../services/accounts/spam-checks.js'
+import type { BackgroundWork } from './lifecycle.js'
+import type { OutboundHttp } from './outbound-http.js'
+import { noticesSenderOf } from './room-options.js'
 import type { Base, ServiceParts } from './wire-base.js'
 
 /** Those who know people besides this server, as `modules` names them; undefined where there are none. */
@@ -59,4 +65,27 @@ function createLdapClient(
     tls: { verify: true },
   })
   return new LdapClient({ dialer, clock }, options)
+}
+
+/** The services that say what is spam; undefined where there are none. */
+export function createSpamChecks(
+  { config, logger }: Pick<ServiceParts, 'config' | 'logger'>,
+  http: Pick<OutboundHttp, 'toOwn'>,
+): SpamChecks | undefined {
+  const services = config.modules.antispam.map((service) => ({
+    client: new AntispamClient(http.toOwn, service),
+    callbacks: service.callbacks,
+  }))
+  return services.length === 0
+    ? undefined
+    : new SpamChecks(services, { logger, exempt: noticesSenderOf(config) })
+}
+
+/** Greets those that want to be greeted. */
+export function createAntispamPings({ parts, http }: Base): BackgroundWork {
+  const greeted = parts.config.modules.antispam.filter(({ pings }) => pings)
+  return new AntispamPings(
+    greeted.map((service) => new AntispamClient(http.toOwn, service)),
+    parts,
+  )
 }

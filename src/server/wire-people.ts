@@ -111,6 +111,7 @@ function createAccounts(
       delegation,
       emailValidations,
       captcha: createCaptcha(config, http),
+      spam: base.spam,
       credentialProviders: createCredentialProviders(base),
       mailSubscriber: pushers,
       onErased: () => erased.onErased(),

@@ -1,3 +1,4 @@
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import type { IdentityServerClient } from '../net/clients/identity-server-client.js'
 import type { RoomId, ServerName, UserId } from '../protocol/ids.js'
 import { AccountData } from '../services/accounts/account-data.js'
@@ -102,6 +103,8 @@ export interface RoomParts {
   readonly onJoined?: (userId: UserId, room: RoomRecord) => Promise<void>
   /** Rooms that nobody may enter; without it, there are none. */
   readonly blocks?: RoomBlocks
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: SpamChecks | undefined
   /** What application services have to do with aliases and the directory. */
   readonly namespaces?: Pick<AppserviceRegistry, 'isTaken' | 'ownsAlias'>
   readonly queries?: Pick<AppserviceQueries, 'hasAlias'>

@@ -1,4 +1,5 @@
 import type { HomeserverConfig } from '../config/homeserver-config.js'
+import type { SpamChecks } from '../services/accounts/spam-checks.js'
 import { DirectoryUsers } from '../services/rooms/directory-users.js'
 import { EventSearch } from '../services/rooms/event-search.js'
 import type { RoomStateViews } from '../services/rooms/room-state-views.js'
@@ -26,6 +27,8 @@ export interface SearchParts {
   readonly streams: Streams
   readonly reading: EventReading
   readonly roomStateViews: RoomStateViews
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: SpamChecks | undefined
   readonly onError: (error: unknown) => void
 }
 

@@ -10,6 +10,7 @@ import { createDelayedEvents } from './wire-delayed-events.js'
 import { createDeliveryServices } from './wire-delivery.js'
 import { createInvitationAcceptance } from './wire-invitation-acceptance.js'
 import { createLastingTasks } from './wire-lasting-tasks.js'
+import { createAntispamPings } from './wire-modules.js'
 import { createNotices } from './wire-notices.js'
 import { createPeople, type People } from './wire-people.js'
 import { createRelationships } from './wire-relationships.js'
@@ -100,6 +101,7 @@ export function createServices(parts: ServiceParts): WiredServices {
       delivery.background,
       createInvitationAcceptance(base, people, community, views),
       ...notices.background,
+      createAntispamPings(base),
     ],
   }
 }

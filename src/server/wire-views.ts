@@ -88,7 +88,7 @@ type Reading = ReturnType<typeof createReadingServices>
 type Syncs = ReturnType<typeof createSyncServices>
 
 function createDiscovery(
-  { parts, later, stores, shared, bus, events, identity }: Base,
+  { parts, later, stores, shared, bus, events, identity, spam }: Base,
   { accounts, ephemeral, sightings, pushers }: People,
   views: Pick<Reading, 'reading'> &
     Pick<Syncs, 'notifier'> & {
@@ -113,6 +113,7 @@ function createDiscovery(
       ...watching,
       ...addresses,
       onCounted,
+      spam,
     },
     stores,
     parts.config,

@@ -4,6 +4,7 @@ import { route } from '../../http/route.js'
 import { invalidParam, MatrixError, missingParam } from '../../protocol/errors.js'
 import type { DeviceWish, Login, LoginResult } from '../../services/accounts/login.js'
 import type { JsonObject } from '../../util/json.js'
+import type { ClientInfo } from '../../services/accounts/requester.js'
 import { jsonObject, optionalBoolean, optionalString } from './json-object.js'
 import { sessionJson } from './session-response.js'
 
@@ -49,10 +50,14 @@ export const login = route({
     const { login: service, jwtLogin, appserviceAccounts, serverDescription } = services
     const result =
       body.type === 'm.login.application_service'
-        ? await appserviceAccounts.logIn(tokenOfRequest(request), nameOf(service, body), deviceOf(body))
+        ? await appserviceAccounts.logIn(
+            tokenOfRequest(request),
+            nameOf(service, body),
+            deviceOf(body, request),
+          )
         : body.type === JWT_LOGIN && jwtLogin !== undefined
-          ? await jwtLogin.logIn(body.token, deviceOf(body))
-          : await logIn(service, body)
+          ? await jwtLogin.logIn(body.token, deviceOf(body, request))
+          : await logIn(service, body, deviceOf(body, request))
     const wellKnown = serverDescription.clientWellKnown
     return {
       ...withoutReserved(result.extra),
@@ -77,11 +82,12 @@ function withoutReserved(extra: Readonly<JsonObject> = {}): JsonObject {
   return Object.fromEntries(Object.entries(extra).filter(([name]) => !RESERVED.has(name)))
 }
 
-function deviceOf(body: z.output<typeof loginBody>): DeviceWish {
+function deviceOf(body: z.output<typeof loginBody>, client: ClientInfo): DeviceWish {
   return {
     deviceId: body.device_id,
     displayName: body.initial_device_display_name,
     refreshable: body.refresh_token ?? false,
+    client,
   }
 }
 
@@ -91,8 +97,11 @@ function nameOf(service: Login, body: z.output<typeof loginBody>): string {
   return identifier.user
 }
 
-async function logIn(service: Login, body: z.output<typeof loginBody>): Promise<LoginResult> {
-  const device = deviceOf(body)
+async function logIn(
+  service: Login,
+  body: z.output<typeof loginBody>,
+  device: DeviceWish,
+): Promise<LoginResult> {
   const isOffered = service.listFlows().some((flow) => flow.type === body.type)
   if (isOffered && body.type === 'm.login.password') {
     if (body.password === undefined) throw missingParam('password')

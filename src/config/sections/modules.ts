@@ -1,4 +1,5 @@
 import type { KeyPath } from '../config-error.js'
+import { httpAntispam } from '../modules/http-antispam.js'
 import { inviteAccepter } from '../modules/invite-accepter.js'
 import { ldapPasswords } from '../modules/ldap.js'
 import type { ModuleKind } from '../modules/module-kind.js'
@@ -9,7 +10,13 @@ import { section, type SectionContext } from '../section.js'
 import { group, jsonObject, listOf, optional, text, value, withDefault } from '../values.js'
 
 /** The modules that this server has equivalents of. */
-export const MODULE_KINDS = [sharedSecretLogin, ldapPasswords, restPasswords, inviteAccepter] as const
+export const MODULE_KINDS = [
+  sharedSecretLogin,
+  ldapPasswords,
+  restPasswords,
+  httpAntispam,
+  inviteAccepter,
+] as const
 
 /** The names of those that say who people are. */
 export const CREDENTIAL_CLASSES: ReadonlySet<string> = new Set(
@@ -52,6 +59,8 @@ export const modules = section(
     return {
       /** Who else knows who people are, in the order in which they are asked. */
       credentialProviders: found.filter(isCredentialProvider),
+      /** Services that say what is spam, in the order in which they are asked. */
+      antispam: found.filter((settings) => settings.kind === 'antispam'),
       /** The invitations that are accepted for people of this server; undefined: none. */
       acceptedInvitations: accepters[0],
     }

@@ -10,6 +10,8 @@ import type { Devices } from '../devices/devices.js'
 import type { AttemptLimiter } from './attempt-limiter.js'
 import type { Credential, CredentialProviders } from './credential-providers.js'
 import type { Passwords } from './passwords.js'
+import type { ClientInfo } from './requester.js'
+import type { SpamChecks } from './spam-checks.js'
 import { hashToken, makeToken } from './token-format.js'
 import type { IssuedTokens, TokenIssuer } from './token-issuer.js'
 import { userIdsForLogin } from './usernames.js'
@@ -32,6 +34,8 @@ export interface DeviceWish {
   readonly deviceId: string | undefined
   readonly displayName: string | undefined
   readonly refreshable: boolean
+  /** From where somebody logs in, where that is known. */
+  readonly client?: ClientInfo | undefined
 }
 
 /** A session that has begun. */
@@ -79,6 +83,8 @@ export interface LoginDependencies {
   readonly listSignOnFlows?: () => readonly LoginFlow[]
   /** Keeps with a device in which session of another service its user has signed on. */
   readonly providerSessions?: ProviderSessionNotes
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayLogIn'> | undefined
   /** Who knows people besides this server. */
   readonly credentialProviders?: CredentialProviders | undefined
   readonly options: LoginOptions
@@ -192,6 +198,7 @@ export class Login {
     }: { passwordHash?: string | undefined; origin?: LoginTokenOrigin | undefined } = {},
   ): Promise<LoginResult> {
     this.#deps.accountLimiter.consume(userId)
+    await this.#deps.spam?.mayLogIn({ ...device, userId, provider: origin?.provider, client: device.client })
     return this.#deps.db.write('login', async (tx) => {
       const user = await this.#deps.users.get(tx, userId)
       const isStale = passwordHash !== undefined && user?.passwordHash !== passwordHash

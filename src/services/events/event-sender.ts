@@ -18,6 +18,7 @@ import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { KeyedMutex } from '../../util/keyed-mutex.js'
 import { randomRoomLocalpart } from '../../util/random.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import type { EventDraft } from './event-assembler.js'
 import type { ComposeInput, EventComposer, GraphEnd } from './event-composer.js'
 import type { EventPolicy } from './event-policy.js'
@@ -79,6 +80,8 @@ interface Parts {
   readonly serverName: ServerName
   /** Without it, nobody is asked what may be said in a room. */
   readonly policy?: Pick<EventPolicy, 'approve'> | undefined
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'checkEvent'> | undefined
 }
 
 interface Composed {
@@ -184,6 +187,11 @@ export class EventSender {
         identical = await this.#parts.composer.findIdentical(head, compose)
         if (identical) return undefined
         const { write, end } = await this.#composeApproved(head, head, compose)
+        // Memberships have been asked about under their own names.
+        const { spam } = this.#parts
+        if (spam && input.type !== 'm.room.member') {
+          await this.#runBeforehand(write, () => spam.checkEvent(write.event))
+        }
         if (beforehand) await this.#runBeforehand(write, beforehand)
         beforehand = undefined
         return { writes: [write], end }

@@ -32,7 +32,7 @@ export interface ForeignInvite {
 /** What the invited user's own server has to say of an invitation. */
 export interface InvitePolicy {
   /** Throws 403 `M_FORBIDDEN`, `M_INVITE_BLOCKED`, 429 `M_LIMIT_EXCEEDED`. */
-  check(invite: { userId: UserId; sender: UserId; roomId: RoomId }): Promise<void>
+  check(event: Event, userId: UserId): Promise<void>
 }
 
 export interface InviteReceiverDependencies {
@@ -76,7 +76,7 @@ export class InviteReceiver {
     await acls.require(event.roomId, origin)
     const state = await this.#checkState(rules, invite)
     const userId = event.stateKey as UserId
-    await policy.check({ userId, sender: event.sender, roomId: event.roomId })
+    await policy.check(event, userId)
     const signed = signEvent(event, signer)
     await this.#keep(signed, state)
     return pduJson(signed)

@@ -16,6 +16,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import type { AppserviceQueries } from '../appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { EventSender } from '../events/event-sender.js'
@@ -50,6 +51,8 @@ export interface AliasesDependencies {
   readonly partialRooms?: Pick<PartialRooms, 'get'> | undefined
   /** Without it, other servers cannot be asked. */
   readonly remoteDirectory?: Pick<RemoteDirectory, 'resolve'> | undefined
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayCreateAlias'> | undefined
   readonly options: AliasOptions
 }
 
@@ -117,6 +120,7 @@ export class Aliases {
       }
     }
     this.#checkRules(requester, roomId, alias)
+    await this.#deps.spam?.mayCreateAlias(requester.userId, alias)
     const isNew = await db.write('create_alias', (tx) =>
       directory.insert(tx, { alias, roomNid: room.roomNid, creator: requester.userId }, clock.now()),
     )
@@ -141,6 +145,7 @@ export class Aliases {
     // The room has no ID yet, so that no rule about room IDs can match but those for all rooms.
     this.#checkRules(requester, '!:' as RoomId, parsed)
     if (await directory.get(db.reader, parsed)) throw roomInUse()
+    await this.#deps.spam?.mayCreateAlias(requester.userId, parsed)
     return parsed
   }
 

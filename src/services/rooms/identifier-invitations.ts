@@ -14,6 +14,7 @@ import type { JsonObject } from '../../util/json.js'
 import { parseIdentityServer } from '../accounts/identity-bindings.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import { checkNotSuspended } from '../accounts/suspension.js'
 import type { EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
@@ -45,6 +46,8 @@ export interface IdentifierInvitationsDependencies {
   readonly invitations: Pick<Invitations, 'checkMayInvite'>
   readonly membership: Pick<RoomMembership, 'setMembership'>
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayInviteAddress'> | undefined
   /** `enable_3pid_lookup`. */
   readonly isEnabled: boolean
 }
@@ -89,6 +92,7 @@ export class IdentifierInvitations {
       await this.#deps.membership.setMembership(requester, roomId, { userId, content })
       return
     }
+    await this.#deps.spam?.mayInviteAddress(requester.userId, identifier, roomId)
     const description = await this.#describe(room, requester.userId)
     const invite = { ...description, ...identifier }
     const stored = await this.#ask(() => this.#deps.client.storeInvite(access, invite))

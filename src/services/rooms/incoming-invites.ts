@@ -1,10 +1,12 @@
 import { isInterestedInUser } from '../../protocol/appservice-registration.js'
 import { forbidden } from '../../protocol/errors.js'
-import type { RoomId, UserId } from '../../protocol/ids.js'
+import type { Event } from '../../protocol/event.js'
+import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { InvitePermissions } from '../accounts/invite-permissions.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { InvitePolicy } from '../federation/invite-receiver.js'
 import type { RoomBlocks } from './room-blocks.js'
@@ -17,6 +19,8 @@ export interface IncomingInvitesDependencies {
   readonly rateLimits: Pick<RateLimits, 'consume'>
   /** Rooms that nobody may enter; without it, there are none. */
   readonly blocks?: Pick<RoomBlocks, 'check'> | undefined
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayBeInvited'> | undefined
   /** `block_non_admin_invites`: nobody of another server is an administrator of this one. */
   readonly onlyAdminsInvite: boolean
 }
@@ -31,9 +35,10 @@ export class IncomingInvites implements InvitePolicy {
 
   /**
    * Throws 403 `M_FORBIDDEN` for users who are not there, for blocked rooms, and where nobody may invite; `M_INVITE_BLOCKED` for users who
-   * do not take the sender's; 429 `M_LIMIT_EXCEEDED`.
+   * do not take the sender's; what a service that says what is spam answers; 429 `M_LIMIT_EXCEEDED`.
    */
-  async check({ userId, sender, roomId }: { userId: UserId; sender: UserId; roomId: RoomId }): Promise<void> {
+  async check(event: Event, userId: UserId): Promise<void> {
+    const { sender, roomId } = event
     const { db, users, permissions, rateLimits, onlyAdminsInvite } = this.#deps
     if (onlyAdminsInvite) throw forbidden('This server does not accept invitations')
     await this.#deps.blocks?.check(roomId)
@@ -42,6 +47,7 @@ export class IncomingInvites implements InvitePolicy {
       throw forbidden(`${userId} is not a user of this server`)
     }
     await permissions.check(sender, [userId])
+    await this.#deps.spam?.mayBeInvited(event)
     rateLimits.consume('invitesPerRoom', roomId)
     rateLimits.consume('invitesPerUser', userId)
   }

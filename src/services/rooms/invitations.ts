@@ -6,6 +6,7 @@ import type { JsonObject } from '../../util/json.js'
 import type { InvitePermissions } from '../accounts/invite-permissions.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 
 export interface InvitationOptions {
   readonly serverName: ServerName
@@ -21,6 +22,8 @@ export interface InvitationsDependencies {
   readonly db: Database
   readonly permissions: Pick<InvitePermissions, 'check'>
   readonly profiles: ProfilesStore
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayInvite'> | undefined
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   /** Whether there are other servers; otherwise their users cannot be invited. */
   readonly reachesOthers: boolean
@@ -37,12 +40,12 @@ export class Invitations {
 
   /**
    * Throws `M_FORBIDDEN` where the server does not let the requester invite, or reach other servers; `M_INVITE_BLOCKED`
-   * where somebody of this server does not take theirs. What users of other servers take is their servers' business.
+   * where somebody of this server does not take theirs; what a service that says what is spam answers. What users of other servers take is their servers' business.
    * Whether anybody has the name is not asked, nor does Synapse: the specification has no error for that, people can be
    * invited who come later, and nobody finds out by inviting which accounts there are.
    * https://spec.matrix.org/latest/client-server-api/#invite-permission
    */
-  async check(requester: Requester, invited: readonly UserId[]): Promise<void> {
+  async check(requester: Requester, invited: readonly UserId[], roomId?: RoomId): Promise<void> {
     if (invited.length === 0) return
     const { permissions, options } = this.#deps
     this.checkMayInvite(requester)
@@ -51,6 +54,7 @@ export class Invitations {
       throw forbidden(`The server of ${remote} cannot be reached`)
     }
     await permissions.check(requester.userId, this.#ours(invited))
+    if (!requester.isAdmin) await this.#deps.spam?.mayInvite(requester.userId, invited, roomId)
   }
 
   /** Throws `M_FORBIDDEN` where the server does not let the requester invite anybody. */

@@ -10,6 +10,7 @@ import type {
 } from '../../storage/stores/public-rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import { parseInstanceId } from '../appservices/third-party-networks.js'
 import type { RoomState } from '../events/room-state.js'
 import type { RemotePublicRooms } from '../remote/remote-public-rooms.js'
@@ -39,6 +40,8 @@ export interface PublicRoomsDependencies {
   readonly entries: DirectoryEntries
   /** Without it, other servers cannot be asked. */
   readonly remotePublicRooms?: RemotePublicRooms | undefined
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayPublish'> | undefined
   readonly options: PublicRoomsOptions
 }
 
@@ -89,6 +92,7 @@ export class PublicRooms {
       requester.isAdmin || (await powers.maySendState(room, requester.userId, 'm.room.canonical_alias'))
     if (!mayChange) throw forbidden('You must be a moderator of the room to edit its directory entry')
     if (visibility === 'public' && !requester.isAdmin) await this.#checkRules(requester, roomId, room.roomNid)
+    await this.#deps.spam?.mayPublish(requester.userId, roomId)
     await db.write('set_visibility', (tx) =>
       publicRooms.setPublished(tx, room.roomNid, visibility === 'public'),
     )

@@ -15,6 +15,7 @@ import type { PublicRoomsStore } from '../../storage/stores/public-rooms.js'
 import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import { checkNotSuspended } from '../accounts/suspension.js'
 import type { BatchDraft, EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
@@ -74,6 +75,8 @@ export interface RoomCreationDependencies {
   readonly roomState: RoomState
   readonly remote: Pick<RemoteMembership, 'invite'>
   readonly identifiers: Pick<IdentifierInvitations, 'invite' | 'prepare'>
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayCreateRoom'> | undefined
   readonly options: RoomCreationOptions
 }
 
@@ -194,6 +197,7 @@ export class RoomCreation {
     await this.#deps.invitations.check(requester, invited)
     await this.#deps.invitations.consumeRateLimits(requester, invited, undefined)
     await this.#deps.identifiers.prepare(requester, wish.identifiers ?? [])
+    if (!requester.isAdmin) await this.#deps.spam?.mayCreateRoom(requester.userId)
     const createContent = createRoomContent(requester.userId, rules, {
       content: wish.creationContent ?? {},
       trusted: preset === 'trusted_private_chat' ? invited : [],

@@ -15,6 +15,7 @@ import type { RoomRecord, RoomsStore } from '../../storage/stores/rooms.js'
 import type { JsonObject } from '../../util/json.js'
 import type { RateLimits } from '../accounts/ratelimits.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import { checkNotSuspended } from '../accounts/suspension.js'
 import type { EventSender } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
@@ -56,6 +57,8 @@ export interface RoomMembershipDependencies {
   readonly remote: RemoteMembership
   /** Rooms that nobody may enter; without it, there are none. */
   readonly blocks?: Pick<RoomBlocks, 'check'> | undefined
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayJoin'> | undefined
   readonly serverName: ServerName
   readonly rateLimits: Pick<RateLimits, 'consumeFor'>
   /** Told of joins after they are committed and before they are answered; must not fail. */
@@ -98,6 +101,7 @@ export class RoomMembership {
   async join(requester: Requester, roomId: RoomId, wish: JoinWish = {}): Promise<EventId> {
     checkNotSuspended(requester)
     await this.#deps.blocks?.check(roomId)
+    await this.#checkMayJoin(requester, roomId)
     const remote = await this.#deps.remote.join(requester, this.#toRemote(requester, roomId, wish), {
       isLimited: wish.isLimited !== false,
       beforehand: () =>
@@ -296,6 +300,15 @@ export class RoomMembership {
     throw new MatrixError('M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'You cannot reject this invite')
   }
 
+  /** Whoever is in the room stays so, whatever is said of them. */
+  async #checkMayJoin({ userId, isAdmin }: Requester, roomId: RoomId): Promise<void> {
+    const { db, members, roomState, spam } = this.#deps
+    if (spam === undefined || isAdmin) return
+    const room = await roomState.findRoom(roomId)
+    const member = room && (await members.get(db.reader, room.roomNid, userId))
+    if (member?.membership !== 'join') await spam.mayJoin(userId, roomId, member?.membership === 'invite')
+  }
+
   #toRemote(requester: Requester, roomId: RoomId, { content = {}, via = [] }: JoinWish): RemoteWish {
     return { roomId, given: this.#given(requester, content), via }
   }
@@ -331,7 +344,7 @@ export class RoomMembership {
     if (change.before?.membership === 'join') throw forbidden(`${target} is already in the room.`)
     await this.#deps.blocks?.check(room.roomId)
     if (requester.isShadowBanned) return pretendedEventId()
-    await invitations.check(requester, [target])
+    await invitations.check(requester, [target], room.roomId)
     if (isLimited) await invitations.consumeRateLimits(requester, [target], room.roomId)
     const content = (await invitations.contents([target], given)).get(target)!
     return serverNameOf(target) === serverName

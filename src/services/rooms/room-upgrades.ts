@@ -12,6 +12,7 @@ import type { RoomRecord } from '../../storage/stores/rooms.js'
 import { isJsonObject, type JsonObject } from '../../util/json.js'
 import { SingleFlight } from '../../util/single-flight.js'
 import type { Requester } from '../accounts/requester.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import { checkNotSuspended } from '../accounts/suspension.js'
 import type { BatchDraft, EventSender, SendInput } from '../events/event-sender.js'
 import type { RoomState } from '../events/room-state.js'
@@ -32,6 +33,8 @@ export interface RoomUpgradesDependencies {
   readonly events: EventsStore
   readonly profiles: ProfilesStore
   readonly roomState: RoomState
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'mayCreateRoom'> | undefined
   readonly powers: RoomPowers
   readonly sender: EventSender
   readonly succession: RoomSuccession
@@ -84,6 +87,7 @@ export class RoomUpgrades {
     const mayUpgrade = await this.#deps.powers.maySendState(room, requester.userId, 'm.room.tombstone')
     if (!mayUpgrade) throw forbidden('You cannot upgrade this room')
     if (requester.isShadowBanned) return pretendedRoomId()
+    await this.#deps.spam?.mayCreateRoom(requester.userId)
     return this.#flights.run(`${room.roomNid} ${requester.userId} ${rules.version}`, () =>
       this.#upgrade(requester.userId, room, { rules, additional }),
     )

@@ -1,6 +1,7 @@
 import type { UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { FoundUser, UserDirectoryStore } from '../../storage/stores/user-directory.js'
+import type { SpamChecks } from '../accounts/spam-checks.js'
 import { foldText, namePrefixesOf } from '../../util/words.js'
 import type { DirectoryUsers } from './directory-users.js'
 
@@ -17,6 +18,8 @@ export interface UserDirectoryDependencies {
   readonly userDirectory: UserDirectoryStore
   /** Undefined where the directory is switched off. */
   readonly entries: DirectoryUsers | undefined
+  /** Services that say what is spam; without it, there are none. */
+  readonly spam?: Pick<SpamChecks, 'showable'> | undefined
   readonly options: UserDirectoryOptions
 }
 
@@ -60,6 +63,8 @@ export class UserDirectory {
       excludesRemote: options.excludeRemoteUsers,
       showsLocked: options.showLockedUsers,
     })
-    return { users: users.slice(0, size), limited: users.length > size }
+    const page = users.slice(0, size)
+    const shown = (await this.#deps.spam?.showable(page, requester)) ?? page
+    return { users: shown, limited: users.length > size }
   }
 }

@@ -215,6 +215,66 @@ describe('a module for a directory', () => {
   })
 })
 
+describe('a module that asks what is spam', () => {
+  const ANTISPAM = 'synapse_http_antispam.HTTPAntispam'
+  const url = { base_url: 'http://localhost:8080/api/1/spam_check/' }
+
+  it('asks everything unless it is said what', async () => {
+    const [all] = (await loadKeys(one(ANTISPAM, url))).config.modules.antispam
+    expect(all).to.include({
+      baseUrl: 'http://localhost:8080/api/1/spam_check',
+      token: undefined,
+      pings: false,
+    })
+    expect(all?.callbacks.map(({ name }) => name)).to.include.members([
+      'user_may_invite',
+      'check_event_for_spam',
+    ])
+    expect(all?.callbacks.filter(({ failsOpen }) => failsOpen).map(({ name }) => name)).to.deep.equal([
+      'check_event_for_spam',
+    ])
+    const some = {
+      ...url,
+      authorization: 'a token',
+      do_ping: true,
+      enabled_callbacks: ['user_may_invite', 'check_event_for_spam'],
+      fail_open: { user_may_invite: true, check_event_for_spam: false },
+      async: { user_may_invite: true },
+    }
+    const [settings] = (await loadKeys(one(ANTISPAM, some))).config.modules.antispam
+    expect(settings).to.deep.include({
+      token: 'a token',
+      pings: true,
+      callbacks: [
+        { name: 'user_may_invite', failsOpen: true, isOnlyTold: true },
+        { name: 'check_event_for_spam', failsOpen: false, isOnlyTold: false },
+      ],
+    })
+  })
+
+  it('refuses what it cannot ask, and reads its token from a file', async () => {
+    for (const keys of [
+      { enabled_callbacks: ['user_may_invit'] },
+      { fail_open: { check_media_file_for_spam: true } },
+      { async: { user_may_invite: 1 } },
+      { base_url: 'localhost' },
+      { authorisation: 'a token' },
+    ]) {
+      expect(await errorsOf(one(ANTISPAM, { ...url, ...keys })), JSON.stringify(keys)).to.have.length(1)
+    }
+    const directory = mkdtempSync(join(tmpdir(), 'mxhs-modules-'))
+    try {
+      const file = join(directory, 'token')
+      writeFileSync(file, 'a token\n')
+      const [settings] = (await loadKeys(one(ANTISPAM, { ...url, authorization_path: file }))).config.modules
+        .antispam
+      expect(settings?.token).to.equal('a token')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+})
+
 describe('a module for passwords by HTTP', () => {
   it('has defaults for what becomes of profiles', async () => {
     const [provider] = await providersOf(one(REST, { endpoint: 'http://localhost:8090' }))

@@ -46,7 +46,7 @@ describe('incoming invitations', () => {
   }
 
   const ask = (invites: IncomingInvites, userId: string): Promise<void> =>
-    invites.check({ userId: userId as UserId, sender: EVE, roomId: ROOM })
+    invites.check({ sender: EVE, roomId: ROOM } as never, userId as UserId)
 
   it('reach users who are there, and those whom an application service would make', async () => {
     await ask(policy(), '@alice:a.test')
