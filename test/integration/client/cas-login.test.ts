@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { JsonObject } from '../../../src/util/json.js'
 import { Browser, linksOf, type BrowserPage } from '../../support/browser.js'
+import { FakeAppservice } from '../../support/fake-appservice.js'
 import { casAnswer, FakeCasServer } from '../../support/fake-cas-server.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -220,7 +221,13 @@ forEachServerDatabase('signing on at a CAS server', (database) => {
         sso: { client_whitelist: ['https://good.example', 'https://other.example/app', 'my.app:/'] },
       },
     })
-    for (const url of ['https://good.example/?a=b#c', 'https://other.example/app/', 'my.app:/here']) {
+    for (const url of [
+      'https://good.example/?a=b#c',
+      'https://other.example/app/',
+      'my.app:/here',
+      // The page of the server that logs in.
+      `${HS}/_matrix/static/client/login/?device_id=X`,
+    ]) {
       const browser = browserOf(hs)
       const page = await browser.go(await ticketUrl(browser, loginUrl(url)))
       expect(page.status).to.equal(302)
@@ -234,6 +241,17 @@ forEachServerDatabase('signing on at a CAS server', (database) => {
     ]) {
       expect((await signOn(hs, loginUrl(url))).status).to.equal(200)
     }
+  })
+
+  it('counts by address, and apart from logins', async () => {
+    await using cas = await FakeCasServer.start()
+    const address = { per_second: 0.001, burst_count: 1 }
+    await using hs = await start({ cas, config: { rc_login: { address } } })
+    const first = await signOn(hs)
+    const second = await signOn(hs)
+    expect([first.status, second.status]).to.deep.equal([200, 429])
+    expect(cas.validations).to.have.length(1)
+    expect((await logIn(hs, first)).userId).to.equal('@alice:hs.test')
   })
 
   it('shows what comes from elsewhere as text', async () => {
@@ -291,6 +309,26 @@ forEachServerDatabase('signing on at a CAS server', (database) => {
     cas.person = { name: '123' }
     const digits = await signOn(hs)
     expect([digits.status, digits.text.includes('M_INVALID_USERNAME')]).to.deep.equal([400, true])
+  })
+
+  it('gives nobody an account or a name of an application service', async () => {
+    await using cas = await FakeCasServer.start()
+    const users = [{ exclusive: true, regex: '@irc/.*' }]
+    await using service = await FakeAppservice.start({ namespaces: { users, aliases: [], rooms: [] } })
+    await using hs = await start({ cas, config: { app_service_config_files: [service.file] } })
+    for (const [name, status, reason] of [
+      ['bridge_bot', 403, 'mapping_error'],
+      ['irc/nobody', 400, 'M_EXCLUSIVE'],
+    ] as const) {
+      cas.person = { name }
+      const page = await signOn(hs)
+      expect([name, page.status, page.text.includes(reason)]).to.deep.equal([name, status, true])
+    }
+    await service.client(hs.url).must('POST', `${V3}/register`, {
+      body: { type: 'm.login.application_service', username: 'irc/somebody' },
+    })
+    cas.person = { name: 'irc/somebody' }
+    expect((await signOn(hs)).status).to.equal(403)
   })
 
   it('puts a letter before names of digits alone where they are allowed', async () => {
