@@ -1,4 +1,4 @@
-import { createSecretKey, generateKeyPairSync } from 'node:crypto'
+import { createSecretKey, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { decodeJwt, UnsecuredJWT } from 'jose'
 import { createLogger } from '../../../src/telemetry/logger.js'
@@ -69,6 +69,21 @@ async function isLoggedIn(client: MatrixClient): Promise<boolean> {
   return (await client.request('GET', `${V3}/account/whoami`)).status === 200
 }
 
+/** The claims of a logout token that is right, of whom the test says. */
+function logoutOf({ issuer }: OidcServer, claims: JsonObject): JsonObject {
+  const now = Math.floor(Date.now() / 1000)
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
+  return { iss: issuer, aud: 'mxhs', iat: now, exp: now + 60, jti: randomUUID(), events, ...claims }
+}
+
+async function sendLogout(hs: TestHomeserver, token: string): Promise<number> {
+  const response = await fetch(`${hs.url}/_synapse/client/oidc/backchannel_logout`, {
+    method: 'POST',
+    body: new URLSearchParams({ logout_token: token }),
+  })
+  return response.status
+}
+
 forEachServerDatabase('signing on by OpenID Connect', (database) => {
   it('makes the account first and finds it later', async () => {
     await using oidc = await OidcServer.start()
@@ -116,6 +131,33 @@ forEachServerDatabase('signing on by OpenID Connect', (database) => {
     ])
     // Who has been logged out may come again.
     expect(await isLoggedIn(await logIn(hs, await signOn(hs, here)))).to.equal(true)
+  })
+
+  it('logs out just the devices that the provider names', async () => {
+    await using oidc = await OidcServer.start()
+    await using hs = await start(oidc, { backchannel_logout_enabled: true }, { database })
+    const enter = async (sub: string) => {
+      oidc.person = { sub, preferred_username: sub }
+      const client = await logIn(hs, await signOn(hs))
+      return { client, sid: decodeJwt(oidc.idTokens.at(-1) ?? '')['sid'] }
+    }
+    const [one, two, bob] = [await enter('alice'), await enter('alice'), await enter('bob')]
+    const byPassword = await hs.register('carol')
+    const send = async (claims: JsonObject) => sendLogout(hs, await oidc.sign(logoutOf(oidc, claims)))
+    const present = () => Promise.all([one.client, two.client, bob.client, byPassword].map(isLoggedIn))
+    expect(await send({ sid: one.sid as string, sub: 'bob' }), 'a session that is not theirs').to.equal(200)
+    expect(await present()).to.deep.equal([true, true, true, true])
+    expect(await send({ sub: 'nobody' })).to.equal(200)
+    expect(await present()).to.deep.equal([true, true, true, true])
+    expect(await send({ sub: 'alice' })).to.equal(200)
+    expect(await present()).to.deep.equal([false, false, true, true])
+    // As where the subject is not `sub`.
+    expect(await send({ sid: bob.sid as string, sub: 'unknown' })).to.equal(200)
+    expect(await present()).to.deep.equal([false, false, false, true])
+    const [link = ''] = linksOf(await signOn(hs))
+    expect(await send({ sid: decodeJwt(oidc.idTokens.at(-1) ?? '')['sid'] as string })).to.equal(200)
+    const late = { type: 'm.login.token', token: new URL(link).searchParams.get('loginToken') }
+    expect((await hs.client().request('POST', `${V3}/login`, { body: late })).status).to.equal(403)
   })
 })
 
@@ -225,23 +267,8 @@ describe('signing on by OpenID Connect', () => {
     const alice = await logIn(hs, await signOn(hs, browser))
     const { sid } = decodeJwt(oidc.idTokens.at(-1) ?? '')
     const now = Math.floor(Date.now() / 1000)
-    const good = {
-      iss: oidc.issuer,
-      aud: 'mxhs',
-      sub: 'alice-17',
-      sid,
-      iat: now,
-      exp: now + 60,
-      jti: 'one',
-      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
-    }
-    const send = async (token: string) => {
-      const response = await fetch(`${hs.url}/_synapse/client/oidc/backchannel_logout`, {
-        method: 'POST',
-        body: new URLSearchParams({ logout_token: token }),
-      })
-      return response.status
-    }
+    const good = logoutOf(oidc, { sub: 'alice-17', sid: sid as string, jti: 'one' })
+    const send = (token: string) => sendLogout(hs, token)
     const wrong: Record<string, unknown>[] = [
       { iss: 'https://evil.test' },
       { aud: 'another' },
