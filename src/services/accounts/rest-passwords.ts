@@ -50,7 +50,6 @@ export class RestPasswords implements CredentialProvider {
     const userId = account ?? userIdsForLogin(user ?? '', options.serverName).at(-1)
     if (userId === undefined) return undefined
     const localpart = localpartOf(userId)
-    if (localpart.includes(':')) return undefined
     const profile = await client.check(userId, secret)
     if (profile === undefined) return undefined
     return {

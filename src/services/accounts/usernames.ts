@@ -42,7 +42,8 @@ export function userIdsForLogin(user: string, serverName: ServerName): UserId[] 
     if (colon === -1 || user.slice(colon + 1) !== serverName) return []
     localpart = user.slice(1, colon)
   }
-  if (localpart === '' || !fitsBytes(userIdOf(localpart, serverName), MAX_ID_BYTES)) return []
+  if (localpart === '' || localpart.includes(':')) return []
+  if (!fitsBytes(userIdOf(localpart, serverName), MAX_ID_BYTES)) return []
   return [...new Set([localpart, lowerCaseAscii(localpart)])].map((part) => userIdOf(part, serverName))
 }
 

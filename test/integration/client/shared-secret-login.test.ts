@@ -81,7 +81,9 @@ describe('a secret by which somebody logs in as anybody', () => {
 
   it('makes no accounts, and opens none that are closed', async () => {
     await using hs = await startHomeserver({ config: modules(BOTH) })
+    await hs.register('carol')
     for (const [user, userId] of [
+      ['carol:x', '@carol:x:hs.test'],
       ['nobody', '@nobody:hs.test'],
       ['@alice:other.test', '@alice:other.test'],
       ['', '@:hs.test'],

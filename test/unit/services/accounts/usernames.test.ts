@@ -41,7 +41,15 @@ describe('user names', () => {
   it('fit those of this server when logging in', () => {
     expect(userIdsForLogin('Alice', serverName)).to.deep.equal(['@Alice:hs.test:8448', '@alice:hs.test:8448'])
     expect(userIdsForLogin('@alice:hs.test:8448', serverName)).to.deep.equal(['@alice:hs.test:8448'])
-    for (const user of ['@alice:hs.test', '@alice', '', '@:hs.test:8448', 'x'.repeat(250)]) {
+    for (const user of [
+      '@alice:hs.test',
+      '@alice',
+      '',
+      '@:hs.test:8448',
+      'alice:b',
+      '@alice:b:hs.test:8448',
+      'x'.repeat(250),
+    ]) {
       expect(userIdsForLogin(user, serverName), user).to.deep.equal([])
     }
   })
