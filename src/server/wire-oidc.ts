@@ -44,7 +44,7 @@ export function examineOidcProviders(
 
 /** Constructs what becomes of their answers, and of what they say later. */
 export function createOidc(
-  { parts, shared }: Base,
+  { parts, stores, shared }: Base,
   { accounts }: People,
   { providers, signOn }: { readonly providers: readonly OidcProvider[]; readonly signOn: SignOn },
 ): { readonly services: Pick<Services, 'oidcLogouts' | 'oidcSignOns'>; readonly background: BackgroundWork } {
@@ -55,6 +55,7 @@ export function createOidc(
     signOn,
     sessions: new DeviceProviderSessionsStore(),
     externalIds: new ExternalIdsStore(),
+    loginTokens: stores.loginTokens,
     devices: accounts.devices,
     logger: parts.logger,
   })

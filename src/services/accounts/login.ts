@@ -92,15 +92,11 @@ export interface LoginDependencies {
 
 /** Keeps which device belongs to which session of the service where its user has signed on. */
 export interface ProviderSessionNotes {
+  /** Takes the place of what was noted of the device. `session` undefined: its user has come by another way. */
   note(
     tx: Tx,
-    session: {
-      readonly userId: UserId
-      readonly deviceId: DeviceId
-      /** The service's ID. */
-      readonly provider: string
-      readonly providerSession: string
-    },
+    device: { readonly userId: UserId; readonly deviceId: DeviceId },
+    session: { readonly provider: string; readonly providerSession: string } | undefined,
   ): Promise<void>
 }
 
@@ -205,9 +201,10 @@ export class Login {
       if (user === undefined || isStale) throw forbidden('Invalid username or password')
       checkMayLogIn(user)
       const deviceId = await this.#deps.devices.register(tx, userId, device)
-      if (origin?.providerSession !== undefined) {
-        const { provider, providerSession } = origin
-        await this.#deps.providerSessions?.note(tx, { userId, deviceId, provider, providerSession })
+      const session = sessionOf(origin)
+      // Of a new device there is nothing to forget.
+      if (session !== undefined || device.deviceId !== undefined) {
+        await this.#deps.providerSessions?.note(tx, { userId, deviceId }, session)
       }
       const tokens = await this.#deps.tokenIssuer.issue(tx, {
         userId,
@@ -398,6 +395,13 @@ function identifierKey(identifier: UserIdentifier): string {
   return identifier.type === 'user'
     ? identifier.user.slice(0, 255).toLowerCase()
     : `${identifier.medium}:${identifier.address}`.slice(0, 255).toLowerCase()
+}
+
+function sessionOf(
+  origin: LoginTokenOrigin | undefined,
+): { provider: string; providerSession: string } | undefined {
+  if (origin?.providerSession === undefined) return undefined
+  return { provider: origin.provider, providerSession: origin.providerSession }
 }
 
 function deactivated(): MatrixError {

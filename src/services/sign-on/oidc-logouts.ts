@@ -4,6 +4,7 @@ import type { UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { DeviceProviderSessionsStore } from '../../storage/stores/device-provider-sessions.js'
 import type { ExternalIdsStore } from '../../storage/stores/external-ids.js'
+import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { groupBy } from '../../util/group-by.js'
 import { isJsonObject } from '../../util/json.js'
@@ -20,6 +21,7 @@ export interface OidcLogoutsDependencies {
   readonly externalIds: Pick<ExternalIdsStore, 'findOwner'>
   readonly devices: Pick<Devices, 'deleteIn'>
   readonly signOn: Pick<SignOn, 'forgetProviderSession'>
+  readonly loginTokens: Pick<LoginTokensStore, 'deleteForUser'>
   readonly logger: Pick<Logger, 'info' | 'warn'>
 }
 
@@ -132,18 +134,16 @@ export class OidcLogouts {
     session: string | undefined,
     userId: UserId | undefined,
   ) {
-    const { sessions, signOn } = this.#deps
+    const { sessions, signOn, loginTokens } = this.#deps
     if (session !== undefined) {
       await signOn.forgetProviderSession(tx, provider, session)
       return sessions.listForSession(tx, { provider, providerSession: session }, userId)
     }
     // Of a person who is not known here there is nothing to end.
     if (userId === undefined) return []
-    const all = await sessions.listForUser(tx, userId, provider)
-    for (const name of new Set(all.map(({ providerSession }) => providerSession))) {
-      await signOn.forgetProviderSession(tx, provider, name)
-    }
-    return all
+    // Whoever is about to log in has signed on before.
+    await loginTokens.deleteForUser(tx, userId)
+    return sessions.listForUser(tx, userId, provider)
   }
 }
 

@@ -1,15 +1,6 @@
 import type { DeviceId, UserId } from '../../protocol/ids.js'
 import type { Query, Tx } from '../database.js'
 
-/** A device, and the session of a service in which its user has signed on. */
-export interface DeviceProviderSession {
-  readonly userId: UserId
-  readonly deviceId: DeviceId
-  /** The service's ID. */
-  readonly provider: string
-  readonly providerSession: string
-}
-
 interface Row {
   user_id: UserId
   device_id: DeviceId
@@ -17,13 +8,18 @@ interface Row {
 
 /** Which devices end together with a session of the service at which their users have signed on. */
 export class DeviceProviderSessionsStore {
-  /** The device's session, in the place of an earlier one. */
-  async note(tx: Tx, { userId, deviceId, provider, providerSession }: DeviceProviderSession): Promise<void> {
+  /** The device's session, in the place of an earlier one; undefined: it has none any more. */
+  async note(
+    tx: Tx,
+    { userId, deviceId }: { readonly userId: UserId; readonly deviceId: DeviceId },
+    session: { readonly provider: string; readonly providerSession: string } | undefined,
+  ): Promise<void> {
     await this.deleteForDevices(tx, userId, [deviceId])
+    if (session === undefined) return
     await tx.execute(
       `INSERT INTO device_provider_sessions (user_id, device_id, provider, provider_session)
        VALUES (?, ?, ?, ?)`,
-      [userId, deviceId, provider, providerSession],
+      [userId, deviceId, session.provider, session.providerSession],
     )
   }
 
@@ -43,18 +39,17 @@ export class DeviceProviderSessionsStore {
   }
 
   /** The user's devices in any session of a service. By primary key. */
-  async listForUser(q: Query, userId: UserId, provider: string): Promise<DeviceProviderSession[]> {
-    const rows = await q.all<Row & { provider_session: string }>(
-      `SELECT user_id, device_id, provider_session FROM device_provider_sessions
+  async listForUser(
+    q: Query,
+    userId: UserId,
+    provider: string,
+  ): Promise<{ userId: UserId; deviceId: DeviceId }[]> {
+    const rows = await q.all<Row>(
+      `SELECT DISTINCT user_id, device_id FROM device_provider_sessions
        WHERE user_id = ? AND provider = ? ORDER BY device_id`,
       [userId, provider],
     )
-    return rows.map((row) => ({
-      userId: row.user_id,
-      deviceId: row.device_id,
-      provider,
-      providerSession: row.provider_session,
-    }))
+    return rows.map((row) => ({ userId: row.user_id, deviceId: row.device_id }))
   }
 
   async deleteForDevices(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {

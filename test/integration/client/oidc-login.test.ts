@@ -4,7 +4,12 @@ import { decodeJwt, UnsecuredJWT } from 'jose'
 import { createLogger } from '../../../src/telemetry/logger.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import { Browser, linksOf, unescapeHtml, type BrowserPage } from '../../support/browser.js'
-import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
+import {
+  forEachServerDatabase,
+  PASSWORD,
+  startHomeserver,
+  type TestHomeserver,
+} from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import type { MatrixClient } from '../../support/matrix-client.js'
 import { OidcServer } from '../../support/oidc-server.js'
@@ -135,7 +140,8 @@ forEachServerDatabase('signing on by OpenID Connect', (database) => {
 
   it('logs out just the devices that the provider names', async () => {
     await using oidc = await OidcServer.start()
-    await using hs = await start(oidc, { backchannel_logout_enabled: true }, { database })
+    const settings = { backchannel_logout_enabled: true, allow_existing_users: true }
+    await using hs = await start(oidc, settings, { database })
     const enter = async (sub: string) => {
       oidc.person = { sub, preferred_username: sub }
       const client = await logIn(hs, await signOn(hs))
@@ -154,6 +160,16 @@ forEachServerDatabase('signing on by OpenID Connect', (database) => {
     // As where the subject is not `sub`.
     expect(await send({ sid: bob.sid as string, sub: 'unknown' })).to.equal(200)
     expect(await present()).to.deep.equal([false, false, false, true])
+    // Who comes back to a device by another way is none of the provider's any more.
+    oidc.person = { sub: 'carol', preferred_username: 'carol' }
+    const device = { device_id: 'SHARED' }
+    expect((await logIn(hs, await signOn(hs), device)).userId).to.equal(byPassword.userId)
+    const password = { type: 'm.login.password', user: 'carol', password: PASSWORD }
+    const answer = await hs.client().must('POST', `${V3}/login`, { body: { ...password, ...device } })
+    const { userId } = byPassword
+    const session = { userId, deviceId: 'SHARED', accessToken: answer['access_token'] as string }
+    expect(await send({ sid: decodeJwt(oidc.idTokens.at(-1) ?? '')['sid'] as string })).to.equal(200)
+    expect(await isLoggedIn(hs.client().withSession(session))).to.equal(true)
     const [link = ''] = linksOf(await signOn(hs))
     expect(await send({ sid: decodeJwt(oidc.idTokens.at(-1) ?? '')['sid'] as string })).to.equal(200)
     const late = { type: 'm.login.token', token: new URL(link).searchParams.get('loginToken') }
