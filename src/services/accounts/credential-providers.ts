@@ -1,7 +1,7 @@
 import { MatrixError } from '../../protocol/errors.js'
 import type { ServerName, UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
-import type { UsersStore } from '../../storage/stores/users.js'
+import type { UserRecord, UsersStore } from '../../storage/stores/users.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { cleanDisplayName, cleanEmails } from './given-profiles.js'
 import { userIdsForLogin } from './usernames.js'
@@ -45,7 +45,7 @@ export interface CredentialProvider {
 
 export interface CredentialProvidersDependencies {
   readonly db: Database
-  readonly users: Pick<UsersStore, 'exists'>
+  readonly users: Pick<UsersStore, 'get'>
   /** Makes accounts of those who have none. Rejects with `M_USER_IN_USE` where there is one. */
   readonly registration: {
     registerSignedOn(account: {
@@ -119,8 +119,9 @@ export class CredentialProviders {
     { provider, registers }: { provider: CredentialProvider; registers: boolean },
   ): Promise<UserId | undefined> {
     const known = await this.#findAccount(identity.localpart)
-    if (!registers) return known
-    const userId = known ?? (await this.#register(identity, provider))
+    if (known !== undefined && identity.newcomer !== undefined) checkIsPersons(known)
+    if (!registers) return known?.userId
+    const userId = known?.userId ?? (await this.#register(identity, provider))
     if (userId === undefined) return undefined
     try {
       await identity.onLogin?.(userId, known === undefined)
@@ -133,11 +134,12 @@ export class CredentialProviders {
     return userId
   }
 
-  async #findAccount(localpart: string): Promise<UserId | undefined> {
+  async #findAccount(localpart: string): Promise<UserRecord | undefined> {
     const { db, users, serverName } = this.#deps
     // At most two: as written, and in lower case.
     for (const userId of userIdsForLogin(localpart, serverName)) {
-      if (await users.exists(db.reader, userId)) return userId
+      const user = await users.get(db.reader, userId)
+      if (user !== undefined) return user
     }
     return undefined
   }
@@ -161,9 +163,15 @@ export class CredentialProviders {
       return userId
     } catch (error) {
       // Somebody may come twice at once.
-      if (error instanceof MatrixError && error.errcode === 'M_USER_IN_USE')
-        return this.#findAccount(localpart)
+      if (error instanceof MatrixError && error.errcode === 'M_USER_IN_USE') {
+        return (await this.#findAccount(localpart))?.userId
+      }
       throw error
     }
   }
+}
+
+/** A name that somebody has elsewhere must not open what belongs to a bridge or a guest here. */
+function checkIsPersons({ isGuest, appserviceId }: UserRecord): void {
+  if (isGuest || appserviceId !== undefined) throw new Error('the name is that of an account of no person')
 }

@@ -226,6 +226,19 @@ describe('passwords of a directory', () => {
     })
   })
 
+  it('do not open what belongs to a bridge', async () => {
+    await withDirectory({}, SEARCH, async ({ hs, lines }) => {
+      const { accountRegistration } = hs.server.services
+      await accountRegistration.registerDirectly({
+        username: 'bob',
+        password: undefined,
+        appserviceId: 'bridge',
+      })
+      expect(await outcome(hs, 'bob', 'of bob')).to.equal('M_FORBIDDEN')
+      expect(lines.join('\n')).to.include('the name is that of an account of no person')
+    })
+  })
+
   it('are looked for where the configuration says', async () => {
     const filter = '(objectClass=person)(!(uid=bob))'
     await withDirectory({ readers: [SERVICE.dn] }, { ...SEARCH, filter }, async ({ hs }) => {
