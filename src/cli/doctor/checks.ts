@@ -8,6 +8,7 @@ import { checkFederation } from './check-federation.js'
 import { checkFiles } from './check-files.js'
 import { checkIdentityProviders } from './check-identity-providers.js'
 import { checkKeys } from './check-keys.js'
+import { checkModules } from './check-modules.js'
 import { checkProxy } from './check-proxy.js'
 import { checkPush } from './check-push.js'
 import { checkQueues } from './check-queues.js'
@@ -36,6 +37,7 @@ export const DOCTOR_CHECKS: readonly DoctorCheck[] = [
   checkAuthenticationService,
   checkFederation,
   checkIdentityProviders,
+  checkModules,
   checkClock,
   checkSmtp,
   checkTurn,

@@ -51,7 +51,8 @@ export class AntispamPings {
   }
 }
 
-async function ping(client: Pick<AntispamClient, 'ask'>): Promise<void> {
+/** Rejects where the service does not answer as it should. */
+export async function ping(client: Pick<AntispamClient, 'ask'>): Promise<void> {
   const id = randomToken(ID_LENGTH)
   const verdict = await client.ask('ping', { id })
   const answer = verdict.isSpam ? verdict.body : verdict.answer

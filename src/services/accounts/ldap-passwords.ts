@@ -1,5 +1,6 @@
 import type { LdapClient, LdapEntry, LdapSession } from '../../net/clients/ldap-client.js'
 import { parseUserId, serverNameOf, localpartOf, type ServerName } from '../../protocol/ids.js'
+import { randomToken } from '../../util/random.js'
 import type { Credential, CredentialProvider, ProvenIdentity } from './credential-providers.js'
 import { DirectoryNames, type DirectoryName } from './directory-names.js'
 
@@ -50,6 +51,17 @@ export class LdapPasswords implements CredentialProvider {
     const name = user === undefined ? undefined : this.#localpartOf(user)
     if (name === undefined) return undefined
     return this.#client.run((session) => this.#byName(session, name, secret))
+  }
+
+  /** Looks for somebody whom there is not. Rejects where nobody could be found, or not even asked for. */
+  async examine(): Promise<void> {
+    const { search, base, attributes } = this.#options
+    const match = { attribute: attributes.uid, value: randomToken() }
+    await this.#client.run(async (session) => {
+      if (search === undefined) return
+      await this.#prepare(session, search)
+      await session.search({ base, scope: 'sub', match, filter: search.filter, attributes: [attributes.uid] })
+    })
   }
 
   /** What a client calls somebody who may be in the directory. */
