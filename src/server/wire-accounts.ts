@@ -123,6 +123,8 @@ export interface AccountParts {
   /** The application services; without it there are none. */
   readonly registry?: AppserviceRegistry
   readonly queries?: Pick<AppserviceQueries, 'hasUser'>
+  /** Throws where there is no place for another account. */
+  readonly checkNewcomer?: () => Promise<void>
   /** Keeps which devices end together with sessions elsewhere. */
   readonly providerSessions?: ProviderSessionNotes
   readonly deviceCleanups: readonly DeviceCleanup[]
@@ -242,6 +244,7 @@ export function createAccountServices(
         db,
         clock,
         registration: accountRegistration,
+        checkNewcomer: parts.checkNewcomer,
         login: sessions.login,
         options: options.jwtLogin,
       }),

@@ -119,6 +119,7 @@ function createAccounts(
       onProfileChanged: (change) => later.get('profileUpdates').onProfileChanged(change),
       checkAvatar: (uri) => media.avatarRules.check(uri),
       remoteProfiles: remoteLookups.remoteProfiles,
+      checkNewcomer: () => later.get('checkNewcomer')(),
       providerSessions,
       deviceCleanups: [toDevice, keyCleanup, pushers, connections, providerSessions],
       userCleanups: [keyCleanup, pushers, new ThreadSubscriptionsStore(), new DelayedEventsStore()],

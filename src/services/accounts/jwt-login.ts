@@ -33,6 +33,8 @@ export interface JwtLoginDependencies {
       readonly inhibitLogin: true
     }): Promise<unknown>
   }
+  /** Throws where there is no place for another account. */
+  readonly checkNewcomer?: (() => Promise<void>) | undefined
   readonly login: Pick<Login, 'beginSession'>
   readonly options: JwtLoginOptions
 }
@@ -62,7 +64,8 @@ export class JwtLogin {
 
   /**
    * Begins a session of the token's subject, whose account is made if there is none. Throws `M_FORBIDDEN` where the token
-   * is not good, `M_INVALID_USERNAME` and `M_EXCLUSIVE` where there can be no such account, and what `beginSession` does.
+   * is not good, `M_INVALID_USERNAME`, `M_EXCLUSIVE` and `M_RESOURCE_LIMIT_EXCEEDED` where there can be no such account,
+   * and what `beginSession` does.
    */
   async logIn(token: string | undefined, device: DeviceWish): Promise<LoginResult> {
     if (token === undefined) throw forbidden('Token field for JWT is missing')
@@ -113,6 +116,7 @@ export class JwtLogin {
       if (await users.exists(db.reader, userId)) return userId
     }
     const userId = userIdForUsername(subject, options)
+    await this.#deps.checkNewcomer?.()
     try {
       await registration.registerDirectly({
         userId,

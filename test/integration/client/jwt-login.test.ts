@@ -155,6 +155,17 @@ describe('tokens of another service', () => {
     expect(statuses.map(({ status }) => status)).to.deep.equal([200, 200, 429])
   })
 
+  it('make no accounts for which there is no place', async () => {
+    const config = { jwt_config: JWT, limit_usage_by_mau: true, max_mau_value: 0 }
+    await using hs = await startHomeserver({ config })
+    await hs.register('alice')
+    expect((await refusal(hs, await sign({ sub: 'bob' }))).slice(0, 2)).to.deep.equal([
+      403,
+      'M_RESOURCE_LIMIT_EXCEEDED',
+    ])
+    expect((await logIn(hs, await sign({ sub: 'alice' }))).status).to.equal(200)
+  })
+
   it('do not reach into the names of application services', async () => {
     await using service = await FakeAppservice.start()
     const config = {
