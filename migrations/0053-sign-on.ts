@@ -44,8 +44,8 @@ export async function up(knex: Knex): Promise<void> {
 
 export async function down(knex: Knex): Promise<void> {
   const statements = [
-    'DROP INDEX users_folded',
-    'DROP INDEX login_tokens_session',
+    'DROP INDEX IF EXISTS users_folded',
+    'DROP INDEX IF EXISTS login_tokens_session',
     ...['extra', 'provider_session', 'provider'].map(
       (column) => `ALTER TABLE login_tokens DROP COLUMN ${column}`,
     ),
