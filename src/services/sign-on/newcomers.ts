@@ -85,6 +85,19 @@ export class Newcomers {
     identity: ExternalIdentity,
     redirectUrl: string,
   ): Promise<SignOnAnswer> {
+    const { localpart } = identity
+    if (localpart === undefined) return this.#receive(provider, identity, redirectUrl)
+    // Two of the same name who come at once get two names.
+    return this.#people.run(`name ${localpart.toLowerCase()}`, () =>
+      this.#receive(provider, identity, redirectUrl),
+    )
+  }
+
+  async #receive(
+    provider: IdentityProvider,
+    identity: ExternalIdentity,
+    redirectUrl: string,
+  ): Promise<SignOnAnswer> {
     const localpart =
       identity.localpart === undefined
         ? undefined
@@ -211,7 +224,7 @@ export class Newcomers {
     const { provider, identity, choices, redirectUrl, sessionHash } = of
     const { externalId, providerSession, extraAttributes: extra } = identity
     const { db, accounts, newcomers, returns } = this.#deps
-    return this.#people.run(`${provider.id} ${externalId}`, async () => {
+    return this.#people.run(`person ${provider.id} ${externalId}`, async () => {
       const known = await accounts.findKnown(provider, externalId)
       const account = {
         localpart: choices.localpart ?? '',

@@ -182,6 +182,20 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
     expect((await browser.go(DETAILS)).text).to.include('value="anna4"')
   })
 
+  it('get two names where two of the same name come at once', async () => {
+    await using hs = await start()
+    const answers = await Promise.all(
+      ['1', '2', '3'].map((externalId) =>
+        signOn(hs, browserOf(hs), { provider: 'oidc-a', externalId, localpart: 'anna' }),
+      ),
+    )
+    const sessions = await Promise.all(
+      answers.map(({ page = '' }) => logIn(hs, tokenOf({ text: page, url: HS }))),
+    )
+    const userIds = sessions.map((session) => session['user_id'] as string).sort()
+    expect(userIds).to.deep.equal(['@anna1:hs.test', '@anna2:hs.test', '@anna:hs.test'])
+  })
+
   it('agree to the policy where they have to', async () => {
     const directory = scratch.directory
     await mkdir(join(directory, 'en'))
