@@ -1,12 +1,12 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
 import type { JWTPayload } from 'jose'
 import { forbidden, MatrixError } from '../../protocol/errors.js'
-import type { UserId } from '../../protocol/ids.js'
+import { userIdOf, type UserId } from '../../protocol/ids.js'
 import type { Database } from '../../storage/database.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
 import type { DeviceWish, Login, LoginResult } from './login.js'
-import { userIdForUsername, userIdsForLogin, type UsernameRules } from './usernames.js'
+import { userIdForUsername, type UsernameRules } from './usernames.js'
 
 /** `jwt_config`. */
 export interface JwtLoginOptions extends UsernameRules {
@@ -22,7 +22,7 @@ export interface JwtLoginOptions extends UsernameRules {
 export interface JwtLoginDependencies {
   readonly db: Database
   readonly clock: Pick<Clock, 'now'>
-  readonly users: Pick<UsersStore, 'exists'>
+  readonly users: Pick<UsersStore, 'get' | 'listAnyCase'>
   /** Makes accounts of those who have none yet. Rejects with `M_USER_IN_USE` where there is one. */
   readonly registration: {
     registerDirectly(account: {
@@ -109,12 +109,25 @@ export class JwtLogin {
     return claims
   }
 
+  /**
+   * The account of exactly this name, or the only one that differs from it in case alone, as in Synapse. Throws
+   * `M_FORBIDDEN` where there are several of these, and for guests, whose names are numbers that others may have, too.
+   */
+  async #find(subject: string): Promise<UserId | undefined> {
+    const { db, users, options } = this.#deps
+    const wanted = userIdOf(subject, options.serverName)
+    const found = await users.listAnyCase(db.reader, [wanted])
+    const userId = found.find((one) => one === wanted) ?? found[0]
+    if (userId === undefined) return undefined
+    if (userId !== wanted && found.length > 1) throw invalid('several accounts have this name')
+    if ((await users.get(db.reader, userId))?.isGuest === true) throw invalid('this is the name of a guest')
+    return userId
+  }
+
   async #accountOf(subject: string, displayName: unknown): Promise<UserId> {
-    const { db, users, registration, options } = this.#deps
-    // At most two: as written, and in lower case.
-    for (const userId of userIdsForLogin(subject, options.serverName)) {
-      if (await users.exists(db.reader, userId)) return userId
-    }
+    const { registration, options } = this.#deps
+    const known = await this.#find(subject)
+    if (known !== undefined) return known
     const userId = userIdForUsername(subject, options)
     await this.#deps.checkNewcomer?.()
     try {

@@ -54,6 +54,23 @@ forEachServerDatabase('logging in with a token of another service', (database) =
     expect(bob['displayname']).to.equal('bob')
   })
 
+  it('finds accounts of older days, whatever their letters', async () => {
+    const config = { jwt_config: JWT, allow_guest_access: true }
+    await using hs = await startHomeserver({ database, config })
+    const { accountRegistration } = hs.server.services
+    for (const name of ['Alice', 'BOB', 'Bob']) {
+      const userId = `@${name}:hs.test` as UserId
+      await accountRegistration.registerDirectly({ userId, username: undefined, password: undefined })
+    }
+    const guest = await accountRegistration.registerGuest(undefined)
+    const userOf = async (sub: string) => (await logIn(hs, await sign({ sub }))).body['user_id']
+    expect(await userOf('alice')).to.equal('@Alice:hs.test')
+    expect(await userOf('BOB')).to.equal('@BOB:hs.test')
+    expect((await refusal(hs, await sign({ sub: 'bob' })))[0]).to.equal(403)
+    const [, number = ''] = /^@(\d+):/.exec(guest.userId) ?? []
+    expect((await refusal(hs, await sign({ sub: number })))[0]).to.equal(403)
+  })
+
   it('refuses what cannot be a name', async () => {
     await using hs = await startHomeserver({ database, config: { jwt_config: JWT } })
     await hs.register('alice')
