@@ -1,6 +1,7 @@
 import { isIP, type Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import type { Dialer } from '../dialer.js'
+import { toHttpFailure } from '../http-failure.js'
 
 /** A directory that cannot be asked, or whose answer cannot be read. The message is for the operator. */
 export class LdapFailure extends Error {
@@ -120,7 +121,7 @@ export class LdapConnection {
       socket.pause()
       this.#wakeUp()
     })
-    socket.on('error', (error: Error) => this.#fail(error.message))
+    socket.on('error', (error: Error) => this.#fail(toHttpFailure(error).message))
     socket.on('close', () => this.#fail('it has closed the connection'))
   }
 
@@ -149,7 +150,7 @@ function dial(
     if (signal.aborted) onAbort()
     dialer.dial({ ...target, tlsName: undefined }, (error, socket) => {
       signal.removeEventListener('abort', onAbort)
-      if (socket === null) reject(new LdapFailure(error.message, { cause: error }))
+      if (error !== null) reject(new LdapFailure(toHttpFailure(error).message, { cause: error }))
       else if (signal.aborted) socket.destroy()
       else resolve(socket)
     })

@@ -468,7 +468,11 @@ describe('a directory that does not behave', () => {
     await gone[Symbol.asyncDispose]()
     await using hs = await startHomeserver({ config: ldap([url, directory.url], SEARCH) })
     expect(await outcome(hs, 'alice', 'of alice')).to.equal('@alice:hs.test')
-    await using none = await startHomeserver({ config: ldap([url, url], SEARCH) })
+    const lines: string[] = []
+    const log = await createLogger({ level: 'warn', destination: { write: (line) => void lines.push(line) } })
+    await using none = await startHomeserver({ config: ldap([url, url], SEARCH), log })
     expect(await outcome(none, 'alice', 'of alice')).to.equal('M_FORBIDDEN')
+    const refused = `${url}: connection refused: nothing listens there`
+    expect(lines.join('')).to.include(`${refused}; ${refused}`)
   })
 })
