@@ -32,6 +32,19 @@ forEachServerDatabase('invitations that are accepted for people', (database) => 
   })
 })
 
+describe('a module that accepts invitations', () => {
+  it('does what the server itself does', async () => {
+    const config = { accept_invites_only_for_direct_messages: true }
+    const modules = [{ module: 'synapse_auto_accept_invite.InviteAutoAccepter', config }]
+    await using hs = await startHomeserver({ config: { modules } })
+    const [alice, bob] = [await hs.register('alice'), await hs.register('bob')]
+    const roomId = await alice.createRoom({ preset: 'private_chat', invite: [bob.userId] })
+    const chat = await alice.createRoom({ preset: 'private_chat', is_direct: true, invite: [bob.userId] })
+    await bob.mustSyncUntil(syncJoinedTo(chat))
+    expect(syncInvitedTo(roomId)(await bob.sync(), bob)).to.equal(true)
+  })
+})
+
 describe('invitations of other servers that are accepted for people', function () {
   this.timeout(30_000)
 
