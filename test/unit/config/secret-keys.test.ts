@@ -19,6 +19,7 @@ describe('maskSecrets', () => {
       ],
       experimental_features: { msc3861: { client_secret: 's', admin_token: 's' } },
       database: { args: { dsn: 'postgresql://s' } },
+      modules: [{ config: { shared_secret: 's', bind_password: 's', authorization: 's' } }],
       http_proxy: 'http://user:s@proxy.org:3128/',
       turn_shared_secret: 12345,
     }
