@@ -99,7 +99,7 @@ export function cryptoOf({ client }: Pick<EncryptingClient, 'client'>): CryptoAp
 }
 
 const ignore = (): void => undefined
-const silent: Logger = {
+export const silent: Logger = {
   getChild: () => silent,
   trace: ignore,
   debug: ignore,

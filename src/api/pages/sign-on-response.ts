@@ -114,7 +114,8 @@ export function requestOf(
 }
 
 function actionOf(query: ReadonlyMap<string, string>): SignOnRequest['action'] {
-  const action = query.get('action')
+  // Clients still send the name of the proposal (MSC3824).
+  const action = query.get('action') ?? query.get('org.matrix.msc3824.action')
   // Whoever wants something that is not known wants to sign on at least.
   return action === 'login' || action === 'register' ? action : undefined
 }

@@ -1,11 +1,14 @@
 import { expect } from 'chai'
+import { createClient, SSOAction } from 'matrix-js-sdk'
 import type { JsonObject } from '../../../src/util/json.js'
 import { Browser, linksOf, type BrowserPage } from '../../support/browser.js'
+import { checkedFetch } from '../../support/checked-fetch.js'
 import { FakeAppservice } from '../../support/fake-appservice.js'
 import { casAnswer, FakeCasServer } from '../../support/fake-cas-server.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import type { MatrixClient } from '../../support/matrix-client.js'
+import { silent } from '../../support/sdk-clients.js'
 
 const V3 = '/_matrix/client/v3'
 const CLIENT = 'https://app.example.org/'
@@ -240,6 +243,22 @@ forEachServerDatabase('signing on at a CAS server', (database) => {
       'https://other.example/app/../x',
     ]) {
       expect((await signOn(hs, loginUrl(url))).status).to.equal(200)
+    }
+  })
+
+  it('is found by clients of matrix-js-sdk', async () => {
+    await using cas = await FakeCasServer.start()
+    await using hs = await start({ cas })
+    const client = createClient({ baseUrl: hs.url, fetchFn: checkedFetch, logger: silent })
+    for (const type of ['sso', 'cas'] as const) {
+      const url = client.getSsoLoginUrl(`${CLIENT}#/login`, type, undefined, SSOAction.REGISTER)
+      const page = await signOn(hs, url.replace(hs.url, HS))
+      const [link = ''] = linksOf(page)
+      const { searchParams, hash } = new URL(link)
+      expect(hash).to.equal('#/login')
+      const token = searchParams.get('loginToken') ?? ''
+      const session = await client.loginRequest({ type: 'm.login.token', token })
+      expect(session.user_id).to.equal('@alice:hs.test')
     }
   })
 

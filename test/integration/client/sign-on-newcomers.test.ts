@@ -65,7 +65,7 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
     const browser = browserOf(hs)
     const url = `${CLIENT}?a=1&b=2#c`
     const picker = await browser.follow(
-      `${HS}${V3}/login/sso/redirect?redirectUrl=${encodeURIComponent(url)}&action=register`,
+      `${HS}${V3}/login/sso/redirect?redirectUrl=${encodeURIComponent(url)}&org.matrix.msc3824.action=register`,
     )
     expect([picker.status, new URL(picker.url).pathname]).to.deep.equal([200, '/_synapse/client/pick_idp'])
     expect(picker.text).to.include('First &lt;b&gt;service&lt;/b&gt;')
