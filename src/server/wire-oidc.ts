@@ -69,7 +69,9 @@ export function createOidc(
       start() {
         signOns.start()
       },
-      stop: () => signOns.stop(),
+      stop() {
+        signOns.stop()
+      },
     },
   }
 }

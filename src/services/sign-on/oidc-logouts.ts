@@ -8,6 +8,7 @@ import type { LoginTokensStore } from '../../storage/stores/login-tokens.js'
 import type { Logger } from '../../telemetry/logger.js'
 import { groupBy } from '../../util/group-by.js'
 import { isJsonObject } from '../../util/json.js'
+import { hashToken } from '../accounts/token-format.js'
 import type { Devices } from '../devices/devices.js'
 import type { OidcMetadata } from './oidc-metadata.js'
 import type { OidcProvider } from './oidc-provider.js'
@@ -64,7 +65,7 @@ export class OidcLogouts {
     }
     const claims = await this.#verify(token, provider, metadata)
     const logout = checkLogout(claims)
-    const key = `${provider.id} ${typeof claims.jti === 'string' ? claims.jti : token}`
+    const key = hashToken(`${provider.id} ${typeof claims.jti === 'string' ? claims.jti : token}`)
     if (this.#used.has(key)) throw new OidcLogoutError('The logout token has been used already')
     await this.#logOut(provider, logout)
     this.#used.set(key, true)

@@ -136,13 +136,14 @@ export class OidcProvider implements IdentityProvider {
     if (!this.config.usesUserinfo) await this.tokens.loadKeys(metadata)
   }
 
-  /** Finds out early whether people will be able to sign on; says so in the log. Never fails. */
-  async prepare(): Promise<void> {
+  /** Finds out early whether people will be able to sign on; says so in the log, until the signal aborts. Never fails. */
+  async prepare(signal?: AbortSignal): Promise<void> {
     const { logger } = this.#deps
     try {
       await this.examine()
       await this.#checkMapping()
     } catch (err) {
+      if (signal?.aborted) return
       logger.error(
         { err, provider: this.id },
         'An identity provider cannot be used: nobody can sign on there',

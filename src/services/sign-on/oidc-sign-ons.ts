@@ -6,7 +6,7 @@ import { badSession } from './sign-on-failure.js'
 /** The services at which people sign on by OpenID Connect. */
 export class OidcSignOns {
   readonly providers: readonly OidcProvider[]
-  #preparation: Promise<unknown> = Promise.resolve()
+  readonly #stopping = new AbortController()
 
   constructor(providers: readonly OidcProvider[]) {
     this.providers = providers
@@ -22,10 +22,11 @@ export class OidcSignOns {
 
   /** Finds out, while the server already runs, at which of them nobody will be able to sign on. */
   start(): void {
-    this.#preparation = Promise.all(this.providers.map((provider) => provider.prepare()))
+    for (const provider of this.providers) void provider.prepare(this.#stopping.signal)
   }
 
-  async stop(): Promise<void> {
-    await this.#preparation
+  /** What is still being asked ends with the connections. */
+  stop(): void {
+    this.#stopping.abort()
   }
 }

@@ -335,6 +335,9 @@ describe('what a provider of OpenID Connect says of itself', () => {
   it('need not be there at the start', async () => {
     const fixture = new OidcClientFixture()
     fixture.answers.set(DISCOVERY, () => Promise.reject(new HttpFailure('unreachable', 'down')))
+    await fixture.provider.prepare(AbortSignal.abort())
+    expect(fixture.problems, 'nobody wants to know any more').to.deep.equal([])
+    fixture.clock.advance(6_000)
     await fixture.provider.prepare()
     expect(fixture.problems).to.have.length(1)
     expect(await codeOf(fixture.begin())).to.equal('provider_unavailable')
