@@ -8,6 +8,8 @@ import { answerPage, requestOf } from './sign-on-response.js'
 
 /** Done at a service where people sign on. */
 const SIGN_ON_STAGE = 'm.login.sso'
+/** At which one, where somebody is known at several: a proposal (MSC4450). */
+const IDP_PARAM = 'io.element.idp_id'
 /** Done at the authentication service alone. */
 const APPROVAL_STAGES: ReadonlySet<string> = new Set(['m.oauth', 'org.matrix.cross_signing_reset'])
 const PATH = '/_matrix/client/v3/auth/:authType/fallback/web'
@@ -18,11 +20,11 @@ export const uiAuthPage = route({
   method: 'GET',
   path: PATH,
   auth: 'none',
-  query: z.looseObject({ session: z.string(), idp: z.string().optional() }),
+  query: z.looseObject({ session: z.string(), [IDP_PARAM]: z.string().optional() }),
   async handler({ params, query, request }, services) {
     const { authenticationService, uiAuthPages, signOn, signOnPages } = services
     if (params.authType === SIGN_ON_STAGE) {
-      const wish = { sessionId: query.session, providerId: query.idp }
+      const wish = { sessionId: query.session, providerId: query[IDP_PARAM] }
       return answerPage(signOnPages, () => signOn.confirm(wish, requestOf(request, signOn)))
     }
     if (authenticationService !== undefined && APPROVAL_STAGES.has(params.authType)) {

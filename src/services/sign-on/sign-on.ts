@@ -1,4 +1,4 @@
-import { notFound } from '../../protocol/errors.js'
+import { notFound, type MatrixError } from '../../protocol/errors.js'
 import type { UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { ExternalIdsStore } from '../../storage/stores/external-ids.js'
@@ -118,7 +118,7 @@ export class SignOn {
     request: SignOnRequest,
   ): Promise<SignOnAnswer> {
     const { providers } = this.#deps
-    if (providers.length === 0) throw notFound('There is no single sign-on at this server')
+    if (providers.length === 0) throw notOffered()
     const redirectUrl = parseRedirectUrl(wish.redirectUrl)
     const provider =
       wish.providerId === undefined && providers.length === 1
@@ -142,6 +142,7 @@ export class SignOn {
     request: SignOnRequest,
   ): Promise<SignOnAnswer> {
     const { providers, pages } = this.#deps
+    if (providers.length === 0) throw notOffered()
     const url = parseRedirectUrl(redirectUrl)
     if (providerId === undefined) return pages.pick(providers, url, request.action)
     if (!providers.some(({ id }) => id === providerId)) {
@@ -301,6 +302,10 @@ export class SignOn {
       isSecure: this.#isSecure,
     }
   }
+}
+
+function notOffered(): MatrixError {
+  return notFound('There is no single sign-on at this server')
 }
 
 function isSamePurpose(a: SignOnPurpose, b: SignOnPurpose): boolean {

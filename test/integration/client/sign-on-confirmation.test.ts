@@ -60,7 +60,8 @@ forEachServerDatabase('proving at a CAS server who one is', (database) => {
     const { session } = body
     const early = await remove(alice, { session: session as string, type: 'm.login.sso' })
     expect([early.status, early.body['completed']]).to.deep.equal([401, []])
-    const page = await browserOf(hs).go(fallback(session))
+    const page = await browserOf(hs).go(fallback(session, '&io.element.idp_id=cas'))
+    expect((await browserOf(hs).go(fallback(session, '&io.element.idp_id=other'))).status).to.equal(404)
     expect(page.text).to.include('remove devices from your account')
     expect(page.headers['referrer-policy']).to.equal('no-referrer')
     const done = await confirm(hs, session)

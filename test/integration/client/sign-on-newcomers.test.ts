@@ -60,6 +60,16 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
     return hs
   }
 
+  it('find nothing where there is no service', async () => {
+    await using hs = await startHomeserver({ database })
+    const query = `redirectUrl=${encodeURIComponent(CLIENT)}`
+    for (const path of [`/_synapse/client/pick_idp?${query}`, `${V3}/login/sso/redirect?${query}`]) {
+      expect((await browserOf(hs).go(`${HS}${path}`)).status).to.equal(404)
+    }
+    const ticket = await browserOf(hs).go(`${HS}${V3}/login/cas/ticket?${query}&ticket=x`)
+    expect(ticket.status).to.equal(404)
+  })
+
   it('choose a service where there are several', async () => {
     await using hs = await start()
     const browser = browserOf(hs)
