@@ -76,7 +76,7 @@ function createLdapClient(
 
 /** The services that say what is spam; undefined where there are none. */
 export function createSpamChecks(
-  { config, logger }: Pick<ServiceParts, 'config' | 'logger'>,
+  { config, clock, logger }: Pick<ServiceParts, 'config' | 'clock' | 'logger'>,
   http: Pick<OutboundHttp, 'toOwn'>,
 ): SpamChecks | undefined {
   const services = config.modules.antispam.map((service) => ({
@@ -85,7 +85,7 @@ export function createSpamChecks(
   }))
   return services.length === 0
     ? undefined
-    : new SpamChecks(services, { logger, exempt: noticesSenderOf(config) })
+    : new SpamChecks(services, { logger, clock, exempt: noticesSenderOf(config) })
 }
 
 /** Greets those that want to be greeted. */

@@ -44,13 +44,13 @@ export class LdapPasswords implements CredentialProvider {
   async identify({ user, threepid, secret }: Credential): Promise<ProvenIdentity | undefined> {
     const { search } = this.#options
     const mail = threepid?.medium === 'email' ? threepid.address : undefined
-    if (search !== undefined && mail !== undefined) {
-      const found = await this.#client.run((session) => this.#byMail(session, { search, mail, secret }))
-      if (found !== undefined) return found
-    }
     const name = user === undefined ? undefined : this.#localpartOf(user)
-    if (name === undefined) return undefined
-    return this.#client.run((session) => this.#byName(session, name, secret))
+    const byMail = search !== undefined && mail !== undefined && { search, mail, secret }
+    if (!byMail && name === undefined) return undefined
+    return this.#client.run(async (session) => {
+      const found = byMail ? await this.#byMail(session, byMail) : undefined
+      return found ?? (name === undefined ? undefined : this.#byName(session, name, secret))
+    })
   }
 
   /** Looks for somebody whom there is not. Rejects where nobody could be found, or not even asked for. */

@@ -5,6 +5,7 @@ import type { Event } from '../../protocol/event.js'
 import type { RoomId, UserId } from '../../protocol/ids.js'
 import { pduJson } from '../../protocol/pdu.js'
 import type { Logger } from '../../telemetry/logger.js'
+import type { Clock } from '../../util/clock.js'
 import type { JsonObject } from '../../util/json.js'
 import type { ClientInfo } from './requester.js'
 
@@ -40,6 +41,8 @@ interface ShownUser {
 
 /** What a service need not know that no client gets to see. */
 const HIDDEN_FIELDS = ['auth_events', 'prev_events', 'hashes', 'signatures', 'depth', 'origin', 'prev_state']
+/** For so long, a service that does not answer is not asked about what is allowed then anyway. */
+const SPARED_MS = 30_000
 /** More are not told at once. */
 const MAX_TOLD = 1_000
 
@@ -51,15 +54,23 @@ export class SpamChecks {
   readonly #services: readonly SpamService[]
   readonly #logger: Pick<Logger, 'warn'>
   readonly #exempt: UserId | undefined
+  readonly #clock: Pick<Clock, 'now'>
+  /** Until when a service is spared that has kept this server waiting. */
+  readonly #sparedUntil = new Map<SpamService['client'], number>()
   #told = 0
 
   /** `exempt`: who speaks for the server; about whose rooms nobody is asked. */
   constructor(
     services: readonly SpamService[],
-    parts: { readonly logger: Pick<Logger, 'warn'>; readonly exempt: UserId | undefined },
+    parts: {
+      readonly logger: Pick<Logger, 'warn'>
+      readonly clock: Pick<Clock, 'now'>
+      readonly exempt: UserId | undefined
+    },
   ) {
     this.#services = services
     this.#logger = parts.logger
+    this.#clock = parts.clock
     this.#exempt = parts.exempt
   }
 
@@ -158,6 +169,8 @@ export class SpamChecks {
     { name, failsOpen }: SpamCallback,
     { body, message }: { body: JsonObject; message: string },
   ): Promise<void> {
+    // Else every event of a busy server would wait as long again.
+    if (failsOpen && this.#clock.now() < (this.#sparedUntil.get(client) ?? 0)) return
     let refusal: JsonObject
     try {
       const verdict = await client.ask(name, body)
@@ -170,6 +183,9 @@ export class SpamChecks {
         { reason: (error as Error).message, callback: name },
         'A service did not say what is spam',
       )
+      if (error instanceof HttpFailure && error.kind === 'timeout') {
+        this.#sparedUntil.set(client, this.#clock.now() + SPARED_MS)
+      }
       if (failsOpen) return
       refusal = { errcode: 'M_UNKNOWN', error: 'The service that says what is spam does not answer' }
     }
