@@ -243,16 +243,19 @@ export class RoomSending {
 }
 
 /**
- * Whose transaction IDs are meant: those of a device, or of the application service that acts without one, which sends
- * again what it has no answer to like any client. What has waited has transactions of its own.
+ * Whose transaction IDs are meant: those of a device; or of the application service or the token that acts without one,
+ * whose holders send again what they have no answer to like any client. What has waited has transactions of its own.
  */
 function sourceOf(
-  { userId, deviceId, appserviceId }: Requester,
+  { userId, deviceId, appserviceId, tokenId, tokenHash }: Requester,
   { delayId }: { readonly delayId?: string },
 ): EventSource {
   if (delayId !== undefined) return { userId, deviceId: DELAYED_SENDER as DeviceId }
-  if (deviceId !== undefined || appserviceId === undefined) return { userId, deviceId }
-  return { userId, deviceId: `appservice ${appserviceId}`.slice(0, MAX_SESSION_NAME_LENGTH) as DeviceId }
+  if (deviceId !== undefined) return { userId, deviceId }
+  const token = tokenId ?? tokenHash
+  if (appserviceId === undefined && token === undefined) return { userId, deviceId: undefined }
+  const session = appserviceId === undefined ? `token ${token}` : `appservice ${appserviceId}`
+  return { userId, deviceId: session.slice(0, MAX_SESSION_NAME_LENGTH) as DeviceId }
 }
 
 /** https://spec.matrix.org/latest/application-service-api/#timestamp-massaging */

@@ -41,3 +41,26 @@ describe('the addresses of administrators who act as a user', () => {
     expect(admins).to.include('203.0.113.5')
   })
 })
+
+describe('administrators who act as a user', () => {
+  it('get the same event for the same transaction, of their token', async () => {
+    await using hs = await startHomeserver()
+    const admin = await hs.register('admin', { isAdmin: true })
+    const alice = await hs.register('alice')
+    const roomId = await alice.createRoom()
+    const act = async (): Promise<MatrixClient> => {
+      const target = path`/_synapse/admin/v1/users/${alice.userId}/login`
+      const { access_token: accessToken } = await admin.must('POST', target, { body: {} })
+      return hs
+        .client()
+        .withSession({ userId: alice.userId, deviceId: '', accessToken: accessToken as string })
+    }
+    const send = (client: MatrixClient): Promise<string> =>
+      client.sendEvent(roomId, 'm.room.message', { msgtype: 'm.text', body: 'x' }, 'txn')
+    const [first, other] = [await act(), await act()]
+    const eventId = await send(first)
+    expect(await send(first)).to.equal(eventId)
+    expect(await send(other)).not.to.equal(eventId)
+    expect(await send(alice)).not.to.equal(eventId)
+  })
+})
