@@ -10,6 +10,7 @@ import {
   httpUrl,
   jsonObject,
   listOf,
+  looseText,
   mapOf,
   optional,
   text,
@@ -93,7 +94,8 @@ export const oidcProviderSettings = group({
   enable_registration: withDefault(flag, true),
   user_mapping_provider: group({ module: optional(text), config: mapping }),
   attribute_requirements: withDefault(listOf(requirement, 'a list of requirements'), []),
-  additional_authorization_parameters: withDefault(mapOf(text), {}),
+  // As `max_age`, which is a number to YAML.
+  additional_authorization_parameters: withDefault(mapOf(looseText), {}),
   passthrough_authorization_parameters: withDefault(listOf(someText, 'a list of parameters'), []),
 })
 

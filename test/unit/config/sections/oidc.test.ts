@@ -62,6 +62,8 @@ describe('providers of OpenID Connect', () => {
     expect(await load({ scopes: ['read:user'] })).to.include({ usesUserinfo: true })
     expect(await load({ user_profile_method: 'userinfo_endpoint' })).to.include({ usesUserinfo: true })
     expect(await load({ idp_id: 'oidc' })).to.include({ id: 'oidc' })
+    const sent = await load({ additional_authorization_parameters: { max_age: 0, prompt: 'login' } })
+    expect(sent.additionalParameters).to.deep.equal({ max_age: '0', prompt: 'login' })
     const listeners = [{ port: 8008 }]
     expect(await warningsOf({ listeners, oidc_providers: [MINIMAL] })).to.deep.equal([])
   })
