@@ -132,15 +132,16 @@ export class Profiles {
     await this.#change(requester, userId, { field, value, propagate, byAuthority })
   }
 
-  /** Removes a field; one that is not set does no harm. Throws as `setField`. */
+  /** Removes a field; one that is not set does no harm. `byAuthority` as for `setField`; throws as that. */
   async deleteField(
     requester: Requester,
     userId: UserId,
-    input: { field: string; propagate?: boolean },
+    input: { field: string; propagate?: boolean; byAuthority?: boolean },
   ): Promise<void> {
-    checkKey(input.field)
+    const { field, byAuthority = false } = input
+    checkKey(field)
     const propagate = this.#mustPropagate(input)
-    await this.#change(requester, userId, { field: input.field, value: undefined, propagate })
+    await this.#change(requester, userId, { field, value: undefined, propagate, byAuthority })
   }
 
   /** Which fields users may set, for the capabilities. */

@@ -95,7 +95,11 @@ export class RestPasswords implements CredentialProvider {
     const profile = await profileRows.get(db.reader, userId)
     if (!displayName || displayName === profile?.displayName) return
     const requester = actingFor({ userId, isGuest: false })
-    await profiles.setField(requester, userId, { field: 'displayname', body: { displayname: displayName } })
+    await profiles.setField(requester, userId, {
+      field: 'displayname',
+      body: { displayname: displayName },
+      byAuthority: true,
+    })
   }
 }
 

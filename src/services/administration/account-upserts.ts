@@ -167,8 +167,8 @@ export class AccountUpserts {
       ['avatar_url', avatarUrl],
     ] as const) {
       if (value === undefined) continue
-      if (value === '') await profiles.deleteField(self, userId, { field })
-      else await profiles.setField(self, userId, { field, body: { [field]: value } })
+      if (value === '') await profiles.deleteField(self, userId, { field, byAuthority: true })
+      else await profiles.setField(self, userId, { field, body: { [field]: value }, byAuthority: true })
     }
   }
 

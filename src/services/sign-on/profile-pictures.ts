@@ -59,7 +59,11 @@ export class ProfilePictures {
       contentType,
       fileName: undefined,
     })
-    await profiles.setField(requester, userId, { field: 'avatar_url', body: { avatar_url: uri } })
+    await profiles.setField(requester, userId, {
+      field: 'avatar_url',
+      body: { avatar_url: uri },
+      byAuthority: true,
+    })
   }
 
   async #isCurrent(userId: UserId, sha256: string): Promise<boolean> {

@@ -144,6 +144,7 @@ export class SignOnAccounts {
         await profiles.setField(requester, userId, {
           field: 'displayname',
           body: { displayname: displayName },
+          byAuthority: true,
         })
       } catch (err) {
         this.#deps.logger.warn({ err, userId }, 'A display name could not be taken over')

@@ -177,3 +177,26 @@ describe('the administration API of what users have', function () {
     expect(await refusal('POST', target)).to.deep.equal([404, 'M_NOT_FOUND'])
   })
 })
+
+describe('the names of users who may not choose them', () => {
+  it('are chosen by administrators', async () => {
+    const fixed = { enable_set_displayname: false, enable_set_avatar_url: false }
+    await using server = await startHomeserver({ config: fixed })
+    const admin = await server.register('admin', { isAdmin: true })
+    const alice = await server.register('alice')
+    const own = await alice.request('PUT', `${V3}/profile/${alice.userId}/displayname`, {
+      body: { displayname: 'Other' },
+    })
+    expect([own.status, own.body['errcode']]).to.deep.equal([403, 'M_FORBIDDEN'])
+    const account = `${V2}/users/${alice.userId}`
+    for (const [displayname, avatar_url] of [
+      ['Alice A.', 'mxc://hs.test/a'],
+      ['Alice B.', 'mxc://hs.test/b'],
+    ]) {
+      const shown = await admin.must('PUT', account, { body: { displayname, avatar_url } })
+      expect(shown).to.include({ displayname, avatar_url })
+    }
+    const empty = await admin.must('PUT', account, { body: { displayname: '', avatar_url: '' } })
+    expect([empty['displayname'], empty['avatar_url']]).to.deep.equal([null, null])
+  })
+})

@@ -251,7 +251,13 @@ forEachServerDatabase('people who sign on for the first time', (database) => {
     const pictureUrl = web.show('/me.png', { type: 'image/png', body: await picture('png', 8, 8) })
     const svgUrl = web.show('/me.svg', { type: 'image/svg+xml', body: '<svg/>' })
     await using hs = await start({
-      config: { sso: { update_profile_information: true }, ip_range_whitelist: ['127.0.0.1'] },
+      config: {
+        sso: { update_profile_information: true },
+        ip_range_whitelist: ['127.0.0.1'],
+        // Nobody else has a say in it.
+        enable_set_displayname: false,
+        enable_set_avatar_url: false,
+      },
     })
     const identity = { provider: 'oidc-a', externalId: 'x', localpart: 'anna' }
     const profile = (): Promise<JsonObject> => hs.client().must('GET', `${V3}/profile/@anna:hs.test`)
