@@ -77,7 +77,7 @@ export class OidcLogouts {
     for (const provider of this.#deps.providers) {
       if (!audience.includes(provider.config.clientId)) continue
       const metadata = await provider.metadata.get().catch(() => undefined)
-      if (metadata?.issuer === claims.iss) return { provider, metadata: metadata! }
+      if (metadata !== undefined && metadata.issuer === claims.iss) return { provider, metadata }
     }
     throw new OidcLogoutError('The logout token comes from no provider that is known')
   }
