@@ -40,7 +40,7 @@ export class OidcServer implements AsyncDisposable {
     const oidc = new OidcServer(server, privateKey)
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const provider = oidc.#createProvider(client, more)
+    const provider = quietly(() => oidc.#createProvider(client, more))
     const callback = provider.callback()
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       const path = new URL(request.url ?? '/', oidc.issuer).pathname
@@ -163,4 +163,15 @@ function textOf(url: string | URL | Request): string {
 /** The provider's own agent refuses loopback. */
 function withoutAgent({ method, headers, body }: RequestInit = {}): RequestInit {
   return { ...(method && { method }), ...(headers && { headers }), ...(body && { body }) }
+}
+
+/** Without a word on the console that what is in memory alone will be lost. */
+function quietly<T>(run: () => T): T {
+  const { warn } = console
+  console.warn = () => undefined
+  try {
+    return run()
+  } finally {
+    console.warn = warn
+  }
 }
