@@ -189,13 +189,11 @@ describe('the names of users who may not choose them', () => {
     })
     expect([own.status, own.body['errcode']]).to.deep.equal([403, 'M_FORBIDDEN'])
     const account = `${V2}/users/${alice.userId}`
-    for (const [displayname, avatar_url] of [
-      ['Alice A.', 'mxc://hs.test/a'],
-      ['Alice B.', 'mxc://hs.test/b'],
-    ]) {
-      const shown = await admin.must('PUT', account, { body: { displayname, avatar_url } })
-      expect(shown).to.include({ displayname, avatar_url })
-    }
+    for (const profile of [
+      { displayname: 'Alice A.', avatar_url: 'mxc://hs.test/a' },
+      { displayname: 'Alice B.', avatar_url: 'mxc://hs.test/b' },
+    ])
+      expect(await admin.must('PUT', account, { body: profile })).to.include(profile)
     const empty = await admin.must('PUT', account, { body: { displayname: '', avatar_url: '' } })
     expect([empty['displayname'], empty['avatar_url']]).to.deep.equal([null, null])
   })
