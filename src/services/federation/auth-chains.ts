@@ -51,7 +51,11 @@ export class AuthChains {
     return [...ids]
   }
 
-  /** The nids of all that authorizes any of some events, directly or not. */
+  /**
+   * The nids of all that authorizes any of some events, directly or not, in the order in which this server has learnt of
+   * them: who takes them in as they come has seen what authorizes an event before the event, and the newest piece of
+   * state last.
+   */
   async listNids(eventNids: readonly number[]): Promise<Set<number>> {
     const positions = await this.#parts.graph.getAuthPositions(this.#db.reader, eventNids)
     const reach = new Map<number, number>()
@@ -70,7 +74,8 @@ export class AuthChains {
   async #covered(reach: AuthReach): Promise<Set<number>> {
     const ranges = [...reach].map(([chainNid, last]) => ({ chainNid, first: 0, last }))
     if (ranges.length === 0) return new Set()
-    return new Set((await this.#parts.graph.listChainRanges(this.#db.reader, ranges)).keys())
+    const positions = await this.#parts.graph.listChainRanges(this.#db.reader, ranges)
+    return new Set([...positions.keys()].sort((a, b) => a - b))
   }
 
   async #list(
@@ -80,7 +85,7 @@ export class AuthChains {
   ): Promise<StoredEvent[]> {
     const q = this.#db.reader
     const events = await this.#parts.events.getByNids(q, nids)
-    const chain = [...events.values()].filter(({ event }) => event.eventId !== except)
+    const chain = nids.flatMap((nid) => events.get(nid) ?? []).filter(({ event }) => event.eventId !== except)
     const createId = createIdOf(room)
     if (createId === undefined || except === createId) return chain
     if (chain.some(({ event }) => event.eventId === createId)) return chain
