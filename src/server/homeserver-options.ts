@@ -21,7 +21,6 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       requiresCaptcha: config.captcha.isRequired,
       requiresEmail: registration.requiresEmail,
       offersEmail: config.email.mail !== undefined,
-      notifiesByMail: config.email.mail?.notifiesNewUsers === true,
       unavailableStage: registration.unavailableStage,
       terms: termsOf(config),
       guests: registration.allowGuestAccess,
@@ -29,6 +28,7 @@ export function toAccountOptions(config: HomeserverConfig, version: string): Acc
       autoJoinGuests: registration.autoJoin.includesGuests,
       defaultUserType: server.defaultUserType,
     },
+    notifiesByMail: config.email.mail?.notifiesNewUsers === true,
     login: {
       serverName,
       passwordLogin: sessions.passwords.mayLogIn,

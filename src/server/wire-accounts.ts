@@ -1,20 +1,11 @@
-import { AccessTokens } from '../services/accounts/access-tokens.js'
-import { AccountDataRemoval } from '../services/accounts/account-data-removal.js'
 import { AccountData } from '../services/accounts/account-data.js'
 import type { CredentialProviders } from '../services/accounts/credential-providers.js'
-import { DelegatedTokens } from '../services/accounts/delegated-tokens.js'
 import type { EmailValidations } from '../services/accounts/email-validations.js'
 import { Filters, type FiltersDependencies } from '../services/accounts/filters.js'
 import { JwtLogin, type JwtLoginOptions } from '../services/accounts/jwt-login.js'
-import {
-  Login,
-  type LoginFlow,
-  type LoginOptions,
-  type ProviderSessionNotes,
-} from '../services/accounts/login.js'
-import { Logout } from '../services/accounts/logout.js'
+import type { LoginFlow, LoginOptions, ProviderSessionNotes } from '../services/accounts/login.js'
 import { PasswordChanges } from '../services/accounts/password-changes.js'
-import { Passwords, type PasswordHasher, type PasswordsOptions } from '../services/accounts/passwords.js'
+import type { PasswordHasher, Passwords, PasswordsOptions } from '../services/accounts/passwords.js'
 import { Profiles, type ProfileOptions, type ProfilesDependencies } from '../services/accounts/profiles.js'
 import { PushRules } from '../services/accounts/push-rules.js'
 import type { RateLimits } from '../services/accounts/ratelimits.js'
@@ -22,23 +13,12 @@ import type { Authenticator } from '../services/accounts/requester.js'
 import { RegistrationTokens } from '../services/accounts/registration-tokens.js'
 import { ServerDescription, type ServerDescriptionOptions } from '../services/accounts/server-description.js'
 import type { SpamChecks } from '../services/accounts/spam-checks.js'
-import { TokenIssuer, type TokenLifetimes } from '../services/accounts/token-issuer.js'
+import type { TokenLifetimes } from '../services/accounts/token-issuer.js'
 import type { AppserviceQueries } from '../services/appservices/appservice-queries.js'
 import type { AppserviceRegistry } from '../services/appservices/appservice-registry.js'
-import { UiAuth } from '../services/accounts/ui-auth.js'
-import {
-  captchaStage,
-  credentialStage,
-  dummyStage,
-  emailIdentityStage,
-  passwordStage,
-  registrationTokenStage,
-  signOnStage,
-  termsStage,
-  type CaptchaCheck,
-} from '../services/accounts/ui-auth-stages.js'
-import { ClientSightings } from '../services/devices/client-sightings.js'
-import { Devices, type DeviceCleanup } from '../services/devices/devices.js'
+import type { CaptchaCheck } from '../services/accounts/ui-auth-stages.js'
+import type { ClientSightings } from '../services/devices/client-sightings.js'
+import type { DeviceCleanup } from '../services/devices/devices.js'
 import {
   AccountDeactivation,
   type RoomLeaver,
@@ -47,9 +27,9 @@ import {
 import {
   AccountRegistration,
   type AutoJoiner,
-  type MailSubscriber,
   type RegistrationOptions,
 } from '../services/journeys/account-registration.js'
+import { NewcomerAddresses, type MailSubscriber } from '../services/journeys/newcomer-addresses.js'
 import { RegistrationSessions } from '../services/journeys/registration-sessions.js'
 import { SharedSecretRegistration } from '../services/journeys/shared-secret-registration.js'
 import type { Services } from '../services/services.js'
@@ -59,7 +39,6 @@ import type { Database } from '../storage/database.js'
 import { AccessTokensStore } from '../storage/stores/access-tokens.js'
 import { AccountDataStore } from '../storage/stores/account-data.js'
 import { ClientIpsStore } from '../storage/stores/client-ips.js'
-import { CrossSigningStore } from '../storage/stores/cross-signing.js'
 import { DevicesStore } from '../storage/stores/devices.js'
 import { FiltersStore } from '../storage/stores/filters.js'
 import { LoginTokensStore } from '../storage/stores/login-tokens.js'
@@ -78,10 +57,13 @@ import type { DefaultRuleChoice } from '../protocol/default-push-rules.js'
 import type { UserId } from '../protocol/ids.js'
 import type { Clock } from '../util/clock.js'
 import type { Delegation } from './wire-delegation.js'
+import { createRemoval, createSessions } from './wire-sessions.js'
 
 /** What the configuration says of accounts, section by section as the services want it. */
 export interface AccountOptions {
   readonly registration: RegistrationOptions
+  /** `email.notif_for_new_users`: what is unread is told to the address that people register with. */
+  readonly notifiesByMail: boolean
   readonly login: LoginOptions
   /** `jwt_config`; undefined: nobody logs in that way. */
   readonly jwtLogin?: JwtLoginOptions | undefined
@@ -208,7 +190,7 @@ export function createAccountServices(
   stores: AccountStores,
   options: AccountOptions,
 ): AccountServices {
-  const sessions = wireSessions(parts, stores, options)
+  const sessions = createSessions(parts, stores, options)
   const userData = wireUserData(parts, stores, options)
   const { db, clock } = parts
   const { devices, accessTokens, passwords } = sessions
@@ -228,7 +210,11 @@ export function createAccountServices(
     registrationSessions: new RegistrationSessions({ db, clock, sessions: stores.sessions }),
     authenticator: accessTokens,
     autoJoiner: parts.autoJoiner,
-    ...(parts.mailSubscriber && { mailSubscriber: parts.mailSubscriber }),
+    addresses: new NewcomerAddresses({
+      ...stores,
+      clock,
+      mailSubscriber: options.notifiesByMail ? parts.mailSubscriber : undefined,
+    }),
     ...(parts.registry && { namespaces: parts.registry }),
     options: options.registration,
   })
@@ -276,101 +262,6 @@ export function createAccountServices(
       userTypes: options.userTypes,
     }),
   }
-}
-
-function wireSessions(parts: AccountParts, stores: AccountStores, options: AccountOptions) {
-  const { db, clock, positions, onError } = parts
-  const sightings = new ClientSightings({ db, clock, clientIps: stores.clientIps, onError })
-  const { cacheSize, tracksPuppets = false } = options
-  const delegated = createDelegatedTokens(parts, stores, { ...options, sightings })
-  const accessTokens = new AccessTokens({
-    ...stores,
-    db,
-    clock,
-    sightings,
-    cacheSize,
-    tracksPuppets,
-    ...(delegated && { onForgotten: (userId: UserId) => delegated.forgetUser(userId) }),
-  })
-  const devices = new Devices({
-    db,
-    clock,
-    devices: stores.devices,
-    crossSigning: new CrossSigningStore(),
-    streamIds: parts.deviceListStream,
-    positions,
-    tokens: accessTokens,
-    cleanups: [...parts.deviceCleanups, createRemoval(parts, stores)],
-  })
-  const passwords = new Passwords(parts.hasher, options.passwords)
-  const tokenIssuer = new TokenIssuer({
-    ...stores,
-    db,
-    clock,
-    authenticator: accessTokens,
-    lifetimes: options.lifetimes,
-  })
-  const login = new Login({
-    ...stores,
-    db,
-    clock,
-    devices,
-    tokenIssuer,
-    passwords,
-    accountLimiter: parts.rateLimits.limiter('loginAccount'),
-    failureLimiter: parts.rateLimits.limiter('loginFailedAttempts'),
-    hasAppservices: () => (parts.registry?.list().length ?? 0) > 0,
-    spam: parts.spam,
-    credentialProviders: parts.credentialProviders,
-    ...(parts.signOn && { listSignOnFlows: parts.signOn.listFlows }),
-    ...(parts.providerSessions && { providerSessions: parts.providerSessions }),
-    options: options.login,
-  })
-  const uiAuth = new UiAuth({
-    ...stores,
-    db,
-    clock,
-    stages: [
-      dummyStage,
-      passwordStage(login),
-      registrationTokenStage(stores.registrationTokens, clock),
-      emailIdentityStage(parts.emailValidations),
-      signOnStage,
-      ...login.credentialTypes.map((type) => credentialStage(type, login)),
-      ...(parts.captcha ? [captchaStage(parts.captcha.publicKey, parts.captcha.check)] : []),
-      ...(options.registration.terms ? [termsStage(options.registration.terms)] : []),
-    ],
-    listStages: async (userId) => {
-      const stages = (await parts.signOn?.listStages(userId)) ?? ['m.login.password']
-      return [...new Set([...login.provenStages, ...stages])]
-    },
-    reuseMs: options.uiAuthReuseMs,
-  })
-  const logout = new Logout({ db, devices, tokens: accessTokens })
-  const people: Authenticator = delegated ?? accessTokens
-  return { sightings, accessTokens, people, devices, passwords, tokenIssuer, login, uiAuth, logout }
-}
-
-function createDelegatedTokens(
-  { db, clock, delegation }: AccountParts,
-  { users, devices }: AccountStores,
-  {
-    registration,
-    sightings,
-    cacheSize,
-  }: Pick<AccountOptions, 'registration' | 'cacheSize'> & { sightings: ClientSightings },
-): DelegatedTokens | undefined {
-  if (delegation === undefined) return undefined
-  const { serverName } = registration
-  return new DelegatedTokens({ ...delegation, db, clock, users, devices, sightings, serverName, cacheSize })
-}
-
-function createRemoval(parts: AccountParts, { accountData }: AccountStores): AccountDataRemoval {
-  return new AccountDataRemoval({
-    accountData,
-    streamIds: parts.accountDataStream,
-    positions: parts.positions,
-  })
 }
 
 function wireUserData(parts: AccountParts, stores: AccountStores, options: AccountOptions) {

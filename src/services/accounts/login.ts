@@ -1,4 +1,4 @@
-import { MatrixError, forbidden, missingParam, userLocked } from '../../protocol/errors.js'
+import { MatrixError, forbidden, userLocked } from '../../protocol/errors.js'
 import type { DeviceId, ServerName, UserId } from '../../protocol/ids.js'
 import type { Database, Tx } from '../../storage/database.js'
 import type { LoginTokenOrigin, LoginTokensStore } from '../../storage/stores/login-tokens.js'
@@ -14,20 +14,13 @@ import type { ClientInfo } from './requester.js'
 import type { SpamChecks } from './spam-checks.js'
 import { hashToken, makeToken } from './token-format.js'
 import type { IssuedTokens, TokenIssuer } from './token-issuer.js'
+import {
+  identifierKey,
+  parseUserIdentifier,
+  type IdentifierFields,
+  type UserIdentifier,
+} from './user-identifier.js'
 import { userIdsForLogin } from './usernames.js'
-
-/** Whom somebody says they are. https://spec.matrix.org/latest/client-server-api/#identifier-types */
-export type UserIdentifier =
-  | { readonly type: 'user'; readonly user: string }
-  | { readonly type: 'threepid'; readonly medium: string; readonly address: string }
-
-/** The fields of a body that say whom it is about; the last three are deprecated. */
-export interface IdentifierFields {
-  readonly identifier?: Readonly<Record<string, unknown>> | undefined
-  readonly user?: string | undefined
-  readonly medium?: string | undefined
-  readonly address?: string | undefined
-}
 
 /** What every way of logging in may ask for. */
 export interface DeviceWish {
@@ -339,33 +332,6 @@ export class Login {
   }
 }
 
-/**
- * Reads the identifier of a login or of a password stage: an `identifier` object, or the deprecated `user`, or `medium`
- * and `address`. Throws `M_MISSING_PARAM`, `M_UNKNOWN` for unknown types.
- */
-export function parseUserIdentifier(body: IdentifierFields): UserIdentifier {
-  const identifier = body.identifier
-  if (identifier === undefined) {
-    if (body.user !== undefined) return { type: 'user', user: body.user }
-    if (body.medium !== undefined && body.address !== undefined) {
-      return { type: 'threepid', medium: body.medium, address: body.address }
-    }
-    throw missingParam('identifier')
-  }
-  switch (identifier['type']) {
-    case 'm.id.user':
-      return { type: 'user', user: requireString(identifier, 'user') }
-    case 'm.id.thirdparty':
-      return {
-        type: 'threepid',
-        medium: requireString(identifier, 'medium'),
-        address: requireString(identifier, 'address'),
-      }
-    default:
-      throw new MatrixError('M_UNKNOWN', 'Unknown login identifier type', { status: 400 })
-  }
-}
-
 /** `login`, or to confirm who one is. */
 type PasswordUse = 'login' | 'confirm'
 
@@ -383,18 +349,6 @@ function credentialOf(
   if (identifier.type === 'user') return { type, secret, user: identifier.user, account }
   const { medium, address } = identifier
   return { type, secret, user: account, account, threepid: { medium, address } }
-}
-
-function requireString(object: Readonly<Record<string, unknown>>, name: string): string {
-  const value = object[name]
-  if (typeof value !== 'string') throw missingParam(`identifier.${name}`)
-  return value
-}
-
-function identifierKey(identifier: UserIdentifier): string {
-  return identifier.type === 'user'
-    ? identifier.user.slice(0, 255).toLowerCase()
-    : `${identifier.medium}:${identifier.address}`.slice(0, 255).toLowerCase()
 }
 
 function sessionOf(

@@ -4,8 +4,9 @@ import type { RegistrationTokensStore } from '../../storage/stores/registration-
 import type { Clock } from '../../util/clock.js'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
 import type { EmailValidations } from './email-validations.js'
-import { parseUserIdentifier, type Login, type UserIdentifier } from './login.js'
+import type { Login } from './login.js'
 import type { Requester } from './requester.js'
+import { parseUserIdentifier, type UserIdentifier } from './user-identifier.js'
 
 /** What a client submits for a stage. */
 export interface StageInput {

@@ -3,27 +3,22 @@ import { localpartOf, userIdOf, type DeviceId, type UserId } from '../../protoco
 import type { Database, Tx } from '../../storage/database.js'
 import type { ProfilesStore } from '../../storage/stores/profiles.js'
 import type { RegistrationTokensStore } from '../../storage/stores/registration-tokens.js'
-import type { ThreepidsStore } from '../../storage/stores/threepids.js'
 import type { UserConsentsStore } from '../../storage/stores/user-consents.js'
 import type { UsersStore } from '../../storage/stores/users.js'
 import type { Clock } from '../../util/clock.js'
-import { isJsonObject, type JsonObject, type JsonValue } from '../../util/json.js'
+import type { JsonObject, JsonValue } from '../../util/json.js'
 import type { DeviceWish } from '../accounts/login.js'
 import type { Passwords } from '../accounts/passwords.js'
 import type { Authenticator, ClientInfo } from '../accounts/requester.js'
 import type { IssuedTokens, TokenIssuer } from '../accounts/token-issuer.js'
 import type { UiAuth } from '../accounts/ui-auth.js'
-import {
-  CAPTCHA_STAGE,
-  EMAIL_STAGE,
-  REGISTRATION_TOKEN_STAGE,
-  TERMS_STAGE,
-  type RegistrationTerms,
-} from '../accounts/ui-auth-stages.js'
+import { EMAIL_STAGE, REGISTRATION_TOKEN_STAGE, TERMS_STAGE } from '../accounts/ui-auth-stages.js'
 import { userIdForUsername, type UsernameRules } from '../accounts/usernames.js'
 import type { AppserviceRegistry } from '../appservices/appservice-registry.js'
 import type { Devices } from '../devices/devices.js'
 import type { AccessTokens } from '../accounts/access-tokens.js'
+import type { NewcomerAddresses } from './newcomer-addresses.js'
+import { registrationFlows, type DemandedProofs } from './registration-flows.js'
 import { mergeWishes, type RegistrationSessions, type RegistrationWishes } from './registration-sessions.js'
 
 /** Brings new users into the rooms that everybody is to be in; must not fail because of a room. */
@@ -31,26 +26,9 @@ export interface AutoJoiner {
   joinAutoJoinRooms(userId: UserId): Promise<void>
 }
 
-/** Sends notifications to an address. */
-export interface MailSubscriber {
-  subscribeByMail(tx: Tx, userId: UserId, address: string): Promise<void>
-}
-
-export interface RegistrationOptions extends UsernameRules {
+export interface RegistrationOptions extends UsernameRules, DemandedProofs {
   /** `enable_registration`. */
   readonly enabled: boolean
-  /** `registration_requires_token`. */
-  readonly requiresToken: boolean
-  /** `enable_registration_captcha`: a puzzle has to be solved. */
-  readonly requiresCaptcha: boolean
-  /** `registrations_require_3pid`: an e-mail address has to be proven. */
-  readonly requiresEmail: boolean
-  /** `user_consent.require_at_registration`: what people have to agree to. */
-  readonly terms?: RegistrationTerms | undefined
-  /** The server sends mail: people may prove an address. */
-  readonly offersEmail: boolean
-  /** `email.notif_for_new_users`: what is unread is told to that address. */
-  readonly notifiesByMail: boolean
   /** Configuration demands a proof that this server has no stage for; then nobody can register. */
   readonly unavailableStage: string | undefined
   /** `allow_guest_access`. */
@@ -68,9 +46,7 @@ export interface RegistrationDependencies {
   readonly clock: Clock
   readonly users: UsersStore
   readonly profiles: ProfilesStore
-  readonly threepids: Pick<ThreepidsStore, 'insert' | 'insertMany' | 'listForUser'>
-  /** Who tells people of events by mail. */
-  readonly mailSubscriber?: MailSubscriber
+  readonly addresses: NewcomerAddresses
   readonly registrationTokens: RegistrationTokensStore
   readonly userConsents: Pick<UserConsentsStore, 'put'>
   readonly devices: Devices
@@ -200,7 +176,7 @@ export class AccountRegistration {
       await this.#endSession(tx, outcome, { userId: id, wishes })
       if (guestId === undefined) await this.#insertUser(tx, id, { passwordHash })
       else await this.#upgradeGuest(tx, guestId, passwordHash)
-      await this.#addEmail(tx, id, outcome.completed[EMAIL_STAGE])
+      await this.#deps.addresses.addProven(tx, id, outcome.completed[EMAIL_STAGE])
       await this.#noteConsent(tx, id, outcome.completed[TERMS_STAGE])
       return this.#beginSession(tx, id, wishes)
     })
@@ -258,7 +234,7 @@ export class AccountRegistration {
     this.#checkNotReserved(userId, undefined)
     await this.#deps.db.write('register_signed_on', async (tx) => {
       await this.#insertUser(tx, userId, { displayName: request.displayName })
-      await this.#addGivenEmails(tx, userId, request.emails)
+      await this.#deps.addresses.addGiven(tx, userId, request.emails)
       await this.#noteConsent(tx, userId, request.consentVersion)
       await request.commit(tx, userId)
     })
@@ -368,37 +344,6 @@ export class AccountRegistration {
     await this.#deps.userConsents.put(tx, userId, { version, ts: this.#deps.clock.now() })
   }
 
-  /** What the stage has established: an address that is theirs. */
-  async #addEmail(tx: Tx, userId: UserId, proof: JsonValue | undefined): Promise<void> {
-    if (!isJsonObject(proof)) return
-    const { address, validatedTs } = proof
-    if (typeof address !== 'string' || typeof validatedTs !== 'number') return
-    const threepid = { medium: 'email', address, validatedTs, addedTs: this.#deps.clock.now() }
-    if (!(await this.#deps.threepids.insert(tx, userId, threepid)))
-      throw new MatrixError('M_THREEPID_IN_USE', 'The e-mail address is in use already')
-    if (this.#deps.options.notifiesByMail)
-      await this.#deps.mailSubscriber?.subscribeByMail(tx, userId, address)
-  }
-
-  /** Addresses that another service vouches for. Mail goes to the first, where that is wanted. */
-  async #addGivenEmails(tx: Tx, userId: UserId, emails: readonly string[]): Promise<void> {
-    const { threepids, clock, options, mailSubscriber } = this.#deps
-    const now = clock.now()
-    const records = emails.map((address) => ({
-      medium: 'email',
-      address,
-      validatedTs: now,
-      addedTs: now,
-    }))
-    if (records.length === 0) return
-    await threepids.insertMany(tx, userId, records)
-    const owned = await threepids.listForUser(tx, userId)
-    const [first] = owned
-    if (options.notifiesByMail && first !== undefined) {
-      await mailSubscriber?.subscribeByMail(tx, userId, first.address)
-    }
-  }
-
   async #upgradeGuest(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
     if (!(await this.#deps.users.upgradeGuest(tx, userId, passwordHash))) throw userInUse()
     await this.#deps.authenticator.revokeForUser(tx, userId)
@@ -419,31 +364,6 @@ export class AccountRegistration {
     })
     return { userId, session: { deviceId, ...tokens } }
   }
-}
-
-/** Who has proven all else is asked to agree. */
-function registrationFlows(options: RegistrationOptions): string[][] {
-  const last = options.terms === undefined ? [] : [TERMS_STAGE]
-  return proofs(options).map((stages) => [...stages, ...last])
-}
-
-/** Where an address may be proven but need not, both ways are offered. */
-function proofs({
-  requiresCaptcha,
-  requiresToken,
-  requiresEmail,
-  offersEmail,
-}: RegistrationOptions): string[][] {
-  const first = [
-    ...(requiresCaptcha ? [CAPTCHA_STAGE] : []),
-    ...(requiresToken ? [REGISTRATION_TOKEN_STAGE] : []),
-  ]
-  if (requiresEmail) return [[...first, EMAIL_STAGE]]
-  if (!offersEmail) return [first.length > 0 ? first : ['m.login.dummy']]
-  return [
-    [...first, 'm.login.dummy'],
-    [...first, EMAIL_STAGE],
-  ]
 }
 
 function userInUse(): MatrixError {

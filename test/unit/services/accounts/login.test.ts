@@ -1,5 +1,8 @@
 import { expect } from 'chai'
-import { parseUserIdentifier, type UserIdentifier } from '../../../../src/services/accounts/login.js'
+import {
+  parseUserIdentifier,
+  type UserIdentifier,
+} from '../../../../src/services/accounts/user-identifier.js'
 import type { UserId } from '../../../../src/protocol/ids.js'
 import { createAccountServices, type AccountFixture } from '../../../support/account-services.js'
 import { forEachDatabase } from '../../../support/databases.js'
