@@ -11,9 +11,9 @@ export interface GatedRequest {
 }
 
 /**
- * Lets a request of a logged-in user through that proves, with the password or otherwise, who they are. Returns the 401 to answer
- * until then, undefined when the endpoint may go on. Application services need not prove anything. `mayReuse`: a recent
- * proof is enough where the configuration says so.
+ * Lets a request of a logged-in user through that proves, with the password or otherwise, who they are. Returns the
+ * 401 to answer until then, undefined when the endpoint may go on. Application services need not prove anything.
+ * `mayReuse`: a recent proof is enough where the configuration says so.
  * https://spec.matrix.org/latest/client-server-api/#user-interactive-authentication-api
  */
 export async function passUiAuthGate(

@@ -14,9 +14,9 @@ const UNSORTED = 1
 const INEXACT = 2
 
 /**
- * The shortest JSON with keys in the order of their code points. Takes `ExactNumber`s, and writes fractions, which room
- * versions before 6 allow, as they do; negative zero as zero. Members that are `undefined` are left out. Throws 400 `M_BAD_JSON` where there is no such form: infinite
- * numbers, lone surrogates, more than 1000 levels.
+ * The shortest JSON with keys in the order of their code points. Takes `ExactNumber`s, and writes fractions, which
+ * room versions before 6 allow, as they do; negative zero as zero. Members that are `undefined` are left out. Throws
+ * 400 `M_BAD_JSON` where there is no such form: infinite numbers, lone surrogates, more than 1000 levels.
  * https://spec.matrix.org/latest/appendices/#canonical-json
  */
 export function canonicalJson(value: JsonValue): string {

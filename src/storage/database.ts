@@ -28,7 +28,10 @@ export interface Query {
 
 /** A write transaction. A store method that writes takes one, so that it cannot be called outside. */
 export interface Tx extends Query {
-  /** One statement that gives no rows; the number of rows changed. Statements keep the order they are issued in, awaited or not. */
+  /**
+   * One statement that gives no rows; the number of rows changed. Statements keep the order they are issued in,
+   * awaited or not.
+   */
   execute(sql: string, params?: readonly SqlValue[]): Promise<number>
   /**
    * Inserts any number of rows with one statement (JSON rows expanded in the database).

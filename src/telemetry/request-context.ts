@@ -12,8 +12,9 @@ export interface RequestContext {
 const DETAILED_LEVELS: ReadonlySet<string> = new Set(['debug', 'trace'])
 
 /**
- * Whether work is to run within contexts at a level of the log: from the first on they cost every promise of the process
- * some time, on Node 20 a fifteenth of what a message takes in all. The lines that tell of a request or a task as a whole name it anyway.
+ * Whether work is to run within contexts at a level of the log: from the first on they cost every promise of the
+ * process some time, on Node 20 a fifteenth of what a message takes in all. The lines that tell of a request or a
+ * task as a whole name it anyway.
  */
 export function namesWorkInLogs(level: string): boolean {
   return DETAILED_LEVELS.has(level)

@@ -23,7 +23,10 @@ const NEVER_MS = 24 * 60 * 60 * 1000
 /** So that rounding of fractions does not refuse what is due exactly now. */
 const EPSILON = 1e-9
 
-/** Leaky buckets, one a key: what is taken raises the level, which sinks with time. Keys whose level is zero are forgotten. */
+/**
+ * Leaky buckets, one a key: what is taken raises the level, which sinks with time. Keys whose level is zero are
+ * forgotten.
+ */
 export class LeakyBuckets {
   readonly #clock: Pick<Clock, 'now'>
   readonly #maxKeys: number

@@ -1,6 +1,9 @@
 import { createDeferred } from './deferred.js'
 
-/** What `work` gives; rejects with what `failure` makes as soon as `signal` aborts. What is still worked on then is let go. */
+/**
+ * What `work` gives; rejects with what `failure` makes as soon as `signal` aborts. What is still worked on then is
+ * let go.
+ */
 export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
   failure: () => Error,

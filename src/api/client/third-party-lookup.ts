@@ -1,7 +1,10 @@
 import { z } from 'zod'
 import { route } from '../../http/route.js'
 
-/** The networks that bridges make reachable. https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3thirdpartyprotocols */
+/**
+ * The networks that bridges make reachable.
+ * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3thirdpartyprotocols
+ */
 export const getProtocols = route({
   operationId: 'getProtocols',
   method: 'GET',

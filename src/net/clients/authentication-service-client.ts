@@ -15,7 +15,10 @@ export interface IntrospectedToken {
   readonly expiresInMs: number | undefined
 }
 
-/** What an authentication service says of itself: https://spec.matrix.org/latest/client-server-api/#server-metadata-discovery */
+/**
+ * What an authentication service says of itself:
+ * https://spec.matrix.org/latest/client-server-api/#server-metadata-discovery
+ */
 export interface AuthenticationServiceMetadata {
   readonly issuer: string
   /** Where people manage their account. */

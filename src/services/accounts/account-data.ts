@@ -26,7 +26,10 @@ export interface AccountDataDependencies {
   readonly providers?: ReadonlyMap<string, (userId: UserId) => Promise<JsonObject | undefined>>
 }
 
-/** Managed by the server, so not written by clients. https://spec.matrix.org/latest/client-server-api/#server-behaviour-11 */
+/**
+ * Managed by the server, so not written by clients.
+ * https://spec.matrix.org/latest/client-server-api/#server-behaviour-11
+ */
 const SERVER_MANAGED_TYPES = new Set(['m.fully_read', 'm.push_rules'])
 const TAGS_TYPE = 'm.tag'
 const MAX_TYPE_BYTES = 255

@@ -49,7 +49,10 @@ export class AuthenticationService {
     return (await this.#get()).issuer
   }
 
-  /** What discovery says of the service, by the name of the proposal: nothing stable says it there. Throws as `getMetadata`. */
+  /**
+   * What discovery says of the service, by the name of the proposal: nothing stable says it there. Throws as
+   * `getMetadata`.
+   */
   async describeForWellKnown(): Promise<JsonObject> {
     const { issuer, accountUrl } = await this.#get()
     return { 'org.matrix.msc2965.authentication': { issuer, account: accountUrl } }

@@ -28,8 +28,9 @@ export type UnbindResult = 'success' | 'no-support'
 const MAX_UNBOUND = 100
 
 /**
- * What identity servers are told of whose identifiers are: at the wish of users, who choose the servers, and undone when an
- * identifier or an account goes. https://spec.matrix.org/latest/client-server-api/#adding-account-administrative-contact-information
+ * What identity servers are told of whose identifiers are: at the wish of users, who choose the servers, and undone
+ * when an identifier or an account goes.
+ * https://spec.matrix.org/latest/client-server-api/#adding-account-administrative-contact-information
  */
 export class IdentityBindings {
   readonly #deps: IdentityBindingsDependencies

@@ -149,7 +149,10 @@ export class Login {
     return this.beginSession(proven.userId, device, proven)
   }
 
-  /** With what a provider takes that has a type of login of its own. Throws `M_FORBIDDEN`, and what `beginSession` throws. */
+  /**
+   * With what a provider takes that has a type of login of its own. Throws `M_FORBIDDEN`, and what `beginSession`
+   * throws.
+   */
   async withCredential(
     type: string,
     { identifier, secret }: { readonly identifier: UserIdentifier; readonly secret: string },
@@ -176,7 +179,8 @@ export class Login {
 
   /**
    * Begins a session of a user who is known to be who they say. `passwordHash`: what the user's password was checked
-   * against; it must not have changed meanwhile. `origin`: where they have signed on. Throws `M_USER_DEACTIVATED`, `M_USER_LOCKED`, `M_LIMIT_EXCEEDED`.
+   * against; it must not have changed meanwhile. `origin`: where they have signed on. Throws `M_USER_DEACTIVATED`,
+   * `M_USER_LOCKED`, `M_LIMIT_EXCEEDED`.
    */
   async beginSession(
     userId: UserId,
@@ -226,7 +230,10 @@ export class Login {
     return this.#checkCredential(type, proof, 'confirm')
   }
 
-  /** A token that logs in as the user, once. `origin`: where they have signed on. https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token */
+  /**
+   * A token that logs in as the user, once. `origin`: where they have signed on.
+   * https://spec.matrix.org/latest/client-server-api/#post_matrixclientv1loginget_token
+   */
   async createLoginToken(
     userId: UserId,
     options: { lifetimeMs?: number; origin?: LoginTokenOrigin } = {},

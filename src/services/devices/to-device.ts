@@ -92,8 +92,9 @@ export class ToDevice implements DeviceCleanup {
   }
 
   /**
-   * The oldest messages that wait for a device, at most `limit` of those after `after` and at or below `upTo`. The result's `upTo` is the
-   * position that acknowledges them: the last one's when there are more, else the one asked for.
+   * The oldest messages that wait for a device, at most `limit` of those after `after` and at or below `upTo`. The
+   * result's `upTo` is the position that acknowledges them: the last one's when there are more, else the one asked
+   * for.
    */
   async list(
     q: Query,

@@ -26,7 +26,10 @@ export interface ReadMarkerInput {
 
 const FULLY_READ = 'm.fully_read'
 
-/** The fully read marker of a room, with the receipts that move with it. https://spec.matrix.org/latest/client-server-api/#read-and-unread-markers */
+/**
+ * The fully read marker of a room, with the receipts that move with it.
+ * https://spec.matrix.org/latest/client-server-api/#read-and-unread-markers
+ */
 export class ReadMarkers {
   readonly #deps: ReadMarkersDependencies
 
@@ -34,7 +37,10 @@ export class ReadMarkers {
     this.#deps = deps
   }
 
-  /** Moves markers; none goes backwards. Throws `M_FORBIDDEN` for those not in the room, `M_NOT_FOUND` for events not in it. */
+  /**
+   * Moves markers; none goes backwards. Throws `M_FORBIDDEN` for those not in the room, `M_NOT_FOUND` for events not
+   * in it.
+   */
   async set(requester: Requester, roomId: RoomId, input: ReadMarkerInput): Promise<void> {
     const { userId } = requester
     const room = await this.#deps.roomState.findRoom(roomId)

@@ -52,8 +52,9 @@ interface Parts {
 
 /**
  * Commits events. What waits when a commit ends shares the next one, over all rooms (group commit); within a room the
- * order of the calls is kept. Where commits are quick only half of it does: while the other half is written, the senders
- * of the first are answered and send again, so that neither the database nor this thread waits for the other. Resolves after the commit, when readers can see the position.
+ * order of the calls is kept. Where commits are quick only half of it does: while the other half is written, the
+ * senders of the first are answered and send again, so that neither the database nor this thread waits for the other.
+ * Resolves after the commit, when readers can see the position.
  */
 export class EventPersister {
   readonly #db: Database

@@ -41,7 +41,10 @@ export class SnapshotBuilder {
     this.#ids = ids
   }
 
-  /** The state that `base` becomes by an event which is in no state yet, with the rows that it needs beyond those of `base`. */
+  /**
+   * The state that `base` becomes by an event which is in no state yet, with the rows that it needs beyond those of
+   * `base`.
+   */
   apply(
     room: RoomRecord,
     base: SnapshotRef,

@@ -52,7 +52,8 @@ export class JoinedRooms {
 
   /**
    * Checks and stores the answer to `send_join` of an event of ours, and begins the room with it. Throws 502
-   * `M_CONNECTION_FAILED` where the answer cannot be a room's state, 403 `M_FORBIDDEN` where that state does not allow the join.
+   * `M_CONNECTION_FAILED` where the answer cannot be a room's state, 403 `M_FORBIDDEN` where that state does not
+   * allow the join.
    */
   async take(join: Event, server: ServerName, answer: JsonObject): Promise<HandshakeOutcome> {
     const { outliers, adopter, partialRooms, clock } = this.#deps

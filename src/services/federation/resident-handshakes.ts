@@ -138,7 +138,10 @@ export class ResidentHandshakes {
     return answer
   }
 
-  /** Throws as `sendJoin`. https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2send_leaveroomideventid */
+  /**
+   * Throws as `sendJoin`.
+   * https://spec.matrix.org/latest/server-server-api/#put_matrixfederationv2send_leaveroomideventid
+   */
   async sendLeave(origin: ServerName, handed: HandedEvent): Promise<void> {
     const room = await this.#open(origin, handed.roomId, { mayBePartial: true })
     await this.#take(origin, room, { handed, membership: 'leave' })

@@ -27,7 +27,10 @@ export interface RegistrationSession {
   readonly registeredAs: UserId | undefined
 }
 
-/** How long after its end a session still answers those who ask again: their first answer was lost, or went to another tab. */
+/**
+ * How long after its end a session still answers those who ask again: their first answer was lost, or went to another
+ * tab.
+ */
 const REPEAT_MS = 10 * 60 * 1000
 /** No device ID has as many characters, so what is cut to them is refused in the end as all of it would have been. */
 const MAX_TEXT_LENGTH = 256

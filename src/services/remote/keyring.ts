@@ -102,7 +102,10 @@ export class Keyring {
     await this.#verifyOne(check, 'event')
   }
 
-  /** Verifies that a server has signed a text now, with one of these signatures by key ID. Rejects with a `SignatureError`. */
+  /**
+   * Verifies that a server has signed a text now, with one of these signatures by key ID. Rejects with a
+   * `SignatureError`.
+   */
   async verifyRequest(
     serverName: ServerName,
     text: string,

@@ -60,7 +60,10 @@ const DESCRIPTION = [
   'm.room.name',
 ] as const
 
-/** Invitations of e-mail addresses and telephone numbers. https://spec.matrix.org/latest/client-server-api/#third-party-invites */
+/**
+ * Invitations of e-mail addresses and telephone numbers.
+ * https://spec.matrix.org/latest/client-server-api/#third-party-invites
+ */
 export class IdentifierInvitations {
   readonly #deps: IdentifierInvitationsDependencies
 

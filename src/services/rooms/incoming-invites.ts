@@ -34,8 +34,9 @@ export class IncomingInvites implements InvitePolicy {
   }
 
   /**
-   * Throws 403 `M_FORBIDDEN` for users who are not there, for blocked rooms, and where nobody may invite; `M_INVITE_BLOCKED` for users who
-   * do not take the sender's; what a service that says what is spam answers; 429 `M_LIMIT_EXCEEDED`.
+   * Throws 403 `M_FORBIDDEN` for users who are not there, for blocked rooms, and where nobody may invite;
+   * `M_INVITE_BLOCKED` for users who do not take the sender's; what a service that says what is spam answers; 429
+   * `M_LIMIT_EXCEEDED`.
    */
   async check(event: Event, userId: UserId): Promise<void> {
     const { sender, roomId } = event

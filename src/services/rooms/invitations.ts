@@ -39,10 +39,11 @@ export class Invitations {
   }
 
   /**
-   * Throws `M_FORBIDDEN` where the server does not let the requester invite, or reach other servers; `M_INVITE_BLOCKED`
-   * where somebody of this server does not take theirs; what a service that says what is spam answers. What users of other servers take is their servers' business.
-   * Whether anybody has the name is not asked, nor does Synapse: the specification has no error for that, people can be
-   * invited who come later, and nobody finds out by inviting which accounts there are.
+   * Throws `M_FORBIDDEN` where the server does not let the requester invite, or reach other servers;
+   * `M_INVITE_BLOCKED` where somebody of this server does not take theirs; what a service that says what is spam
+   * answers. What users of other servers take is their servers' business. Whether anybody has the name is not asked,
+   * nor does Synapse: the specification has no error for that, people can be invited who come later, and nobody finds
+   * out by inviting which accounts there are.
    * https://spec.matrix.org/latest/client-server-api/#invite-permission
    */
   async check(requester: Requester, invited: readonly UserId[], roomId?: RoomId): Promise<void> {

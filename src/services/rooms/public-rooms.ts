@@ -122,9 +122,9 @@ export class PublicRooms {
   }
 
   /**
-   * A page of the directory, from the largest room to the smallest. Throws `M_INVALID_PARAM` for bad tokens and limits
-   * and for a network beside all networks, `M_MISSING_TOKEN` for those who say not who they are, `M_NOT_FOUND`, 502 and 504 for servers that cannot be
-   * asked.
+   * A page of the directory, from the largest room to the smallest. Throws `M_INVALID_PARAM` for bad tokens and
+   * limits and for a network beside all networks, `M_MISSING_TOKEN` for those who say not who they are,
+   * `M_NOT_FOUND`, 502 and 504 for servers that cannot be asked.
    */
   async list(requester: Requester | undefined, query: PublicRoomsQuery): Promise<JsonObject> {
     const { options } = this.#deps

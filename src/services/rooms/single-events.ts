@@ -21,8 +21,8 @@ export class SingleEvents {
   }
 
   /**
-   * 404 `M_NOT_FOUND` when there is no such event in the room, and when the reader may not read it or does not want to: state
-   * is shown whoever has sent it.
+   * 404 `M_NOT_FOUND` when there is no such event in the room, and when the reader may not read it or does not want
+   * to: state is shown whoever has sent it.
    * https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomideventeventid
    */
   async get(reader: EventReader, roomId: RoomId, eventId: EventId): Promise<JsonObject> {

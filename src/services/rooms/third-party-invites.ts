@@ -62,9 +62,9 @@ export class ThirdPartyInvites {
   }
 
   /**
-   * Has somebody invited whom a signed proof entitles to it (nobody where there is none), in the name of who invited the third-party ID; the room's
-   * rules check the signature. The server of the latter is asked where that is another. Throws `M_FORBIDDEN`,
-   * `M_BAD_JSON`, and what other servers say.
+   * Has somebody invited whom a signed proof entitles to it (nobody where there is none), in the name of who invited
+   * the third-party ID; the room's rules check the signature. The server of the latter is asked where that is
+   * another. Throws `M_FORBIDDEN`, `M_BAD_JSON`, and what other servers say.
    * https://spec.matrix.org/latest/client-server-api/#third-party-invites
    */
   async exchange(roomId: RoomId, userId: UserId, signed: JsonObject | undefined): Promise<void> {

@@ -10,7 +10,10 @@ import type { PositionHints, PositionSink } from '../streams/notifier.js'
 const MAX_BATCH = 500
 const NOBODY: ReadonlySet<UserId> = new Set()
 
-/** Whom users ignore, remembered until their account data change. https://spec.matrix.org/latest/client-server-api/#ignoring-users */
+/**
+ * Whom users ignore, remembered until their account data change.
+ * https://spec.matrix.org/latest/client-server-api/#ignoring-users
+ */
 export class IgnoredUsers implements PositionSink {
   readonly #db: Database
   readonly #stored: BatchedLookup<UserId, ReadonlySet<UserId>>

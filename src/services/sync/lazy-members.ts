@@ -41,7 +41,10 @@ export class LazyMembers {
     this.#devices = new LRUCache(upTo(Math.max(1, Math.ceil(options.max / 10))))
   }
 
-  /** How the device stands that comes with a token of position `since` (undefined: none) and is to be answered with `now`. */
+  /**
+   * How the device stands that comes with a token of position `since` (undefined: none) and is to be answered with
+   * `now`.
+   */
   begin(viewer: SyncViewer, since: number | undefined, now: number): LazyMemberSession {
     const deviceKey = `${viewer.userId} ${viewer.deviceId ?? ''}`
     const known = since === undefined ? undefined : this.#devices.get(deviceKey)

@@ -18,7 +18,10 @@ export interface TaskRun {
   readonly report: (result: JsonObject) => Promise<void>
 }
 
-/** Does the work, and gives what has come of it. Runs again after a stop or a crash, so that nothing it does counts twice. */
+/**
+ * Does the work, and gives what has come of it. Runs again after a stop or a crash, so that nothing it does counts
+ * twice.
+ */
 export type TaskAction = (run: TaskRun) => Promise<JsonObject>
 
 export interface LastingTasksDependencies {

@@ -85,7 +85,10 @@ export function isInTheWay(error: unknown): boolean {
   return codeOf(error) === '23505' || error.message.includes('UNIQUE constraint failed')
 }
 
-/** Nothing that the target could hold: too large for an index or a number, no text, nothing where there must be something. */
+/**
+ * Nothing that the target could hold: too large for an index or a number, no text, nothing where there must be
+ * something.
+ */
 export function isRefused(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   return (

@@ -128,7 +128,10 @@ export class FederationOutboxStore {
     return new Map(rows.map((row) => [row.user_id as UserId, row.stream_id]))
   }
 
-  /** The destination has been told: forgets the changes unless the devices have changed again, keeps the last of each user. */
+  /**
+   * The destination has been told: forgets the changes unless the devices have changed again, keeps the last of each
+   * user.
+   */
   async markDeviceChangesSent(
     tx: Tx,
     destination: ServerName,

@@ -53,8 +53,8 @@ interface Row {
 /** Which events notified whom: made of `events.notifies`, `event_highlights` and `event_push_exceptions`. */
 export class NotificationsStore {
   /**
-   * What notified each of the users, in their order, the newest first. Index events_notifying for what notifies everybody, else by
-   * primary key; as many look-ups as there are rooms of users.
+   * What notified each of the users, in their order, the newest first. Index events_notifying for what notifies
+   * everybody, else by primary key; as many look-ups as there are rooms of users.
    */
   async list(q: Query, { users, onlyHighlights, limit }: NotifiedQuery): Promise<NotifiedEvent[][]> {
     const notified = users.map((): NotifiedEvent[] => [])

@@ -152,8 +152,8 @@ export class PublicRoomsStore {
   }
 
   /**
-   * Rooms in any directory of which something in the directory changed after `from` and up to `to`, at most `limit` changes at
-   * a time; `upTo` is how far that goes. Index current_state_deltas_stream.
+   * Rooms in any directory of which something in the directory changed after `from` and up to `to`, at most `limit`
+   * changes at a time; `upTo` is how far that goes. Index current_state_deltas_stream.
    */
   async listChanged(
     q: Query,

@@ -17,8 +17,9 @@ interface Parts {
 }
 
 /**
- * Of rooms whose receipts are new to the client: those for the events that it is given, or has been given of the end of
- * the room, and the user's own; of the others: those that have changed. https://github.com/matrix-org/matrix-spec-proposals/pull/3960
+ * Of rooms whose receipts are new to the client: those for the events that it is given, or has been given of the end
+ * of the room, and the user's own; of the others: those that have changed.
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/3960
  */
 export class ReceiptsExtension implements Extension {
   readonly #db: Database

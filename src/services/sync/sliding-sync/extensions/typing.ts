@@ -6,7 +6,8 @@ import { selectRooms, type Extension, type ExtensionFrame, type ExtensionResult 
 
 /**
  * Who types: when that changes, and when the client comes (back) to a room.
- * https://github.com/matrix-org/matrix-spec-proposals/pull/3961, https://github.com/matrix-org/matrix-spec-proposals/pull/4508
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/3961,
+ * https://github.com/matrix-org/matrix-spec-proposals/pull/4508
  */
 export class TypingExtension implements Extension {
   readonly #typing: Pick<Typing, 'usersTyping' | 'changedRooms'>
