@@ -116,7 +116,7 @@ export const invalidSignature = (message: string): MatrixError =>
 export const missingParam = (name: string): MatrixError =>
   new MatrixError('M_MISSING_PARAM', `Missing parameter: ${name}`)
 export const tooLarge = (message: string): MatrixError => new MatrixError('M_TOO_LARGE', message)
-export const unrecognized = (status: 404 | 405 = 404): MatrixError =>
+export const unrecognized = (status: 400 | 404 | 405 = 404): MatrixError =>
   new MatrixError('M_UNRECOGNIZED', 'Unrecognized request', { status })
 export const missingToken = (): MatrixError => new MatrixError('M_MISSING_TOKEN', 'Missing access token')
 export const unknownToken = (options: { softLogout?: boolean } = {}): MatrixError =>

@@ -25,7 +25,7 @@ const OPERATIONS: readonly Operation[] = readFileSync(
 
 /** Routes that are not in the client-server API: of the administration API, of proposals, operations, federation, old. */
 const OWN =
-  /^(?:admin[A-Z]|federation[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$|unsubscribe(?:Page)?$|passwordResetPage$|policyPage$|agreeToPolicy$|startPage$|welcomePage$|loginFallbackPage$|(?:submitU|u)iAuthPage$|casTicket$|pickIdp$|accountDetailsPage$|submitAccountDetails$|checkNewName$|newUserConsentPage$|submitNewUserConsent$|registerNewcomer$|oidc(?:Form)?Callback$|oidcBackchannelLogout$|submit\w+Token$|deleteAppserviceRoomDirectoryEntry$|\w+WithoutTransaction$)/
+  /^(?:admin[A-Z]|federation[A-Z]|unstable[A-Z]|getHealth$|getMetrics$|getServerWellKnown$|unsubscribe(?:Page)?$|passwordResetPage$|policyPage$|agreeToPolicy$|startPage$|welcomePage$|loginFallbackPage$|(?:submitU|u)iAuthPage$|casTicket$|pickIdp$|accountDetailsPage$|submitAccountDetails$|checkNewName$|newUserConsentPage$|submitNewUserConsent$|registerNewcomer$|oidc(?:Form)?Callback$|oidcBackchannelLogout$|submit\w+Token$|deleteAppserviceRoomDirectoryEntry$|\w+WithoutTransaction$|\w+UnknownPushRule$)/
 
 /** The shape of a path, whatever its parameters are called. */
 function shapeOf(path: string): string {

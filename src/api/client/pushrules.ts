@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { invalidParam, notFound } from '../../protocol/errors.js'
+import { invalidParam, notFound, unrecognized } from '../../protocol/errors.js'
 import { PUSH_RULE_KINDS, type PushRuleKind } from '../../protocol/push-rules.js'
 import { route } from '../../http/route.js'
 import type { RuleName } from '../../services/accounts/push-rules.js'
@@ -28,7 +28,6 @@ export const getPushRules = route({
   operationId: 'getPushRules',
   method: 'GET',
   path: '/_matrix/client/v3/pushrules/',
-  aliases: ['/_matrix/client/v3/pushrules'],
   auth: 'user',
   handler({ requester }, { pushRules }) {
     return pushRules.get(requester.userId)
@@ -40,7 +39,6 @@ export const getPushRulesGlobal = route({
   operationId: 'getPushRulesGlobal',
   method: 'GET',
   path: '/_matrix/client/v3/pushrules/global/',
-  aliases: ['/_matrix/client/v3/pushrules/global'],
   auth: 'user',
   async handler({ requester }, { pushRules }) {
     return (await pushRules.get(requester.userId))['global']
@@ -138,4 +136,27 @@ export const setPushRuleActions = route({
     await pushRules.setActions(requester.userId, ruleNameOf(params), body.actions as JsonValue | undefined)
     return {}
   },
+})
+
+const NO_RULE = '/_matrix/client/v3/pushrules/*'
+
+/**
+ * What is below the rules and names none: of another scope, without an ID or the last slash, with another attribute.
+ * Other unknown paths are 404 or 405, as the specification has it; here Synapse and Dendrite answer 400.
+ */
+export const getUnknownPushRule = route({
+  operationId: 'getUnknownPushRule',
+  method: 'GET',
+  path: NO_RULE,
+  auth: 'user',
+  handler: () => Promise.reject(unrecognized(400)),
+})
+
+/** As `getUnknownPushRule`. */
+export const setUnknownPushRule = route({
+  operationId: 'setUnknownPushRule',
+  method: 'PUT',
+  path: NO_RULE,
+  auth: 'user',
+  handler: () => Promise.reject(unrecognized(400)),
 })

@@ -47,6 +47,25 @@ describe('answers about push rules', () => {
     ])
   })
 
+  it('know no paths that name no rule', async () => {
+    const unknown: [number, string] = [400, 'M_UNRECOGNIZED']
+    const other = `${RULES}/global/override/.m.rule.master/other`
+    await expectAnswers([
+      [alice, `PUT ${RULES}/`, unknown, {}],
+      [alice, `PUT ${RULES}/device/room/a`, unknown, {}],
+      [alice, `PUT ${RULES}/global`, unknown, {}],
+      [alice, `PUT ${RULES}/global/room`, unknown, {}],
+      [alice, `PUT ${other}`, unknown, { enabled: true }],
+      [alice, `GET ${other}`, unknown],
+      [alice, `GET ${RULES}/device/`, unknown],
+      [alice, `GET ${RULES}/global`, unknown],
+      [alice, `GET ${RULES}/global/room`, unknown],
+      [alice, `GET ${RULES}/global/other/`, [400, 'M_INVALID_PARAM']],
+      [alice, `GET ${RULES}`, [404, 'M_UNRECOGNIZED']],
+      [alice, `DELETE ${RULES}/`, [405, 'M_UNRECOGNIZED']],
+    ])
+  })
+
   it('name what a pusher lacks', async () => {
     await expectAnswers([
       [alice, 'GET /_matrix/client/v3/pushers', 200],
