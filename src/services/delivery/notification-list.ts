@@ -44,6 +44,8 @@ export class NotificationList {
       notifications: shown.map(({ stored, outcome, isRead }, index) => ({
         actions: [...outcome.actions],
         event: events[index]!,
+        // No rule has one; some clients expect it nevertheless.
+        profile_tag: '',
         read: isRead,
         room_id: stored.event.roomId,
         ts: stored.receivedTs,

@@ -74,7 +74,8 @@ export class SignOnPages {
 
   /** They have signed on as somebody else. */
   async wrongUser(userId: UserId | undefined): Promise<SignOnAnswer> {
-    return this.#show('sso_auth_bad_user.html', { user_id_to_verify: userId ?? '' }, 403)
+    // Not 403: they have signed on. Programs that follow the links take that, which Synapse answers too, for a page.
+    return this.#show('sso_auth_bad_user.html', { user_id_to_verify: userId ?? '' })
   }
 
   async deactivated(): Promise<SignOnAnswer> {
