@@ -11,11 +11,11 @@ export default class Doctor extends BaseCommand {
   static override summary = 'Look for everything that may be wrong with a server, inside and outside.'
   static override description =
     'Goes through configuration, files, keys, disks, database, rooms and queues, then out and back in: names, ' +
-    'certificates, reverse proxy, federation, clock, mail, relays for calls and push gateways. Each finding comes with ' +
-    'what comes of it and the command or line that mends it. The server may run, and should: some things only it can ' +
-    'tell. Nothing is changed without --fix, and with it only what is safe: permissions and files left behind.\n\n' +
+    'certificates, reverse proxy, federation, services that let people in, clock, mail, relays for calls and push ' +
+    'gateways. Each finding comes with what comes of it and the command or line that mends it. The server may run, and ' +
+    'should: some things only it can tell. Nothing is changed without --fix, and with it only what is safe: permissions and files left behind.\n\n' +
     'Checks: configuration, files, keys, disk, database, rooms, queues, server, dns, tls, proxy, well-known, ' +
-    'authentication-service, federation, clock, smtp, turn, push.\n\n' +
+    'authentication-service, federation, identity-providers, modules, clock, smtp, turn, push.\n\n' +
     'The exit code is 0 when nothing is wrong, 3 for warnings, 1 for errors.'
 
   static override examples = [
