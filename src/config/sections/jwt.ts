@@ -1,25 +1,11 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { KeyPath } from '../config-error.js'
+import { PUBLIC_KEY_ALGORITHMS } from '../identity-provider-values.js'
 import { section } from '../section.js'
 import { choice, flag, group, listOf, optional, text, withDefault } from '../values.js'
 
-/** https://www.rfc-editor.org/rfc/rfc7518#section-3.1; what is not signed is none of them. */
-const ALGORITHMS = [
-  'HS256',
-  'HS384',
-  'HS512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const
+/** Those of a secret that both sides share, and those of a key that only one has. */
+const ALGORITHMS = ['HS256', 'HS384', 'HS512', ...PUBLIC_KEY_ALGORITHMS] as const
 
 export type JwtAlgorithm = (typeof ALGORITHMS)[number]
 

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import type { z } from 'zod'
-import { parseMxcUri } from '../../protocol/mxc-uri.js'
 import type { KeyPath } from '../config-error.js'
+import { PUBLIC_KEY_ALGORITHMS, providerBrand, providerIcon } from '../identity-provider-values.js'
 import { section, type SectionContext } from '../section.js'
 import {
   choice,
@@ -21,30 +21,9 @@ import {
 const idpId = value('1 to 250 of the characters A-Z a-z 0-9 . _ ~ -', (raw) =>
   typeof raw === 'string' && /^[A-Za-z0-9._~-]{1,250}$/.test(raw) ? raw : undefined,
 )
-const brand = value('a name of at most 255 of the characters a-z 0-9 _ . -, a letter first', (raw) =>
-  typeof raw === 'string' && /^[a-z][a-z0-9_.-]{0,254}$/.test(raw) ? raw : undefined,
-)
-const mxcUri = value('an mxc:// URI', (raw) =>
-  typeof raw === 'string' && parseMxcUri(raw) !== undefined ? raw : undefined,
-)
 const someText = value('a text that is not empty', (raw) =>
   typeof raw === 'string' && raw !== '' ? raw : undefined,
 )
-
-/** The algorithms of which a provider has the secret key alone; what is not signed is none of them. */
-const SIGNATURES = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const
 
 const requirement = group({
   attribute: someText,
@@ -68,8 +47,8 @@ const mapping = group({
 export const oidcProviderSettings = group({
   idp_id: optional(idpId),
   idp_name: optional(someText),
-  idp_icon: optional(mxcUri),
-  idp_brand: optional(brand),
+  idp_icon: optional(providerIcon),
+  idp_brand: optional(providerBrand),
   discover: withDefault(flag, true),
   issuer: httpUrl,
   client_id: someText,
@@ -272,8 +251,8 @@ function mappingOf(config: Settings['user_mapping_provider']['config']) {
 
 function algorithmsOf({ id_token_signing_alg_values_supported: given }: Settings, fail: Fail) {
   given?.forEach((name, index) => {
-    if (!SIGNATURES.some((known) => known === name)) {
-      const message = `expected one of ${SIGNATURES.join(', ')}`
+    if (!PUBLIC_KEY_ALGORITHMS.some((known) => known === name)) {
+      const message = `expected one of ${PUBLIC_KEY_ALGORITHMS.join(', ')}`
       fail(['id_token_signing_alg_values_supported', index], message)
     }
   })
@@ -295,8 +274,8 @@ function clientKeyOf({ client_secret_jwt_key: raw, client_secret: secret }: Sett
   const at = 'client_secret_jwt_key'
   if (secret !== undefined) fail(at, 'client_secret is set too: only one of them can be')
   const { alg: algorithm } = raw.jwt_header
-  if (!SIGNATURES.some((known) => known === algorithm)) {
-    fail([at, 'jwt_header'], `expected an alg out of ${SIGNATURES.join(', ')}`)
+  if (!PUBLIC_KEY_ALGORITHMS.some((known) => known === algorithm)) {
+    fail([at, 'jwt_header'], `expected an alg out of ${PUBLIC_KEY_ALGORITHMS.join(', ')}`)
   }
   if (raw.key === undefined) {
     fail([at, 'key'], 'is missing: expected a private key in PEM, or key_file')

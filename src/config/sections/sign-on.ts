@@ -1,4 +1,4 @@
-import { parseMxcUri } from '../../protocol/mxc-uri.js'
+import { providerBrand, providerIcon } from '../identity-provider-values.js'
 import { section } from '../section.js'
 import {
   flag,
@@ -15,15 +15,6 @@ import {
 
 const clientUrl = value('a URL with a host or a path, such as https://app.example.org/', (raw) =>
   typeof raw === 'string' && isClientUrl(raw) ? raw : undefined,
-)
-
-const icon = value('a URI of media, such as mxc://example.org/abc', (raw) =>
-  typeof raw === 'string' && parseMxcUri(raw) !== undefined ? raw : undefined,
-)
-
-/** https://spec.matrix.org/latest/client-server-api/#definition-mloginsso-flow-schema */
-const brand = value('a text of at most 255 of a to z, 0 to 9, _, - and .', (raw) =>
-  typeof raw === 'string' && /^[a-z][a-z0-9_.-]{0,254}$/.test(raw) ? raw : undefined,
 )
 
 const prefix = value('letters and digits', (raw) =>
@@ -53,8 +44,8 @@ const casServer = optional(
     allow_numeric_ids: withDefault(flag, false),
     numeric_ids_prefix: withDefault(prefix, 'u'),
     idp_name: withDefault(looseText, 'CAS'),
-    idp_icon: optional(icon),
-    idp_brand: optional(brand),
+    idp_icon: optional(providerIcon),
+    idp_brand: optional(providerBrand),
   }),
 )
 
