@@ -15,7 +15,7 @@ import { fetchBytes, mediaPath } from '../support/media-client.js'
 import { TestAuthority } from '../support/test-authority.js'
 import { observe, type Observed } from './observations.js'
 import { liveOn, ROOM_VERSIONS, type Household } from './synapse-household.js'
-import { findSynapse, SynapseProcess } from './synapse-process.js'
+import { canImport, findSynapse, SynapseProcess } from './synapse-process.js'
 
 const found = findSynapse()
 
@@ -148,7 +148,8 @@ for (const sourceKind of SOURCES) {
 }
 
 function missingRedis(): string | undefined {
-  return spawnSync('redis-server', ['--version']).status === 0 ? undefined : 'there is no redis-server'
+  if (spawnSync('redis-server', ['--version']).status !== 0) return 'there is no redis-server'
+  return canImport('txredisapi') ? undefined : 'the Python of Synapse has no txredisapi'
 }
 
 /** One for all, or one for states and one for everything else. The server's directory is one that Synapse sees. */

@@ -31,6 +31,11 @@ export function findSynapse(): { readonly version: string } | { readonly missing
   return { missing: `${PYTHON_VARIABLE}=${python} cannot import synapse: ${run.stderr || String(run.error)}` }
 }
 
+/** Whether the Python of Synapse has a package. */
+export function canImport(name: string): boolean {
+  return spawnSync(process.env[PYTHON_VARIABLE] ?? 'python3', ['-c', `import ${name}`]).status === 0
+}
+
 /** A real Synapse on loopback, named by its address, that trusts the authority of the test. */
 export class SynapseProcess implements AsyncDisposable {
   readonly serverName: string
