@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
+import type { JsonObject } from '../../src/util/json.js'
+import type { TestHomeserver } from './homeserver.js'
+import type { MatrixClient } from './matrix-client.js'
 import { checkResponse } from './response-schemas.js'
 
 export interface BrowserPage {
@@ -118,4 +121,20 @@ export function unescapeHtml(html: string): string {
     '&#92;': '\\',
   }
   return html.replace(/&(?:amp|lt|gt|quot|#39|#96|#92);/g, (entity) => characters[entity] ?? entity)
+}
+
+/** Logs in with the token of the page's first link, as a client does to which the browser has come back. */
+export async function logInFrom(
+  hs: Pick<TestHomeserver, 'client'>,
+  page: BrowserPage,
+  more: JsonObject = {},
+): Promise<MatrixClient> {
+  const [link = ''] = linksOf(page)
+  const body = { type: 'm.login.token', token: new URL(link).searchParams.get('loginToken'), ...more }
+  const answer = await hs.client().must('POST', '/_matrix/client/v3/login', { body })
+  return hs.client().withSession({
+    userId: answer['user_id'] as string,
+    deviceId: answer['device_id'] as string,
+    accessToken: answer['access_token'] as string,
+  })
 }

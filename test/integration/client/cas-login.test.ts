@@ -1,13 +1,12 @@
 import { expect } from 'chai'
 import { createClient, SSOAction } from 'matrix-js-sdk'
 import type { JsonObject } from '../../../src/util/json.js'
-import { Browser, linksOf, type BrowserPage } from '../../support/browser.js'
+import { Browser, linksOf, logInFrom as logIn, type BrowserPage } from '../../support/browser.js'
 import { checkedFetch } from '../../support/checked-fetch.js'
 import { FakeAppservice } from '../../support/fake-appservice.js'
 import { casAnswer, FakeCasServer } from '../../support/fake-cas-server.js'
 import { forEachServerDatabase, startHomeserver, type TestHomeserver } from '../../support/homeserver.js'
 import { ManualClock } from '../../support/manual-clock.js'
-import type { MatrixClient } from '../../support/matrix-client.js'
 import { silent } from '../../support/sdk-clients.js'
 
 const V3 = '/_matrix/client/v3'
@@ -32,17 +31,6 @@ function signOn(hs: TestHomeserver, url = loginUrl()): Promise<BrowserPage> {
 async function ticketUrl(browser: Browser, url = loginUrl()): Promise<string> {
   const { location } = await browser.go((await browser.go(url)).location ?? '')
   return location ?? ''
-}
-
-async function logIn(hs: TestHomeserver, page: BrowserPage, more: JsonObject = {}): Promise<MatrixClient> {
-  const [link = ''] = linksOf(page)
-  const body = { type: 'm.login.token', token: new URL(link).searchParams.get('loginToken'), ...more }
-  const answer = await hs.client().must('POST', `${V3}/login`, { body })
-  return hs.client().withSession({
-    userId: answer['user_id'] as string,
-    deviceId: answer['device_id'] as string,
-    accessToken: answer['access_token'] as string,
-  })
 }
 
 forEachServerDatabase('signing on at a CAS server', (database) => {

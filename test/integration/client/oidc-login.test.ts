@@ -3,7 +3,13 @@ import { expect } from 'chai'
 import { decodeJwt, UnsecuredJWT } from 'jose'
 import { createLogger } from '../../../src/telemetry/logger.js'
 import type { JsonObject } from '../../../src/util/json.js'
-import { Browser, linksOf, unescapeHtml, type BrowserPage } from '../../support/browser.js'
+import {
+  Browser,
+  linksOf,
+  logInFrom as logIn,
+  unescapeHtml,
+  type BrowserPage,
+} from '../../support/browser.js'
 import {
   forEachServerDatabase,
   PASSWORD,
@@ -35,17 +41,6 @@ function signOn(hs: TestHomeserver, browser = browserOf(hs)): Promise<BrowserPag
 async function answerUrl(browser: Browser): Promise<string> {
   const { location } = await browser.follow(loginUrl(), { until: `${HS}/_synapse/client/oidc/callback` })
   return location ?? ''
-}
-
-async function logIn(hs: TestHomeserver, page: BrowserPage, more: JsonObject = {}): Promise<MatrixClient> {
-  const [link = ''] = linksOf(page)
-  const body = { type: 'm.login.token', token: new URL(link).searchParams.get('loginToken'), ...more }
-  const answer = await hs.client().must('POST', `${V3}/login`, { body })
-  return hs.client().withSession({
-    userId: answer['user_id'] as string,
-    deviceId: answer['device_id'] as string,
-    accessToken: answer['access_token'] as string,
-  })
 }
 
 async function start(

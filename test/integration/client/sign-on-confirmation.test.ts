@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { JsonObject } from '../../../src/util/json.js'
-import { Browser, linksOf, type BrowserPage } from '../../support/browser.js'
+import { Browser, linksOf, logInFrom, type BrowserPage } from '../../support/browser.js'
 import { FakeCasServer } from '../../support/fake-cas-server.js'
 import {
   forEachServerDatabase,
@@ -19,14 +19,7 @@ function browserOf(hs: TestHomeserver, headers?: Record<string, string>): Browse
 }
 
 async function logIn(hs: TestHomeserver): Promise<MatrixClient> {
-  const page = await browserOf(hs).follow(SIGN_ON)
-  const token = new URL(linksOf(page)[0] ?? '').searchParams.get('loginToken')
-  const answer = await hs.client().must('POST', `${V3}/login`, { body: { type: 'm.login.token', token } })
-  return hs.client().withSession({
-    userId: answer['user_id'] as string,
-    deviceId: answer['device_id'] as string,
-    accessToken: answer['access_token'] as string,
-  })
+  return logInFrom(hs, await browserOf(hs).follow(SIGN_ON))
 }
 
 /** Asks to remove a device. */
