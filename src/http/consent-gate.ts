@@ -28,6 +28,11 @@ const SPEAKING: ReadonlySet<string> = new Set([
 const JOINING: ReadonlySet<string> = new Set(['joinRoom', 'joinRoomById'])
 const FOLLOWING: ReadonlySet<string> = new Set(['sync', 'unstableSlidingSync'])
 
+/** Whether there is anything for the gate to do. */
+export function asksForConsent({ policyConsents, policyNotices }: ConsentGate): boolean {
+  return policyConsents !== undefined || policyNotices !== undefined
+}
+
 /**
  * Throws `M_CONSENT_NOT_GIVEN` to those who have to agree to the policy before they do that; tells those of the policy
  * who have not heard of it. Other requests are let through.

@@ -24,7 +24,7 @@ import type { Route } from './route.js'
 import type { Router } from './router.js'
 import { applySchema } from './schema.js'
 import { type TxnDedupe, txnKey } from './txn-dedupe.js'
-import { passConsentGate } from './consent-gate.js'
+import { asksForConsent, passConsentGate } from './consent-gate.js'
 import { passUsageGate } from './usage-gate.js'
 
 export interface PipelineDependencies {
@@ -184,7 +184,9 @@ export class Pipeline {
     const requester = await authenticate(authenticator, route, credentials)
     if (requester !== undefined) progress.requester = requester
     await passUsageGate(this.#deps.usageLimits, route.operationId, requester)
-    if (requester !== undefined) await passConsentGate(services, route.operationId, { requester, params })
+    if (requester !== undefined && asksForConsent(services)) {
+      await passConsentGate(services, route.operationId, { requester, params })
+    }
     const refund = await countRequest(rateLimits, route.rateLimit, { requester, ip })
     if (refund !== undefined) progress.refund = refund
     const query: unknown = route.query === undefined ? undefined : applySchema(route.query, rawQuery, 'query')
